@@ -15,6 +15,7 @@
 
 pub mod comm;
 mod error;
+pub mod file;
 pub mod host;
 pub mod kernel;
 pub mod matrix;
