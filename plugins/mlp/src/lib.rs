@@ -1,7 +1,9 @@
 //! stub
+pub mod chain;
 pub mod grid;
 pub mod net;
 pub mod number;
 pub mod optim;
+pub mod pgp;
 pub mod random;
 pub mod stencil;
