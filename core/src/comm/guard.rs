@@ -1,0 +1,197 @@
+//! Collective failure: all ranks succeed, or all fail with the first failing rank's message.
+//!
+//! Inside a [`Comm::scope`] every collective operation starts with a one-word status reduction.
+//! A rank that leaves the scope with an error or a panic joins exactly one such reduction with
+//! "failed"; the others learn of it from whichever collective they are in, as
+//! [`Error::Elsewhere`]. The scope is then dead: its collectives return the same error without
+//! communicating, and no rank joins a further reduction at its end. Scopes nest (a method that sets
+//! up another one), each with a state of its own.
+//!
+//! Outside a scope (a preconditioner's `apply`, the inner loop of a solver) collectives are bare.
+use super::{Communicator, Exchange, HaloPlan};
+use crate::{Error, Result};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The communicator of a [`Space`](crate::matrix::Space): a [`Communicator`] with collective
+/// failure. Cheap to clone; clones share their scopes.
+#[derive(Clone)]
+pub struct Comm {
+    backend: Arc<dyn Communicator>,
+    /// One entry a scope: `None` while alive, else what killed it.
+    scopes: Arc<Mutex<Vec<Option<Error>>>>,
+}
+
+/// What a rank says in a status reduction.
+const IN_COLLECTIVE: u64 = 0;
+const FINISHED: u64 = 1;
+const FAILED: u64 = 2;
+
+impl Comm {
+    /// Wraps a world's communicator.
+    pub fn new(backend: Arc<dyn Communicator>) -> Self {
+        Comm { backend, scopes: Arc::default() }
+    }
+
+    /// One rank.
+    pub fn solo() -> Self {
+        Comm::new(Arc::new(super::Solo))
+    }
+
+    /// This rank.
+    pub fn rank(&self) -> usize {
+        self.backend.rank()
+    }
+
+    /// Number of ranks.
+    pub fn size(&self) -> usize {
+        self.backend.size()
+    }
+
+    /// A communicator of the same ranks with scopes and messages of its own. Collective.
+    pub fn duplicate(&self) -> Result<Comm> {
+        self.enter("duplicate")?;
+        self.backend.duplicate().map(Comm::new)
+    }
+
+    /// Ends the job on all ranks. See [`Communicator::abort`].
+    pub fn abort(&self, message: &str) {
+        self.backend.abort(message);
+    }
+
+    /// Runs `f` so that it succeeds on all ranks or fails on all ranks. Collective.
+    ///
+    /// A panic in `f` becomes [`Error::Panicked`].
+    ///
+    /// # Errors
+    /// This rank's own error where it has one, else [`Error::Elsewhere`] with the first failing
+    /// rank's.
+    pub fn scope<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.lock().push(None);
+        let mine = catch_unwind(AssertUnwindSafe(f))
+            .unwrap_or_else(|panic| Err(Error::Panicked(panic_text(panic))));
+        let dead = self.lock().last().cloned().flatten();
+        let agreed = match (&mine, dead) {
+            (_, Some(killer)) => Err(killer),
+            (Ok(_), None) => self.status(FINISHED, "the end of the scope", ""),
+            (Err(e), None) => self.status(FAILED, "", &e.to_string()),
+        };
+        self.lock().pop();
+        mine.and_then(|value| agreed.map(|()| value))
+    }
+
+    /// All ranks succeed, or all fail: hands `mine` back where every rank has `Ok`. Collective.
+    pub fn agree<T>(&self, mine: Result<T>) -> Result<T> {
+        self.scope(|| mine)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Option<Error>>> {
+        self.scopes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The status reduction before the collective `what`, where a scope asks for one.
+    fn enter(&self, what: &'static str) -> Result<()> {
+        match self.lock().last() {
+            None => return Ok(()),
+            Some(Some(killer)) => return Err(killer.clone()),
+            Some(None) => {}
+        }
+        self.status(IN_COLLECTIVE, what, "")
+    }
+
+    fn status(&self, mine: u64, what: &str, message: &str) -> Result<()> {
+        if self.size() == 1 {
+            return Ok(());
+        }
+        // Ranks in different operations would read each other's data: the name goes along.
+        let name = what.bytes().fold(0u64, |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
+        let said = self.backend.all_gather(&[mine, name])?;
+        let killer = if let Some(rank) = said.iter().position(|s| s[0] == FAILED) {
+            let text = message.bytes().map(u64::from).collect::<Vec<_>>();
+            let bytes = &self.backend.all_gather(&text)?[rank];
+            let bytes: Vec<u8> = bytes.iter().map(|&b| b as u8).collect();
+            Error::Elsewhere { rank, message: String::from_utf8_lossy(&bytes).into_owned() }
+        } else if said.iter().any(|s| s[1] != said[0][1]) {
+            Error::Comm(format!(
+                "ranks disagree on what to do next: rank {} is at {what}, others elsewhere",
+                self.rank()
+            ))
+        } else {
+            return Ok(());
+        };
+        if let Some(scope) = self.lock().last_mut() {
+            *scope = Some(killer.clone());
+        }
+        Err(killer)
+    }
+}
+
+/// The same operations, each guarded by the scope it is called in.
+impl Communicator for Comm {
+    fn rank(&self) -> usize {
+        self.backend.rank()
+    }
+    fn size(&self) -> usize {
+        self.backend.size()
+    }
+    fn gather_f64(&self, mine: &[f64], all: &mut [f64]) -> Result<()> {
+        self.enter("gather_f64")?;
+        self.backend.gather_f64(mine, all)
+    }
+    fn all_gather(&self, mine: &[u64]) -> Result<Vec<Vec<u64>>> {
+        self.enter("all_gather")?;
+        self.backend.all_gather(mine)
+    }
+    fn all_to_all(&self, send: &[Vec<u8>]) -> Result<Vec<Vec<u8>>> {
+        self.enter("all_to_all")?;
+        self.backend.all_to_all(send)
+    }
+    fn exchange(&self, plan: HaloPlan) -> Result<Box<dyn Exchange>> {
+        self.enter("exchange")?;
+        let inner = self.backend.exchange(plan)?;
+        Ok(Box::new(Guarded { comm: self.clone(), inner }))
+    }
+    fn duplicate(&self) -> Result<Arc<dyn Communicator>> {
+        self.enter("duplicate")?;
+        self.backend.duplicate()
+    }
+    fn abort(&self, message: &str) {
+        self.backend.abort(message);
+    }
+    fn sum(&self, x: &mut [f64]) -> Result<()> {
+        self.enter("sum")?;
+        self.backend.sum(x)
+    }
+    fn max(&self, x: &mut [f64]) -> Result<()> {
+        self.enter("max")?;
+        self.backend.max(x)
+    }
+}
+
+struct Guarded {
+    comm: Comm,
+    inner: Box<dyn Exchange>,
+}
+
+impl Exchange for Guarded {
+    fn start(&self, own: &[f64]) -> Result<u64> {
+        self.comm.enter("exchange start")?;
+        self.inner.start(own)
+    }
+    fn finish(&self, token: u64, ghost: &mut [f64]) -> Result<()> {
+        self.inner.finish(token, ghost)
+    }
+}
+
+/// The text of a panic.
+pub(crate) fn panic_text(panic: Box<dyn Any + Send>) -> String {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or(panic.downcast_ref::<&str>().copied())
+        .unwrap_or("(no message)")
+        .to_owned();
+    std::mem::forget(panic); // its destructor could panic in turn
+    text
+}

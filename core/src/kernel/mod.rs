@@ -1,0 +1,1 @@
+//! Numerics that several methods share. Plugins never depend on each other: they meet here.

@@ -1,0 +1,39 @@
+//! The heart of Precondor: what a preconditioner *is*, and the distributed matrices, solvers and
+//! model problems around it.
+//!
+//! This crate knows nobody: no plugin loading, no MPI, no `unsafe`. Plugins are written against it
+//! through `precondor-sdk`; `precondor-host` adapts loaded libraries to the same traits.
+//!
+//! | to … | read |
+//! |---|---|
+//! | write a method | [`precond::Generator`], [`precond::Preconditioner`] |
+//! | build a matrix | [`matrix::Csr`], [`matrix::DistCsr`] |
+//! | solve | [`solver::solve`] |
+//! | choose a method by name | [`registry::Registry`] |
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+pub mod comm;
+mod error;
+pub mod host;
+pub mod kernel;
+pub mod matrix;
+pub mod precond;
+pub mod problem;
+pub mod registry;
+pub mod schema;
+pub mod solver;
+pub mod system;
+pub mod train;
+
+pub use error::{Error, Result};
+
+/// The names a method or a solver program needs.
+pub mod prelude {
+    pub use crate::comm::{Comm, Communicator};
+    pub use crate::host::Host;
+    pub use crate::matrix::{Csr, CsrView, DistCsr, Space};
+    pub use crate::precond::{Capabilities, Generator, Preconditioner, Properties};
+    pub use crate::system::System;
+    pub use crate::{Error, Result};
+}

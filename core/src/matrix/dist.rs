@@ -1,0 +1,272 @@
+//! A sparse matrix spread over ranks by contiguous blocks of rows.
+use super::{Csr, Space};
+use crate::comm::{Communicator, Exchange, HaloPlan};
+use crate::{Error, Result};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The rows of a square matrix that this rank owns; an immutable shared handle.
+///
+/// Columns are split in two blocks: `own` (n × n, columns that this rank owns, numbered from its
+/// first row) and `ghost` (n × g, columns owned by others, numbered by their place in
+/// [`ghost_ids`](DistCsr::ghost_ids)).
+#[derive(Clone)]
+pub struct DistCsr {
+    own: Csr,
+    ghost: Csr,
+    ghost_ids: Arc<[u64]>,
+    space: Arc<Space>,
+    link: Arc<dyn Exchange>,
+    arrived: Arc<Mutex<Vec<f64>>>,
+}
+
+impl std::fmt::Debug for DistCsr {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "DistCsr({:?}, {:?}, {:?})", self.space, self.own, self.ghost)
+    }
+}
+
+impl DistCsr {
+    /// A matrix of one rank.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where `a` is not square.
+    pub fn solo(a: Csr) -> Result<Self> {
+        let n = a.n_rows();
+        Self::square(n, a.n_cols())?;
+        let ghost = Csr::new(0, vec![0; n + 1], vec![], vec![])?;
+        let link = Arc::new(crate::comm::Solo);
+        Self::from_parts(a, ghost, vec![], Space::solo(n), link)
+    }
+
+    /// From this rank's rows with global columns, sorted within each row. Collective.
+    ///
+    /// # Errors
+    /// [`Error::Data`] naming the first row that is inconsistent, on all ranks.
+    pub fn from_rows(
+        space: &Arc<Space>,
+        row_ptr: &[u32],
+        cols: &[u64],
+        values: &[f64],
+    ) -> Result<Self> {
+        space.comm().scope(|| {
+            let (own, ghost, ghost_ids) = split(space, row_ptr, cols, values)?;
+            let link = space.comm().exchange(plan(space, &ghost_ids)?)?;
+            Self::from_parts(own, ghost, ghost_ids, Arc::clone(space), Arc::from(link))
+        })
+    }
+
+    /// From blocks that are already split. Not collective.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where the shapes do not fit together.
+    pub fn from_parts(
+        own: Csr,
+        ghost: Csr,
+        ghost_ids: Vec<u64>,
+        space: Arc<Space>,
+        link: Arc<dyn Exchange>,
+    ) -> Result<Self> {
+        let n = space.n_own();
+        let fits = own.n_rows() == n && own.n_cols() == n && ghost.n_rows() == n;
+        if !fits || ghost.n_cols() != ghost_ids.len() {
+            return Err(Error::Data(format!(
+                "blocks of {}×{} and {}×{} with {} ghost columns do not make {n} rows",
+                own.n_rows(),
+                own.n_cols(),
+                ghost.n_rows(),
+                ghost.n_cols(),
+                ghost_ids.len()
+            )));
+        }
+        let arrived = Arc::new(Mutex::new(vec![0.0; ghost_ids.len()]));
+        Ok(DistCsr { own, ghost, ghost_ids: ghost_ids.into(), space, link, arrived })
+    }
+
+    /// The block of columns that this rank owns, n × n.
+    pub fn own(&self) -> &Csr {
+        &self.own
+    }
+    /// The block of columns that others own, n × g.
+    pub fn ghost(&self) -> &Csr {
+        &self.ghost
+    }
+    /// Global numbers of the ghost columns, strictly increasing.
+    pub fn ghost_ids(&self) -> &[u64] {
+        &self.ghost_ids
+    }
+    /// The distribution of rows.
+    pub fn space(&self) -> &Arc<Space> {
+        &self.space
+    }
+    /// Rows that this rank owns.
+    pub fn n_own(&self) -> usize {
+        self.own.n_rows()
+    }
+    /// Rows in all.
+    pub fn n_global(&self) -> u64 {
+        self.space.n_global()
+    }
+    /// Entries that this rank stores.
+    pub fn nnz_own(&self) -> usize {
+        self.own.nnz() + self.ghost.nnz()
+    }
+    /// Entries in all. Collective.
+    ///
+    /// # Errors
+    /// What the communicator reports.
+    pub fn nnz_global(&self) -> Result<u64> {
+        let counts = self.space.comm().all_gather(&[self.nnz_own() as u64])?;
+        Ok(counts.iter().map(|c| c[0]).sum())
+    }
+    /// Global number of own row `i`.
+    pub fn global_row(&self, i: usize) -> u64 {
+        self.space.start() + i as u64
+    }
+    /// Diagonal entry of own row `i`, zero where none is stored.
+    pub fn diagonal(&self, i: usize) -> f64 {
+        self.own.view().get(i, i)
+    }
+    /// Bytes of this rank's arrays.
+    pub fn bytes(&self) -> usize {
+        self.own.bytes() + self.ghost.bytes() + 8 * self.ghost_ids.len()
+    }
+    /// Entries of own row `i` as `(global column, value)`, in increasing order of columns.
+    pub fn global_entries(&self, i: usize) -> impl Iterator<Item = (u64, f64)> + '_ {
+        let start = self.space.start();
+        let ghost = self.ghost.view();
+        let range = ghost.range(i);
+        let below = self.ghost_ids.partition_point(|&g| g < start) as u32;
+        let cut = range.start + ghost.row_cols(i).partition_point(|&j| j < below);
+        let ghosts = move |range: std::ops::Range<usize>| {
+            range.map(move |k| (self.ghost_ids[ghost.cols[k] as usize], ghost.values[k]))
+        };
+        let own = self.own.view().row(i).map(move |(j, v)| (start + j as u64, v));
+        ghosts(range.start..cut).chain(own).chain(ghosts(cut..range.end))
+    }
+
+    /// Starts fetching the ghost entries of `x`. See [`Exchange::start`].
+    ///
+    /// # Errors
+    /// What the communicator reports.
+    pub fn exchange_start(&self, x: &[f64]) -> Result<u64> {
+        self.link.start(x)
+    }
+    /// Finishes fetching the ghost entries, `ghost.len() = ghost_ids().len()`.
+    ///
+    /// # Errors
+    /// What the communicator reports.
+    pub fn exchange_finish(&self, token: u64, ghost: &mut [f64]) -> Result<()> {
+        self.link.finish(token, ghost)
+    }
+
+    /// `y = A x` on the rows that this rank owns, the exchange overlapped with the own block.
+    /// Collective; does not allocate.
+    ///
+    /// # Errors
+    /// What the communicator reports.
+    ///
+    /// # Panics
+    /// Where `x` or `y` is not [`n_own`](DistCsr::n_own) long.
+    pub fn spmv(&self, x: &[f64], y: &mut [f64]) -> Result<()> {
+        assert!(x.len() == self.n_own() && y.len() == self.n_own(), "vectors of n_own entries");
+        if self.space.comm().size() == 1 {
+            self.own.view().spmv(x, y, false);
+            return Ok(());
+        }
+        let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
+        let token = self.link.start(x)?;
+        self.own.view().spmv(x, y, false);
+        self.link.finish(token, &mut arrived)?;
+        self.ghost.view().spmv(&arrived, y, true);
+        Ok(())
+    }
+
+    fn square(rows: usize, cols: usize) -> Result<()> {
+        if rows == cols {
+            return Ok(());
+        }
+        Err(Error::Data(format!("the matrix is {rows}×{cols}; it must be square")))
+    }
+}
+
+/// Splits rows with global columns into the own and the ghost block.
+fn split(
+    space: &Space,
+    row_ptr: &[u32],
+    cols: &[u64],
+    values: &[f64],
+) -> Result<(Csr, Csr, Vec<u64>)> {
+    let (n, start, n_global) = (space.n_own(), space.start(), space.n_global());
+    let mine = start..start + n as u64;
+    if row_ptr.len() != n + 1
+        || row_ptr[0] != 0
+        || cols.len() != values.len()
+        || row_ptr[n] as usize != cols.len()
+        || row_ptr.windows(2).any(|pair| pair[0] > pair[1])
+    {
+        return Err(Error::Data(format!(
+            "{} offsets, {} columns and {} values do not make {n} rows",
+            row_ptr.len(),
+            cols.len(),
+            values.len()
+        )));
+    }
+    let mut ghost_ids: Vec<u64> = cols.iter().copied().filter(|g| !mine.contains(g)).collect();
+    ghost_ids.sort_unstable();
+    ghost_ids.dedup();
+    if let Some(&beyond) = ghost_ids.last().filter(|&&g| g >= n_global) {
+        return Err(Error::Data(format!("column {beyond} of a matrix with {n_global} columns")));
+    }
+    let n_ghost = row_ptr.windows(2).map(|pair| {
+        cols[pair[0] as usize..pair[1] as usize].iter().filter(|g| !mine.contains(g)).count()
+    });
+    let n_ghost: usize = n_ghost.sum();
+    let with = |n_entries| {
+        let mut ptr = Vec::with_capacity(n + 1);
+        ptr.push(0);
+        (ptr, Vec::with_capacity(n_entries), Vec::with_capacity(n_entries))
+    };
+    let (mut own, mut ghost) = (with(cols.len() - n_ghost), with(n_ghost));
+    for i in 0..n {
+        for k in row_ptr[i] as usize..row_ptr[i + 1] as usize {
+            let (block, col) = match ghost_ids.binary_search(&cols[k]) {
+                Ok(place) => (&mut ghost, place),
+                Err(_) => (&mut own, (cols[k] - start) as usize),
+            };
+            block.1.push(col as u32);
+            block.2.push(values[k]);
+        }
+        own.0.push(own.1.len() as u32);
+        ghost.0.push(ghost.1.len() as u32);
+    }
+    let in_row = |e: Error| match e {
+        Error::Data(text) => Error::Data(format!("on the rows from {start}: {text}")),
+        other => other,
+    };
+    let own = Csr::new(n, own.0, own.1, own.2).map_err(in_row)?;
+    let ghost = Csr::new(ghost_ids.len(), ghost.0, ghost.1, ghost.2).map_err(in_row)?;
+    Ok((own, ghost, ghost_ids))
+}
+
+/// Tells every owner which of its entries this rank needs. Collective.
+fn plan(space: &Space, ghost_ids: &[u64]) -> Result<HaloPlan> {
+    let size = space.comm().size();
+    let mut plan = HaloPlan::default();
+    let mut wanted = vec![Vec::new(); size];
+    for (k, &id) in ghost_ids.iter().enumerate() {
+        let owner = space.owner(id);
+        wanted[owner].extend_from_slice(&id.to_le_bytes());
+        match plan.recv.last_mut() {
+            Some((rank, range)) if *rank == owner => range.end = k + 1,
+            _ => plan.recv.push((owner, k..k + 1)),
+        }
+    }
+    for (rank, ids) in space.comm().all_to_all(&wanted)?.iter().enumerate() {
+        let local = |bytes: &[u8; 8]| (u64::from_le_bytes(*bytes) - space.start()) as u32;
+        let index: Vec<u32> = ids.as_chunks().0.iter().map(local).collect();
+        if !index.is_empty() {
+            plan.send.push((rank, index));
+        }
+    }
+    Ok(plan)
+}

@@ -1,0 +1,10 @@
+//! Sparse matrices: [`Csr`] in one memory, [`DistCsr`] spread over ranks by rows.
+mod csr;
+mod dist;
+mod explicit;
+mod space;
+
+pub use csr::{Csr, CsrStorage, CsrView};
+pub use dist::DistCsr;
+pub use explicit::{Explicit, ExplicitKind, ExplicitView, Values};
+pub use space::{Space, dot_local};

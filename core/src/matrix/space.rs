@@ -1,0 +1,163 @@
+//! Which rank owns which rows, and inner products of vectors spread that way.
+use crate::comm::{Comm, Communicator};
+use crate::{Error, Result};
+use std::sync::Arc;
+
+/// A distribution of rows over ranks in contiguous blocks, with the communicator of those ranks.
+///
+/// A vector of a space is a plain slice of the entries that this rank owns.
+pub struct Space {
+    comm: Comm,
+    starts: Vec<u64>,
+}
+
+impl std::fmt::Debug for Space {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Space(rank {} of {}, {:?})", self.comm.rank(), self.comm.size(), self.starts)
+    }
+}
+
+impl Space {
+    /// Every rank brings `n_own` rows. Collective.
+    ///
+    /// # Errors
+    /// What the communicator reports.
+    pub fn new(comm: Comm, n_own: usize) -> Result<Arc<Self>> {
+        let counts = comm.all_gather(&[n_own as u64])?;
+        let mut starts = vec![0];
+        for (rank, count) in counts.iter().enumerate() {
+            starts.push(starts[rank] + count[0]);
+        }
+        Ok(Arc::new(Space { comm, starts }))
+    }
+
+    /// `n` rows in blocks of nearly equal size, the larger ones first. Not collective.
+    pub fn even(comm: Comm, n: u64) -> Arc<Self> {
+        let size = comm.size() as u64;
+        let (each, rest) = (n / size, n % size);
+        let starts = (0..=size).map(|r| r * each + r.min(rest)).collect();
+        Arc::new(Space { comm, starts })
+    }
+
+    /// From the first row of every rank and, last, the number of rows. Not collective.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where `starts` is not an increasing list of `size + 1` numbers from 0.
+    pub fn from_starts(comm: Comm, starts: Vec<u64>) -> Result<Arc<Self>> {
+        let increasing = starts.windows(2).all(|pair| pair[0] <= pair[1]);
+        if starts.len() != comm.size() + 1 || starts[0] != 0 || !increasing {
+            return Err(Error::Data(format!(
+                "{starts:?} does not say where the rows of {} ranks start",
+                comm.size()
+            )));
+        }
+        Ok(Arc::new(Space { comm, starts }))
+    }
+
+    /// One rank that owns all `n` rows.
+    pub fn solo(n: usize) -> Arc<Self> {
+        Arc::new(Space { comm: Comm::solo(), starts: vec![0, n as u64] })
+    }
+
+    /// The ranks of this space.
+    pub fn comm(&self) -> &Comm {
+        &self.comm
+    }
+    /// Rows that this rank owns.
+    pub fn n_own(&self) -> usize {
+        let r = self.comm.rank();
+        (self.starts[r + 1] - self.starts[r]) as usize
+    }
+    /// Global number of this rank's first row.
+    pub fn start(&self) -> u64 {
+        self.starts[self.comm.rank()]
+    }
+    /// Rows in all.
+    pub fn n_global(&self) -> u64 {
+        self.starts[self.comm.size()]
+    }
+    /// First row of each rank, then the number of rows: `size + 1` numbers.
+    pub fn starts(&self) -> &[u64] {
+        &self.starts
+    }
+    /// The rank that owns global row `row`.
+    ///
+    /// # Panics
+    /// If `row` is not below [`n_global`](Space::n_global).
+    pub fn owner(&self, row: u64) -> usize {
+        assert!(row < self.n_global(), "row {row} of {}", self.n_global());
+        self.starts.partition_point(|&s| s <= row) - 1
+    }
+
+    /// `out[k] = ⟨xₖ, yₖ⟩` for all pairs in one reduction. Collective.
+    ///
+    /// Summation is compensated on each rank and continues so over the ranks, in rank order:
+    /// results hardly depend on the number of ranks.
+    ///
+    /// # Errors
+    /// What the communicator reports.
+    pub fn dots<const K: usize>(&self, pairs: [(&[f64], &[f64]); K]) -> Result<[f64; K]> {
+        let mut mine = [[0.0; 2]; K];
+        for (sum, (x, y)) in mine.iter_mut().zip(pairs) {
+            *sum = dot_local(x, y);
+        }
+        let size = self.comm.size();
+        if size == 1 {
+            return Ok(mine.map(|[hi, lo]| hi + lo));
+        }
+        let mine = mine.as_flattened();
+        let mut stack = [0.0; 512];
+        let mut heap;
+        let all: &mut [f64] = if size * mine.len() <= stack.len() {
+            &mut stack[..size * mine.len()]
+        } else {
+            heap = vec![0.0; size * mine.len()];
+            &mut heap
+        };
+        self.comm.gather_f64(mine, all)?;
+        Ok(std::array::from_fn(|k| {
+            let (mut hi, mut lo) = (0.0, 0.0);
+            for rank in all.chunks_exact(2 * K) {
+                let (s, e) = two_sum(hi, rank[2 * k]);
+                (hi, lo) = (s, lo + e + rank[2 * k + 1]);
+            }
+            hi + lo
+        }))
+    }
+
+    /// ‖x‖₂. Collective.
+    ///
+    /// # Errors
+    /// What the communicator reports.
+    pub fn norm(&self, x: &[f64]) -> Result<f64> {
+        self.dots([(x, x)]).map(|[s]| s.sqrt())
+    }
+}
+
+#[inline]
+fn two_sum(a: f64, b: f64) -> (f64, f64) {
+    let s = a + b;
+    let t = s - a;
+    (s, (a - (s - t)) + (b - t))
+}
+
+/// Inner product of two slices as an unevaluated sum of two numbers: rounded products, added with
+/// Knuth's error-free transformation in eight interleaved lanes (so that it vectorises).
+pub fn dot_local(x: &[f64], y: &[f64]) -> [f64; 2] {
+    const LANES: usize = 8;
+    let (mut hi, mut lo) = ([0.0; LANES], [0.0; LANES]);
+    let (xs, ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
+    let tail: f64 = xs.remainder().iter().zip(ys.remainder()).map(|(a, b)| a * b).sum();
+    for (x, y) in xs.zip(ys) {
+        for l in 0..LANES {
+            let (s, e) = two_sum(hi[l], x[l] * y[l]);
+            (hi[l], lo[l]) = (s, lo[l] + e);
+        }
+    }
+    let (mut h, mut l) = (tail, 0.0);
+    for lane in 0..LANES {
+        let (s, e) = two_sum(h, hi[lane]);
+        (h, l) = (s, l + e + lo[lane]);
+    }
+    [h, l]
+}

@@ -1,0 +1,143 @@
+//! What a preconditioner is, and what makes one.
+//!
+//! Two traits, because their lives differ. A [`Generator`] is a name, parameters and a recipe: no
+//! state, known before any matrix. A [`Preconditioner`] is what the recipe gives for one matrix: it
+//! owns all it needs, is applied thousands of times and never changes under `&self`.
+use crate::matrix::Explicit;
+use crate::system::System;
+use crate::{Error, Result};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+/// An approximate inverse M ≈ A⁻¹ of one matrix.
+///
+/// Vectors hold the entries that this rank owns.
+pub trait Preconditioner: Send + Sync {
+    /// `z = M r`; `z` is overwritten whatever it held. Collective; does not allocate.
+    ///
+    /// # Errors
+    /// A data error never skips communication: write NaN, carry on, and return `Err` at the end;
+    /// the solver tells the other ranks.
+    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()>;
+
+    /// What a solver may assume about M.
+    fn properties(&self) -> Properties;
+
+    /// Numbers that M is made of on this rank (matrix entries, stencils, factors).
+    fn stored_entries(&self) -> usize;
+
+    /// Bytes that this rank keeps for M, indices and work space included.
+    fn bytes(&self) -> usize;
+
+    /// `Zⱼ = M Rⱼ` for `k` vectors stored one after the other: `r.len() = z.len() = k·n`.
+    ///
+    /// # Errors
+    /// As [`apply`](Preconditioner::apply).
+    fn apply_many(&self, k: usize, r: &[f64], z: &mut [f64]) -> Result<()> {
+        let n = r.len().checked_div(k).unwrap_or(0);
+        (0..k).try_for_each(|j| {
+            let range = j * n..(j + 1) * n;
+            self.apply(&r[range.clone()], &mut z[range])
+        })
+    }
+
+    /// `z = Mᵀ r`.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the method does not offer it; as
+    /// [`apply`](Preconditioner::apply) else.
+    fn apply_transpose(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
+        if self.properties().symmetric {
+            return self.apply(r, z);
+        }
+        Err(Error::Unsupported("this preconditioner has no transpose".into()))
+    }
+
+    /// The explicitly stored inverse, or its factor, where that is what M is.
+    fn explicit(&self) -> Option<Explicit<'_>> {
+        None
+    }
+
+    /// What a reader of a report should know: fallbacks taken, shifts added, estimates made.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// What a solver may assume about M.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Properties {
+    /// M = Mᵀ up to rounding.
+    pub symmetric: bool,
+    /// M is symmetric and positive definite.
+    pub positive_definite: bool,
+    /// Every application uses the same M (Krylov methods other than flexible ones need it).
+    pub constant: bool,
+    /// M is the same operator on any number of ranks.
+    pub rank_independent: bool,
+}
+
+impl Properties {
+    /// Constant and rank independent, neither symmetric nor definite.
+    pub const GENERAL: Self = Properties {
+        symmetric: false,
+        positive_definite: false,
+        constant: true,
+        rank_independent: true,
+    };
+    /// Constant, rank independent, symmetric and positive definite.
+    pub const SPD: Self =
+        Properties { symmetric: true, positive_definite: true, ..Properties::GENERAL };
+}
+
+/// Optional parts that a method offers; `plugins describe` lists them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// [`Preconditioner::explicit`] gives the stored inverse (`explicit/1`).
+    pub explicit: bool,
+    /// [`Preconditioner::apply_transpose`] works for some matrices (`apply-transpose/1`).
+    pub transpose: bool,
+    /// [`Generator::refresh`] works (`refresh/1`).
+    pub refresh: bool,
+    /// [`Preconditioner::apply_many`] is faster than one by one (`apply-many/1`).
+    pub many: bool,
+}
+
+/// Parameters of a method: a struct whose JSON schema is the only statement of names, meanings,
+/// ranges and defaults.
+pub trait Parameters: DeserializeOwned + JsonSchema {}
+impl<T: DeserializeOwned + JsonSchema> Parameters for T {}
+
+/// The recipe of a method: parameters and a system in, a preconditioner out.
+///
+/// Associated constants rather than methods, because a plugin's table is pure data until called.
+pub trait Generator: Send + Sync + 'static {
+    /// What a user types: lower case, words joined by `-`.
+    const NAME: &'static str;
+    /// One line for lists.
+    const SUMMARY: &'static str;
+    /// Optional parts that this method offers.
+    const CAPABILITIES: Capabilities =
+        Capabilities { explicit: false, transpose: false, refresh: false, many: false };
+    /// Parameters; all of them have defaults.
+    type Params: Parameters;
+    /// What comes out.
+    type Output: Preconditioner + 'static;
+
+    /// Builds M for a system. Collective: the caller sees to it that all ranks succeed or all
+    /// fail, so an early `return Err` is fine anywhere.
+    ///
+    /// # Errors
+    /// Names the parameter, or the global row, that it cannot go on with.
+    fn generate(params: &Self::Params, system: &System) -> Result<Self::Output>;
+
+    /// Rebuilds `m` for new values on the same pattern, reusing its symbolic work. Collective.
+    ///
+    /// # Errors
+    /// [`Error::PatternChanged`] for another pattern; [`Error::Unsupported`] where the method has
+    /// no such part. After any error `m` must not be applied.
+    fn refresh(m: &mut Self::Output, params: &Self::Params, system: &System) -> Result<()> {
+        let _ = (m, params, system);
+        Err(Error::Unsupported(format!("{} offers no refresh", Self::NAME)))
+    }
+}

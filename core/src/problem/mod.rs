@@ -1,0 +1,1 @@
+//! Model problems: the systems that experiments run on.

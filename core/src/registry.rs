@@ -1,0 +1,180 @@
+//! Methods by name.
+use crate::precond::{Capabilities, Generator, Preconditioner};
+use crate::schema;
+use crate::system::System;
+use crate::train::{Trainable, Training};
+use crate::{Error, Result};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// A [`Generator`] whose types are forgotten: parameters come as JSON. What a registry holds,
+/// whether the method is linked in or loaded from a library.
+pub trait DynGenerator: Send + Sync {
+    /// What a user types.
+    fn name(&self) -> &str;
+    /// One line for lists.
+    fn summary(&self) -> &str;
+    /// Version of the library that the method comes from.
+    fn version(&self) -> &str;
+    /// Where it comes from: a path, or `linked in`.
+    fn origin(&self) -> String;
+    /// Optional parts.
+    fn capabilities(&self) -> Capabilities;
+    /// JSON schema of the parameters.
+    fn schema(&self) -> Value;
+    /// JSON schema of the parameters of training; `None` for a method that does not learn.
+    fn train_schema(&self) -> Option<Value>;
+    /// Builds M: all ranks succeed or all fail. Collective over the system's ranks.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for parameters that the schema does not allow; what the method reports.
+    fn generate(&self, params: &Value, system: &System) -> Result<Box<dyn Preconditioner>>;
+    /// Trains a model.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a method that does not learn; what the method reports.
+    fn train(&self, params: &Value, training: Training<'_>) -> Result<Vec<u8>>;
+}
+
+/// Methods by name; later registrations of a name are refused.
+#[derive(Clone, Default)]
+pub struct Registry {
+    methods: BTreeMap<String, Arc<dyn DynGenerator>>,
+}
+
+impl Registry {
+    /// None.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a method.
+    ///
+    /// # Errors
+    /// [`Error::Plugin`] where another one of that name is there, naming both origins.
+    pub fn add(&mut self, method: Arc<dyn DynGenerator>) -> Result<()> {
+        if let Some(there) = self.methods.get(method.name()) {
+            return Err(Error::Plugin(format!(
+                "method '{}' of {} is there already, from {}",
+                method.name(),
+                method.origin(),
+                there.origin()
+            )));
+        }
+        self.methods.insert(method.name().to_owned(), method);
+        Ok(())
+    }
+
+    /// The method `name`.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] with the nearest name and all that are there.
+    pub fn get(&self, name: &str) -> Result<&Arc<dyn DynGenerator>> {
+        self.methods.get(name).ok_or_else(|| {
+            let names: Vec<&str> = self.methods.keys().map(String::as_str).collect();
+            let hint = schema::nearest(name, &names)
+                .map_or(String::new(), |near| format!("; did you mean '{near}'?"));
+            let there = if names.is_empty() { "none".into() } else { names.join(", ") };
+            Error::Parameter(format!("no preconditioner '{name}'{hint} (there are: {there})"))
+        })
+    }
+
+    /// All methods, in order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn DynGenerator>> {
+        self.methods.values()
+    }
+}
+
+/// A method that is linked in.
+pub struct Native<G>(PhantomData<fn() -> G>);
+
+impl<G: Generator> Native<G> {
+    /// The method `G`, as a registry holds it.
+    pub fn method() -> Arc<dyn DynGenerator> {
+        Arc::new(Native::<G>(PhantomData))
+    }
+}
+
+/// A learning method that is linked in.
+pub struct NativeTrainable<G>(Native<G>);
+
+impl<G: Trainable> NativeTrainable<G> {
+    /// The method `G`, as a registry holds it.
+    pub fn method() -> Arc<dyn DynGenerator> {
+        Arc::new(NativeTrainable(Native::<G>(PhantomData)))
+    }
+}
+
+/// Parameters out of JSON, checked against their schema first.
+///
+/// # Errors
+/// [`Error::Parameter`] naming the parameter.
+pub fn parameters<P: crate::precond::Parameters>(json: &Value) -> Result<P> {
+    schema::check(&schema::of::<P>(), json)?;
+    serde_json::from_value(json.clone()).map_err(|e| Error::Parameter(e.to_string()))
+}
+
+impl<G: Generator> DynGenerator for Native<G> {
+    fn name(&self) -> &str {
+        G::NAME
+    }
+    fn summary(&self) -> &str {
+        G::SUMMARY
+    }
+    fn version(&self) -> &str {
+        env!("CARGO_PKG_VERSION")
+    }
+    fn origin(&self) -> String {
+        "linked in".into()
+    }
+    fn capabilities(&self) -> Capabilities {
+        G::CAPABILITIES
+    }
+    fn schema(&self) -> Value {
+        schema::of::<G::Params>()
+    }
+    fn train_schema(&self) -> Option<Value> {
+        None
+    }
+    fn generate(&self, params: &Value, system: &System) -> Result<Box<dyn Preconditioner>> {
+        system.a().space().comm().scope(|| {
+            let m = G::generate(&parameters(params)?, system)?;
+            Ok(Box::new(m) as Box<dyn Preconditioner>)
+        })
+    }
+    fn train(&self, _: &Value, _: Training<'_>) -> Result<Vec<u8>> {
+        Err(Error::Unsupported(format!("{} has nothing to train", G::NAME)))
+    }
+}
+
+impl<G: Trainable> DynGenerator for NativeTrainable<G> {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+    fn summary(&self) -> &str {
+        self.0.summary()
+    }
+    fn version(&self) -> &str {
+        self.0.version()
+    }
+    fn origin(&self) -> String {
+        self.0.origin()
+    }
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+    fn schema(&self) -> Value {
+        self.0.schema()
+    }
+    fn train_schema(&self) -> Option<Value> {
+        Some(schema::of::<G::TrainParams>())
+    }
+    fn generate(&self, params: &Value, system: &System) -> Result<Box<dyn Preconditioner>> {
+        self.0.generate(params, system)
+    }
+    fn train(&self, params: &Value, training: Training<'_>) -> Result<Vec<u8>> {
+        training.comm.scope(|| G::train(&parameters(params)?, training))
+    }
+}

@@ -1,0 +1,260 @@
+//! Parameter schemas: making them, and checking JSON against them.
+//!
+//! Covers the part of JSON Schema that `#[derive(JsonSchema)]` emits for parameter structs:
+//! objects of numbers, booleans, strings, arrays and choices, with ranges and defaults. Two own
+//! keywords: `x-precondor-method` marks a parameter that names a method (a string, or a table with
+//! `name`), whose own section is checked against that method's schema; `x-precondor-file` marks a
+//! path that is read relative to the config.
+use crate::{Error, Result};
+use schemars::JsonSchema;
+use serde_json::Value;
+
+/// Schema keyword of a parameter that names a method.
+pub const METHOD: &str = "x-precondor-method";
+/// Schema keyword of a parameter that names a file.
+pub const FILE: &str = "x-precondor-file";
+
+/// The schema of `T`.
+pub fn of<T: JsonSchema>() -> Value {
+    schemars::schema_for!(T).to_value()
+}
+
+/// What is wrong with a value, and where.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fault {
+    /// Keys (and array indices) that lead to the value; the last one is the culprit.
+    pub path: Vec<String>,
+    /// What is wrong, and what would be right.
+    pub why: String,
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        Error::Parameter(match fault.path.is_empty() {
+            true => fault.why,
+            false => format!("parameter '{}': {}", fault.path.join("."), fault.why),
+        })
+    }
+}
+
+/// Checks `doc` against `schema`.
+///
+/// # Errors
+/// [`Error::Parameter`] for the first fault.
+pub fn check(schema: &Value, doc: &Value) -> Result<()> {
+    Ok(fault(schema, doc).map_or(Ok(()), Err)?)
+}
+
+/// The first fault of `doc`, if any.
+pub fn fault(schema: &Value, doc: &Value) -> Option<Fault> {
+    at(schema, schema, doc, &mut Vec::new()).err()
+}
+
+/// The schema that `$ref` in `schema` points to within `root`, or `schema` itself.
+pub fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
+    match schema["$ref"].as_str() {
+        Some(target) => root.pointer(target.trim_start_matches('#')).unwrap_or(schema),
+        None => schema,
+    }
+}
+
+/// The name among `known` that `word` most likely meant.
+pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let limit = 1 + word.chars().count() / 3;
+    known
+        .iter()
+        .map(|k| (distance(word, k), *k))
+        .filter(|&(d, k)| d <= limit || k.starts_with(word) || word.starts_with(k))
+        .min_by_key(|&(d, _)| d)
+        .map(|(_, k)| k)
+}
+
+/// Levenshtein distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut corner = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let next = (corner + usize::from(x != *y)).min(row[j] + 1).min(row[j + 1] + 1);
+            corner = std::mem::replace(&mut row[j + 1], next);
+        }
+    }
+    row[b.len()]
+}
+
+type Bound = (&'static str, &'static str, fn(f64, f64) -> bool);
+const BOUNDS: [Bound; 4] = [
+    ("minimum", "at least", |x, b| x >= b),
+    ("exclusiveMinimum", "greater than", |x, b| x > b),
+    ("maximum", "at most", |x, b| x <= b),
+    ("exclusiveMaximum", "less than", |x, b| x < b),
+];
+
+fn at(
+    root: &Value,
+    schema: &Value,
+    doc: &Value,
+    path: &mut Vec<String>,
+) -> std::result::Result<(), Fault> {
+    let fail = |path: &[String], why: String| Err(Fault { path: path.to_vec(), why });
+    let schema = resolve(root, schema);
+    if let Some(parts) = schema["allOf"].as_array() {
+        for part in parts {
+            at(root, part, doc, path)?;
+        }
+    }
+    let of_choices = schema["oneOf"].as_array().or(schema["anyOf"].as_array());
+    if let Some(choices) = of_choices {
+        let constants: Vec<&Value> = choices.iter().filter_map(|c| c.get("const")).collect();
+        if constants.len() == choices.len() {
+            if !constants.contains(&doc) {
+                return fail(path, one_of(doc, &constants));
+            }
+        } else {
+            let first = choices.iter().map(|choice| at(root, choice, doc, path));
+            let faults: Vec<Fault> = first.filter_map(std::result::Result::err).collect();
+            if faults.len() == choices.len() {
+                // The alternative that got furthest into the value is the one that was meant.
+                let meant = faults.into_iter().max_by_key(|f| f.path.len());
+                return meant.map_or(Ok(()), Err);
+            }
+        }
+    }
+    let is = |kind: &str| match kind {
+        "number" => doc.is_number(),
+        "integer" => doc.is_i64() || doc.is_u64(),
+        "boolean" => doc.is_boolean(),
+        "string" => doc.is_string(),
+        "array" => doc.is_array(),
+        "object" => doc.is_object(),
+        _ => doc.is_null(),
+    };
+    let kinds: Vec<&str> = match &schema["type"] {
+        Value::String(kind) => vec![kind],
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
+        _ => vec![],
+    };
+    if !kinds.is_empty() && !kinds.iter().any(|kind| is(kind)) {
+        let wanted: Vec<&str> = kinds.into_iter().filter(|k| *k != "null").collect();
+        return fail(path, format!("{doc} is not of type {}", wanted.join(" or ")));
+    }
+    if let Some(choices) = schema["enum"].as_array().filter(|choices| !choices.contains(doc)) {
+        return fail(path, one_of(doc, &choices.iter().collect::<Vec<_>>()));
+    }
+    if let Some(x) = doc.as_f64() {
+        for (key, words, holds) in BOUNDS {
+            if let Some(b) = schema[key].as_f64().filter(|&b| !holds(x, b)) {
+                return fail(path, format!("{doc} must be {words} {b}"));
+            }
+        }
+    }
+    if let Some(list) = doc.as_array() {
+        let count = list.len() as u64;
+        if let Some(least) = schema["minItems"].as_u64().filter(|&n| count < n) {
+            return fail(path, format!("{count} items, at least {least} are needed"));
+        }
+        if let Some(most) = schema["maxItems"].as_u64().filter(|&n| count > n) {
+            return fail(path, format!("{count} items, at most {most} are allowed"));
+        }
+        for (i, item) in list.iter().enumerate() {
+            let items = schema["prefixItems"].get(i).or(schema.get("items"));
+            if let Some(items) = items.filter(|s| s.is_object()) {
+                path.push(i.to_string());
+                at(root, items, item, path)?;
+                path.pop();
+            }
+        }
+    }
+    if let (Some(known), Some(fields)) = (schema["properties"].as_object(), doc.as_object()) {
+        for (name, value) in fields {
+            path.push(name.clone());
+            match known.get(name) {
+                Some(of_field) => at(root, of_field, value, path)?,
+                None => return fail(path, unknown(name, known.keys())),
+            }
+            path.pop();
+        }
+        for name in schema["required"].as_array().into_iter().flatten() {
+            let missing = name.as_str().filter(|name| !fields.contains_key(*name));
+            if let Some(name) = missing {
+                return fail(path, format!("'{name}' is missing"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn one_of(doc: &Value, choices: &[&Value]) -> String {
+    let names: Vec<String> = choices.iter().map(ToString::to_string).collect();
+    let plain: Vec<&str> = choices.iter().filter_map(|c| c.as_str()).collect();
+    let hint = doc.as_str().and_then(|word| nearest(word, &plain));
+    let hint = hint.map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
+    format!("{doc} is not one of {}{hint}", names.join(", "))
+}
+
+/// What to say about a key that is not among `known`.
+pub fn unknown<'a>(key: &str, known: impl Iterator<Item = &'a String>) -> String {
+    let known: Vec<&str> = known.map(String::as_str).collect();
+    let hint = nearest(key, &known).map_or(String::new(), |n| format!("; did you mean '{n}'?"));
+    let all = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    format!("there is no such key{hint} (known: {all})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+    use serde_json::json;
+
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields, default)]
+    struct Sample {
+        /// A range.
+        #[schemars(range(min = 0.0, max = 1.0))]
+        damping: f64,
+        sweep: Sweep,
+        grid: Option<[usize; 2]>,
+    }
+    impl Default for Sample {
+        fn default() -> Self {
+            Sample { damping: 1.0, sweep: Sweep::Forward, grid: None }
+        }
+    }
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(rename_all = "kebab-case")]
+    enum Sweep {
+        /// Rows in order.
+        Forward,
+        /// Rows in reverse.
+        Backward,
+    }
+
+    #[test]
+    fn faults_name_the_key_and_what_would_be_right() {
+        let schema = of::<Sample>();
+        let why = |doc: Value| check(&schema, &doc).map_err(|e| e.to_string()).err();
+        assert_eq!(why(json!({"damping": 0.5, "sweep": "forward", "grid": [3, 4]})), None);
+        assert_eq!(why(json!({})), None);
+        for (doc, text) in [
+            (
+                json!({"dampin": 0.5}),
+                "parameter 'dampin': there is no such key; did you mean 'damping'?",
+            ),
+            (json!({"damping": 1.5}), "parameter 'damping': 1.5 must be at most 1"),
+            (json!({"damping": "x"}), "parameter 'damping': \"x\" is not of type number"),
+            (json!({"sweep": "forwards"}), "is not one of \"forward\", \"backward\"; did you mean"),
+            (json!({"grid": [3]}), "parameter 'grid'"),
+            (json!({"grid": [3, -1]}), "parameter 'grid.1': -1 must be at least 0"),
+        ] {
+            let got = why(doc.clone()).unwrap_or_default();
+            assert!(got.contains(text), "{doc}: {got}");
+        }
+    }
+
+    #[test]
+    fn the_nearest_name_is_found_and_nothing_far_off() {
+        assert_eq!(nearest("jacoby", &["jacobi", "ilu"]), Some("jacobi"));
+        assert_eq!(nearest("multigrid", &["jacobi", "ilu"]), None);
+    }
+}
