@@ -14,7 +14,7 @@
 //! Cost: seven sine transforms and about 250 flops a node and vector, all in the first-level cache.
 
 use multiversion::multiversion;
-use precondor_core::kernel::sine::eigenvalue;
+use precondor_sdk::core::kernel::sine::eigenvalue;
 
 use crate::grid::Grid;
 use crate::number::Number;
@@ -218,7 +218,7 @@ mod tests {
     use crate::pgp::{Variant, matrix_stencil};
     use crate::random::Random;
     use crate::stencil::tests::{GRID, noise};
-    use precondor_core::kernel::sine::SineTransform;
+    use precondor_sdk::core::kernel::sine::SineTransform;
 
     #[test]
     fn sine_matrix_is_the_fast_transform() {

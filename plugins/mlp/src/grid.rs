@@ -11,6 +11,8 @@
 
 use std::ops::Range;
 
+use precondor_sdk::prelude::*;
+
 use crate::number::Number;
 
 /// A grid of `mx` nodes a row and `my` rows.
@@ -95,73 +97,105 @@ impl Bands {
         &self.values[band * self.grid.plane()..(band + 1) * self.grid.plane()]
     }
 
-    /// Recognises the grid from row 0, whose couplings are 1, `mx` and `mx + 1`.
-    pub fn recognise(n: usize, row0: &[u64]) -> Result<Grid, String> {
-        let mx = row0.iter().copied().filter(|&c| c > 1).min().map_or(n, |c| c as usize);
-        if n == 0 || !n.is_multiple_of(mx) {
-            return Err(format!(
-                "row 0 does not look like a structured grid (next coupling after its right neighbour is \
-                 column {mx}, and the {n} unknowns are no multiple of it); give grid = [mx, my]"
-            ));
-        }
-        Ok(Grid { mx, my: n / mx })
+    /// The grid of a matrix on one rank, recognised from row 0, whose couplings are 1, `mx` and `mx + 1`.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the number of unknowns is no multiple of such an `mx`.
+    pub fn grid_of(a: &DistCsr) -> Result<Grid> {
+        let row0 = if a.n_own() > 0 { a.global_entries(0).map(|(c, _)| c).collect() } else { vec![] };
+        Self::recognise(a.n_global(), &row0)
     }
 
-    /// Collects the bands from rows in any order; `rows` yields global row number, columns and values.
+    /// The grid of `n` unknowns whose row 0 has entries in these columns.
     ///
-    /// Fails, naming the row, on an entry outside the pattern, a diagonal entry that is not positive
-    /// and finite, or `a_ij ≠ a_ji`.
-    pub fn collect<'a>(
+    /// # Errors
+    /// As [`grid_of`](Bands::grid_of).
+    pub fn recognise(n: u64, row0: &[u64]) -> Result<Grid> {
+        let mx = row0.iter().copied().filter(|&c| c > 1).min().unwrap_or(n);
+        if n == 0 || !n.is_multiple_of(mx) {
+            return Err(Error::Unsupported(format!(
+                "row 0 does not look like a structured grid (its first coupling beyond the right neighbour \
+                 is to column {mx}, and the {n} unknowns are no multiple of that); give grid = [mx, my]"
+            )));
+        }
+        Ok(Grid { mx: mx as usize, my: (n / mx) as usize })
+    }
+
+    /// The bands of a matrix on one rank.
+    ///
+    /// # Errors
+    /// As [`collect`](Bands::collect).
+    pub fn of(a: &DistCsr, grid: Grid) -> Result<Bands> {
+        let rows = 0..a.n_own();
+        let entries = rows.flat_map(|i| {
+            let row = a.global_row(i);
+            a.global_entries(i).map(move |(column, value)| (row, column, value))
+        });
+        Self::collect(grid, a.n_global(), entries)
+    }
+
+    /// Collects the bands from `(row, column, value)` in any order.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where `n` is not the number of nodes, or naming the first global row that
+    /// has an entry outside the pattern or `a_ij ≠ a_ji`; [`Error::Breakdown`] for the first diagonal
+    /// entry that is not positive, [`Error::Data`] for an entry that is not finite.
+    pub fn collect(
         grid: Grid,
-        rows: impl Iterator<Item = (usize, Vec<(u64, f64)>)> + 'a,
-    ) -> Result<Bands, String> {
+        n: u64,
+        entries: impl Iterator<Item = (u64, u64, f64)>,
+    ) -> Result<Bands> {
+        let Grid { mx, my } = grid;
+        if mx == 0 || my == 0 || mx as u64 * my as u64 != n {
+            return Err(Error::Unsupported(format!(
+                "a {mx} by {my} grid has {} nodes, the matrix {n} rows",
+                mx as u64 * my as u64
+            )));
+        }
         let (plane, stride) = (grid.plane(), grid.stride());
         let mut values = vec![0.0; 4 * plane];
         let mut below = vec![0.0; 4 * plane];
-        let place = |row: usize| (row / grid.mx + 1) * stride + row % grid.mx + 1;
-        for (row, entries) in rows {
-            let (i, j) = ((row % grid.mx) as isize, (row / grid.mx) as isize);
-            for (column, value) in entries {
-                let (k, l) =
-                    ((column % grid.mx as u64) as isize, (column / grid.mx as u64) as isize);
-                let step = (k - i, l - j);
-                let back = (i - k, j - l);
-                if !value.is_finite() {
-                    return Err(format!("row {row}, column {column}: entry {value} is not finite"));
-                }
-                if let Some(band) = BANDS.iter().position(|&b| b == step) {
-                    values[band * plane + place(row)] += value;
-                } else if let Some(band) = BANDS.iter().position(|&b| b == back) {
-                    below[band * plane + place(column as usize)] += value;
-                } else if value != 0.0 {
-                    return Err(format!(
-                        "row {row} does not fit the seven-point pattern of a {} by {} grid: \
-                         column {column} is no neighbour",
-                        grid.mx, grid.my
-                    ));
-                }
+        let node = |row: u64| ((row % mx as u64) as usize, (row / mx as u64) as usize);
+        let place = |(i, j): (usize, usize)| (j + 1) * stride + i + 1;
+        for (row, column, value) in entries {
+            let (here, there) = (node(row), node(column));
+            let step =
+                (there.0 as isize - here.0 as isize, there.1 as isize - here.1 as isize);
+            if !value.is_finite() {
+                return Err(Error::Data(format!(
+                    "global row {row}, column {column}: the entry is {value}"
+                )));
+            }
+            if let Some(band) = BANDS.iter().position(|&b| b == step) {
+                values[band * plane + place(here)] += value;
+            } else if let Some(band) = BANDS.iter().position(|&b| b == (-step.0, -step.1)) {
+                below[band * plane + place(there)] += value;
+            } else if value != 0.0 {
+                return Err(Error::Unsupported(format!(
+                    "global row {row} does not fit the seven-point pattern of a {mx} by {my} grid: column \
+                     {column} is none of its neighbours"
+                )));
             }
         }
-        let bands = Bands { grid, values };
-        let diagonal = bands.plane(0);
-        for row in 0..grid.nodes() {
-            let at = place(row);
-            let d = diagonal[at];
+        for row in 0..n {
+            let at = place(node(row));
+            let d = values[at];
             if d.is_nan() || d <= 0.0 {
-                return Err(format!("row {row}: diagonal entry {d} is not positive"));
+                let what = format!("the diagonal entry is {d}; it must be positive");
+                return Err(Error::breakdown(row, what));
             }
-            for band in 1..4 {
-                let (upper, lower) = (bands.plane(band)[at], below[band * plane + at]);
-                if (upper - lower).abs() > SYMMETRY * d {
-                    return Err(format!(
-                        "row {row}: the matrix is not symmetric (coupling {upper} to column {}, \
-                         {lower} back)",
-                        row as isize + BANDS[band].1 * grid.mx as isize + BANDS[band].0
-                    ));
+            for (band, (dx, dy)) in BANDS.into_iter().enumerate().skip(1) {
+                let (up, down) = (values[band * plane + at], below[band * plane + at]);
+                if (up - down).abs() > SYMMETRY * d {
+                    let other = row as i64 + dy as i64 * mx as i64 + dx as i64;
+                    return Err(Error::Unsupported(format!(
+                        "global row {row}: the matrix is not symmetric ({up} at column {other}, {down} in \
+                         the transposed place)"
+                    )));
                 }
             }
         }
-        Ok(bands)
+        Ok(Bands { grid, values })
     }
 }
 
@@ -169,27 +203,30 @@ impl Bands {
 mod tests {
     use super::*;
 
-    fn five_point(grid: Grid) -> Vec<(usize, Vec<(u64, f64)>)> {
-        let (mx, my) = (grid.mx as isize, grid.my as isize);
-        let mut rows = Vec::new();
+    type Entries = Vec<(u64, u64, f64)>;
+
+    fn five_point(grid: Grid) -> Entries {
+        let (mx, my) = (grid.mx as i64, grid.my as i64);
+        let mut entries = Vec::new();
         for j in 0..my {
             for i in 0..mx {
-                let mut row = vec![((j * mx + i) as u64, 4.0)];
-                for (dx, dy) in [(1, 0), (-1, 0), (0, 1), (0, -1)] {
+                for (dx, dy, value) in
+                    [(0, 0, 4.0), (1, 0, -1.0), (-1, 0, -1.0), (0, 1, -1.0), (0, -1, -1.0)]
+                {
                     if (0..mx).contains(&(i + dx)) && (0..my).contains(&(j + dy)) {
-                        row.push((((j + dy) * mx + i + dx) as u64, -1.0));
+                        let column = (j + dy) * mx + i + dx;
+                        entries.push(((j * mx + i) as u64, column as u64, value));
                     }
                 }
-                rows.push(((j * mx + i) as usize, row));
             }
         }
-        rows
+        entries
     }
 
     #[test]
     fn bands_of_the_five_point_matrix() {
         let grid = Grid { mx: 3, my: 2 };
-        let bands = Bands::collect(grid, five_point(grid).into_iter()).unwrap();
+        let bands = Bands::collect(grid, 6, five_point(grid).into_iter()).unwrap();
         let nodes = |band: usize| {
             let mut out = vec![0.0; 6];
             grid.to_nodes(bands.plane(band), &mut out);
@@ -204,38 +241,38 @@ mod tests {
     #[test]
     fn misfits_name_the_row() {
         let grid = Grid { mx: 3, my: 3 };
-        let error = |change: &dyn Fn(&mut Vec<(usize, Vec<(u64, f64)>)>)| {
-            let mut rows = five_point(grid);
-            change(&mut rows);
-            Bands::collect(grid, rows.into_iter()).unwrap_err()
+        let why = |change: &dyn Fn(&mut Entries)| {
+            let mut entries = five_point(grid);
+            change(&mut entries);
+            Bands::collect(grid, 9, entries.into_iter()).unwrap_err().to_string()
         };
-        let pattern = error(&|rows| rows[4].1.push((6, 0.5)));
+        let set = |row, column, value| {
+            move |entries: &mut Entries| {
+                entries.retain(|e| (e.0, e.1) != (row, column));
+                entries.push((row, column, value));
+            }
+        };
+        let pattern = why(&set(4, 6, 0.5));
         assert!(pattern.contains("row 4") && pattern.contains("column 6"), "{pattern}");
         // Columns 2 and 3 are neighbours by number but not on the grid.
-        let wrapped = error(&|rows| rows[2].1.push((3, -1.0)));
-        assert!(wrapped.contains("row 2"), "{wrapped}");
-        let diagonal = error(&|rows| rows[5].1[0].1 = 0.0);
-        assert!(diagonal.contains("row 5") && diagonal.contains("positive"), "{diagonal}");
-        let unsymmetric = error(&|rows| rows[0].1[1].1 = -2.0);
-        assert!(unsymmetric.contains("row 0") && unsymmetric.contains("symmetric"), "{unsymmetric}");
-        let nan = error(&|rows| rows[7].1[0].1 = f64::NAN);
-        assert!(nan.contains("row 7") && nan.contains("finite"), "{nan}");
-    }
-
-    #[test]
-    fn explicit_zeros_outside_the_pattern_are_harmless() {
-        let grid = Grid { mx: 3, my: 3 };
-        let mut rows = five_point(grid);
-        rows[4].1.push((6, 0.0));
-        assert!(Bands::collect(grid, rows.into_iter()).is_ok());
+        assert!(why(&set(2, 3, -1.0)).contains("row 2 does not fit"));
+        assert!(why(&set(5, 5, 0.0)).contains("global row 5: the diagonal entry is 0"));
+        assert!(why(&set(0, 1, -2.0)).contains("row 0: the matrix is not symmetric"));
+        assert!(why(&set(7, 7, f64::NAN)).contains("row 7, column 7: the entry is NaN"));
+        let size = Bands::collect(grid, 10, std::iter::empty()).unwrap_err().to_string();
+        assert!(size.contains("9 nodes, the matrix 10 rows"), "{size}");
+        // An explicit zero outside the pattern is harmless.
+        let mut entries = five_point(grid);
+        entries.push((4, 6, 0.0));
+        assert!(Bands::collect(grid, 9, entries.into_iter()).is_ok());
     }
 
     #[test]
     fn grid_is_recognised_from_the_first_row() {
-        let of = |n, row0: &[u64]| Bands::recognise(n, row0);
+        let of = Bands::recognise;
         assert_eq!(of(15, &[0, 1, 5, 6]), Ok(Grid { mx: 5, my: 3 }));
-        assert_eq!(of(15, &[0, 5, 1]), Ok(Grid { mx: 5, my: 3 }));
+        assert_eq!(of(15, &[0, 1, 5]), Ok(Grid { mx: 5, my: 3 }));
         assert_eq!(of(7, &[0, 1]), Ok(Grid { mx: 7, my: 1 }));
-        assert!(of(16, &[0, 1, 5, 6]).unwrap_err().contains("grid = [mx, my]"));
+        assert!(of(16, &[0, 1, 5, 6]).unwrap_err().to_string().contains("grid = [mx, my]"));
     }
 }

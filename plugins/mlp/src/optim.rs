@@ -6,7 +6,6 @@
 //!   Nesterov momentum 0.95. K. Jordan et al., *Muon: an optimizer for hidden layers in neural networks*
 //!   (2024).
 
-use serde::{Deserialize, Serialize};
 
 use crate::net::{Operand, Role, Tensor, multiply};
 use crate::number::Number;
@@ -151,7 +150,7 @@ pub fn clip<T: Number>(gradient: &mut [T], limit: f64) -> T {
 }
 
 /// Factor of the learning rates over a run: linear warm-up, constant, then linear to zero.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Schedule {
     /// Steps of the run.
     pub steps: u64,

@@ -11,15 +11,17 @@
 
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
+use precondor_sdk::schemars::{self, JsonSchema};
+use precondor_sdk::serde::{Deserialize, Serialize};
 
 use crate::grid::{BANDS, Bands, Grid};
 use crate::number::Number;
 use crate::stencil::{AROUND, HALF, Kind, Stencil};
 
 /// The form of the smoother `S`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(crate = "precondor_sdk::serde", rename_all = "lowercase")]
+#[schemars(crate = "precondor_sdk::schemars")]
 pub enum Variant {
     /// Diagonal; positive definite for any weights.
     #[default]

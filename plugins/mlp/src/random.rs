@@ -3,7 +3,7 @@
 //! SplitMix64 (G. Steele, D. Lea, C. Flood, *Fast splittable pseudorandom number generators*, OOPSLA
 //! 2014): output number `c` of key `k` is a fixed mixing function of `k + c·γ`.
 
-use serde::{Deserialize, Serialize};
+use precondor_sdk::serde::{Deserialize, Serialize};
 
 use crate::number::Number;
 
@@ -17,6 +17,7 @@ fn mix(mut z: u64) -> u64 {
 
 /// A stream of random numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(crate = "precondor_sdk::serde")]
 pub struct Random {
     key: u64,
     drawn: u64,
@@ -83,8 +84,8 @@ mod tests {
     fn streams_differ_and_a_restored_state_continues() {
         let mut first = Random::new(3, 0);
         assert_ne!(first.bits(), Random::new(3, 1).bits());
-        let text = serde_json::to_string(&first).unwrap();
-        let mut restored: Random = serde_json::from_str(&text).unwrap();
+        let text = precondor_sdk::serde_json::to_string(&first).unwrap();
+        let mut restored: Random = precondor_sdk::serde_json::from_str(&text).unwrap();
         assert_eq!(first.bits(), restored.bits());
     }
 
