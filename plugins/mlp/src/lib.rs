@@ -7,5 +7,6 @@ pub mod number;
 pub mod optim;
 pub mod pgp;
 pub mod random;
+pub mod reference;
 pub mod stencil;
 pub mod train;

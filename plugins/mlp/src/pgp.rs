@@ -11,7 +11,7 @@
 
 use std::ops::Range;
 
-use precondor_sdk::schemars::{self, JsonSchema};
+use precondor_sdk::schemars::JsonSchema;
 use precondor_sdk::serde::{Deserialize, Serialize};
 
 use crate::grid::{BANDS, Bands, Grid};
