@@ -1,1 +1,3 @@
 //! Numerics that several methods share. Plugins never depend on each other: they meet here.
+pub mod symmetry;
+pub mod triangular;
