@@ -5,3 +5,6 @@ pub mod least_squares;
 pub mod pattern;
 pub mod reach;
 pub mod remote;
+pub mod sine;
+pub mod symmetry;
+pub mod triangular;
