@@ -10,9 +10,9 @@
 use super::chunks;
 use super::reach::{Numbering, Reach};
 use super::remote::{Rows, fetch, on_one_rank, too_many};
-use crate::{Error, Result};
 use crate::host::Host;
 use crate::matrix::{Csr, DistCsr, Space};
+use crate::{Error, Result};
 use std::sync::Arc;
 
 /// Rows that one thread takes at a time.

@@ -153,7 +153,10 @@ impl<'a> Reach<'a> {
             let row = self.fetched[self.numbering.place(j)];
             if row != NONE {
                 let range = self.row_ptr[row as usize]..self.row_ptr[row as usize + 1];
-                self.cols[range.clone()].iter().zip(&self.values[range]).for_each(|(&c, &v)| f(c, v));
+                self.cols[range.clone()]
+                    .iter()
+                    .zip(&self.values[range])
+                    .for_each(|(&c, &v)| f(c, v));
             }
             return;
         };

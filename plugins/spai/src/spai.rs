@@ -24,7 +24,6 @@
 //! (1997), §2; E. Chow, SIAM J. Sci. Comput. 21 (2000) for the patterns.
 use crate::plan::{GRAIN, Plan};
 use crate::symmetric;
-use precondor_sdk::core::comm::Communicator;
 use precondor_sdk::core::kernel::batch::{Fits, LANES};
 use precondor_sdk::core::kernel::chunks::{self, Pool};
 use precondor_sdk::core::kernel::pattern::{Part, Pattern};
@@ -176,7 +175,10 @@ fn invert(
         let rows = Rows::new(a, &reach, &plan.pattern, system)?;
         let mut values = vec![0.0; plan.pattern.cols.len()];
         let fitted = rows.fit(system, &mut values);
-        (a.space().comm().agree(fitted).and_then(|()| plan.pattern.matrix(a.space(), values))?, rows.counts())
+        (
+            a.space().comm().agree(fitted).and_then(|()| plan.pattern.matrix(a.space(), values))?,
+            rows.counts(),
+        )
     };
     plan.computed += 1;
     if !params.symmetrise {
@@ -312,9 +314,12 @@ impl<'a> Rows<'a> {
         work.last.wrapping_add(1) == i
             && work.shape_of == work.size
             && self.pattern.row(i - 1).len() == pattern.len()
-            && self.pattern.row(i - 1).iter().zip(pattern).all(|(x, y)| {
-                x + 1 == *y && numbering.own(*y).is_some_and(|own| self.moved[own])
-            })
+            && self
+                .pattern
+                .row(i - 1)
+                .iter()
+                .zip(pattern)
+                .all(|(x, y)| x + 1 == *y && numbering.own(*y).is_some_and(|own| self.moved[own]))
     }
 
     /// Row `i` by orthogonal factors; `lane` holds its problem.

@@ -42,7 +42,7 @@ pub(crate) fn part(m: &DistCsr) -> Result<DistCsr> {
                 (Some(x), None) | (None, Some(x)) => x.0,
                 (None, None) => break,
             };
-            let mut take = |from: &mut dyn FnMut() -> Option<(u64, f64)>| {
+            let take = |from: &mut dyn FnMut() -> Option<(u64, f64)>| {
                 from().map_or(0.0, |(_, value)| value)
             };
             let sum = take(&mut || here.next_if(|e| e.0 == col))
