@@ -102,7 +102,8 @@ impl Bands {
     /// # Errors
     /// [`Error::Unsupported`] where the number of unknowns is no multiple of such an `mx`.
     pub fn grid_of(a: &DistCsr) -> Result<Grid> {
-        let row0 = if a.n_own() > 0 { a.global_entries(0).map(|(c, _)| c).collect() } else { vec![] };
+        let row0 =
+            if a.n_own() > 0 { a.global_entries(0).map(|(c, _)| c).collect() } else { vec![] };
         Self::recognise(a.n_global(), &row0)
     }
 
@@ -159,8 +160,7 @@ impl Bands {
         let place = |(i, j): (usize, usize)| (j + 1) * stride + i + 1;
         for (row, column, value) in entries {
             let (here, there) = (node(row), node(column));
-            let step =
-                (there.0 as isize - here.0 as isize, there.1 as isize - here.1 as isize);
+            let step = (there.0 as isize - here.0 as isize, there.1 as isize - here.1 as isize);
             if !value.is_finite() {
                 return Err(Error::Data(format!(
                     "global row {row}, column {column}: the entry is {value}"

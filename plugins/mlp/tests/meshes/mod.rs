@@ -33,8 +33,7 @@ pub fn poisson(level: u32, shift: f64, seed: u64, index: u64) -> Csr {
     let mut triplets = Vec::new();
     for j in 0..cells {
         for i in 0..cells {
-            let [a, b, c, d] =
-                [node(i, j), node(i + 1, j), node(i + 1, j + 1), node(i, j + 1)];
+            let [a, b, c, d] = [node(i, j), node(i + 1, j), node(i + 1, j + 1), node(i, j + 1)];
             for corners in [[a, b, c], [a, c, d]] {
                 let p = corners.map(|k| points[k]);
                 let edge = |k: usize| {
@@ -47,7 +46,11 @@ pub fn poisson(level: u32, shift: f64, seed: u64, index: u64) -> Csr {
                     for s in 0..3 {
                         if let (Some(row), Some(column)) = (inner(corners[r]), inner(corners[s])) {
                             let (e, f) = (edge(r), edge(s));
-                            triplets.push((row, column, (e[0] * f[0] + e[1] * f[1]) / (4.0 * area)));
+                            triplets.push((
+                                row,
+                                column,
+                                (e[0] * f[0] + e[1] * f[1]) / (4.0 * area),
+                            ));
                         }
                     }
                 }
