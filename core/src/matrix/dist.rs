@@ -1,8 +1,8 @@
 //! A sparse matrix spread over ranks by contiguous blocks of rows.
-use super::{Csr, Space};
+use super::{Csr, Space, Unsymmetric};
 use crate::comm::{Communicator, Exchange, HaloPlan};
 use crate::{Error, Result};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The rows of a square matrix that this rank owns; an immutable shared handle.
 ///
@@ -17,6 +17,7 @@ pub struct DistCsr {
     space: Arc<Space>,
     link: Arc<dyn Exchange>,
     arrived: Arc<Mutex<Vec<f64>>>,
+    symmetry: Arc<OnceLock<Option<Unsymmetric>>>,
 }
 
 impl std::fmt::Debug for DistCsr {
@@ -79,7 +80,8 @@ impl DistCsr {
             )));
         }
         let arrived = Arc::new(Mutex::new(vec![0.0; ghost_ids.len()]));
-        Ok(DistCsr { own, ghost, ghost_ids: ghost_ids.into(), space, link, arrived })
+        let (ghost_ids, symmetry) = (ghost_ids.into(), Arc::default());
+        Ok(DistCsr { own, ghost, ghost_ids, space, link, arrived, symmetry })
     }
 
     /// The block of columns that this rank owns, n × n.
@@ -179,6 +181,11 @@ impl DistCsr {
         self.link.finish(token, &mut arrived)?;
         self.ghost.view().spmv(&arrived, y, true);
         Ok(())
+    }
+
+    /// What is known of the symmetry of A: nothing, or the first unsymmetric entry, if any.
+    pub(super) fn symmetry(&self) -> &OnceLock<Option<Unsymmetric>> {
+        &self.symmetry
     }
 
     fn square(rows: usize, cols: usize) -> Result<()> {
