@@ -65,6 +65,7 @@ pub fn first_unequal(a: CsrView<'_>, diagonal: &[f64]) -> Option<Unequal> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::matrix::Csr;
