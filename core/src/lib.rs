@@ -14,6 +14,7 @@
 #![deny(missing_docs)]
 
 pub mod comm;
+pub mod config;
 mod error;
 pub mod host;
 pub mod kernel;
