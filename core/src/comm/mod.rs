@@ -8,6 +8,7 @@ mod solo;
 pub mod threads;
 
 pub use guard::Comm;
+pub(crate) use guard::panic_text;
 pub use solo::Solo;
 
 use crate::{Error, Result};
