@@ -221,15 +221,18 @@ impl<'a> CsrView<'a> {
         let cols = self.row_cols(i);
         cols.binary_search(&(j as u32)).map_or(0.0, |k| self.row_values(i)[k])
     }
-    /// `y = A x`, or `y += A x` with `add`.
+    /// `y = A x`, or `y += A x` with `add`. Every row is added up in order of its columns.
     #[inline]
     pub fn spmv(&self, x: &[f64], y: &mut [f64], add: bool) {
         for (i, y) in y.iter_mut().enumerate() {
-            let range = self.range(i);
-            let row = self.cols[range.clone()].iter().zip(&self.values[range]);
-            let s: f64 = row.map(|(&j, v)| v * x[j as usize]).sum();
-            *y = if add { *y + s } else { s };
+            *y = self.add_products(self.range(i), x, if add { *y } else { 0.0 });
         }
+    }
+    /// `s +` the products of the entries in `range` with `x`, added one by one.
+    #[inline]
+    pub(super) fn add_products(&self, range: std::ops::Range<usize>, x: &[f64], s: f64) -> f64 {
+        let row = self.cols[range.clone()].iter().zip(&self.values[range]);
+        row.fold(s, |s, (&j, v)| s + v * x[j as usize])
     }
 }
 
