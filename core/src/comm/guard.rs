@@ -5,7 +5,9 @@
 //! "failed"; the others learn of it from whichever collective they are in, as
 //! [`Error::Elsewhere`]. The scope is then dead: its collectives return the same error without
 //! communicating, and no rank joins a further reduction at its end. Scopes nest (a method that sets
-//! up another one), each with a state of its own.
+//! up another one), each with a state of its own; ranks tell how deep they are, and a failure kills
+//! all scopes down to the shallowest rank's, since that rank will not come to the ends of the
+//! others.
 //!
 //! Outside a scope (a preconditioner's `apply`, the inner loop of a solver) collectives are bare.
 use super::{Communicator, Exchange, HaloPlan};
@@ -68,7 +70,9 @@ impl Comm {
     /// This rank's own error where it has one, else [`Error::Elsewhere`] with the first failing
     /// rank's.
     pub fn scope<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
-        self.lock().push(None);
+        // Inside a dead scope nobody else is there to talk to.
+        let inherited = self.lock().last().cloned().flatten();
+        self.lock().push(inherited);
         let mine = catch_unwind(AssertUnwindSafe(f))
             .unwrap_or_else(|panic| Err(Error::Panicked(panic_text(panic))));
         let dead = self.lock().last().cloned().flatten();
@@ -106,7 +110,8 @@ impl Comm {
         }
         // Ranks in different operations would read each other's data: the name goes along.
         let name = what.bytes().fold(0u64, |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
-        let said = self.backend.all_gather(&[mine, name])?;
+        let depth = self.lock().len();
+        let said = self.backend.all_gather(&[mine, name, depth as u64])?;
         let killer = if let Some(rank) = said.iter().position(|s| s[0] == FAILED) {
             let text = message.bytes().map(u64::from).collect::<Vec<_>>();
             let bytes = &self.backend.all_gather(&text)?[rank];
@@ -120,8 +125,9 @@ impl Comm {
         } else {
             return Ok(());
         };
-        if let Some(scope) = self.lock().last_mut() {
-            *scope = Some(killer.clone());
+        let shallowest = said.iter().map(|s| s[2] as usize).min().unwrap_or(depth);
+        for scope in &mut self.lock()[shallowest.saturating_sub(1)..] {
+            scope.get_or_insert_with(|| killer.clone());
         }
         Err(killer)
     }
@@ -180,6 +186,7 @@ impl Exchange for Guarded {
         self.inner.start(own)
     }
     fn finish(&self, token: u64, ghost: &mut [f64]) -> Result<()> {
+        self.comm.enter("exchange finish")?;
         self.inner.finish(token, ghost)
     }
 }
@@ -195,4 +202,118 @@ pub fn panic_text(panic: Box<dyn Any + Send>) -> String {
         .to_owned();
     std::mem::forget(panic);
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::comm::threads;
+
+    /// Rank `culprit` fails before its `at`-th step; no rank may hang, all must learn of it.
+    fn fails_everywhere(f: impl Fn(&Comm, &dyn Fn() -> Result<()>) -> Result<()> + Sync) {
+        let steps = std::sync::atomic::AtomicUsize::new(0);
+        threads::run(1, |backend| {
+            let step = || {
+                steps.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                Ok(())
+            };
+            let comm = Comm::new(backend);
+            assert_eq!(comm.scope(|| f(&comm, &step)), Ok(()));
+        });
+        let steps = steps.into_inner();
+        assert!(steps > 0);
+        for (ranks, at) in [2, 3].into_iter().flat_map(|r| (0..steps).map(move |at| (r, at))) {
+            for culprit in 0..ranks {
+                let ends = threads::run(ranks, |backend| {
+                    let comm = Comm::new(backend);
+                    let done = std::cell::Cell::new(0);
+                    let step = || {
+                        done.set(done.get() + 1);
+                        match done.get() == at + 1 && comm.rank() == culprit {
+                            true => Err(Error::Data("on purpose".into())),
+                            false => Ok(()),
+                        }
+                    };
+                    let end = comm.scope(|| f(&comm, &step));
+                    // Nothing is left over: the next scope works.
+                    let mut x = [1.0];
+                    comm.scope(|| comm.sum(&mut x)).expect("alive");
+                    assert_eq!(x[0], ranks as f64);
+                    end
+                });
+                let text = "on purpose".to_owned();
+                for (rank, end) in ends.into_iter().enumerate() {
+                    let expected = match rank == culprit {
+                        true => Error::Data(text.clone()),
+                        false => match end {
+                            // The failure of an inner scope, told as such on the way out.
+                            Err(Error::Elsewhere { rank, .. }) if rank == culprit => continue,
+                            _ => Error::Elsewhere { rank: culprit, message: text.clone() },
+                        },
+                    };
+                    assert_eq!(end, Err(expected), "step {at}, rank {rank} of {ranks}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_failure_before_any_collective_reaches_all_ranks() {
+        fails_everywhere(|comm, step| {
+            step()?;
+            comm.sum(&mut [1.0])?;
+            step()?;
+            comm.all_gather(&[7])?;
+            step()?;
+            comm.duplicate()?.sum(&mut [1.0])?;
+            step()
+        });
+    }
+
+    #[test]
+    fn a_failure_outside_an_inner_scope_reaches_ranks_that_are_inside() {
+        fails_everywhere(|comm, step| {
+            step()?;
+            comm.scope(|| {
+                step()?;
+                comm.sum(&mut [1.0])?;
+                comm.scope(|| {
+                    step()?;
+                    comm.max(&mut [1.0])
+                })?;
+                step()
+            })?;
+            step()?;
+            comm.sum(&mut [1.0])
+        });
+    }
+
+    #[test]
+    fn who_goes_on_after_a_failure_elsewhere_talks_to_nobody() {
+        fails_everywhere(|comm, step| {
+            let first = step().and_then(|()| comm.sum(&mut [1.0]));
+            if matches!(first, Err(Error::Elsewhere { .. })) {
+                comm.scope(|| comm.sum(&mut [1.0]))?;
+            }
+            first
+        });
+    }
+
+    #[test]
+    fn a_failure_between_the_two_halves_of_an_exchange_reaches_all_ranks() {
+        fails_everywhere(|comm, step| {
+            let (rank, size) = (comm.rank(), comm.size());
+            let mut plan = HaloPlan::default();
+            if size > 1 {
+                plan.send.push(((rank + 1) % size, vec![0]));
+                plan.recv.push(((rank + size - 1) % size, 0..1));
+            }
+            let link = comm.exchange(plan)?;
+            step()?;
+            let token = link.start(&[1.0])?;
+            step()?;
+            link.finish(token, &mut vec![0.0; usize::from(size > 1)])?;
+            step()
+        });
+    }
 }
