@@ -17,12 +17,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The communicator of a [`Space`](crate::matrix::Space): a [`Communicator`] with collective
-/// failure. Cheap to clone; clones share their scopes.
+/// failure. Cheap to clone; clones and duplicates share their scopes.
 #[derive(Clone)]
 pub struct Comm {
     backend: Arc<dyn Communicator>,
+    guard: Arc<Guard>,
+}
+
+/// What a communicator and its duplicates share: a failure must reach ranks that are in an
+/// operation of any of them, so all ask for the status in one place.
+struct Guard {
+    backend: Arc<dyn Communicator>,
     /// One entry a scope: `None` while alive, else what killed it.
-    scopes: Arc<Mutex<Vec<Option<Error>>>>,
+    scopes: Mutex<Vec<Option<Error>>>,
 }
 
 /// What a rank says in a status reduction.
@@ -33,7 +40,8 @@ const FAILED: u64 = 2;
 impl Comm {
     /// Wraps a world's communicator.
     pub fn new(backend: Arc<dyn Communicator>) -> Self {
-        Comm { backend, scopes: Arc::default() }
+        let guard = Guard { backend: Arc::clone(&backend), scopes: Mutex::default() };
+        Comm { backend, guard: Arc::new(guard) }
     }
 
     /// One rank.
@@ -51,10 +59,10 @@ impl Comm {
         self.backend.size()
     }
 
-    /// A communicator of the same ranks with scopes and messages of its own. Collective.
+    /// A communicator of the same ranks with messages of its own; scopes are shared. Collective.
     pub fn duplicate(&self) -> Result<Comm> {
         self.enter("duplicate")?;
-        self.backend.duplicate().map(Comm::new)
+        Ok(Comm { backend: self.backend.duplicate()?, guard: Arc::clone(&self.guard) })
     }
 
     /// Ends the job on all ranks. See [`Communicator::abort`].
@@ -91,7 +99,7 @@ impl Comm {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Option<Error>>> {
-        self.scopes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.guard.scopes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The status reduction before the collective `what`, where a scope asks for one.
@@ -111,10 +119,10 @@ impl Comm {
         // Ranks in different operations would read each other's data: the name goes along.
         let name = what.bytes().fold(0u64, |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
         let depth = self.lock().len();
-        let said = self.backend.all_gather(&[mine, name, depth as u64])?;
+        let said = self.guard.backend.all_gather(&[mine, name, depth as u64])?;
         let killer = if let Some(rank) = said.iter().position(|s| s[0] == FAILED) {
             let text = message.bytes().map(u64::from).collect::<Vec<_>>();
-            let bytes = &self.backend.all_gather(&text)?[rank];
+            let bytes = &self.guard.backend.all_gather(&text)?[rank];
             let bytes: Vec<u8> = bytes.iter().map(|&b| b as u8).collect();
             Error::Elsewhere { rank, message: String::from_utf8_lossy(&bytes).into_owned() }
         } else if said.iter().any(|s| s[1] != said[0][1]) {
@@ -159,8 +167,7 @@ impl Communicator for Comm {
         Ok(Box::new(Guarded { comm: self.clone(), inner }))
     }
     fn duplicate(&self) -> Result<Arc<dyn Communicator>> {
-        self.enter("duplicate")?;
-        self.backend.duplicate()
+        Ok(Arc::new(Comm::duplicate(self)?))
     }
     fn abort(&self, message: &str) {
         self.backend.abort(message);
@@ -265,7 +272,14 @@ mod tests {
             step()?;
             comm.all_gather(&[7])?;
             step()?;
-            comm.duplicate()?.sum(&mut [1.0])?;
+            let other = comm.duplicate()?;
+            step()?;
+            other.sum(&mut [1.0])?;
+            step()?;
+            other.scope(|| {
+                step()?;
+                other.sum(&mut [1.0])
+            })?;
             step()
         });
     }
