@@ -1,8 +1,7 @@
 //! What goes wrong inside a method stays there; what is lent is kept, or copied, as said.
-#[path = "support/methods.rs"]
-mod methods;
-mod support;
 
+use crate::methods;
+use crate::support::{applied, solo};
 use precondor_core::comm::Comm;
 use precondor_core::comm::Solo;
 use precondor_core::host::{Alone, Host};
@@ -15,7 +14,6 @@ use precondor_core::{Error, Result};
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use support::{applied, solo};
 
 #[test]
 fn a_panic_poisons_its_instance_and_no_other() {

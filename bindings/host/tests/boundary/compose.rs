@@ -1,8 +1,7 @@
 //! Methods inside methods, and loops that the host runs for them.
-#[path = "support/methods.rs"]
-mod methods;
-mod support;
 
+use crate::methods;
+use crate::support::{applied, tridiagonal, without_hanging};
 use precondor_bridge::host as bridge;
 use precondor_core::comm::{Comm, Communicator, threads};
 use precondor_core::host::Host;
@@ -14,7 +13,6 @@ use serde_json::json;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use support::{applied, tridiagonal, without_hanging};
 
 /// All methods of the tests, and jacobi linked in.
 fn registry() -> Arc<Registry> {
