@@ -14,7 +14,9 @@
 #![deny(missing_docs)]
 
 pub mod comm;
+pub mod config;
 mod error;
+pub mod file;
 pub mod host;
 pub mod kernel;
 pub mod matrix;

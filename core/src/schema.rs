@@ -26,6 +26,8 @@ pub struct Fault {
     pub path: Vec<String>,
     /// What is wrong, and what would be right.
     pub why: String,
+    /// Whether the key is at fault rather than its value.
+    pub of_key: bool,
 }
 
 impl From<Fault> for Error {
@@ -97,7 +99,8 @@ fn at(
     doc: &Value,
     path: &mut Vec<String>,
 ) -> std::result::Result<(), Fault> {
-    let fail = |path: &[String], why: String| Err(Fault { path: path.to_vec(), why });
+    let fail =
+        |path: &[String], why: String| Err(Fault { path: path.to_vec(), why, of_key: false });
     let schema = resolve(root, schema);
     if let Some(parts) = schema["allOf"].as_array() {
         for part in parts {
@@ -171,7 +174,10 @@ fn at(
             path.push(name.clone());
             match known.get(name) {
                 Some(of_field) => at(root, of_field, value, path)?,
-                None => return fail(path, unknown(name, known.keys())),
+                None => {
+                    let why = unknown(name, known.keys());
+                    return Err(Fault { path: path.clone(), why, of_key: true });
+                }
             }
             path.pop();
         }

@@ -1,0 +1,95 @@
+//! TOML configurations: a tree of values that remember where they stand, so that every complaint
+//! shows file, line, column and a caret.
+//!
+//! A section is read in two steps that share one statement of keys, ranges and defaults, a derived
+//! JSON schema: [`Node::read`] checks the values against it, maps a fault back to its place, then
+//! deserialises. Sections of methods are checked the same way against the method's own schema
+//! ([`method`]).
+mod method;
+mod node;
+mod place;
+mod solver;
+
+pub use method::{MAX_DEPTH, MethodConfig, method};
+pub use node::{Content, Node};
+pub use solver::{SolverConfig, SolverKind, StopRule};
+
+use crate::{Error, Result};
+use place::{Place, Source};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Reads a configuration file. Paths in it are relative to its folder.
+///
+/// # Errors
+/// [`Error::File`] where it cannot be read; [`Error::Parameter`] with the place where it is no TOML.
+pub fn read(path: &Path) -> Result<Node> {
+    let text = std::fs::read_to_string(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::InvalidData => Error::file(path, "is not a text file in UTF-8"),
+        _ => Error::file(path, format!("cannot read the configuration: {e}")),
+    })?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    parse(&path.display().to_string(), folder, &text)
+}
+
+/// Parses a configuration; `name` stands for it in messages, relative paths start at `folder`.
+///
+/// # Errors
+/// [`Error::Parameter`] with the place where it is no TOML.
+pub fn parse(name: &str, folder: &Path, text: &str) -> Result<Node> {
+    let source = Arc::new(Source::file(name, folder, text));
+    let whole = Place::new(&source, 0..0);
+    match toml::de::DeTable::parse(text) {
+        Ok(table) => Node::table(table.into_inner(), &source, whole),
+        Err(e) => {
+            let span = e.span().unwrap_or(text.len()..text.len());
+            Err(Place::new(&source, span).complain(e.message().replace('\n', "; ")))
+        }
+    }
+}
+
+/// Carries out one `KEY=VALUE` override: `KEY` is a path of keys joined by dots (a number picks
+/// from a list), `VALUE` a TOML value, or a string that needs no quotes. Relative paths in it start
+/// at the current folder.
+///
+/// # Errors
+/// [`Error::Parameter`] naming the flag where it is not of that form or leads nowhere.
+pub fn set(root: &mut Node, flag: &str) -> Result<()> {
+    let source = Arc::new(Source::flag(flag));
+    let place = |span| Place::new(&source, span);
+    let Some((path, text)) = flag.split_once('=') else {
+        return Err(place(0..0).complain("it must look like section.key=value".to_owned()));
+    };
+    let text = text.trim();
+    let value = match toml::de::DeValue::parse(text) {
+        Ok(value) => Node::value(value.into_inner(), &source, place(0..0), None)?,
+        Err(_) => Node::string(text, place(0..0)),
+    };
+    let keys: Vec<&str> = path.split('.').map(str::trim).collect();
+    if keys.iter().any(|key| key.is_empty()) {
+        return Err(place(0..0).complain(format!("'{path}' is not a path of keys joined by dots")));
+    }
+    let Some((last, parents)) = keys.split_last() else { return Ok(()) };
+    let mut node = root;
+    for key in parents {
+        node = node.child_mut(key, &place(0..0))?;
+    }
+    *node.child_mut(last, &place(0..0))? = value.keyed(place(0..0));
+    Ok(())
+}
+
+/// `own` on top of `shared`: keys that only `shared` has are taken over.
+#[must_use]
+pub fn over(own: &Node, shared: &Node) -> Node {
+    let (Content::Table(own_keys), Content::Table(shared_keys)) = (own.content(), shared.content())
+    else {
+        return own.clone();
+    };
+    let mut keys: BTreeMap<String, Node> = shared_keys.clone();
+    keys.extend(own_keys.iter().map(|(key, node)| (key.clone(), node.clone())));
+    own.with(Content::Table(keys))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,270 @@
+//! A configuration as a tree.
+use super::place::{Place, Source};
+use crate::schema::{self, Fault};
+use crate::{Error, Result};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::{Number, Value};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use toml::de::{DeString, DeTable, DeValue};
+
+/// A value of a configuration that knows where it stands.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// The key that leads here; the value itself for items of a list.
+    key: Place,
+    at: Place,
+    content: Content,
+}
+
+/// What a [`Node`] holds.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// A string, number or boolean.
+    Scalar(Value),
+    /// An array, of tables too.
+    List(Vec<Node>),
+    /// A table.
+    Table(BTreeMap<String, Node>),
+}
+
+impl Node {
+    pub(super) fn value(
+        value: DeValue<'_>,
+        source: &Arc<Source>,
+        at: Place,
+        key: Option<Place>,
+    ) -> Result<Node> {
+        let number = |text: &str, number: Option<Number>| {
+            let error = || at.complain(format!("{text} is out of range or not a finite number"));
+            number.map(|n| Content::Scalar(Value::Number(n))).ok_or_else(error)
+        };
+        let content = match value {
+            DeValue::String(text) => Content::Scalar(Value::String(text.into_owned())),
+            DeValue::Boolean(b) => Content::Scalar(Value::Bool(b)),
+            DeValue::Integer(i) => {
+                let parse = |text: &str| {
+                    let signed = i64::from_str_radix(text, i.radix()).map(Number::from);
+                    signed.or_else(|_| u64::from_str_radix(text, i.radix()).map(Number::from)).ok()
+                };
+                number(i.as_str(), parse(i.as_str()))?
+            }
+            DeValue::Float(f) => {
+                number(f.as_str(), f.as_str().parse().ok().and_then(Number::from_f64))?
+            }
+            DeValue::Datetime(_) => {
+                return Err(at.complain("a date has no use here; quote it if it is text".into()));
+            }
+            DeValue::Array(list) => {
+                let item = |item: toml::Spanned<DeValue<'_>>| {
+                    let place = Place::new(source, item.span());
+                    Node::value(item.into_inner(), source, place, None)
+                };
+                Content::List(list.into_iter().map(item).collect::<Result<_>>()?)
+            }
+            DeValue::Table(table) => return Ok(Node::table(table, source, at)?.keyed_by(key)),
+        };
+        Ok(Node { key: at.clone(), at, content }.keyed_by(key))
+    }
+
+    pub(super) fn table(table: DeTable<'_>, source: &Arc<Source>, at: Place) -> Result<Node> {
+        let entry = |(key, value): (toml::Spanned<DeString<'_>>, toml::Spanned<DeValue<'_>>)| {
+            let name = key.get_ref().to_string();
+            let (key, at) = (Place::new(source, key.span()), Place::new(source, value.span()));
+            Ok((name, Node::value(value.into_inner(), source, at, Some(key))?))
+        };
+        let keys = table.into_iter().map(entry).collect::<Result<_>>()?;
+        Ok(Node { key: at.clone(), at, content: Content::Table(keys) })
+    }
+
+    pub(super) fn string(text: &str, at: Place) -> Node {
+        Node { key: at.clone(), at, content: Content::Scalar(text.into()) }
+    }
+
+    pub(super) fn keyed(mut self, key: Place) -> Node {
+        self.key = key;
+        self
+    }
+
+    fn keyed_by(self, key: Option<Place>) -> Node {
+        match key {
+            Some(key) => self.keyed(key),
+            None => self,
+        }
+    }
+
+    pub(super) fn with(&self, content: Content) -> Node {
+        Node { key: self.key.clone(), at: self.at.clone(), content }
+    }
+
+    /// The child `key`, made as an empty table where there is none.
+    pub(super) fn child_mut(&mut self, key: &str, place: &Place) -> Result<&mut Node> {
+        // A method named by a string gets a section of its own: `inner.damping=…` after
+        // `inner = "jacobi"`.
+        if matches!(self.content, Content::Scalar(Value::String(_))) {
+            let keys = BTreeMap::from([("name".to_owned(), self.clone())]);
+            self.content = Content::Table(keys);
+        }
+        match &mut self.content {
+            Content::Table(keys) => Ok(keys.entry(key.to_owned()).or_insert_with(|| Node {
+                key: place.clone(),
+                at: place.clone(),
+                content: Content::Table(BTreeMap::new()),
+            })),
+            Content::List(items) => {
+                let count = items.len();
+                let item = key.parse::<usize>().ok().and_then(|i| items.get_mut(i));
+                item.ok_or_else(|| {
+                    place.complain(format!("'{key}' is not one of the {count} items, 0 the first"))
+                })
+            }
+            Content::Scalar(value) => {
+                Err(place.complain(format!("there is the value {value} where '{key}' would go")))
+            }
+        }
+    }
+
+    /// What is here.
+    pub fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// The child under `key` of a table.
+    pub fn get(&self, key: &str) -> Option<&Node> {
+        match &self.content {
+            Content::Table(keys) => keys.get(key),
+            _ => None,
+        }
+    }
+
+    /// Takes the child under `key` out of a table.
+    pub fn take(&mut self, key: &str) -> Option<Node> {
+        match &mut self.content {
+            Content::Table(keys) => keys.remove(key),
+            _ => None,
+        }
+    }
+
+    /// The same table with `child` under `key`.
+    #[must_use]
+    pub fn with_child(mut self, key: &str, child: &Node) -> Node {
+        if let Content::Table(keys) = &mut self.content {
+            keys.insert(key.to_owned(), child.clone());
+        }
+        self
+    }
+
+    /// The items of a list; the node itself where it is none.
+    pub fn items(&self) -> &[Node] {
+        match &self.content {
+            Content::List(items) => items,
+            _ => std::slice::from_ref(self),
+        }
+    }
+
+    /// The value without its places.
+    pub fn json(&self) -> Value {
+        match &self.content {
+            Content::Scalar(value) => value.clone(),
+            Content::List(items) => items.iter().map(Node::json).collect(),
+            Content::Table(keys) => {
+                Value::Object(keys.iter().map(|(key, node)| (key.clone(), node.json())).collect())
+            }
+        }
+    }
+
+    /// The text here.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] where something else is here.
+    pub fn text(&self) -> Result<&str> {
+        match &self.content {
+            Content::Scalar(Value::String(text)) => Ok(text),
+            _ => Err(self.wrong("is not of type string")),
+        }
+    }
+
+    /// The path here; a relative one starts at the folder of the configuration, or at the current
+    /// one for a `--set`.
+    ///
+    /// # Errors
+    /// As [`text`](Node::text).
+    pub fn path(&self) -> Result<PathBuf> {
+        Ok(self.at.folder().join(self.text()?))
+    }
+
+    /// A complaint about the value here.
+    pub fn wrong(&self, why: &str) -> Error {
+        match &self.content {
+            Content::Scalar(value) => self.at.complain(format!("{value} {why}")),
+            Content::List(_) => self.at.complain(format!("this list {why}")),
+            Content::Table(_) => self.at.complain(format!("this table {why}")),
+        }
+    }
+
+    /// A complaint that shows the value here.
+    pub fn error(&self, why: impl Into<String>) -> Error {
+        self.at.complain(why.into())
+    }
+
+    /// A complaint that shows the key that leads here.
+    pub fn key_error(&self, why: impl Into<String>) -> Error {
+        self.key.complain(why.into())
+    }
+
+    /// Refuses a node that is no table, and keys other than `known`.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for the first such key, with the nearest known one.
+    pub fn only(&self, known: &[&str]) -> Result<()> {
+        let Content::Table(keys) = &self.content else {
+            return Err(self.wrong("is not a table of keys and values"));
+        };
+        match keys.iter().find(|(key, _)| !known.contains(&key.as_str())) {
+            Some((key, node)) => {
+                let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+                Err(node.key_error(format!("'{key}': {}", schema::unknown(key, known.iter()))))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Reads the table here as a `T`, whose schema says what is allowed.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] that shows the place of the first fault.
+    pub fn read<T: JsonSchema + DeserializeOwned>(&self) -> Result<T> {
+        let json = self.json();
+        self.check(&schema::of::<T>(), &json)?;
+        serde_json::from_value(json).map_err(|e| self.error(e.to_string()))
+    }
+
+    /// Checks `json`, the value here, against `schema`.
+    ///
+    /// # Errors
+    /// As [`read`](Node::read).
+    pub fn check(&self, schema: &Value, json: &Value) -> Result<()> {
+        schema::fault(schema, json).map_or(Ok(()), |fault| Err(self.fault(&fault)))
+    }
+
+    /// The complaint for a fault of the value here.
+    pub fn fault(&self, fault: &Fault) -> Error {
+        let mut node = self;
+        for step in &fault.path {
+            let next = match &node.content {
+                Content::Table(keys) => keys.get(step),
+                Content::List(items) => step.parse().ok().and_then(|i: usize| items.get(i)),
+                Content::Scalar(_) => None,
+            };
+            let Some(next) = next else { break };
+            node = next;
+        }
+        let why = match fault.path.last() {
+            Some(key) if key.parse::<usize>().is_err() => format!("'{key}': {}", fault.why),
+            _ => fault.why.clone(),
+        };
+        if fault.of_key { node.key_error(why) } else { node.error(why) }
+    }
+}

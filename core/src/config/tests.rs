@@ -1,0 +1,196 @@
+use super::*;
+use crate::precond::{Generator, Preconditioner, Properties};
+use crate::registry::{Native, Registry};
+use crate::schema;
+use crate::system::System;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[allow(dead_code, reason = "only the schema of the fields matters here")]
+struct Params {
+    #[schemars(range(max = 2.0))]
+    damping: f64,
+    #[schemars(extend("x-precondor-file" = true))]
+    model: Option<String>,
+    #[schemars(extend("x-precondor-method" = true))]
+    inner: serde_json::Value,
+}
+
+struct Wrap;
+struct Nothing;
+
+impl Preconditioner for Nothing {
+    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
+        z.copy_from_slice(r);
+        Ok(())
+    }
+    fn properties(&self) -> Properties {
+        Properties::SPD
+    }
+    fn stored_entries(&self) -> usize {
+        0
+    }
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
+impl Generator for Wrap {
+    const NAME: &'static str = "wrap";
+    const SUMMARY: &'static str = "a method with an inner one";
+    type Params = Params;
+    type Output = Nothing;
+    fn generate(_: &Params, _: &System) -> Result<Nothing> {
+        Ok(Nothing)
+    }
+}
+
+fn registry() -> Registry {
+    let mut registry = Registry::new();
+    registry.add(Native::<Wrap>::method()).unwrap();
+    registry
+}
+
+fn tree(text: &str) -> Node {
+    parse("run.toml", Path::new("/configs"), text).unwrap()
+}
+
+fn message<T>(result: Result<T>) -> String {
+    result.err().map_or_else(|| "no error".into(), |e| e.to_string())
+}
+
+#[test]
+fn an_unknown_key_is_shown_with_its_place_and_the_nearest_known_one() {
+    let root = tree("# a run\n[solver]\n  dampin = 0.5\n");
+    let got = message(SolverConfig::from_node(root.get("solver").unwrap()));
+    let want = "run.toml:3:3: 'dampin': there is no such key; did you mean 'damping'? (known: ";
+    assert!(got.starts_with(want), "{got}");
+    assert!(got.ends_with("\n   |\n 3 |   dampin = 0.5\n   |   ^^^^^^"), "{got}");
+}
+
+#[test]
+fn values_out_of_range_or_of_another_type_are_pointed_at() {
+    for (text, want) in [
+        ("damping = -1", "run.toml:2:11: 'damping': -1 must be greater than 0"),
+        ("tolerance = \"x\"", "run.toml:2:13: 'tolerance': \"x\" is not of type number"),
+        ("method = \"richardsen\"", "did you mean \"richardson\"?"),
+        ("method = \"cg\"\ndamping = 0.5", "run.toml:3:1: 'damping': cg has no such parameter"),
+        ("tolerance = nan", "run.toml:2:13: nan is out of range or not a finite number"),
+        ("tolerance = 1979-05-27", "a date has no use here"),
+        ("tolerance = ", "run.toml:2:"),
+        ("tolerance = 1\ntolerance = 2", "run.toml:3:1: duplicate key"),
+    ] {
+        let text = format!("[solver]\n{text}\n");
+        let root = parse("run.toml", Path::new(""), &text);
+        let got = message(root.and_then(|r| SolverConfig::from_node(r.get("solver").unwrap())));
+        assert!(got.contains(want), "{text}: {got}");
+    }
+}
+
+#[test]
+fn the_caret_stays_under_what_it_points_at() {
+    let root = tree("solver = { tolerance = 1e-5,\tstop = \"é\", damping = 'ü' }");
+    let got = message(SolverConfig::from_node(root.get("solver").unwrap()));
+    let lines: Vec<&str> = got.lines().collect();
+    let caret = lines[3].chars().position(|c| c == '^').unwrap();
+    assert_eq!(lines[2].chars().nth(caret), Some('\''), "{got}");
+    let long =
+        format!("solver = {{ {} dampin = 1 }}", "tolerance = 1,".repeat(1) + &" ".repeat(900));
+    let got = message(SolverConfig::from_node(tree(&long).get("solver").unwrap()));
+    let lines: Vec<&str> = got.lines().collect();
+    assert!(lines.iter().skip(1).all(|line| line.len() < 130), "{got}");
+    let caret = lines[3].find('^').unwrap();
+    assert!(lines[2][caret..].starts_with("dampin"), "{got}");
+}
+
+#[test]
+fn overrides_replace_add_and_name_the_flag() {
+    let mut root = tree("[preconditioner]\nname = \"wrap\"\n[[run]]\nlabel = \"a\"\n");
+    for flag in [
+        "preconditioner.damping=1.5",
+        "preconditioner.inner=wrap",
+        "preconditioner.inner.damping=1",
+        "run.0.label=some words",
+        "solver.tolerance = 1e-3",
+    ] {
+        set(&mut root, flag).unwrap();
+    }
+    assert_eq!(
+        root.get("preconditioner").unwrap().json(),
+        json!({
+            "name": "wrap", "damping": 1.5, "inner": {"name": "wrap", "damping": 1}
+        })
+    );
+    assert_eq!(root.get("run").unwrap().json(), json!([{"label": "some words"}]));
+    assert_eq!(SolverConfig::from_node(root.get("solver").unwrap()).unwrap().tolerance, 1e-3);
+    for (flag, why) in [
+        (
+            "preconditioner.damping=3",
+            "--set preconditioner.damping=3: 'damping': 3 must be at most 2",
+        ),
+        (
+            "preconditioner.inner.dampin=3",
+            "'dampin': there is no such key; did you mean 'damping'?",
+        ),
+        ("preconditioner.inner.name=rap", "no preconditioner 'rap'; did you mean 'wrap'?"),
+        ("run.1.label=x", "'1' is not one of the 1 items"),
+        ("preconditioner.damping.x=1", "there is the value 1.5 where 'x' would go"),
+        ("preconditioner", "it must look like section.key=value"),
+        ("a..b=1", "is not a path of keys"),
+    ] {
+        let mut changed = root.clone();
+        let result = set(&mut changed, flag)
+            .and_then(|()| method(changed.get("preconditioner").unwrap(), &registry()));
+        let got = message(result);
+        assert!(got.contains(why) && got.starts_with(&format!("--set {flag}")), "{flag}: {got}");
+    }
+}
+
+#[test]
+fn files_of_methods_are_found_from_the_configuration() {
+    let root = tree(
+        "[preconditioner]\nname = \"wrap\"\nmodel = \"m.bin\"\n\
+         inner = { name = \"wrap\", model = \"/abs.bin\" }",
+    );
+    let config = method(root.get("preconditioner").unwrap(), &registry()).unwrap();
+    assert_eq!(config.name, "wrap");
+    assert_eq!(config.params["model"], "/configs/m.bin");
+    assert_eq!(config.params["inner"], json!({"name": "wrap", "model": "/abs.bin"}));
+    assert!(schema::check(&schema::of::<Params>(), &config.params).is_ok());
+}
+
+#[test]
+fn nesting_too_deep_shows_the_chain() {
+    let nest = |depth: usize| {
+        (1..depth).fold("\"wrap\"".into(), |inner: String, _| {
+            format!("{{ name = \"wrap\", inner = {inner} }}")
+        })
+    };
+    let read = |depth| {
+        let root = tree(&format!("preconditioner = {}", nest(depth)));
+        message(method(root.get("preconditioner").unwrap(), &registry()))
+    };
+    assert_eq!(read(MAX_DEPTH), "no error");
+    let got = read(MAX_DEPTH + 1);
+    assert!(got.contains("more than 8 methods in one another: wrap → wrap → "), "{got}");
+}
+
+#[test]
+fn runs_take_over_what_is_shared_and_fits() {
+    let root = tree(
+        "[solver]\nmethod = \"richardson\"\ndamping = 0.7\ntolerance = 1e-3\n\
+         [[run]]\nsolver = { method = \"cg\" }\n[[run]]\nsolver = { method = \"cg\", damping = 1 }\n\
+         [[run]]\nsolver = { tolerance = 1e-4 }\n",
+    );
+    let shared = root.get("solver").unwrap();
+    let runs = root.get("run").unwrap().items();
+    let read = |k: usize| SolverConfig::from_nodes(runs[k].get("solver").unwrap(), shared);
+    let cg = read(0).unwrap();
+    assert_eq!((cg.method, cg.damping, cg.tolerance), (SolverKind::Cg, None, 1e-3));
+    assert!(message(read(1)).contains("'damping': cg has no such parameter"));
+    let richardson = read(2).unwrap();
+    assert_eq!((richardson.damping, richardson.tolerance), (Some(0.7), 1e-4));
+}

@@ -1,0 +1,145 @@
+//! Perturbed Poisson problems: −∇·(c ∇u) = f on a unit square whose inner nodes are shifted.
+//!
+//! Linear finite elements on the mesh of [`Mesh`], zero boundary values, unknowns numbered row
+//! after row: n = m² unknowns, 7 entries a row. With shift 0.25, right-hand side `ones` and the
+//! stopping rule ‖x − x*‖₂ < 10⁻⁵ these are the systems of Table 1 of the paper that the neural
+//! methods start from.
+//!
+//! Cost: about 6 triangles of 30 flops a row; communication only for the halo of the matrix (and,
+//! for shifts above 0.34, a few gathers of the nodes that are drawn again).
+use super::mesh::Mesh;
+use super::p1;
+use super::random::{Purpose, Stream};
+use crate::comm::Comm;
+use crate::matrix::Space;
+use crate::system::System;
+use crate::{Error, Result};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What a perturbed Poisson problem is made of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Poisson {
+    /// Level of refinement: 2^level − 1 inner nodes a side. 5 unless `nodes` is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 15))]
+    pub level: Option<u32>,
+    /// Inner nodes a side, in place of `level`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 32767))]
+    pub nodes: Option<usize>,
+    /// Radius, in grid steps, of the disc that each inner node is shifted in.
+    #[schemars(extend("minimum" = 0.0, "exclusiveMaximum" = 0.5))]
+    pub shift: f64,
+    /// Seed of the shifts and of a random right-hand side.
+    pub seed: u64,
+    /// Right-hand side.
+    pub rhs: Rhs,
+    /// Coefficient c.
+    pub coefficient: Coefficient,
+    /// Value of a coefficient with jumps where it is not 1.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub contrast: f64,
+}
+
+/// A right-hand side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rhs {
+    /// All entries are 1.
+    Ones,
+    /// The finite element load of f = 1.
+    Load,
+    /// Independent normal numbers with mean 0 and variance 1.
+    Random,
+}
+
+/// A coefficient field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Coefficient {
+    /// c = 1.
+    Constant,
+    /// c = e^(3x).
+    Smooth,
+    /// 1 and `contrast` on the fields of a 4 × 4 chequerboard, 1 at the origin.
+    Jump,
+}
+
+impl Default for Poisson {
+    fn default() -> Self {
+        Poisson {
+            level: None,
+            nodes: None,
+            shift: 0.25,
+            seed: 0,
+            rhs: Rhs::Ones,
+            coefficient: Coefficient::Constant,
+            contrast: 10.0,
+        }
+    }
+}
+
+impl Poisson {
+    /// The problem of level `level`, all else at its default.
+    pub fn at_level(level: u32) -> Self {
+        Poisson { level: Some(level), ..Poisson::default() }
+    }
+
+    /// Inner nodes a side, after checking all parameters.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] naming the parameter that is out of its range.
+    pub fn m(&self) -> Result<usize> {
+        let out = |name: &str, why: String| Err(Error::Parameter(format!("'{name}': {why}")));
+        if !(0.0..0.5).contains(&self.shift) {
+            return out("shift", format!("{} is not at least 0 and less than 0.5", self.shift));
+        }
+        if !(self.contrast > 0.0 && self.contrast.is_finite()) {
+            return out("contrast", format!("{} is not greater than 0", self.contrast));
+        }
+        match (self.level, self.nodes) {
+            (Some(_), Some(_)) => out("nodes", "give either 'level' or 'nodes', not both".into()),
+            (_, Some(m @ 1..=32767)) => Ok(m),
+            (_, Some(m)) => out("nodes", format!("{m} is not within 1..32767")),
+            (level, None) => match level.unwrap_or(5) {
+                l @ 1..=15 => Ok((1 << l) - 1),
+                l => out("level", format!("{l} is not within 1..15")),
+            },
+        }
+    }
+
+    /// The matrix with auxiliary data `coordinates` and `grid-index`, and the right-hand side, of
+    /// system `index` for `purpose`. Collective.
+    ///
+    /// # Errors
+    /// As [`m`](Poisson::m); what the communicator reports.
+    pub fn make(&self, comm: &Comm, purpose: Purpose, index: u64) -> Result<(System, Vec<f64>)> {
+        let m = self.m()?;
+        let stream = |tag| Stream::new(purpose, self.seed, index, &[m as u64, tag]);
+        let space = Space::even(comm.clone(), (m * m) as u64);
+        let rows = space.start()..space.start() + space.n_own() as u64;
+        comm.scope(|| {
+            let mesh = Mesh::new(comm, m, self.shift, stream(0), rows.clone())?;
+            let a = match self.coefficient {
+                Coefficient::Constant => p1::assemble(&mesh, &space, |_| 1.0),
+                Coefficient::Smooth => p1::assemble(&mesh, &space, |[x, _]| (3.0 * x).exp()),
+                Coefficient::Jump => p1::assemble(&mesh, &space, |[x, y]| {
+                    let odd = ((4.0 * x) as u32 + (4.0 * y) as u32) % 2 == 1;
+                    if odd { self.contrast } else { 1.0 }
+                }),
+            }?;
+            let rhs = match self.rhs {
+                Rhs::Ones => vec![1.0; space.n_own()],
+                Rhs::Load => p1::load(&mesh, |_| 1.0),
+                Rhs::Random => rows.clone().map(|row| stream(1).normal(row)).collect(),
+            };
+            let nodes = || rows.clone().map(|row| mesh.node(row));
+            let coordinates = nodes().flat_map(|node| mesh.place(node)).collect();
+            let index = nodes().flat_map(|[i, j]| [(i - 1) as f64, (j - 1) as f64]).collect();
+            let system = System::new(a).with_aux("coordinates", 2, coordinates)?;
+            Ok((system.with_aux("grid-index", 2, index)?, rhs))
+        })
+    }
+}
