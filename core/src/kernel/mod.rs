@@ -1,5 +1,4 @@
 //! Numerics that several methods share. Plugins never depend on each other: they meet here.
 
 pub mod sine;
-pub mod symmetry;
 pub mod triangular;
