@@ -153,8 +153,11 @@ pub struct Fits {
     /// One bit for each row of every column that has an entry in some lane.
     present: Vec<u64>,
     words: usize,
+    /// Rows that are present, column after column, and where those of each column stand; made
+    /// from `present` when it has changed.
     rows: Vec<u32>,
     ranges: Vec<(u32, u32)>,
+    listed: bool,
     sizes: [usize; LANES],
     targets: [u32; LANES],
     normal: Vec<Lanes>,
@@ -171,6 +174,14 @@ impl Fits {
         self.columns = 0;
         self.k = k;
         self.words = k.div_ceil(64);
+        self.listed = false;
+        self.sizes = [0; LANES];
+    }
+
+    /// Starts a batch whose problems all have entries in the places of the last one: every entry
+    /// of every lane has to be put again, and every problem closed. Much faster than
+    /// [`start`](Fits::start).
+    pub fn start_alike(&mut self) {
         self.sizes = [0; LANES];
     }
 
@@ -217,6 +228,29 @@ impl Fits {
     /// Solves all problems that were closed; returns the pivot ratios of [`cholesky`].
     pub fn solve(&mut self) -> Lanes {
         let k = self.k;
+        self.list();
+        self.normal.clear();
+        self.normal.resize(packed(k, 0), Lanes::default());
+        add_outer(&self.ranges, &self.rows, k, &self.cells, &mut self.normal);
+        self.solution.clear();
+        let (size, target) = (self.sizes[0], self.targets[0]);
+        if size == k && self.sizes == [size; LANES] && self.targets == [target; LANES] {
+            let column = target as usize * k;
+            self.solution.extend_from_slice(&self.cells[column..column + k]);
+        } else {
+            self.pad();
+        }
+        let worst = cholesky(k, &mut self.normal);
+        solve_lower(k, &self.normal, &mut self.solution);
+        solve_upper(k, &self.normal, &mut self.solution);
+        worst
+    }
+
+    /// Lists the entries that are present.
+    fn list(&mut self) {
+        if self.listed {
+            return;
+        }
         self.rows.clear();
         self.ranges.clear();
         for present in self.present.chunks(self.words.max(1)) {
@@ -224,23 +258,20 @@ impl Fits {
             for_bits(present, |a| self.rows.push(a as u32));
             self.ranges.push((from, self.rows.len() as u32));
         }
-        self.normal.clear();
-        self.normal.resize(packed(k, 0), Lanes::default());
-        add_outer(&self.ranges, &self.rows, k, &self.cells, &mut self.normal);
-        self.solution.clear();
-        self.solution.resize(k, Lanes::default());
+        self.listed = true;
+    }
+
+    /// Right-hand sides of problems of different sizes, made up to size k by unit rows.
+    fn pad(&mut self) {
+        self.solution.resize(self.k, Lanes::default());
         for (lane, (&size, &target)) in self.sizes.iter().zip(&self.targets).enumerate() {
             for a in 0..size {
-                self.solution[a].0[lane] = self.cells[target as usize * k + a].0[lane];
+                self.solution[a].0[lane] = self.cells[target as usize * self.k + a].0[lane];
             }
-            for a in size..k {
+            for a in size..self.k {
                 self.normal[packed(a, a)].0[lane] = 1.0;
             }
         }
-        let worst = cholesky(k, &mut self.normal);
-        solve_lower(k, &self.normal, &mut self.solution);
-        solve_upper(k, &self.normal, &mut self.solution);
-        worst
     }
 
     /// Unknown `a` of every problem.

@@ -6,5 +6,4 @@ pub mod pattern;
 pub mod reach;
 pub mod remote;
 pub mod sine;
-pub mod symmetry;
 pub mod triangular;

@@ -37,11 +37,11 @@ impl Cholesky {
     pub fn factorise(&mut self, a: CsrView<'_>, diagonal: &[f64], alpha: f64) -> Option<usize> {
         // Row i of L D; zero wherever L has no entry.
         let mut work = vec![0.0; a.n_rows()];
-        for i in 0..a.n_rows() {
+        for (i, &d) in diagonal.iter().enumerate() {
             for (&j, &value) in strictly_lower(a, i).iter().zip(a.row_values(i)) {
                 work[j as usize] = value;
             }
-            let shifted = (1.0 + alpha) * diagonal[i];
+            let shifted = (1.0 + alpha) * d;
             let mut pivot = shifted;
             for t in 0..self.lower.row(i).0.len() {
                 let k = self.lower.row(i).0[t] as usize;

@@ -11,13 +11,13 @@
 //! Jacobi between the ranks, and M depends on their number.
 //!
 //! Cost: setup O(Σ over entries of L of the length of their column's row) an attempt; apply two
-//! passes over L, 12 bytes an entry, half of A's; no communication. A refresh keeps the pattern.
+//! passes over L, 12 bytes an entry, half of A's; no communication, but for the test of symmetry. A
+//! refresh keeps the pattern.
 //!
 //! Reference: J. A. Meijerink, H. A. van der Vorst, Math. Comp. 31 (1977) 148–162 (IC(0));
 //! T. A. Manteuffel, Math. Comp. 34 (1980) 473–497 (shift); C.-J. Lin, J. J. Moré, SIAM J. Sci.
 //! Comput. 21 (1999) 24–45 (its doubling).
 use crate::cholesky::Cholesky;
-use precondor_sdk::core::kernel::symmetry::{Unequal, first_unequal};
 use precondor_sdk::prelude::*;
 
 /// First shift tried after a breakdown without one.
@@ -81,31 +81,21 @@ impl Generator for Ic {
     }
 }
 
-/// The diagonal of a block that may be positive definite.
+/// The diagonal of the own block of a matrix that may be positive definite. Collective.
 fn checked_diagonal(a: &DistCsr) -> Result<Vec<f64>> {
     let own = a.own().view();
     let diagonal: Vec<f64> = (0..a.n_own()).map(|i| own.get(i, i)).collect();
-    for (i, d) in diagonal.iter().enumerate() {
-        if d.is_nan() || *d <= 0.0 || own.row_values(i).iter().any(|v| !v.is_finite()) {
-            return Err(Error::breakdown(
-                a.global_row(i),
-                format_args!(
-                    "the diagonal entry is {d}; ic needs a positive definite matrix of finite \
-                     numbers"
-                ),
-            ));
-        }
+    if let Some(i) = diagonal.iter().position(|d| !d.is_finite() || *d <= 0.0) {
+        return Err(Error::breakdown(
+            a.global_row(i),
+            format_args!(
+                "the diagonal entry is {}; ic needs a positive definite matrix",
+                diagonal[i]
+            ),
+        ));
     }
-    match first_unequal(own, &diagonal) {
-        None => Ok(diagonal),
-        Some(Unequal { row, col, value, across }) => {
-            let (row, col) = (a.global_row(row), a.global_row(col));
-            Err(Error::Unsupported(format!(
-                "global row {row}: entry ({row}, {col}) is {value:e} but ({col}, {row}) is \
-                 {across:e}; ic needs a symmetric matrix, use ilu"
-            )))
-        }
-    }
+    a.require_symmetric("ic")?;
+    Ok(diagonal)
 }
 
 /// Factorises, shifted as far as needed. Collective.

@@ -109,3 +109,61 @@ pub fn values(a: &DistCsr, factors: &mut Factors, pivots: &mut Pivots) -> Result
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+
+    /// Level of fill by the theorem on fill paths: one less than the length of the shortest path
+    /// from i to j in the graph of A through nodes numbered below both.
+    fn path_level(a: CsrView<'_>, i: usize, j: usize) -> Option<u32> {
+        let mut length = vec![u32::MAX; a.n_rows()];
+        length[i] = 0;
+        let mut queue = VecDeque::from([i]);
+        while let Some(at) = queue.pop_front() {
+            for &to in a.row_cols(at) {
+                let to = to as usize;
+                if to == j {
+                    return Some(length[at]);
+                }
+                if to < i.min(j) && length[to] == u32::MAX {
+                    length[to] = length[at] + 1;
+                    queue.push_back(to);
+                }
+            }
+        }
+        None
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn the_pattern_is_that_of_fill_paths_and_grows(
+            n in 1usize..20, places in proptest::collection::vec((0usize..20, 0usize..20), 0..70),
+        ) {
+            // The diagonal is left out here and there: it is kept all the same.
+            let entries = (0..n).filter(|i| i % 5 != 3).map(|i| (i, i, 1.0));
+            let places = places.into_iter().filter(|&(i, j)| i < n && j < n);
+            let entries: Vec<_> = entries.chain(places.map(|(i, j)| (i, j, 1.0))).collect();
+            let a = Csr::from_triplets(n, n, entries).unwrap();
+            let mut last = 0;
+            for level in [0, 1, 2, 3, u32::MAX] {
+                let factors = pattern(a.view(), level).unwrap();
+                for i in 0..n {
+                    let right = (0..n).filter(|&j| {
+                        j != i && path_level(a.view(), i, j).is_some_and(|found| found <= level)
+                    });
+                    let right: Vec<u32> = right.map(|j| j as u32).collect();
+                    let (l, u) = (factors.lower.row(i).0, factors.upper.row(i).0);
+                    prop_assert_eq!([l, u].concat(), right, "row {} at level {}", i, level);
+                }
+                prop_assert!(factors.stored_entries() >= last);
+                last = factors.stored_entries();
+            }
+        }
+    }
+}

@@ -102,13 +102,6 @@ impl Bands {
     /// given as nodes in a row and number of rows. Collective.
     ///
     /// # Errors
-<<<<<<< HEAD
-    /// [`Error::Unsupported`] where the number of unknowns is no multiple of such an `mx`.
-    pub fn grid_of(a: &DistCsr) -> Result<Grid> {
-        let row0 =
-            if a.n_own() > 0 { a.global_entries(0).map(|(c, _)| c).collect() } else { vec![] };
-        Self::recognise(a.n_global(), &row0)
-=======
     /// As [`recognise`](Bands::recognise) and [`collect`](Bands::collect).
     pub fn of(a: &DistCsr, grid: Option<[usize; 2]>) -> Result<Bands> {
         let n = a.n_global();
@@ -134,7 +127,6 @@ impl Bands {
         };
         let grid = grid_of(&mut entries().filter(|e| e.0 == 0).map(|e| e.1))?;
         Self::collect(grid, n, entries())
->>>>>>> mlp
     }
 
     /// The grid of `n` unknowns whose row 0 has entries in these columns.
@@ -177,7 +169,8 @@ impl Bands {
         let place = |(i, j): (usize, usize)| (j + 1) * stride + i + 1;
         for (row, column, value) in entries {
             let (here, there) = (node(row), node(column));
-            let step = (there.0 as isize - here.0 as isize, there.1 as isize - here.1 as isize);
+            let step =
+                (there.0 as isize - here.0 as isize, there.1 as isize - here.1 as isize);
             if !value.is_finite() {
                 return Err(Error::Data(format!(
                     "global row {row}, column {column}: the entry is {value}"
