@@ -56,7 +56,7 @@ fn inner(
     section: &Value,
     chain: &mut Vec<String>,
 ) -> std::result::Result<(), Fault> {
-    let here = |e: Error| Fault { path: vec!["name".into()], why: e.to_string() };
+    let here = |e: Error| Fault { path: vec!["name".into()], why: e.to_string(), of_key: false };
     if chain.len() == chain::DEPTH {
         let names = chain.iter().map(String::as_str).chain([name]);
         return Err(here(chain::too_deep(names)));
