@@ -178,7 +178,7 @@ pub fn solve(
     });
     match ended {
         Ok(never) => match never {},
-        Err(Halt::Failed(e)) => Err(e),
+        Err(Halt::Failed(e)) => Err(run.fault().unwrap_or(e)),
         Err(Halt::Ended(outcome)) => run.report(outcome, x, &mut r),
     }
 }

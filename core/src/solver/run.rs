@@ -145,6 +145,11 @@ impl<'a> Run<'a> {
         z.fill(f64::NAN);
     }
 
+    /// A failure of `apply` on this rank that no reduction has told yet.
+    pub fn fault(&mut self) -> Option<Error> {
+        self.fault.take()
+    }
+
     /// Inner products of `pairs`, in one reduction.
     pub fn dots<const K: usize>(&mut self, pairs: [(&[f64], &[f64]); K]) -> Go<[f64; K]> {
         let mut out = [0.0; K];
@@ -171,9 +176,7 @@ impl<'a> Run<'a> {
         self.mine.extend_from_slice(mine.as_flattened());
         let width = self.mine.len();
         self.all.resize(size * width, 0.0);
-        if let Err(e) = comm.gather_f64(&self.mine, &mut self.all) {
-            return Err(Halt::Failed(self.fault.take().unwrap_or(e)));
-        }
+        comm.gather_f64(&self.mine, &mut self.all)?;
         let ranks = self.all.chunks_exact(width);
         if ranks.clone().any(|r| r[0] != 0.0) {
             comm.agree(self.fault.take().map_or(Ok(()), Err))?;

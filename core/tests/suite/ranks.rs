@@ -25,20 +25,19 @@ fn products_and_inner_products_equal_those_of_one_rank() {
                 (z, dots(&[xy, xr, a.space().norm(own(&a, &x)).unwrap()]))
             });
             let z: Vec<f64> = got.iter().flat_map(|(z, _)| z.clone()).collect();
-            assert!(distance(&z, &y) <= 1e-15 * norm(&y), "{size} ranks");
+            assert_eq!(z, y, "{size} ranks");
             assert!(got.iter().all(|(_, d)| *d == got[0].1), "ranks disagree");
             let rough: Vec<f64> = x.iter().map(|x| (1e9 * x).sin() * 1e8).collect();
             let exact = x.iter().zip(&rough).map(|(x, r)| x * r).sum::<f64>();
             assert!((f64::from_bits(got[0].1[1]) - exact).abs() < 1e-4);
-            // Neither number depends on where the rows are cut.
-            let cut_free = got[0].1[1..].to_vec();
-            assert_eq!(*first.get_or_insert(cut_free.clone()), cut_free, "{size} ranks");
+            // No bit depends on where the rows are cut.
+            assert_eq!(first.get_or_insert_with(|| got[0].1.clone()), &got[0].1, "{size} ranks");
         }
     }
 }
 
 #[test]
-fn all_methods_take_the_same_iterations_on_any_number_of_ranks() {
+fn all_methods_give_the_same_bits_on_any_number_of_ranks() {
     for (a, methods, tolerance) in [
         (laplace(16), &METHODS[..], 1e-4),
         (laplace(16), &METHODS[1..], 1e-8),
@@ -59,23 +58,7 @@ fn all_methods_take_the_same_iterations_on_any_number_of_ranks() {
             assert_eq!(one.outcome, Outcome::Converged, "{method:?}");
             for (size, with_empty) in SIZES.into_iter().flat_map(|s| [(s, false), (s, true)]) {
                 let (report, y) = solved(size, with_empty);
-                assert_eq!(report.outcome, Outcome::Converged);
-                let slack = match (one.iterations, method) {
-                    (..=50, _) => 0,
-                    (k, Method::Bicgstab) => k / 10,
-                    (k, _) => (k / 50).max(1),
-                };
-                let gap = report.iterations.abs_diff(one.iterations);
-                assert!(
-                    gap <= slack,
-                    "{method:?} on {size}: {} {}",
-                    report.iterations,
-                    one.iterations
-                );
-                assert!(distance(&x, &y) <= 100.0 * tolerance * norm(&x), "{method:?} on {size}");
-                for (p, q) in one.history.iter().zip(&report.history).take(20) {
-                    assert!((p - q).abs() <= 1e-9 * p.max(1e-3), "{method:?} on {size}: {p} {q}");
-                }
+                assert_eq!((report, y), (one.clone(), x.clone()), "{method:?} on {size} ranks");
             }
         }
     }
@@ -99,7 +82,7 @@ fn the_error_criterion_and_zero_right_hand_sides_work_on_several_ranks() {
             assert_eq!(got[0].outcome, Outcome::Converged);
             got[0].iterations
         });
-        assert!(counts.iter().all(|c| c.abs_diff(counts[0]) <= counts[0] / 50), "{counts:?}");
+        assert_eq!(counts, [counts[0]; 4]);
     }
 }
 
