@@ -156,6 +156,11 @@ impl DistCsr {
         ghosts(range.start..cut).chain(own).chain(ghosts(cut..range.end))
     }
 
+    /// What fetches the ghost entries.
+    pub fn link(&self) -> &Arc<dyn Exchange> {
+        &self.link
+    }
+
     /// Starts fetching the ghost entries of `x`. See [`Exchange::start`].
     ///
     /// # Errors

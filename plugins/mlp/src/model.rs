@@ -1,0 +1,190 @@
+//! Model files and checkpoints: safetensors, with everything about their making in the header.
+//!
+//! The header's metadata has the single key `precondor`, whose value is a [`Card`] as JSON (a single key,
+//! because the format keeps them in no order and equal models should be equal files). Reading checks
+//! the method, every name, shape and number type, and that all numbers are finite; the sizes are
+//! checked against the file before anything is allocated for them.
+
+use precondor_sdk::prelude::*;
+use precondor_sdk::serde_json::{self, Value};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+/// What a file is and how it was made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(crate = "precondor_sdk::serde")]
+pub struct Card {
+    /// The method the model is for.
+    pub method: String,
+    /// `model`, or `checkpoint` for the state of a training run.
+    pub kind: Kind,
+    /// Version of the crate that wrote it.
+    pub version: String,
+    /// Shape of the network.
+    pub architecture: Value,
+    /// Parameters of the training, seed included.
+    pub training: Value,
+    /// Description of the training systems.
+    pub samples: Value,
+    /// What was measured at the end of the training, or the state of an unfinished one.
+    pub metrics: Value,
+}
+
+/// What a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(crate = "precondor_sdk::serde", rename_all = "lowercase")]
+pub enum Kind {
+    /// Weights ready for use.
+    Model,
+    /// The state of a training run.
+    Checkpoint,
+}
+
+const KEY: &str = "precondor";
+
+/// One named array of a file.
+pub struct Part<'a> {
+    /// Its name.
+    pub name: String,
+    /// Its extents.
+    pub shape: Vec<usize>,
+    /// Its numbers, as many as the product of the extents.
+    pub values: &'a [f32],
+}
+
+/// Writes a file.
+pub fn write(card: &Card, parts: &[Part<'_>]) -> Result<Vec<u8>> {
+    let fail = |e: &dyn std::fmt::Display| Error::Data(format!("model cannot be written: {e}"));
+    let text = serde_json::to_string(card).map_err(|e| fail(&e))?;
+    let bytes: Vec<Vec<u8>> = parts
+        .iter()
+        .map(|part| part.values.iter().flat_map(|v| v.to_le_bytes()).collect())
+        .collect();
+    let mut views = Vec::new();
+    for (part, bytes) in parts.iter().zip(&bytes) {
+        let view = TensorView::new(Dtype::F32, part.shape.clone(), bytes).map_err(|e| fail(&e))?;
+        views.push((part.name.as_str(), view));
+    }
+    let metadata = [(KEY.to_owned(), text)].into_iter().collect();
+    safetensors::serialize(views, Some(metadata)).map_err(|e| fail(&e))
+}
+
+/// A file that was read; its arrays are taken out by name.
+pub struct Reader<'a> {
+    /// What it is.
+    pub card: Card,
+    tensors: SafeTensors<'a>,
+    expected: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// Understands the header and checks that the file is a `kind` for `method`.
+    pub fn new(bytes: &'a [u8], method: &str, kind: Kind) -> Result<Self> {
+        let bad = |what: String| Error::Data(format!("not a usable model: {what}"));
+        let (_, header) = SafeTensors::read_metadata(bytes)
+            .map_err(|e| bad(format!("the file is damaged or no safetensors file ({e})")))?;
+        let text = header.metadata().as_ref().and_then(|m| m.get(KEY));
+        let text = text.ok_or_else(|| bad(format!("its header has no '{KEY}' entry")))?;
+        let card: Card = serde_json::from_str(text)
+            .map_err(|e| bad(format!("its '{KEY}' entry is not understood ({e})")))?;
+        if card.method != method {
+            return Err(bad(format!("it is for the method '{}', not '{method}'", card.method)));
+        }
+        if card.kind != kind {
+            let name = |kind| if kind == Kind::Model { "a model" } else { "a checkpoint" };
+            return Err(bad(format!("it is {}, not {}", name(card.kind), name(kind))));
+        }
+        let tensors = SafeTensors::deserialize(bytes).map_err(|e| bad(e.to_string()))?;
+        Ok(Reader { card, tensors, expected: 0 })
+    }
+
+    /// Takes the array `name`, which must have this shape and finite numbers.
+    pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let bad = |what: String| Error::Data(format!("not a usable model: array '{name}' {what}"));
+        let view = self.tensors.tensor(name).map_err(|_| bad("is missing".into()))?;
+        if view.dtype() != Dtype::F32 {
+            return Err(bad(format!("holds {:?}, not F32", view.dtype())));
+        }
+        if view.shape() != shape {
+            return Err(bad(format!("has shape {:?}, not {shape:?}", view.shape())));
+        }
+        let values: Vec<f32> =
+            view.data().as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect();
+        if let Some(place) = values.iter().position(|v| !v.is_finite()) {
+            return Err(bad(format!("has {} at place {place}", values[place])));
+        }
+        self.expected += 1;
+        Ok(values)
+    }
+
+    /// Checks that nothing was left.
+    pub fn finish(self) -> Result<Card> {
+        if self.expected == self.tensors.len() {
+            return Ok(self.card);
+        }
+        Err(Error::Data(format!(
+            "not a usable model: {} arrays, {} expected",
+            self.tensors.len(),
+            self.expected
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use precondor_sdk::serde_json::json;
+
+    fn card() -> Card {
+        Card {
+            method: "some-method".into(),
+            kind: Kind::Model,
+            version: "1".into(),
+            architecture: json!({"width": 2}),
+            training: json!({"seed": 7}),
+            samples: json!(null),
+            metrics: json!({"loss": 0.5}),
+        }
+    }
+
+    fn file(values: &[f32]) -> Vec<u8> {
+        write(&card(), &[Part { name: "a".into(), shape: vec![2, 2], values }]).unwrap()
+    }
+
+    fn refusal(bytes: &[u8], method: &str, kind: Kind, name: &str, shape: &[usize]) -> String {
+        let read = Reader::new(bytes, method, kind);
+        let error = read.and_then(|mut r| r.take(name, shape).and_then(|_| r.finish())).unwrap_err();
+        error.to_string()
+    }
+
+    #[test]
+    fn what_was_written_is_read_and_equal_models_are_equal_files() {
+        let bytes = file(&[1.0, -2.5, 0.0, f32::MIN_POSITIVE]);
+        assert_eq!(bytes, file(&[1.0, -2.5, 0.0, f32::MIN_POSITIVE]));
+        let mut reader = Reader::new(&bytes, "some-method", Kind::Model).unwrap();
+        assert_eq!(reader.take("a", &[2, 2]).unwrap(), [1.0, -2.5, 0.0, f32::MIN_POSITIVE]);
+        assert_eq!(reader.finish().unwrap(), card());
+    }
+
+    #[test]
+    fn everything_that_does_not_fit_is_refused_with_the_reason() {
+        let good = file(&[1.0; 4]);
+        let (method, kind) = ("some-method", Kind::Model);
+        let why = |bytes: &[u8]| refusal(bytes, method, kind, "a", &[2, 2]);
+        for cut in [0, 4, 20, good.len() - 1] {
+            assert!(why(&good[..cut]).contains("damaged"), "{cut}: {}", why(&good[..cut]));
+        }
+        assert!(refusal(&good, "other", kind, "a", &[2, 2]).contains("'some-method', not 'other'"));
+        assert!(refusal(&good, method, Kind::Checkpoint, "a", &[2, 2]).contains("not a checkpoint"));
+        assert!(refusal(&good, method, kind, "b", &[2, 2]).contains("'b' is missing"));
+        assert!(refusal(&good, method, kind, "a", &[4]).contains("[2, 2], not [4]"));
+        assert!(why(&file(&[1.0, f32::NAN, 0.0, 0.0])).contains("NaN at place 1"));
+        let mut two = card();
+        two.metrics = json!({});
+        let part = |name: &str| Part { name: name.into(), shape: vec![2, 2], values: &[0.0; 4] };
+        assert!(why(&write(&two, &[part("a"), part("b")]).unwrap()).contains("2 arrays, 1 expected"));
+        // A header that promises more than any memory holds.
+        let mut huge = good.clone();
+        huge[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+        assert!(why(&huge).contains("damaged"));
+    }
+}

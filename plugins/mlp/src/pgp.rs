@@ -1,0 +1,405 @@
+//! The reference map and its symmetric smoothing as operators on planes, built from network outputs.
+//!
+//! `M = P A0⁻¹ Pᵀ + R Rᵀ`, wrapped once: `M₂ = 2S − S A S + (I − S A) M (I − A S)`.
+//!
+//! A node's outputs become, in this order,
+//! - 8 entries of its row of `P`, a nine-point stencil whose rows sum to one (boundary nodes counted),
+//! - 5 of its row of the half stencil `R`, scaled by `2/√a_ii`,
+//! - its part of `S`: a diagonal `2σ(o)/Σ_j|a_ij|`, which makes `0 < S < 2A⁻¹` and so `M₂` symmetric
+//!   positive definite whatever the weights are ([`Variant::Spd`]), or 5 entries of a symmetric
+//!   nine-point stencil scaled from both sides ([`Variant::Stencil`]).
+
+use std::ops::Range;
+
+use precondor_sdk::schemars::JsonSchema;
+use precondor_sdk::serde::{Deserialize, Serialize};
+
+use crate::grid::{BANDS, Bands, Grid};
+use crate::number::Number;
+use crate::stencil::{AROUND, HALF, Kind, Stencil};
+
+/// The form of the smoother `S`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(crate = "precondor_sdk::serde", rename_all = "lowercase")]
+#[schemars(crate = "precondor_sdk::schemars")]
+pub enum Variant {
+    /// Diagonal; positive definite for any weights.
+    #[default]
+    Spd,
+    /// Nine-point; fewer iterations, positive definite only as far as observed.
+    Stencil,
+}
+
+/// Outputs for `P` and `R`, which stand before those for `S`.
+const BEFORE_S: usize = AROUND.len() + HALF.len();
+
+/// Numbers that describe a node to the network.
+pub const FEATURES: usize = 5;
+
+/// Network inputs: the features of a 3 × 3 patch.
+pub const INPUTS: usize = 9 * FEATURES;
+
+/// `σ` stays this far from 0 and 1.
+const SIGMA_MARGIN: f64 = 1e-4;
+
+/// Where `σ` starts: at about 0.6, a damped Jacobi smoother.
+const SIGMA_START: f64 = 0.4;
+
+/// Where the centre of a nine-point `S` starts.
+const CENTRE_START: f64 = 0.15;
+
+impl Variant {
+    /// Network outputs a node.
+    pub fn outputs(self) -> usize {
+        BEFORE_S + self.smoother().len()
+    }
+
+    fn smoother(self) -> &'static [(isize, isize)] {
+        match self {
+            Variant::Spd => &HALF[..1],
+            Variant::Stencil => &HALF,
+        }
+    }
+}
+
+/// A symmetric seven-point matrix as a stencil.
+pub fn matrix_stencil<T: Number>(bands: &Bands) -> Stencil<T> {
+    let mut a = Stencil::new(bands.grid, Kind::Symmetric, &BANDS);
+    for (to, &from) in a.values.iter_mut().zip(&bands.values) {
+        *to = T::rounded(from);
+    }
+    a
+}
+
+/// What the network and the decoding of its outputs need of a matrix: planes of numbers a node.
+pub struct Description<T> {
+    grid: Grid,
+    /// [`FEATURES`] planes: `ln(D/4)/.25`, `(h + ¼)/.1`, `(v + ¼)/.1`, `g/.06` with `h, v, g` the couplings
+    /// scaled by the roots of both diagonal entries, and 1 inside the grid.
+    features: Vec<T>,
+    /// `2/√a_ii`.
+    scale: Vec<T>,
+    /// `2/Σ_j|a_ij|`.
+    row_sum: Vec<T>,
+}
+
+impl<T: Number> Description<T> {
+    /// Describes a matrix.
+    pub fn new(bands: &Bands) -> Self {
+        let grid = bands.grid;
+        let (plane, stride) = (grid.plane(), grid.stride());
+        let mut features = vec![T::zero(); FEATURES * plane];
+        let mut scale = vec![T::zero(); plane];
+        let mut row_sum = vec![T::zero(); plane];
+        let [d, h, v, g] = [0, 1, 2, 3].map(|band| bands.plane(band));
+        for j in 0..grid.my {
+            for i in 0..grid.mx {
+                let at = (j + 1) * stride + i + 1;
+                let root = d[at].sqrt();
+                // The coupling over both roots; nothing where there is no neighbour.
+                let scaled = |band: &[f64], to: usize, shift: f64| {
+                    if d[to] > 0.0 { band[at] / (root * d[to].sqrt()) + shift } else { 0.0 }
+                };
+                let values = [
+                    (d[at] / 4.0).ln() / 0.25,
+                    scaled(h, at + 1, 0.25) / 0.1,
+                    scaled(v, at + stride, 0.25) / 0.1,
+                    scaled(g, at + stride + 1, 0.0) / 0.06,
+                    1.0,
+                ];
+                for (feature, value) in values.into_iter().enumerate() {
+                    features[feature * plane + at] = T::rounded(value);
+                }
+                scale[at] = T::rounded(2.0 / root);
+                let upper = h[at].abs() + v[at].abs() + g[at].abs();
+                let lower =
+                    h[at - 1].abs() + v[at - stride].abs() + g[at - stride - 1].abs();
+                row_sum[at] = T::rounded(2.0 / (d[at] + upper + lower));
+            }
+        }
+        Description { grid, features, scale, row_sum }
+    }
+
+    /// The grid.
+    pub fn grid(&self) -> Grid {
+        self.grid
+    }
+
+    /// Writes the network's inputs for `body` (a part of the grid's body) to columns `column …` of
+    /// `inputs`, which has [`INPUTS`] rows of `columns` numbers.
+    pub fn patches(&self, body: Range<usize>, inputs: &mut [T], columns: usize, column: usize) {
+        let mut rows = inputs.chunks_exact_mut(columns);
+        for feature in self.features.chunks_exact(self.grid.plane()) {
+            for dy in -1..=1 {
+                for dx in -1..=1 {
+                    let from = body.start.wrapping_add_signed(self.grid.offset((dx, dy)));
+                    if let Some(row) = rows.next() {
+                        row[column..column + body.len()]
+                            .copy_from_slice(&feature[from..from + body.len()]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The three stencils the network gives.
+#[derive(Clone, Debug)]
+pub struct Stencils<K> {
+    /// Interpolation between the shifted and the unshifted mesh.
+    pub p: Stencil<K>,
+    /// Local correction.
+    pub r: Stencil<K>,
+    /// Smoother.
+    pub s: Stencil<K>,
+}
+
+impl<K: Number> Stencils<K> {
+    /// All coefficients zero.
+    pub fn new(grid: Grid, variant: Variant) -> Self {
+        Stencils {
+            p: Stencil::new(grid, Kind::UnitRows, &AROUND),
+            r: Stencil::new(grid, Kind::Rows, &HALF),
+            s: Stencil::new(grid, Kind::Symmetric, variant.smoother()),
+        }
+    }
+
+    /// Sets all coefficients to zero.
+    pub fn clear(&mut self) {
+        for stencil in [&mut self.p, &mut self.r, &mut self.s] {
+            stencil.values.fill(K::zero());
+        }
+    }
+
+    /// Bytes of the coefficients.
+    pub fn bytes(&self) -> usize {
+        self.p.bytes() + self.r.bytes() + self.s.bytes()
+    }
+
+    /// Stored coefficients.
+    pub fn entries(&self) -> usize {
+        self.p.entries() + self.r.entries() + self.s.entries()
+    }
+
+    /// Sets the coefficients of the nodes in `body` from columns `column …` of the network's outputs
+    /// (rows of `columns` numbers).
+    pub fn decode(
+        &mut self,
+        description: &Description<K>,
+        body: Range<usize>,
+        outputs: &[K],
+        columns: usize,
+        column: usize,
+    ) {
+        let grid = description.grid;
+        let scale = &description.scale;
+        let row = |k: usize| &outputs[k * columns + column..][..body.len()];
+        let inside = &description.features[(FEATURES - 1) * grid.plane()..];
+        for c in 0..AROUND.len() {
+            let places = self.p.plane_mut(c)[body.clone()].iter_mut();
+            for ((to, &o), &one) in places.zip(row(c)).zip(&inside[body.clone()]) {
+                *to = o * one;
+            }
+        }
+        for c in 0..HALF.len() {
+            let places = self.r.plane_mut(c)[body.clone()].iter_mut();
+            for ((to, &o), &s) in places.zip(row(AROUND.len() + c)).zip(&scale[body.clone()]) {
+                *to = o * s;
+            }
+        }
+        if self.s.offsets().len() == 1 {
+            let places = self.s.plane_mut(0)[body.clone()].iter_mut();
+            for ((to, &o), &two) in places.zip(row(BEFORE_S)).zip(&description.row_sum[body.clone()])
+            {
+                *to = two * sigma(o);
+            }
+        } else {
+            for (c, &offset) in HALF.iter().enumerate() {
+                let start = if c == 0 { K::rounded(CENTRE_START) } else { K::zero() };
+                let there = body.start.wrapping_add_signed(grid.offset(offset));
+                let pairs = scale[body.clone()].iter().zip(&scale[there..there + body.len()]);
+                let places = self.s.plane_mut(c)[body.clone()].iter_mut();
+                for ((to, &o), (&s, &t)) in places.zip(row(BEFORE_S + c)).zip(pairs) {
+                    *to = (o + start) * s * t;
+                }
+            }
+        }
+    }
+
+    /// The transpose of the derivative of [`decode`](Self::decode): turns `self`, the derivative by the
+    /// coefficients, into that by the outputs. `decoded` are the coefficients that `decode` set.
+    pub fn encode_derivative(
+        &self,
+        description: &Description<K>,
+        decoded: &Stencils<K>,
+        outputs: &mut [K],
+        columns: usize,
+        column: usize,
+    ) {
+        let grid = description.grid;
+        let body = grid.body();
+        let scale = &description.scale;
+        let n = body.len();
+        let inside = &description.features[(FEATURES - 1) * grid.plane()..][body.clone()];
+        let row = |k: usize| k * columns + column..k * columns + column + n;
+        for c in 0..AROUND.len() {
+            let places = outputs[row(c)].iter_mut();
+            for ((to, &d), &one) in places.zip(&self.p.plane(c)[body.clone()]).zip(inside) {
+                *to = d * one;
+            }
+        }
+        for c in 0..HALF.len() {
+            let places = outputs[row(AROUND.len() + c)].iter_mut();
+            let from = self.r.plane(c)[body.clone()].iter();
+            for ((to, &d), &s) in places.zip(from).zip(&scale[body.clone()]) {
+                *to = d * s;
+            }
+        }
+        if self.s.offsets().len() == 1 {
+            let places = outputs[row(BEFORE_S)].iter_mut();
+            let from = self.s.plane(0)[body.clone()].iter();
+            let at = decoded.s.plane(0)[body.clone()].iter();
+            for (((to, &d), &s), &two) in
+                places.zip(from).zip(at).zip(&description.row_sum[body.clone()])
+            {
+                *to = if two > K::zero() { d * two * sigma_slope(s / two) } else { K::zero() };
+            }
+        } else {
+            for (c, &offset) in HALF.iter().enumerate() {
+                let there = body.start.wrapping_add_signed(grid.offset(offset));
+                let pairs = scale[body.clone()].iter().zip(&scale[there..there + n]);
+                let from = self.s.plane(c)[body.clone()].iter();
+                for ((to, &d), (&s, &t)) in
+                    outputs[row(BEFORE_S + c)].iter_mut().zip(from).zip(pairs)
+                {
+                    *to = d * s * t;
+                }
+            }
+        }
+    }
+}
+
+/// The logistic function of `o + SIGMA_START`, kept away from 0 and 1.
+fn sigma<T: Number>(o: T) -> T {
+    let margin = T::rounded(SIGMA_MARGIN);
+    let value = T::one() / (T::one() + (-(o + T::rounded(SIGMA_START))).exp());
+    value.max(margin).min(T::one() - margin)
+}
+
+/// The slope of [`sigma`] where it has the given value.
+fn sigma_slope<T: Number>(value: T) -> T {
+    let margin = T::rounded(1.01 * SIGMA_MARGIN);
+    if value <= margin || value >= T::one() - margin {
+        return T::zero();
+    }
+    value * (T::one() - value)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::random::Random;
+    use crate::stencil::tests::{GRID, noise};
+
+    /// Bands of a symmetric, diagonally dominant matrix with random couplings.
+    pub(crate) fn random_bands(random: &mut Random, grid: Grid) -> Bands {
+        let mut values = Vec::new();
+        for (band, &(dx, dy)) in BANDS.iter().enumerate() {
+            let mut plane = noise(random, grid);
+            for (at, value) in plane.iter_mut().enumerate() {
+                let (j, i) = (at / grid.stride(), at % grid.stride());
+                let inside = |i: usize, j: usize| (1..=grid.mx).contains(&i) && (1..=grid.my).contains(&j);
+                let neighbour = inside(i, j) && inside(i + dx as usize, j + dy as usize);
+                *value = match (band, neighbour) {
+                    (_, false) => 0.0,
+                    (0, true) => 4.0 + 0.8 * *value,
+                    (1 | 2, true) => -0.9 + 0.2 * *value,
+                    (_, true) => 0.2 * *value,
+                };
+            }
+            values.extend(plane);
+        }
+        Bands { grid, values }
+    }
+
+    #[test]
+    fn decoding_is_linear_or_logistic_and_its_derivative_agrees_with_differences() {
+        for variant in [Variant::Spd, Variant::Stencil] {
+            let mut random = Random::new(6, 0);
+            let bands = random_bands(&mut random, GRID);
+            let description = Description::<f64>::new(&bands);
+            let n = GRID.body().len();
+            let mut outputs: Vec<f64> =
+                (0..n * variant.outputs()).map(|_| random.unit() - 0.5).collect();
+            let mut weights = Stencils::new(GRID, variant);
+            for stencil in [&mut weights.p, &mut weights.r, &mut weights.s] {
+                stencil.values.fill_with(|| random.unit() - 0.5);
+            }
+            let decode = |outputs: &[f64]| {
+                let mut stencils = Stencils::new(GRID, variant);
+                stencils.decode(&description, GRID.body(), outputs, n, 0);
+                stencils
+            };
+            let value = |outputs: &[f64]| {
+                let stencils = decode(outputs);
+                let pairs = [
+                    (&stencils.p, &weights.p),
+                    (&stencils.r, &weights.r),
+                    (&stencils.s, &weights.s),
+                ];
+                let dot = |(a, b): (&Stencil<f64>, &Stencil<f64>)| {
+                    a.values.iter().zip(&b.values).map(|(a, b)| a * b).sum::<f64>()
+                };
+                pairs.into_iter().map(dot).sum::<f64>()
+            };
+            let mut derivative = vec![0.0; outputs.len()];
+            weights.encode_derivative(&description, &decode(&outputs), &mut derivative, n, 0);
+            for k in 0..outputs.len() {
+                let at = outputs[k];
+                outputs[k] = at + 1e-5;
+                let up = value(&outputs);
+                outputs[k] = at - 1e-5;
+                let down = value(&outputs);
+                outputs[k] = at;
+                assert!(((up - down) / 2e-5 - derivative[k]).abs() < 1e-8, "{variant:?} {k}");
+            }
+        }
+    }
+
+    #[test]
+    fn features_of_the_unshifted_mesh_are_zero_inside() {
+        let mut random = Random::new(1, 0);
+        let mut bands = random_bands(&mut random, GRID);
+        let plane = GRID.plane();
+        for (band, value) in [(0, 4.0), (1, -1.0), (2, -1.0), (3, 0.0)] {
+            for v in &mut bands.values[band * plane..(band + 1) * plane] {
+                *v = if *v == 0.0 { 0.0 } else { value };
+            }
+        }
+        let description = Description::<f32>::new(&bands);
+        assert!(description.features[..4 * plane].iter().all(|f| f.abs() < 1e-6));
+        let inside: f32 = description.features[4 * plane..].iter().sum();
+        assert_eq!(inside, GRID.nodes() as f32);
+    }
+
+    #[test]
+    fn patches_are_the_neighbours_features() {
+        let mut random = Random::new(2, 0);
+        let description = Description::<f32>::new(&random_bands(&mut random, GRID));
+        let (columns, column) = (40, 3);
+        let mut inputs = vec![-7.0f32; INPUTS * columns];
+        let body = GRID.body();
+        description.patches(body.clone(), &mut inputs, columns, column);
+        let node = body.start + GRID.stride() + 2;
+        for feature in 0..FEATURES {
+            for dy in 0..3 {
+                for dx in 0..3 {
+                    let there = node + dy * GRID.stride() + dx - GRID.stride() - 1;
+                    let input = inputs[(feature * 9 + dy * 3 + dx) * columns + column + node - body.start];
+                    assert_eq!(input, description.features[feature * GRID.plane() + there]);
+                }
+            }
+        }
+        assert!(inputs.chunks(columns).all(|row| row[column - 1] == -7.0));
+    }
+}

@@ -1,0 +1,104 @@
+//! Random numbers whose whole state is two words, so that a checkpoint can hold it.
+//!
+//! SplitMix64 (G. Steele, D. Lea, C. Flood, *Fast splittable pseudorandom number generators*, OOPSLA
+//! 2014): output number `c` of key `k` is a fixed mixing function of `k + c·γ`.
+
+use precondor_sdk::serde::{Deserialize, Serialize};
+
+use crate::number::Number;
+
+const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
+
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// A stream of random numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(crate = "precondor_sdk::serde")]
+pub struct Random {
+    key: u64,
+    drawn: u64,
+}
+
+impl Random {
+    /// Stream number `stream` of `seed`; streams of one seed are independent.
+    pub fn new(seed: u64, stream: u64) -> Self {
+        Random { key: mix(mix(seed.wrapping_add(GAMMA)) ^ stream.wrapping_mul(GAMMA)), drawn: 0 }
+    }
+
+    /// 64 random bits.
+    pub fn bits(&mut self) -> u64 {
+        self.drawn += 1;
+        mix(self.key.wrapping_add(self.drawn.wrapping_mul(GAMMA)))
+    }
+
+    /// A number in `[0, 1)`.
+    pub fn unit(&mut self) -> f64 {
+        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// A whole number in `0 … n − 1`; the bias is below `n/2⁶⁴`.
+    pub fn below(&mut self, n: usize) -> usize {
+        ((u128::from(self.bits()) * n as u128) >> 64) as usize
+    }
+
+    /// Fills `x` with independent signs, `size` or `−size`.
+    pub fn signs<T: Number>(&mut self, size: T, x: &mut [T]) {
+        for block in x.chunks_mut(64) {
+            let bits = self.bits();
+            for (b, value) in block.iter_mut().enumerate() {
+                *value = if bits >> b & 1 == 1 { size } else { -size };
+            }
+        }
+    }
+
+    /// Puts `items` into a random order.
+    pub fn shuffle<I>(&mut self, items: &mut [I]) {
+        for k in (1..items.len()).rev() {
+            items.swap(k, self.below(k + 1));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_those_of_the_uniform_distribution() {
+        let mut random = Random::new(3, 0);
+        let n = 100_000;
+        let (mut mean, mut square) = (0.0, 0.0);
+        for _ in 0..n {
+            let x = random.unit();
+            mean += x / n as f64;
+            square += x * x / n as f64;
+        }
+        assert!((mean - 0.5).abs() < 0.004 && (square - 1.0 / 3.0).abs() < 0.004);
+    }
+
+    #[test]
+    fn streams_differ_and_a_restored_state_continues() {
+        let mut first = Random::new(3, 0);
+        assert_ne!(first.bits(), Random::new(3, 1).bits());
+        let text = precondor_sdk::serde_json::to_string(&first).unwrap();
+        let mut restored: Random = precondor_sdk::serde_json::from_str(&text).unwrap();
+        assert_eq!(first.bits(), restored.bits());
+    }
+
+    #[test]
+    fn signs_are_balanced_and_shuffles_are_permutations() {
+        let mut signs = vec![0.0f64; 10_000];
+        Random::new(1, 0).signs(1.0, &mut signs);
+        assert!(signs.iter().sum::<f64>().abs() < 400.0);
+        assert!(signs.iter().all(|s| s.abs() == 1.0));
+        let mut order: Vec<usize> = (0..50).collect();
+        Random::new(1, 0).shuffle(&mut order);
+        assert_ne!(order, (0..50).collect::<Vec<_>>());
+        order.sort_unstable();
+        assert_eq!(order, (0..50).collect::<Vec<_>>());
+    }
+}
