@@ -184,14 +184,15 @@ impl Exchange for Guarded {
     }
 }
 
-/// The text of a panic.
-pub(crate) fn panic_text(panic: Box<dyn Any + Send>) -> String {
+/// The text of a panic that was caught; the panic's payload is leaked, because its destructor could
+/// panic in turn.
+pub fn panic_text(panic: Box<dyn Any + Send>) -> String {
     let text = panic
         .downcast_ref::<String>()
         .map(String::as_str)
         .or(panic.downcast_ref::<&str>().copied())
         .unwrap_or("(no message)")
         .to_owned();
-    std::mem::forget(panic); // its destructor could panic in turn
+    std::mem::forget(panic);
     text
 }

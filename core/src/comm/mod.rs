@@ -7,7 +7,7 @@ mod guard;
 mod solo;
 pub mod threads;
 
-pub use guard::Comm;
+pub use guard::{Comm, panic_text};
 pub use solo::Solo;
 
 use crate::{Error, Result};

@@ -1,8 +1,8 @@
 //! A sparse matrix spread over ranks by contiguous blocks of rows.
-use super::{Csr, Space};
+use super::{Csr, Space, Unsymmetric};
 use crate::comm::{Communicator, Exchange, HaloPlan};
 use crate::{Error, Result};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The rows of a square matrix that this rank owns; an immutable shared handle.
 ///
@@ -17,6 +17,9 @@ pub struct DistCsr {
     space: Arc<Space>,
     link: Arc<dyn Exchange>,
     arrived: Arc<Mutex<Vec<f64>>>,
+    /// Rows with ghost entries, and where in the row of the ghost block the own columns come in.
+    boundary: Arc<[(u32, u32)]>,
+    symmetry: Arc<OnceLock<Option<Unsymmetric>>>,
 }
 
 impl std::fmt::Debug for DistCsr {
@@ -79,7 +82,16 @@ impl DistCsr {
             )));
         }
         let arrived = Arc::new(Mutex::new(vec![0.0; ghost_ids.len()]));
-        Ok(DistCsr { own, ghost, ghost_ids: ghost_ids.into(), space, link, arrived })
+        let view = ghost.view();
+        let below = ghost_ids.partition_point(|&g| g < space.start()) as u32;
+        let rows = (0..n).filter(|&i| !view.range(i).is_empty());
+        let boundary = rows.map(|i| {
+            let cut = view.row_cols(i).partition_point(|&j| j < below);
+            (i as u32, view.row_ptr[i] + cut as u32)
+        });
+        let (boundary, symmetry) = (boundary.collect(), Arc::default());
+        let ghost_ids = ghost_ids.into();
+        Ok(DistCsr { own, ghost, ghost_ids, space, link, arrived, boundary, symmetry })
     }
 
     /// The block of columns that this rank owns, n × n.
@@ -135,13 +147,18 @@ impl DistCsr {
         let start = self.space.start();
         let ghost = self.ghost.view();
         let range = ghost.range(i);
-        let below = self.ghost_ids.partition_point(|&g| g < start) as u32;
-        let cut = range.start + ghost.row_cols(i).partition_point(|&j| j < below);
+        let place = self.boundary.binary_search_by_key(&(i as u32), |&(row, _)| row);
+        let cut = place.map_or(range.start, |k| self.boundary[k].1 as usize);
         let ghosts = move |range: std::ops::Range<usize>| {
             range.map(move |k| (self.ghost_ids[ghost.cols[k] as usize], ghost.values[k]))
         };
         let own = self.own.view().row(i).map(move |(j, v)| (start + j as u64, v));
         ghosts(range.start..cut).chain(own).chain(ghosts(cut..range.end))
+    }
+
+    /// What fetches the ghost entries.
+    pub fn link(&self) -> &Arc<dyn Exchange> {
+        &self.link
     }
 
     /// Starts fetching the ghost entries of `x`. See [`Exchange::start`].
@@ -160,7 +177,8 @@ impl DistCsr {
     }
 
     /// `y = A x` on the rows that this rank owns, the exchange overlapped with the own block.
-    /// Collective; does not allocate.
+    /// Every row is added up in order of its columns, so y has the same bits on any number of
+    /// ranks. Collective; does not allocate.
     ///
     /// # Errors
     /// What the communicator reports.
@@ -177,8 +195,20 @@ impl DistCsr {
         let token = self.link.start(x)?;
         self.own.view().spmv(x, y, false);
         self.link.finish(token, &mut arrived)?;
-        self.ghost.view().spmv(&arrived, y, true);
+        let (own, ghost) = (self.own.view(), self.ghost.view());
+        for &(row, cut) in &*self.boundary {
+            let (row, cut) = (row as usize, cut as usize);
+            let range = ghost.range(row);
+            let s = ghost.add_products(range.start..cut, &arrived, 0.0);
+            let s = own.add_products(own.range(row), x, s);
+            y[row] = ghost.add_products(cut..range.end, &arrived, s);
+        }
         Ok(())
+    }
+
+    /// What is known of the symmetry of A: nothing, or the first unsymmetric entry, if any.
+    pub(super) fn symmetry(&self) -> &OnceLock<Option<Unsymmetric>> {
+        &self.symmetry
     }
 
     fn square(rows: usize, cols: usize) -> Result<()> {

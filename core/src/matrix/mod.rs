@@ -2,9 +2,13 @@
 mod csr;
 mod dist;
 mod explicit;
+pub mod io;
 mod space;
+mod symmetry;
 
 pub use csr::{Csr, CsrStorage, CsrView};
 pub use dist::DistCsr;
 pub use explicit::{Explicit, ExplicitKind, ExplicitView, Values};
-pub use space::{Space, dot_local};
+pub(crate) use space::total;
+pub use space::{Space, distance_local, dot_local};
+pub use symmetry::Unsymmetric;
