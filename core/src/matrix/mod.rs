@@ -4,8 +4,10 @@ mod dist;
 mod explicit;
 pub mod io;
 mod space;
+mod stats;
 
 pub use csr::{Csr, CsrStorage, CsrView};
 pub use dist::DistCsr;
 pub use explicit::{Explicit, ExplicitKind, ExplicitView, Values};
 pub use space::{Space, dot_local};
+pub use stats::{Square, Statistics, Unequal};
