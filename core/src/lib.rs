@@ -16,6 +16,7 @@
 pub mod comm;
 pub mod config;
 mod error;
+pub mod file;
 pub mod host;
 pub mod kernel;
 pub mod matrix;

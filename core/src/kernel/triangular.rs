@@ -65,6 +65,12 @@ impl Triangle {
         Ok(())
     }
 
+    /// Gives back the room that no entry took.
+    pub fn shrink(&mut self) {
+        self.cols.shrink_to_fit();
+        self.values.shrink_to_fit();
+    }
+
     /// Rows.
     pub fn n_rows(&self) -> usize {
         self.row_ptr.len() - 1
@@ -148,13 +154,14 @@ impl Triangle {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     /// Entry (i, j) of I + T: T is dense but for every third entry.
     fn entry(shape: Shape, i: usize, j: usize) -> f64 {
         let inside = if shape == Shape::Lower { j < i } else { j > i };
-        match (i == j, inside && (i + 2 * j) % 3 != 0) {
+        match (i == j, inside && !(i + 2 * j).is_multiple_of(3)) {
             (true, _) => 1.0,
             (false, true) => 0.1 * (i as f64 + 1.0) - 0.07 * (j as f64),
             (false, false) => 0.0,

@@ -2,6 +2,7 @@
 mod csr;
 mod dist;
 mod explicit;
+pub mod io;
 mod space;
 mod symmetry;
 

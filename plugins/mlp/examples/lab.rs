@@ -11,8 +11,7 @@ fn main() {
     let variant = if args[1] == "spd" { Variant::Spd } else { Variant::Stencil };
     let file = &args[2];
     if let Some(steps) = args.get(3).and_then(|s| s.parse().ok()) {
-        let mut params: TrainParams =
-            serde_json::from_str(args.get(4).map_or("{}", |s| s)).unwrap();
+        let mut params: TrainParams = serde_json::from_str(args.get(4).map_or("{}", |s| s)).unwrap();
         params.variant = variant;
         params.steps = steps;
         let t = Instant::now();
@@ -25,12 +24,7 @@ fn main() {
             let p = trainer.advance();
             sum += p.loss;
             if p.step % (steps / 10) == 0 {
-                println!(
-                    "step {} loss {:.4e} t {:.1}",
-                    p.step,
-                    sum / (steps / 10) as f64,
-                    t.elapsed().as_secs_f64()
-                );
+                println!("step {} loss {:.4e} t {:.1}", p.step, sum / (steps / 10) as f64, t.elapsed().as_secs_f64());
                 sum = 0.0;
             }
         }
@@ -47,12 +41,6 @@ fn main() {
             r.push(y);
         }
         let mean = |v: &[usize]| v.iter().sum::<usize>() as f64 / v.len() as f64;
-        println!(
-            "L{level} n={count}: abs {:.2}({}) rel {:.2}({})",
-            mean(&e),
-            e.iter().max().unwrap(),
-            mean(&r),
-            r.iter().max().unwrap()
-        );
+        println!("L{level} n={count}: abs {:.2}({}) rel {:.2}({})", mean(&e), e.iter().max().unwrap(), mean(&r), r.iter().max().unwrap());
     }
 }

@@ -11,6 +11,7 @@
 
 use std::ops::Range;
 
+use precondor_sdk::core::comm::Communicator;
 use precondor_sdk::prelude::*;
 
 use crate::number::Number;
@@ -97,20 +98,41 @@ impl Bands {
         &self.values[band * self.grid.plane()..(band + 1) * self.grid.plane()]
     }
 
-    /// The grid of a matrix on one rank, recognised from row 0, whose couplings are 1, `mx` and `mx + 1`.
+    /// The bands of a matrix, all of them on every rank; the grid is recognised from row 0 where it is not
+    /// given as nodes in a row and number of rows. Collective.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where the number of unknowns is no multiple of such an `mx`.
-    pub fn grid_of(a: &DistCsr) -> Result<Grid> {
-        let row0 =
-            if a.n_own() > 0 { a.global_entries(0).map(|(c, _)| c).collect() } else { vec![] };
-        Self::recognise(a.n_global(), &row0)
+    /// As [`recognise`](Bands::recognise) and [`collect`](Bands::collect).
+    pub fn of(a: &DistCsr, grid: Option<[usize; 2]>) -> Result<Bands> {
+        let n = a.n_global();
+        let entries_of_row = |i: usize| {
+            let row = a.global_row(i);
+            a.global_entries(i).map(move |(column, value)| (row, column, value))
+        };
+        let grid_of = |row0: &mut dyn Iterator<Item = u64>| match grid {
+            Some([mx, my]) => Ok(Grid { mx, my }),
+            None => Self::recognise(n, &row0.collect::<Vec<_>>()),
+        };
+        if a.space().comm().size() == 1 {
+            let mut row0 = (0..a.n_own().min(1)).flat_map(|i| entries_of_row(i).map(|e| e.1));
+            let grid = grid_of(&mut row0)?;
+            return Self::collect(grid, n, (0..a.n_own()).flat_map(entries_of_row));
+        }
+        let mine = (0..a.n_own()).flat_map(entries_of_row);
+        let words: Vec<u64> = mine.flat_map(|(i, j, value)| [i, j, value.to_bits()]).collect();
+        let all = a.space().comm().all_gather(&words)?;
+        let entries = || {
+            let triples = all.iter().flat_map(|words| words.as_chunks().0);
+            triples.map(|&[i, j, bits]: &[u64; 3]| (i, j, f64::from_bits(bits)))
+        };
+        let grid = grid_of(&mut entries().filter(|e| e.0 == 0).map(|e| e.1))?;
+        Self::collect(grid, n, entries())
     }
 
     /// The grid of `n` unknowns whose row 0 has entries in these columns.
     ///
     /// # Errors
-    /// As [`grid_of`](Bands::grid_of).
+    /// [`Error::Unsupported`] where the number of unknowns is no multiple of the row length it shows.
     pub fn recognise(n: u64, row0: &[u64]) -> Result<Grid> {
         let mx = row0.iter().copied().filter(|&c| c > 1).min().unwrap_or(n);
         if n == 0 || !n.is_multiple_of(mx) {
@@ -120,19 +142,6 @@ impl Bands {
             )));
         }
         Ok(Grid { mx: mx as usize, my: (n / mx) as usize })
-    }
-
-    /// The bands of a matrix on one rank.
-    ///
-    /// # Errors
-    /// As [`collect`](Bands::collect).
-    pub fn of(a: &DistCsr, grid: Grid) -> Result<Bands> {
-        let rows = 0..a.n_own();
-        let entries = rows.flat_map(|i| {
-            let row = a.global_row(i);
-            a.global_entries(i).map(move |(column, value)| (row, column, value))
-        });
-        Self::collect(grid, a.n_global(), entries)
     }
 
     /// Collects the bands from `(row, column, value)` in any order.
@@ -160,7 +169,8 @@ impl Bands {
         let place = |(i, j): (usize, usize)| (j + 1) * stride + i + 1;
         for (row, column, value) in entries {
             let (here, there) = (node(row), node(column));
-            let step = (there.0 as isize - here.0 as isize, there.1 as isize - here.1 as isize);
+            let step =
+                (there.0 as isize - here.0 as isize, there.1 as isize - here.1 as isize);
             if !value.is_finite() {
                 return Err(Error::Data(format!(
                     "global row {row}, column {column}: the entry is {value}"

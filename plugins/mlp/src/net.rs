@@ -138,6 +138,28 @@ pub struct Net {
     tensors: Vec<Tensor>,
 }
 
+/// The numbers of one layer, for an evaluation of one's own.
+#[derive(Clone, Copy, Debug)]
+pub struct Layer<'a, T> {
+    /// Weights, one row an output.
+    pub weight: &'a [T],
+    /// Bias, one number an output.
+    pub bias: Option<&'a [T]>,
+    outputs: usize,
+}
+
+impl<T> Layer<'_, T> {
+    /// Number of outputs.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Number of inputs.
+    pub fn inputs(&self) -> usize {
+        self.weight.len() / self.outputs
+    }
+}
+
 /// What [`Net::forward`] leaves for [`Net::backward`]: the output of every hidden layer.
 #[derive(Clone, Debug)]
 pub struct Activations<T> {
@@ -195,6 +217,16 @@ impl Net {
         self.layers[self.layers.len() - 1].weight.rows
     }
 
+    /// The layers and the skip with their numbers.
+    pub fn layers<'a, T>(&self, parameters: &'a [T]) -> (Vec<Layer<'a, T>>, Option<Layer<'a, T>>) {
+        let layer = |dense: &Dense| Layer {
+            weight: &parameters[dense.weight.range()],
+            bias: dense.bias.as_ref().map(|bias| &parameters[bias.range()]),
+            outputs: dense.weight.rows,
+        };
+        (self.layers.iter().map(layer).collect(), self.skip.as_ref().map(layer))
+    }
+
     /// Floating-point operations for one sample.
     pub fn flops(&self) -> usize {
         let weights = self.tensors.iter().filter(|t| t.role != Role::Bias);
@@ -208,7 +240,9 @@ impl Net {
         for (k, layer) in self.layers.iter().enumerate() {
             let bound = 1.0 / (layer.weight.columns as f64).sqrt();
             let shrink = if k + 1 == self.layers.len() { last } else { 1.0 };
-            for (tensor, shrink) in [(Some(&layer.weight), shrink), (layer.bias.as_ref(), 1.0)] {
+            for (tensor, shrink) in
+                [(Some(&layer.weight), shrink), (layer.bias.as_ref(), 1.0)]
+            {
                 for p in &mut parameters[tensor.map_or(0..0, Tensor::range)] {
                     *p = T::rounded(shrink * bound * (2.0 * random.unit() - 1.0));
                 }
@@ -353,9 +387,6 @@ mod tests {
 
     #[test]
     fn flops_count_every_weight_twice() {
-        assert_eq!(
-            Net::new(45, &[32, 32], 14, true).flops(),
-            2 * (45 * 32 + 32 * 32 + 32 * 14 + 45 * 14)
-        );
+        assert_eq!(Net::new(45, &[32, 32], 14, true).flops(), 2 * (45 * 32 + 32 * 32 + 32 * 14 + 45 * 14));
     }
 }

@@ -6,6 +6,7 @@
 //!   Nesterov momentum 0.95. K. Jordan et al., *Muon: an optimizer for hidden layers in neural networks*
 //!   (2024).
 
+
 use crate::net::{Operand, Role, Tensor, multiply};
 use crate::number::Number;
 
@@ -29,9 +30,14 @@ impl<T: Number> Adam<T> {
         (self.steps, &self.mean, &self.square)
     }
 
-    /// Takes up a state given by [`state`](Self::state).
-    pub fn restore(&mut self, steps: u64, mean: Vec<T>, square: Vec<T>) {
-        (self.steps, self.mean, self.square) = (steps, mean, square);
+    /// The decay rates of mean and square.
+    pub fn decay(&self) -> [f64; 2] {
+        self.decay
+    }
+
+    /// With a state given by [`state`](Self::state).
+    pub fn restored(decay: [f64; 2], steps: u64, mean: Vec<T>, square: Vec<T>) -> Self {
+        Adam { decay, steps, mean, square }
     }
 
     /// Starts a step; then [`update`](Self::update) each range once.
@@ -234,10 +240,7 @@ mod tests {
     fn clipping_keeps_the_direction() {
         let mut gradient = [3.0f64, 4.0];
         assert_eq!(clip(&mut gradient, 1.0), 5.0);
-        assert!(
-            (norm(&gradient) - 1.0).abs() < 1e-6
-                && (gradient[1] / gradient[0] - 4.0 / 3.0).abs() < 1e-12
-        );
+        assert!((norm(&gradient) - 1.0).abs() < 1e-6 && (gradient[1] / gradient[0] - 4.0 / 3.0).abs() < 1e-12);
         let mut short = [0.3, 0.4];
         clip(&mut short, 1.0);
         assert_eq!(short, [0.3, 0.4]);
@@ -275,13 +278,7 @@ mod tests {
             let mut gradient = vec![0.0; net.len()];
             net.backward(&parameters, &x, n, &mut activations, &dy, &mut gradient);
             let f = schedule.factor(k);
-            step(
-                net.tensors(),
-                (&mut muon, 0.02 * f),
-                (&mut adam, 0.02 * f),
-                &gradient,
-                &mut parameters,
-            );
+            step(net.tensors(), (&mut muon, 0.02 * f), (&mut adam, 0.02 * f), &gradient, &mut parameters);
         }
         assert!(loss < 1e-4, "{loss}");
     }

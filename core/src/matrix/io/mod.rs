@@ -1,0 +1,2 @@
+//! Matrices and vectors in files.
+pub mod matrix_market;

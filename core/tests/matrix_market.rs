@@ -1,0 +1,321 @@
+//! Matrix Market files: every header, every fault, round trips, arbitrary bytes.
+use precondor_core::Error;
+use precondor_core::matrix::Csr;
+use precondor_core::matrix::io::matrix_market as mm;
+use proptest::prelude::*;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn parse(text: &str) -> Result<Csr, Error> {
+    mm::read_from(text.as_bytes(), Path::new("a.mtx"))
+}
+
+fn dense(a: &Csr) -> Vec<Vec<f64>> {
+    let row = |i| (0..a.n_cols()).map(|j| a.view().get(i, j)).collect();
+    (0..a.n_rows()).map(row).collect()
+}
+
+/// A folder of this test that is removed in the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("precondor-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("a folder");
+        Folder(path)
+    }
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn every_header_gives_its_matrix() {
+    let entries = "3 3 4\n1 1 4\n2 1 -1\n3 2 7\n3 3 5\n";
+    let off_diagonal = "3 3 2\n2 1 -1\n3 2 7\n";
+    let general = vec![vec![4., 0., 0.], vec![-1., 0., 0.], vec![0., 7., 5.]];
+    let symmetric = vec![vec![4., -1., 0.], vec![-1., 0., 7.], vec![0., 7., 5.]];
+    let skew = vec![vec![0., 1., 0.], vec![-1., 0., -7.], vec![0., 7., 0.]];
+    for field in ["real", "double", "integer"] {
+        let coordinate = |symmetry: &str, entries: &str| {
+            let a =
+                parse(&format!("%%MatrixMarket matrix coordinate {field} {symmetry}\n{entries}"));
+            dense(&a.expect("valid"))
+        };
+        assert_eq!(coordinate("general", entries), general);
+        assert_eq!(coordinate("symmetric", entries), symmetric);
+        assert_eq!(coordinate("skew-symmetric", off_diagonal), skew);
+        let array = |symmetry: &str, numbers: &str| {
+            let numbers = numbers.replace(' ', "\n");
+            let a =
+                parse(&format!("%%MatrixMarket matrix array {field} {symmetry}\n3 3\n{numbers}\n"));
+            let a = a.expect("valid");
+            assert!(a.view().values.iter().all(|&v| v != 0.0), "zeros are left out");
+            dense(&a)
+        };
+        // Column after row; of symmetric ones the lower triangle.
+        assert_eq!(array("general", "4 -1 0 0 0 7 0 0 5").len() as u64, 3);
+        assert_eq!(array("general", "4 -1 0 0 0 7 0 0 5"), general);
+        assert_eq!(array("symmetric", "4 -1 0 0 7 5"), symmetric);
+        assert_eq!(array("skew-symmetric", "-1 0 7"), skew);
+    }
+    for (symmetry, want) in [
+        ("general", vec![vec![1., 0.], vec![1., 0.]]),
+        ("symmetric", vec![vec![1., 1.], vec![1., 0.]]),
+    ] {
+        let text =
+            format!("%%MatrixMarket matrix coordinate pattern {symmetry}\n2 2 2\n2 1\n1 1\n");
+        assert_eq!(dense(&parse(&text).expect("valid")), want);
+    }
+}
+
+#[test]
+fn what_files_do_in_the_wild_is_understood() {
+    let text = "%%matrixmarket MATRIX Coordinate Real General\r\n% a comment\r\n%\r\n\r\n  \r\n\
+                \t2  3 6 \r\n1 3 1.5e+2\r\n\r\n2\t1 -1D-3\r\n% in between\r\n2 2 .5\r\n1 1 +2.\r\n\
+                1 2 0\r\n2 3 1d2";
+    let a = parse(text).expect("valid");
+    assert_eq!((a.n_rows(), a.n_cols(), a.nnz()), (2, 3, 6));
+    assert_eq!(a.view().cols, [0, 1, 2, 0, 1, 2]);
+    assert_eq!(a.view().values, [2.0, 0.0, 150.0, -0.001, 0.5, 100.0]);
+    let empty = parse("%%MatrixMarket matrix coordinate real general\n0 0 0\n").expect("valid");
+    assert_eq!((empty.n_rows(), empty.nnz()), (0, 0));
+    // A symmetric file may hold the upper triangle.
+    let a =
+        parse("%%MatrixMarket matrix coordinate real symmetric\n2 2 1\n1 2 3\n").expect("valid");
+    assert_eq!(dense(&a), [[0.0, 3.0], [3.0, 0.0]]);
+}
+
+#[test]
+fn faults_are_told_with_line_and_reason() {
+    let real = "%%MatrixMarket matrix coordinate real general\n";
+    let with = |rest: &str| format!("{real}{rest}");
+    let header = |rest: &str| format!("%%MatrixMarket {rest}\n2 2 1\n1 1 1\n");
+    for (text, line, why) in [
+        (String::new(), 1, "no Matrix Market file"),
+        ("1 2 3\n".into(), 1, "no Matrix Market file"),
+        ("%%MatrixMarket matrix coordinate real\n".into(), 1, "the header must be"),
+        (header("tensor coordinate real general"), 1, "'tensor' is not 'matrix'"),
+        (header("matrix sparse real general"), 1, "'sparse' is not 'coordinate' or 'array'"),
+        (header("matrix coordinate reel general"), 1, "'reel' is not 'real', 'double'"),
+        (header("matrix coordinate real lower"), 1, "'lower' is not 'general', 'symmetric'"),
+        (header("matrix coordinate complex general"), 1, "complex matrices are not supported"),
+        (header("matrix coordinate real hermitian"), 1, "hermitian matrices are not supported"),
+        (header("matrix array pattern general"), 1, "a pattern is 'coordinate'"),
+        (header("matrix coordinate pattern skew-symmetric"), 1, "a pattern is 'coordinate'"),
+        (with("% nothing\n"), 2, "the file ends before its sizes"),
+        (with("2 2\n"), 2, "rows, columns and entries must stand here"),
+        (with("2 2 x\n"), 2, "rows, columns and entries must stand here"),
+        (with("2 -2 1\n"), 2, "rows, columns and entries must stand here"),
+        (with("2 2 5\n"), 2, "5 entries have no room in 4 places"),
+        (with("5000000000 2 1\n"), 2, "5000000000×2 is too large"),
+        (with("99999999999999999999999999 2 1\n"), 2, "must stand here"),
+        (with("2 2 2\n1 1 1\n"), 3, "the file ends after 1 of 2 entries"),
+        (with("2 2 1\n1 1 1\n\n2 2 1\n"), 5, "more than the 1 entries announced"),
+        (with("2 2 1\n3 1 1\n"), 3, "row 3 is not within 1..2"),
+        (with("2 2 1\n0 1 1\n"), 3, "row 0 is not within 1..2"),
+        (with("2 2 1\n1 3 1\n"), 3, "column 3 is not within 1..2"),
+        (with("2 2 1\n1.0 1 1\n"), 3, "'1.0' is no row number"),
+        (with("2 2 1\n1 1\n"), 3, "the value is missing"),
+        (with("2 2 1\n1\n"), 3, "the column is missing"),
+        (with("2 2 1\n1 1 1 1\n"), 3, "'1' is one number too many"),
+        (with("2 2 1\n1 1 one\n"), 3, "'one' is not a number"),
+        (with("2 2 1\n1 1 nan\n"), 3, "'nan' is not finite"),
+        (with("2 2 1\n% c\n1 1 -Inf\n"), 4, "'-Inf' is not finite"),
+        (with("2 2 1\n1 1 1e999\n"), 3, "'1e999' is not finite"),
+        (with("2 2 1\n1 1 \u{1b}[31m\n"), 3, r"'\u{1b}[31m' is not a number"),
+        (with(&format!("2 2 1\n1 1 {}\n", "9".repeat(70_000))), 3, "more than 65536 bytes"),
+        (
+            "%%MatrixMarket matrix coordinate integer general\n1 1 1\n1 1 1.5\n".into(),
+            3,
+            "'1.5' is no integer of 64 bits",
+        ),
+        (
+            "%%MatrixMarket matrix coordinate real symmetric\n2 3 1\n".into(),
+            2,
+            "2×3 can't be symmetric",
+        ),
+        (
+            "%%MatrixMarket matrix coordinate real skew-symmetric\n2 2 1\n2 2 1\n".into(),
+            3,
+            "no diagonal entries",
+        ),
+        ("%%MatrixMarket matrix array real general\n2 1\n1\n".into(), 3, "after 1 of 2 entries"),
+        ("%%MatrixMarket matrix array real general\n2 1\n1 2\n".into(), 3, "'2' is one number too"),
+    ] {
+        let got = parse(&text).expect_err(why).to_string();
+        assert!(got.starts_with(&format!("a.mtx:{line}: ")) && got.contains(why), "{why}: {got}");
+    }
+}
+
+#[test]
+fn entries_that_are_given_twice_are_refused_with_the_second_line() {
+    let folder = Folder::new("twice");
+    let path = folder.file("a.mtx");
+    let real = "%%MatrixMarket matrix coordinate real";
+    for (text, line) in [
+        (format!("{real} general\n3 3 4\n3 2 1\n% c\n1 1 1\n2 3 1\n3 2 5\n"), 7),
+        (format!("{real} symmetric\n3 3 3\n3 2 1\n1 1 1\n2 3 1\n"), 5),
+    ] {
+        fs::write(&path, &text).expect("written");
+        let got = mm::read(&path).expect_err("twice").to_string();
+        let (here, _) = got.split_once(" is given twice; add duplicates up first").expect(&got);
+        let places = ["(3, 2)", "(2, 3)"].map(|p| format!("{}:{line}: entry {p}", path.display()));
+        assert!(places.iter().any(|p| p == here), "{got}");
+        assert!(parse(&text).expect_err("twice").to_string().starts_with("a.mtx: entry ("));
+    }
+    let vector = format!("{real} general\n3 1 2\n2 1 1\n2 1 1\n");
+    let got = mm::read_vector_from(vector.as_bytes(), Path::new("b.mtx")).expect_err("twice");
+    assert!(got.to_string().starts_with("b.mtx:4: entry (2, 1) is given twice"), "{got}");
+    let missing = mm::read(&folder.file("none.mtx")).expect_err("not there").to_string();
+    assert!(missing.contains("none.mtx: "), "{missing}");
+}
+
+#[test]
+fn sizes_that_nothing_backs_set_no_memory_aside() {
+    for text in [
+        "%%MatrixMarket matrix coordinate real general\n4000000000 1 1\n1 1 1\n",
+        "%%MatrixMarket matrix coordinate real general\n4000000000 4000000000 4000000000\n1 1 1\n",
+        "%%MatrixMarket matrix array real general\n4000000000 1\n1\n",
+    ] {
+        assert!(parse(text).is_err());
+        assert!(mm::read_vector_from(text.as_bytes(), Path::new("b")).is_err());
+    }
+}
+
+#[test]
+fn vectors_come_from_arrays_and_from_coordinates() {
+    let read = |text: &str| mm::read_vector_from(text.as_bytes(), Path::new("b.mtx"));
+    let array = "%%MatrixMarket matrix array real general\n3 1\n1\n0\n-2e-3\n";
+    assert_eq!(read(array), Ok(vec![1.0, 0.0, -0.002]));
+    let coordinate = "%%MatrixMarket matrix coordinate integer general\n3 1 1\n2 1 5\n";
+    assert_eq!(read(coordinate), Ok(vec![0.0, 5.0, 0.0]));
+    let wide = "%%MatrixMarket matrix array real general\n2 2\n1\n2\n3\n4\n";
+    let got = read(wide).expect_err("two columns").to_string();
+    assert_eq!(got, "b.mtx:2: a vector has one column, this has 2");
+}
+
+#[test]
+fn a_symmetric_matrix_is_written_as_its_lower_triangle() {
+    let folder = Folder::new("symmetric");
+    let path = folder.file("a.mtx");
+    let a = Csr::from_triplets(2, 2, [(0, 0, 2.0), (0, 1, 0.1), (1, 0, 0.1)]).expect("valid");
+    mm::write(&path, &a, "first\nsecond").expect("written");
+    let text = fs::read_to_string(&path).expect("there");
+    let want = "%%MatrixMarket matrix coordinate real symmetric\n% first\n% second\n2 2 2\n\
+                1 1 2.0\n2 1 0.1\n";
+    assert_eq!(text, want);
+    let bad = Csr::from_triplets(1, 1, [(0, 0, f64::NAN)]).expect("valid");
+    let got = mm::write(&path, &bad, "").expect_err("not finite").to_string();
+    assert_eq!(got, "value 0 is NaN: not to be written");
+    assert_eq!(fs::read_to_string(&path).expect("there"), want, "the old file is still there");
+    assert!(mm::write_vector(&path, &[f64::INFINITY], "").is_err());
+}
+
+/// Any finite number, small integers more often.
+fn number() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        any::<f64>().prop_filter("finite", |v| v.is_finite()),
+        (-9i8..9).prop_map(f64::from),
+        Just(-0.0),
+    ]
+}
+
+fn matrices() -> impl Strategy<Value = Csr> {
+    (1usize..12, 1usize..12, any::<bool>()).prop_flat_map(|(n, m, symmetric)| {
+        let m = if symmetric { n } else { m };
+        let entries = prop::collection::btree_map((0..n, 0..m), number(), 0..40);
+        entries.prop_map(move |entries| {
+            let mirrored = entries.iter().filter(|((i, j), _)| symmetric && i > j);
+            let mirrored: Vec<_> = mirrored.map(|((i, j), v)| (*j, *i, *v)).collect();
+            let kept = entries.iter().filter(|((i, j), _)| !symmetric || i >= j);
+            let kept = kept.map(|((i, j), v)| (*i, *j, *v));
+            Csr::from_triplets(n, m, kept.chain(mirrored.iter().copied())).expect("valid")
+        })
+    })
+}
+
+fn bits(values: &[f64]) -> Vec<u64> {
+    values.iter().map(|v| v.to_bits()).collect()
+}
+
+proptest! {
+    #[test]
+    fn matrices_come_back_bit_for_bit(a in matrices()) {
+        let folder = Folder::new("round");
+        let path = folder.file("a.mtx");
+        mm::write(&path, &a, "").expect("written");
+        let b = mm::read(&path).expect("read");
+        prop_assert_eq!((a.n_rows(), a.n_cols()), (b.n_rows(), b.n_cols()));
+        prop_assert_eq!(a.view().row_ptr, b.view().row_ptr);
+        prop_assert_eq!(a.view().cols, b.view().cols);
+        prop_assert_eq!(bits(a.view().values), bits(b.view().values));
+    }
+
+    #[test]
+    fn vectors_come_back_bit_for_bit(x in prop::collection::vec(number(), 0..30)) {
+        let folder = Folder::new("vector");
+        let path = folder.file("b.mtx");
+        mm::write_vector(&path, &x, "a vector").expect("written");
+        prop_assert_eq!(bits(&mm::read_vector(&path).expect("read")), bits(&x));
+    }
+
+    #[test]
+    fn entries_in_any_order_give_the_same_matrix(
+        a in matrices(), order in prop::collection::vec(any::<u32>(), 80),
+    ) {
+        let mut lines: Vec<(u32, String)> = Vec::new();
+        for i in 0..a.n_rows() {
+            for (j, v) in a.view().row(i) {
+                lines.push((order[lines.len()], format!("{} {} {v:e}\n", i + 1, j + 1)));
+            }
+        }
+        lines.sort();
+        let text: String = lines.into_iter().map(|(_, line)| line).collect();
+        let header = "%%MatrixMarket matrix coordinate real general";
+        let text = format!("{header}\n{} {} {}\n{text}", a.n_rows(), a.n_cols(), a.nnz());
+        let b = parse(&text).expect("valid");
+        prop_assert_eq!(a.view().row_ptr, b.view().row_ptr);
+        prop_assert_eq!(a.view().cols, b.view().cols);
+        prop_assert_eq!(bits(a.view().values), bits(b.view().values));
+    }
+
+    #[test]
+    fn arbitrary_bytes_are_an_error_or_a_matrix(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = mm::read_from(bytes.as_slice(), Path::new("x"));
+        let _ = mm::read_vector_from(bytes.as_slice(), Path::new("x"));
+    }
+
+    #[test]
+    fn almost_valid_files_are_an_error_or_a_matrix(
+        format in 0usize..2, field in 0usize..4, symmetry in 0usize..3,
+        words in prop::collection::vec(prop_oneof![
+            (0u32..5).prop_map(|k| k.to_string()),
+            (0u32..5).prop_map(|k| k.to_string()),
+            any::<u32>().prop_map(|k| k.to_string()),
+            "[-+.eEdD0-9%naif]{1,6}",
+        ], 0..30),
+        ends in prop::collection::vec(prop_oneof![Just(" "), Just("\n"), Just("\n")], 30),
+    ) {
+        let mut text = format!(
+            "%%MatrixMarket matrix {} {} {}\n",
+            ["coordinate", "array"][format],
+            ["real", "integer", "pattern", "double"][field],
+            ["general", "symmetric", "skew-symmetric"][symmetry],
+        );
+        for (word, end) in words.iter().zip(ends) {
+            text.push_str(word);
+            text.push_str(end);
+        }
+        if let Ok(a) = parse(&text) {
+            prop_assert!(a.view().values.iter().all(|v| v.is_finite()));
+        }
+        let _ = mm::read_vector_from(text.as_bytes(), Path::new("x"));
+    }
+}
