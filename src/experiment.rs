@@ -14,8 +14,8 @@
 use crate::session::Session;
 use precondor_core::comm::Comm;
 use precondor_core::config::{Content, Node};
-use precondor_core::matrix::io::matrix_market;
 use precondor_core::matrix::DistCsr;
+use precondor_core::matrix::io::matrix_market;
 use precondor_core::problem::Problem;
 use precondor_core::system::System;
 use precondor_core::{Error, Result};
@@ -51,7 +51,7 @@ pub struct Task {
 
 /// The one case that a solve asks for.
 pub fn single(root: &Node) -> Result<Case> {
-    let mut section = section(root)?;
+    let section = section(root)?;
     refuse_families(&section)?;
     match section.get("matrix") {
         Some(matrix) => from_file(matrix, &section),

@@ -1,10 +1,10 @@
 //! One solve, measured.
 use crate::experiment::Task;
 use crate::session::Session;
+use precondor_core::Result;
 use precondor_core::config::{MethodConfig, SolverConfig};
 use precondor_core::precond::{Preconditioner, Properties};
 use precondor_core::solver::{self, Criterion, Outcome, Step, Stop};
-use precondor_core::Result;
 use serde_json::{Map, Value};
 use std::ops::ControlFlow;
 use std::time::Instant;

@@ -186,3 +186,27 @@ impl Preconditioner for IncompleteLu {
         notes
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refresh_does_not_touch_the_pattern() {
+        let tridiagonal = |centre: f64| {
+            let near = |i: usize| [(i, (i + 1) % 9, -1.0), (i, i, centre), (i, (i + 8) % 9, -1.0)];
+            let a = Csr::from_triplets(9, 9, (0..9).flat_map(near).collect::<Vec<_>>()).unwrap();
+            System::new(DistCsr::solo(a).unwrap())
+        };
+        let params = Params { level: Some(1), ..Params::default() };
+        let mut m = Ilu::generate(&params, &tridiagonal(3.0)).unwrap();
+        let places = |m: &IncompleteLu| {
+            [&m.factors.lower, &m.factors.upper].map(|t| (t.row(0).0.as_ptr(), t.nnz()))
+        };
+        let before = places(&m);
+        Ilu::refresh(&mut m, &params, &tridiagonal(4.0)).unwrap();
+        assert_eq!(places(&m), before);
+        assert_eq!(m.factors.inverse[0], 0.25);
+    }
+}

@@ -81,13 +81,14 @@ pub fn pattern(a: CsrView<'_>, level: u32) -> Result<Factors> {
 pub fn values(a: &DistCsr, factors: &mut Factors, pivots: &mut Pivots) -> Result<()> {
     let (n, own) = (a.n_own(), a.own().view());
     let Factors { lower, upper, inverse } = factors;
-    let (mut work, mut seen) = (vec![0.0; n], vec![u32::MAX; n]);
+    // Row under construction; what lies outside its pattern is never read.
+    let mut work = vec![0.0; n];
     for i in 0..n {
-        let this = i as u32;
         let (below, l) = lower.row_mut(i);
-        for &j in below.iter().chain(&[this]).chain(upper.row(i).0) {
-            (work[j as usize], seen[j as usize]) = (0.0, this);
+        for &j in below.iter().chain(upper.row(i).0) {
+            work[j as usize] = 0.0;
         }
+        work[i] = 0.0;
         for (j, value) in own.row(i) {
             work[j] = value;
         }
@@ -96,9 +97,7 @@ pub fn values(a: &DistCsr, factors: &mut Factors, pivots: &mut Pivots) -> Result
             *l = wk * inverse[k as usize];
             let (cols, u) = upper.row(k as usize);
             for (&j, u) in cols.iter().zip(u) {
-                if seen[j as usize] == this {
-                    work[j as usize] -= wk * u;
-                }
+                work[j as usize] -= wk * u;
             }
         }
         inverse[i] = pivots.take(a, i, work[i])?.recip();
@@ -139,7 +138,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
         #[test]
         fn the_pattern_is_that_of_fill_paths_and_grows(

@@ -30,4 +30,4 @@ mod train;
 
 use precondor_sdk::prelude::*;
 
-export_plugin!(reference::MlpReference, dense::MlpDense; trainable: reference::MlpReference, dense::MlpDense);
+export_plugin!(; trainable: reference::MlpReference, dense::MlpDense);

@@ -14,7 +14,7 @@ fn shift(m: &dyn Preconditioner) -> (f64, u32) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
     #[test]
     fn the_product_of_the_factors_is_the_shifted_matrix_on_its_pattern(
