@@ -90,6 +90,29 @@ impl Properties {
         Properties { symmetric: true, positive_definite: true, ..Properties::GENERAL };
 }
 
+/// M = I: what a solver gets where no preconditioner is wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Identity;
+
+impl Preconditioner for Identity {
+    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
+        z.copy_from_slice(r);
+        Ok(())
+    }
+    fn properties(&self) -> Properties {
+        Properties::SPD
+    }
+    fn stored_entries(&self) -> usize {
+        0
+    }
+    fn bytes(&self) -> usize {
+        0
+    }
+    fn apply_transpose(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
+        self.apply(r, z)
+    }
+}
+
 /// Optional parts that a method offers; `plugins describe` lists them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {

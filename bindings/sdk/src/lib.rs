@@ -1,6 +1,9 @@
 //! What a plugin author depends on: the traits of the core, and one macro that exports them.
 #![deny(missing_docs)]
 
+#[doc(hidden)]
+pub mod export;
+
 pub use precondor_abi as abi;
 pub use precondor_core as core;
 pub use {schemars, serde, serde_json};
@@ -11,10 +14,4 @@ pub mod prelude {
     pub use precondor_core::prelude::*;
     pub use schemars::{self, JsonSchema};
     pub use serde::{self, Deserialize, Serialize};
-}
-
-/// Exports the listed generators from this library; learning ones after `trainable:`.
-#[macro_export]
-macro_rules! export_plugin {
-    ($($method:ty),* $(; trainable: $($learning:ty),+)? $(,)?) => {};
 }

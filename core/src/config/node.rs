@@ -147,6 +147,15 @@ impl Node {
         }
     }
 
+    /// The same table with `child` under `key`.
+    #[must_use]
+    pub fn with_child(mut self, key: &str, child: &Node) -> Node {
+        if let Content::Table(keys) = &mut self.content {
+            keys.insert(key.to_owned(), child.clone());
+        }
+        self
+    }
+
     /// The items of a list; the node itself where it is none.
     pub fn items(&self) -> &[Node] {
         match &self.content {

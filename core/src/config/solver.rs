@@ -128,6 +128,18 @@ impl SolverConfig {
         SolverConfig::from_node(&merged)
     }
 
+    /// The iteration and its parameters in words.
+    pub fn title(&self) -> String {
+        let name = self.method.name();
+        match self.method() {
+            Method::Richardson { damping } => format!("{name} (damping {damping})"),
+            Method::Gmres { restart } | Method::FlexibleGmres { restart } => {
+                format!("{name} (restart {restart})")
+            }
+            Method::Cg | Method::Bicgstab => name.to_owned(),
+        }
+    }
+
     /// The iteration with its parameters.
     pub fn method(&self) -> Method {
         let restart = self.restart.unwrap_or(30);

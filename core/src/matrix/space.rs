@@ -103,7 +103,7 @@ impl Space {
         }
         let size = self.comm.size();
         if size == 1 {
-            return Ok(mine.map(|[hi, lo]| hi + lo));
+            return Ok(mine.map(|sum| total([sum])));
         }
         let mine = mine.as_flattened();
         let mut stack = [0.0; 512];
@@ -115,14 +115,8 @@ impl Space {
             &mut heap
         };
         self.comm.gather_f64(mine, all)?;
-        Ok(std::array::from_fn(|k| {
-            let (mut hi, mut lo) = (0.0, 0.0);
-            for rank in all.chunks_exact(2 * K) {
-                let (s, e) = two_sum(hi, rank[2 * k]);
-                (hi, lo) = (s, lo + e + rank[2 * k + 1]);
-            }
-            hi + lo
-        }))
+        let ranks = all.chunks_exact(2 * K);
+        Ok(std::array::from_fn(|k| total(ranks.clone().map(|r| [r[2 * k], r[2 * k + 1]]))))
     }
 
     /// ‖x‖₂. Collective.
@@ -134,30 +128,49 @@ impl Space {
     }
 }
 
+/// `a + b` as the rounded sum and its error.
 #[inline]
-fn two_sum(a: f64, b: f64) -> (f64, f64) {
+fn two_sum(a: f64, b: f64) -> [f64; 2] {
     let s = a + b;
     let t = s - a;
-    (s, (a - (s - t)) + (b - t))
+    [s, (a - (s - t)) + (b - t)]
+}
+
+/// Adds unevaluated sums `[hi, lo]` in the given order and rounds once.
+pub(crate) fn total(parts: impl IntoIterator<Item = [f64; 2]>) -> f64 {
+    let [hi, lo] = add_up(parts);
+    hi + lo
+}
+
+fn add_up(parts: impl IntoIterator<Item = [f64; 2]>) -> [f64; 2] {
+    parts.into_iter().fold([0.0; 2], |[hi, lo], [h, l]| {
+        let [s, e] = two_sum(hi, h);
+        [s, lo + e + l]
+    })
 }
 
 /// Inner product of two slices as an unevaluated sum of two numbers: rounded products, added with
 /// Knuth's error-free transformation in eight interleaved lanes (so that it vectorises).
 pub fn dot_local(x: &[f64], y: &[f64]) -> [f64; 2] {
+    sum_products(x, y, |x, y| x * y)
+}
+
+/// ‖x − y‖₂² of two slices as an unevaluated sum, added as in [`dot_local`].
+pub fn distance_local(x: &[f64], y: &[f64]) -> [f64; 2] {
+    sum_products(x, y, |x, y| (x - y) * (x - y))
+}
+
+#[inline(always)]
+fn sum_products(x: &[f64], y: &[f64], term: impl Fn(f64, f64) -> f64) -> [f64; 2] {
     const LANES: usize = 8;
     let (mut hi, mut lo) = ([0.0; LANES], [0.0; LANES]);
     let (xs, ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
-    let tail: f64 = xs.remainder().iter().zip(ys.remainder()).map(|(a, b)| a * b).sum();
+    let tail = xs.remainder().iter().zip(ys.remainder()).map(|(&x, &y)| [term(x, y), 0.0]);
     for (x, y) in xs.zip(ys) {
         for l in 0..LANES {
-            let (s, e) = two_sum(hi[l], x[l] * y[l]);
+            let [s, e] = two_sum(hi[l], term(x[l], y[l]));
             (hi[l], lo[l]) = (s, lo[l] + e);
         }
     }
-    let (mut h, mut l) = (tail, 0.0);
-    for lane in 0..LANES {
-        let (s, e) = two_sum(h, hi[lane]);
-        (h, l) = (s, l + e + lo[lane]);
-    }
-    [h, l]
+    add_up(std::array::from_fn::<_, LANES, _>(|l| [hi[l], lo[l]]).into_iter().chain(tail))
 }

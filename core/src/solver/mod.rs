@@ -1,5 +1,35 @@
 //! Iterative solvers, one file each, behind [`solve`].
+//!
+//! | file | for | vectors of length n | a product with A, M and reductions an iteration |
+//! |---|---|---|---|
+//! | `richardson.rs` | any A, M | 2 | 1, 1, 1 |
+//! | `cg.rs` | A, M symmetric positive definite | 4 | 1, 1, 3 |
+//! | `gmres.rs` | any A; M constant, or any in the flexible form | m + 3, flexible 2m + 2 | 1, 1, 2 |
+//! | `bicgstab.rs` | any A, M constant | 6 | 2, 2, 3 |
+//!
+//! All of them measure the *unpreconditioned* residual, or the error where x* is known, so their
+//! counts compare. A recurrence that says "converged" is not believed: b − Ax is computed, and where
+//! it is more than [`TRUST`] times the tolerance, the method starts again from it. Where that no
+//! longer helps, the outcome is a breakdown that says so.
+//!
+//! On several ranks every decision rests on reductions that give all ranks the same bits. Two words
+//! ride along in each of them: a rank's failed `apply`, and its watcher's wish to stop. So either
+//! reaches all ranks without a message of its own.
+mod bicgstab;
+mod cg;
+mod gmres;
+mod richardson;
+mod run;
+
+use crate::matrix::DistCsr;
+use crate::precond::Preconditioner;
+use crate::{Error, Result};
+use run::{Halt, Run};
 use std::ops::ControlFlow;
+
+/// A solve is [`Outcome::Converged`] where the true residual is at most this many times the
+/// tolerance; the residual of a method's recurrence has met the tolerance itself.
+pub const TRUST: f64 = 1.1;
 
 /// How a solve ended. Not converging is no error.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +64,7 @@ pub struct Stop<'a> {
     pub tolerance: f64,
     /// Iterations allowed.
     pub max_iterations: usize,
-    /// Give up when the measure exceeds this many times its initial value.
+    /// Give up when the measure exceeds this many times its initial value; may be infinite.
     pub divergence: f64,
 }
 
@@ -47,7 +77,11 @@ pub struct Step {
     pub measure: f64,
 }
 
-/// Who looks on while a solve goes; may ask to stop. Called on all ranks.
+/// Who looks on while a solve goes; may ask to stop. Called on all ranks, for the initial guess
+/// (iteration 0) and after each iteration.
+///
+/// On one rank the wish to stop is granted at once; on several it travels with the next reduction,
+/// so that one more iteration may be done, and one rank's wish stops all.
 pub type Watcher<'w> = dyn FnMut(&Step) -> ControlFlow<()> + 'w;
 
 /// How a solve went.
@@ -85,4 +119,132 @@ pub enum Method {
     },
     /// Stabilised bi-conjugate gradients.
     Bicgstab,
+}
+
+impl Method {
+    /// What a user types.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Method::Richardson { .. } => "richardson",
+            Method::Cg => "cg",
+            Method::Gmres { .. } => "gmres",
+            Method::FlexibleGmres { .. } => "flexible-gmres",
+            Method::Bicgstab => "bicgstab",
+        }
+    }
+}
+
+/// Solves A x = b from the initial guess in `x`, preconditioned by `m`. Collective.
+///
+/// Vectors hold own entries. b = 0 gives x = 0 at once. `x` holds the last iterate whatever the
+/// outcome.
+///
+/// # Errors
+/// All ranks fail together:
+/// - [`Error::Data`] for vectors of the wrong length, values of b, x0 or A that are not finite;
+/// - [`Error::Parameter`] for a tolerance, damping or restart that makes no sense;
+/// - [`Error::Unsupported`] where the method cannot work with this A or M: conjugate gradients with
+///   an unsymmetric A, or an M that is not known to be positive definite; anything but Richardson
+///   and flexible GMRES with an M that is not constant;
+/// - what `apply` reports on any rank ([`Error::Elsewhere`] on the others).
+///
+/// A panic in `apply` is [`Error::Panicked`] on one rank; on several ranks it ends the job.
+pub fn solve(
+    method: &Method,
+    a: &DistCsr,
+    m: &dyn Preconditioner,
+    b: &[f64],
+    x: &mut [f64],
+    stop: &Stop,
+    watch: &mut Watcher,
+) -> Result<Report> {
+    let checked = check_parameters(method, stop).and_then(|()| check_vectors(a, b, x, stop));
+    a.space().comm().agree(checked)?;
+    check_preconditioner(method, m)?;
+    if matches!(method, Method::Cg) {
+        a.require_symmetric("the method of conjugate gradients").map_err(|e| match e {
+            Error::Unsupported(why) => Error::Unsupported(format!("{why}; use gmres or bicgstab")),
+            other => other,
+        })?;
+    }
+    let mut r = vec![0.0; x.len()];
+    let mut run = Run::new(a, m, b, stop, watch)?;
+    let ended = run.start(x, &mut r).and_then(|()| match *method {
+        Method::Richardson { damping } => richardson::iterate(&mut run, damping, x, &mut r),
+        Method::Cg => cg::iterate(&mut run, x, &mut r),
+        Method::Gmres { restart } => gmres::iterate(&mut run, restart, false, x, &mut r),
+        Method::FlexibleGmres { restart } => gmres::iterate(&mut run, restart, true, x, &mut r),
+        Method::Bicgstab => bicgstab::iterate(&mut run, x, &mut r),
+    });
+    match ended {
+        Ok(never) => match never {},
+        Err(Halt::Failed(e)) => Err(run.fault().unwrap_or(e)),
+        Err(Halt::Ended(outcome)) => run.report(outcome, x, &mut r),
+    }
+}
+
+fn check_parameters(method: &Method, stop: &Stop) -> Result<()> {
+    let fail = |text: String| Err(Error::Parameter(text));
+    if !(stop.tolerance >= 0.0 && stop.tolerance.is_finite()) {
+        return fail(format!("tolerance {} must be a number from 0", stop.tolerance));
+    }
+    if stop.divergence.is_nan() || stop.divergence < 1.0 {
+        return fail(format!("divergence limit {} must be at least 1", stop.divergence));
+    }
+    match *method {
+        Method::Richardson { damping } if damping == 0.0 || !damping.is_finite() => {
+            fail(format!("damping {damping} must be a finite number other than 0"))
+        }
+        Method::Gmres { restart: 0 } | Method::FlexibleGmres { restart: 0 } => {
+            fail("restart must be at least 1".into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_vectors(a: &DistCsr, b: &[f64], x: &[f64], stop: &Stop) -> Result<()> {
+    let target = match stop.criterion {
+        Criterion::RelativeResidual => None,
+        Criterion::AbsoluteError(target) => Some(("the known solution x*", target)),
+    };
+    for (name, v) in
+        [("the right-hand side b", b), ("the initial guess x0", x)].into_iter().chain(target)
+    {
+        if v.len() != a.n_own() {
+            return Err(Error::Data(format!(
+                "{name} has {} entries for {} rows",
+                v.len(),
+                a.n_own()
+            )));
+        }
+        if let Some(i) = v.iter().position(|v| !v.is_finite()) {
+            return Err(Error::Data(format!(
+                "{name} is {} in global row {}",
+                v[i],
+                a.global_row(i)
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn check_preconditioner(method: &Method, m: &dyn Preconditioner) -> Result<()> {
+    let is = m.properties();
+    let needs_constant =
+        !matches!(method, Method::Richardson { .. } | Method::FlexibleGmres { .. });
+    if needs_constant && !is.constant {
+        return Err(Error::Unsupported(format!(
+            "{} needs a preconditioner that is the same in every iteration, and this one is not; \
+             use flexible-gmres",
+            method.name()
+        )));
+    }
+    if matches!(method, Method::Cg) && !is.positive_definite {
+        return Err(Error::Unsupported(format!(
+            "the method of conjugate gradients needs a symmetric positive definite preconditioner, \
+             and this one is {}; use gmres or bicgstab",
+            if is.symmetric { "not known to be positive definite" } else { "not symmetric" }
+        )));
+    }
+    Ok(())
 }

@@ -11,6 +11,7 @@
 
 use std::ops::Range;
 
+use precondor_sdk::core::comm::Communicator;
 use precondor_sdk::prelude::*;
 
 use crate::number::Number;
@@ -97,19 +98,41 @@ impl Bands {
         &self.values[band * self.grid.plane()..(band + 1) * self.grid.plane()]
     }
 
-    /// The grid of a matrix on one rank, recognised from row 0, whose couplings are 1, `mx` and `mx + 1`.
+    /// The bands of a matrix, all of them on every rank; the grid is recognised from row 0 where it is not
+    /// given as nodes in a row and number of rows. Collective.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where the number of unknowns is no multiple of such an `mx`.
-    pub fn grid_of(a: &DistCsr) -> Result<Grid> {
-        let row0 = if a.n_own() > 0 { a.global_entries(0).map(|(c, _)| c).collect() } else { vec![] };
-        Self::recognise(a.n_global(), &row0)
+    /// As [`recognise`](Bands::recognise) and [`collect`](Bands::collect).
+    pub fn of(a: &DistCsr, grid: Option<[usize; 2]>) -> Result<Bands> {
+        let n = a.n_global();
+        let entries_of_row = |i: usize| {
+            let row = a.global_row(i);
+            a.global_entries(i).map(move |(column, value)| (row, column, value))
+        };
+        let grid_of = |row0: &mut dyn Iterator<Item = u64>| match grid {
+            Some([mx, my]) => Ok(Grid { mx, my }),
+            None => Self::recognise(n, &row0.collect::<Vec<_>>()),
+        };
+        if a.space().comm().size() == 1 {
+            let mut row0 = (0..a.n_own().min(1)).flat_map(|i| entries_of_row(i).map(|e| e.1));
+            let grid = grid_of(&mut row0)?;
+            return Self::collect(grid, n, (0..a.n_own()).flat_map(entries_of_row));
+        }
+        let mine = (0..a.n_own()).flat_map(entries_of_row);
+        let words: Vec<u64> = mine.flat_map(|(i, j, value)| [i, j, value.to_bits()]).collect();
+        let all = a.space().comm().all_gather(&words)?;
+        let entries = || {
+            let triples = all.iter().flat_map(|words| words.as_chunks().0);
+            triples.map(|&[i, j, bits]: &[u64; 3]| (i, j, f64::from_bits(bits)))
+        };
+        let grid = grid_of(&mut entries().filter(|e| e.0 == 0).map(|e| e.1))?;
+        Self::collect(grid, n, entries())
     }
 
     /// The grid of `n` unknowns whose row 0 has entries in these columns.
     ///
     /// # Errors
-    /// As [`grid_of`](Bands::grid_of).
+    /// [`Error::Unsupported`] where the number of unknowns is no multiple of the row length it shows.
     pub fn recognise(n: u64, row0: &[u64]) -> Result<Grid> {
         let mx = row0.iter().copied().filter(|&c| c > 1).min().unwrap_or(n);
         if n == 0 || !n.is_multiple_of(mx) {
@@ -119,19 +142,6 @@ impl Bands {
             )));
         }
         Ok(Grid { mx: mx as usize, my: (n / mx) as usize })
-    }
-
-    /// The bands of a matrix on one rank.
-    ///
-    /// # Errors
-    /// As [`collect`](Bands::collect).
-    pub fn of(a: &DistCsr, grid: Grid) -> Result<Bands> {
-        let rows = 0..a.n_own();
-        let entries = rows.flat_map(|i| {
-            let row = a.global_row(i);
-            a.global_entries(i).map(move |(column, value)| (row, column, value))
-        });
-        Self::collect(grid, a.n_global(), entries)
     }
 
     /// Collects the bands from `(row, column, value)` in any order.
@@ -157,24 +167,36 @@ impl Bands {
         let mut below = vec![0.0; 4 * plane];
         let node = |row: u64| ((row % mx as u64) as usize, (row / mx as u64) as usize);
         let place = |(i, j): (usize, usize)| (j + 1) * stride + i + 1;
+        let steps = BANDS.map(|(dx, dy)| dy as u64 * mx as u64 + dx as u64);
+        let (mut last, mut here, mut at) = (u64::MAX, (0, 0), 0);
         for (row, column, value) in entries {
-            let (here, there) = (node(row), node(column));
-            let step =
-                (there.0 as isize - here.0 as isize, there.1 as isize - here.1 as isize);
+            if row != last {
+                (last, here) = (row, node(row));
+                at = place(here);
+            }
             if !value.is_finite() {
                 return Err(Error::Data(format!(
                     "global row {row}, column {column}: the entry is {value}"
                 )));
             }
-            if let Some(band) = BANDS.iter().position(|&b| b == step) {
-                values[band * plane + place(here)] += value;
-            } else if let Some(band) = BANDS.iter().position(|&b| b == (-step.0, -step.1)) {
-                below[band * plane + place(there)] += value;
-            } else if value != 0.0 {
-                return Err(Error::Unsupported(format!(
-                    "global row {row} does not fit the seven-point pattern of a {mx} by {my} grid: column \
-                     {column} is none of its neighbours"
-                )));
+            // The next node by number is no neighbour across the end of a row of the grid.
+            let fits = |band: usize, room: bool| BANDS[band].0 == 0 || room;
+            let distance = column.abs_diff(row);
+            let up = column >= row;
+            let room = if up { here.0 + 1 < mx } else { here.0 > 0 };
+            match (0..4).find(|&band| steps[band] == distance && fits(band, room)) {
+                Some(band) if up => values[band * plane + at] = value,
+                Some(band) => {
+                    let offset = grid.offset(BANDS[band]) as usize;
+                    below[band * plane + at - offset] = value;
+                }
+                None if value == 0.0 => {}
+                None => {
+                    return Err(Error::Unsupported(format!(
+                        "global row {row} does not fit the seven-point pattern of a {mx} by {my} grid: \
+                         column {column} is none of its neighbours"
+                    )));
+                }
             }
         }
         for row in 0..n {

@@ -1,5 +1,21 @@
-//! stub
+//! Preconditioners that a neural network assembles, and the training that makes the networks.
+//!
+//! | method | what the network writes | file |
+//! |---|---|---|
+//! | `mlp-reference` | stencils around a reference solve; any size of a structured grid | [`reference`] |
+//! | `mlp-dense` | the dense inverse; one size | [`dense`] |
+//!
+//! | to … | read |
+//! |---|---|
+//! | see the network, its derivative, its optimisers | [`net`], [`optim`] |
+//! | see what a matrix looks like to the network | [`grid`], [`pgp`], [`stencil`] |
+//! | see the loss and its derivative | [`chain`], [`reference_train`] |
+//! | see what a model file holds | [`model`] |
+#![deny(missing_docs)]
+
 pub mod chain;
+pub mod dense;
+pub mod evaluate;
 pub mod grid;
 pub mod model;
 pub mod net;
@@ -8,5 +24,10 @@ pub mod optim;
 pub mod pgp;
 pub mod random;
 pub mod reference;
+pub mod reference_train;
 pub mod stencil;
-pub mod train;
+mod train;
+
+use precondor_sdk::prelude::*;
+
+export_plugin!(; trainable: reference::MlpReference, dense::MlpDense);

@@ -30,9 +30,14 @@ impl<T: Number> Adam<T> {
         (self.steps, &self.mean, &self.square)
     }
 
-    /// Takes up a state given by [`state`](Self::state).
-    pub fn restore(&mut self, steps: u64, mean: Vec<T>, square: Vec<T>) {
-        (self.steps, self.mean, self.square) = (steps, mean, square);
+    /// The decay rates of mean and square.
+    pub fn decay(&self) -> [f64; 2] {
+        self.decay
+    }
+
+    /// With a state given by [`state`](Self::state).
+    pub fn restored(decay: [f64; 2], steps: u64, mean: Vec<T>, square: Vec<T>) -> Self {
+        Adam { decay, steps, mean, square }
     }
 
     /// Starts a step; then [`update`](Self::update) each range once.

@@ -15,8 +15,9 @@
 //!   single-precision numbers a node beside the bands of `A`.
 //! - **Communication**: on several ranks each one keeps the whole grid and repeats the work; an application
 //!   gathers the residual.
-//! - **Reference**: the network replaces that of arXiv-style dense surrogates; smoothing by two-sided
-//!   iteration as in two-grid methods, W. Hackbusch, *Multi-Grid Methods and Applications*, Springer 1985, §2.
+//! - **Reference**: the wrapping is that of a symmetric two-grid cycle (W. Hackbusch, *Multi-Grid Methods
+//!   and Applications*, Springer 1985, §2) with a reference solve for the coarse grid; that the network
+//!   writes sparse operators around a fixed solve is this project's own.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -25,11 +26,13 @@ use precondor_sdk::core::kernel::sine::{PoissonSolver, SineScratch};
 use precondor_sdk::core::train::{Trainable, Training};
 use precondor_sdk::prelude::*;
 
+use crate::evaluate::{Evaluator, LANES};
 use crate::grid::{Bands, Grid};
 use crate::net::Net;
-use crate::pgp::{Description, INPUTS, Stencils, Variant, matrix_stencil};
+use crate::pgp::{Description, Stencils, Variant, matrix_stencil};
 use crate::stencil::Stencil;
-use crate::train::{self, TrainParams, Trainer, Weights};
+use crate::reference_train::{NAME, TrainParams, Trainer, Weights};
+use crate::train;
 
 /// Parameters of [`MlpReference`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -78,9 +81,6 @@ struct Work {
     all: Vec<f64>,
 }
 
-/// Nodes the network handles at a time: all that belongs to them stays in the second-level cache.
-pub const TILE: usize = 1024;
-
 /// Evaluates the network for every node and decodes its outputs.
 pub fn assemble(
     net: &Net,
@@ -89,53 +89,27 @@ pub fn assemble(
     description: &Description<f32>,
 ) -> Stencils<f32> {
     let grid = description.grid();
-    let mut stencils = Stencils::new(grid, variant);
     let body = grid.body();
-    let tile = TILE.min(body.len());
-    let mut inputs = vec![0.0; INPUTS * tile];
-    let mut outputs = vec![0.0; net.outputs() * tile];
-    let mut activations = net.activations(tile);
-    for start in body.clone().step_by(TILE) {
-        let part = start..body.end.min(start + TILE);
-        let n = part.len();
-        description.patches(part.clone(), &mut inputs[..INPUTS * n], n, 0);
-        let outputs = &mut outputs[..net.outputs() * n];
-        net.forward(parameters, &inputs[..INPUTS * n], n, &mut activations, outputs);
-        stencils.decode(description, part, outputs, n, 0);
+    let mut stencils = Stencils::new(grid, variant);
+    let (planes, offsets) = description.planes();
+    let mut evaluator = Evaluator::new(net, parameters, offsets);
+    let corner = grid.stride() + 1;
+    for start in body.clone().step_by(LANES) {
+        let part = start..body.end.min(start + LANES);
+        let outputs = evaluator.at(planes, start - corner);
+        stencils.decode(description, part, outputs, LANES, 0);
     }
     stencils
-}
-
-/// All entries of a matrix on every rank, in order of ranks.
-fn gather_entries(a: &DistCsr) -> Result<Vec<(u64, u64, f64)>> {
-    let mut words = Vec::with_capacity(3 * a.nnz_own());
-    for i in 0..a.n_own() {
-        for (column, value) in a.global_entries(i) {
-            words.extend([a.global_row(i), column, value.to_bits()]);
-        }
-    }
-    let all = a.space().comm().all_gather(&words)?;
-    let entry = |&[row, column, bits]: &[u64; 3]| (row, column, f64::from_bits(bits));
-    Ok(all.iter().flat_map(|words| words.as_chunks().0.iter().map(entry)).collect())
 }
 
 impl ReferenceMap {
     /// Builds the map for a matrix with given weights. Collective.
     ///
     /// # Errors
-    /// As [`Bands::collect`], where the matrix is not one of a structured grid.
+    /// As [`Bands::of`], where the matrix is not one of a structured grid.
     pub fn new(weights: &Weights, a: &DistCsr, grid: Option<[usize; 2]>) -> Result<Self> {
         let space = a.space();
-        let wanted = grid.map(|[mx, my]| Grid { mx, my });
-        let bands = if space.comm().size() == 1 {
-            let grid = wanted.map_or_else(|| Bands::grid_of(a), Ok)?;
-            Bands::of(a, grid)?
-        } else {
-            let entries = gather_entries(a)?;
-            let row0: Vec<u64> = entries.iter().filter(|e| e.0 == 0).map(|e| e.1).collect();
-            let grid = wanted.map_or_else(|| Bands::recognise(a.n_global(), &row0), Ok)?;
-            Bands::collect(grid, a.n_global(), entries.into_iter())?
-        };
+        let bands = Bands::of(a, grid)?;
         let starts: Vec<usize> = space.starts().iter().map(|&s| s as usize).collect();
         let own = space.start() as usize..space.start() as usize + space.n_own();
         let longest = starts.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
@@ -284,7 +258,7 @@ impl Weights {
 }
 
 impl Generator for MlpReference {
-    const NAME: &'static str = train::NAME;
+    const NAME: &'static str = NAME;
     const SUMMARY: &'static str =
         "reference solve with interpolation, correction and smoother from a neural network";
     type Params = Params;
@@ -314,6 +288,6 @@ impl Trainable for MlpReference {
     type TrainParams = TrainParams;
 
     fn train(params: &TrainParams, training: Training<'_>) -> Result<Vec<u8>> {
-        Trainer::new(params, training.samples)?.run(training)
+        train::drive(&mut Trainer::new(params, training.samples)?, training)
     }
 }

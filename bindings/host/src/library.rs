@@ -1,0 +1,134 @@
+//! Opening one library: the handshake.
+use crate::method::Method;
+use crate::services::Peers;
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use precondor_abi as abi;
+use precondor_bridge::raw;
+use precondor_core::registry::DynGenerator;
+use precondor_core::{Error, Result};
+use std::path::Path;
+use std::sync::Arc;
+
+/// File names of plugins begin so.
+pub(crate) const FILE_PREFIX: &str = "libprecondor_plugin_";
+/// … and end so.
+pub(crate) const FILE_SUFFIX: &str = ".so";
+/// Methods that one library may have.
+const MOST_METHODS: usize = 4096;
+
+/// The NAME of a file `libprecondor_plugin_NAME.so`.
+pub(crate) fn name_of(path: &Path) -> Option<&str> {
+    let file = path.file_name()?.to_str()?;
+    let name = file.strip_prefix(FILE_PREFIX)?.strip_suffix(FILE_SUFFIX)?;
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+    (!name.is_empty() && name.bytes().all(plain)).then_some(name)
+}
+
+/// Loads the methods of the library at `path`, which stays loaded for ever.
+///
+/// Whether the file is to be trusted is not asked here: the caller named it. Methods of a library
+/// that is loaded alone can set up no inner methods.
+///
+/// # Errors
+/// [`Error::Plugin`] naming the file: not a library, not a plugin, another ABI, broken tables.
+pub fn load_library(path: &Path) -> Result<Vec<Arc<dyn DynGenerator>>> {
+    open(path, &Arc::default())
+}
+
+pub(crate) fn open(path: &Path, peers: &Arc<Peers>) -> Result<Vec<Arc<dyn DynGenerator>>> {
+    let named = |e: Error| Error::Plugin(format!("{}: {}", path.display(), e));
+    let Some(name) = name_of(path) else {
+        return Err(named(Error::Plugin(format!(
+            "a plugin's file is called {FILE_PREFIX}NAME{FILE_SUFFIX}, NAME of lower-case letters, \
+             digits and _"
+        ))));
+    };
+    // A path without a slash would be searched for elsewhere.
+    let path = std::path::absolute(path).map_err(|e| Error::file(path, e))?;
+    // SAFETY: running the library's initialisers is what loading a plugin means; the user trusts
+    // the file (see `trust` for what is checked before).
+    let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL) };
+    let library = library.map_err(|e| named(Error::Plugin(reasons(&e))))?;
+    let symbol = format!("{}{name}", abi::SYMBOL_PREFIX);
+    // SAFETY: only the symbol's address is taken here.
+    let entry = unsafe { library.get::<*const abi::Plugin>(symbol.as_bytes()) };
+    let entry = entry.map(|symbol| *symbol).map_err(|_| {
+        named(Error::Plugin(format!(
+            "it is no Precondor plugin: it exports no '{symbol}' (the name follows the file's)"
+        )))
+    })?;
+    // Never unloaded, so that tables and code live for ever.
+    std::mem::forget(library);
+    // SAFETY: the symbol of that name is an entry table, and lives for ever.
+    unsafe { accept(entry, &path.display().to_string(), peers).map_err(named) }
+}
+
+/// Takes the methods of an entry table after checking every part of it.
+///
+/// # Safety
+/// `entry` is null or leads to a magic number and, if that is right, to an entry table that lives
+/// for ever and keeps the C contract.
+pub(crate) unsafe fn accept(
+    entry: *const abi::Plugin,
+    origin: &str,
+    peers: &Arc<Peers>,
+) -> Result<Vec<Arc<dyn DynGenerator>>> {
+    let refuse = |why: String| Err(Error::Plugin(why));
+    if entry.is_null() || !entry.is_aligned() {
+        return refuse("its entry table is misplaced".into());
+    }
+    // SAFETY: the caller's promise; field by field, each only after the one before it was right.
+    unsafe {
+        if (&raw const (*entry).magic).read() != abi::MAGIC {
+            return refuse("it is no Precondor plugin: its table has another magic number".into());
+        }
+        let major = (&raw const (*entry).abi_major).read();
+        let minor = (&raw const (*entry).abi_minor).read();
+        if major != abi::ABI_MAJOR {
+            let advice = match major > abi::ABI_MAJOR {
+                true => {
+                    "use a newer Precondor, or rebuild the plugin with this one's SDK or header"
+                }
+                false => "rebuild the plugin with this Precondor's SDK or header",
+            };
+            return refuse(format!(
+                "it speaks plugin ABI {major}.{minor}, this program {}.{}: {advice}",
+                abi::ABI_MAJOR,
+                abi::ABI_MINOR
+            ));
+        }
+        let size = (&raw const (*entry).size).read();
+        if size < size_of::<abi::Plugin>() {
+            return refuse(format!(
+                "its entry table is {size} bytes long, {} are needed",
+                size_of::<abi::Plugin>()
+            ));
+        }
+        let entry = &*entry;
+        if entry.n_methods > MOST_METHODS {
+            return refuse(format!("{} methods are more than {MOST_METHODS}", entry.n_methods));
+        }
+        let methods = raw::slice(entry.methods, entry.n_methods, "its methods")?;
+        let mut all: Vec<Arc<dyn DynGenerator>> = Vec::new();
+        for (i, &method) in methods.iter().enumerate() {
+            let numbered = |e: Error| e.inside(format!("method {i}"));
+            let method = Method::new(method, origin, peers).map_err(numbered)?;
+            if all.iter().any(|other| other.name() == method.name()) {
+                return refuse(format!("it has two methods '{}'", method.name()));
+            }
+            all.push(Arc::new(method));
+        }
+        Ok(all)
+    }
+}
+
+/// What `libloading` says, with the reasons that its first line hides.
+fn reasons(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut at = error.source();
+    while let Some(source) = at {
+        text = format!("{text}: {source}");
+        at = source.source();
+    }
+    text
+}

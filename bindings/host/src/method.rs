@@ -1,0 +1,159 @@
+//! A loaded method, as registries hold it.
+use crate::services::{OnRanks, Peers};
+use crate::{chain, nested};
+use precondor_abi as abi;
+use precondor_abi::{Bytes, Text};
+use precondor_bridge::method::{Loaded, part};
+use precondor_bridge::status::call;
+use precondor_bridge::train::{with_samples, with_watch};
+use precondor_bridge::{comm, host, raw, system};
+use precondor_core::host::Host;
+use precondor_core::precond::{Capabilities, Preconditioner};
+use precondor_core::registry::DynGenerator;
+use precondor_core::system::System;
+use precondor_core::train::Training;
+use precondor_core::{Error, Result};
+use serde_json::Value;
+use std::ptr::{null, null_mut};
+use std::sync::Arc;
+
+/// A method of a loaded library.
+pub(crate) struct Method {
+    table: &'static abi::Method,
+    name: String,
+    summary: String,
+    version: String,
+    origin: String,
+    capabilities: Capabilities,
+    schema: Value,
+    train: Option<(&'static abi::TrainPart, Value)>,
+    peers: Arc<Peers>,
+}
+
+impl Method {
+    /// Checks a method's table and reads what describes it.
+    ///
+    /// # Safety
+    /// The table is null or a method table that lives for ever and keeps the C contract.
+    pub(crate) unsafe fn new(
+        table: *const abi::Method,
+        origin: &str,
+        peers: &Arc<Peers>,
+    ) -> Result<Self> {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let table = raw::table(table)?;
+            let name = raw::text(table.id, "its id")?.to_owned();
+            let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+            if name.is_empty() || !name.bytes().all(plain) {
+                return Err(Error::Plugin(format!(
+                    "its id '{}' is not made of lower-case letters, digits and -",
+                    name.escape_debug()
+                )));
+            }
+            let capabilities = Capabilities {
+                explicit: part::<abi::ExplicitPart>(table, abi::EXPLICIT)?.is_some(),
+                transpose: part::<abi::ApplyTransposePart>(table, abi::APPLY_TRANSPOSE)?.is_some(),
+                refresh: part::<abi::RefreshPart>(table, abi::REFRESH)?.is_some(),
+                many: part::<abi::ApplyManyPart>(table, abi::APPLY_MANY)?.is_some(),
+            };
+            let schema = raw::collect_text(|out| call(|why| (table.schema)(out, why)))?;
+            let train = part::<abi::TrainPart>(table, abi::TRAIN)?;
+            let with_schema = |part: &'static abi::TrainPart| -> Result<_> {
+                let schema = raw::collect_text(|out| call(|why| (part.schema)(out, why)))?;
+                Ok((part, parse_schema(&schema)?))
+            };
+            Ok(Method {
+                table,
+                summary: raw::text(table.summary, "its summary")?.to_owned(),
+                version: raw::text(table.version, "its version")?.to_owned(),
+                origin: origin.to_owned(),
+                capabilities,
+                schema: parse_schema(&schema)?,
+                train: train.map(with_schema).transpose()?,
+                peers: Arc::clone(peers),
+                name,
+            })
+        }
+    }
+}
+
+fn parse_schema(text: &str) -> Result<Value> {
+    match serde_json::from_str(text) {
+        Ok(schema @ Value::Object(_)) => Ok(schema),
+        Ok(other) => Err(Error::Plugin(format!("its schema is no object: {other}"))),
+        Err(e) => Err(Error::Plugin(format!("its schema is not JSON: {e}"))),
+    }
+}
+
+impl DynGenerator for Method {
+    fn name(&self) -> &str {
+        &self.name
+    }
+    fn summary(&self) -> &str {
+        &self.summary
+    }
+    fn version(&self) -> &str {
+        &self.version
+    }
+    fn origin(&self) -> String {
+        self.origin.clone()
+    }
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+    fn schema(&self) -> Value {
+        self.schema.clone()
+    }
+    fn train_schema(&self) -> Option<Value> {
+        self.train.as_ref().map(|(_, schema)| schema.clone())
+    }
+
+    fn generate(&self, params: &Value, system: &System) -> Result<Box<dyn Preconditioner>> {
+        let comm = system.a().space().comm();
+        comm.scope(|| {
+            let _link = chain::outermost(&self.name)?;
+            nested::check(&self.name, &self.schema, &self.peers, params)?;
+            let services: Arc<dyn Host> = Arc::new(OnRanks::new(system.host(), comm));
+            let params = params.to_string();
+            let mut instance = null_mut();
+            // SAFETY: a checked table that lives for ever; what is lent outlives the call; the
+            // instance is nobody else's.
+            unsafe {
+                let (system_table, host_table) = (system::lend(system), host::lend(&services));
+                let (s, h) = (&raw const system_table.table, &raw const host_table.table);
+                call(|why| (self.table.generate)(Text::new(&params), s, h, &mut instance, why))?;
+                Ok(Box::new(Loaded::new(self.table, instance, system.a())?) as _)
+            }
+        })
+    }
+
+    fn train(&self, params: &Value, training: Training<'_>) -> Result<Vec<u8>> {
+        let Some((part, schema)) = &self.train else {
+            return Err(Error::Unsupported(format!("{} has nothing to train", self.name)));
+        };
+        let comm = training.comm;
+        comm.scope(|| {
+            precondor_core::schema::check(schema, params)?;
+            let services: Arc<dyn Host> = Arc::new(OnRanks::new(training.host, comm));
+            let (comm_table, host_table) = (comm::lend(comm), host::lend(&services));
+            let (c, h) = (&raw const comm_table.table, &raw const host_table.table);
+            let resume = training.resume.map(Bytes::new);
+            let resume = resume.as_ref().map_or(null(), |resume| &raw const *resume);
+            let params = params.to_string();
+            let params = Text::new(&params);
+            let model = with_samples(training.samples, |samples| {
+                with_watch(training.watch, |watch| {
+                    raw::pieces(|model| {
+                        // SAFETY: a checked table that lives for ever; what is lent outlives the
+                        // call.
+                        call(|why| unsafe {
+                            (part.train)(params, c, h, samples, resume, watch, model, why)
+                        })
+                    })
+                })
+            })?;
+            Ok(model.concat())
+        })
+    }
+}

@@ -1,0 +1,114 @@
+//! All plugins of a search path, loaded.
+use crate::library;
+use crate::search::{self, Search};
+use crate::services::{Peers, Services};
+use precondor_core::host::Host;
+use precondor_core::registry::{DynGenerator, Registry};
+use precondor_core::{Error, Result};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A file that was passed over, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl Problem {
+    pub(crate) fn new(path: &Path, error: Error) -> Self {
+        let prefix = format!("{}: ", path.display());
+        let reason = error.to_string();
+        let reason = reason.strip_prefix(&prefix).unwrap_or(&reason).to_owned();
+        Problem { path: path.to_owned(), reason }
+    }
+}
+
+/// A library that was loaded.
+#[derive(Clone, Debug)]
+pub struct Library {
+    /// Its file.
+    pub path: PathBuf,
+    /// SHA-256 of the file, in hexadecimal digits.
+    pub digest: String,
+    /// Names of its methods.
+    pub methods: Vec<String>,
+}
+
+/// The plugins that were found.
+pub struct Plugins {
+    registry: Arc<Registry>,
+    libraries: Vec<Library>,
+    problems: Vec<Problem>,
+    looked_in: Vec<PathBuf>,
+    host: Arc<dyn Host>,
+}
+
+impl Plugins {
+    /// Looks for plugins and loads them. Libraries that cannot be loaded are
+    /// [`problems`](Plugins::problems), not errors.
+    ///
+    /// # Errors
+    /// [`Error::File`] where the base folder is none.
+    pub fn load(search: &Search) -> Result<Self> {
+        let base = search.base.canonicalize().map_err(|e| Error::file(&search.base, e))?;
+        let found = search.find();
+        let peers = Arc::new(Peers::default());
+        let mut registry = Registry::new();
+        let (mut libraries, mut problems) = (Vec::new(), found.problems);
+        for candidate in found.candidates {
+            match Self::add(&candidate.path, &peers, &mut registry) {
+                Ok(library) => libraries.push(library),
+                Err(e) => problems.push(Problem::new(&candidate.path, e)),
+            }
+        }
+        let registry = Arc::new(registry);
+        peers.complete(&registry);
+        let host = Arc::new(Services::new(&peers, &base));
+        Ok(Plugins { registry, libraries, problems, looked_in: found.looked_in, host })
+    }
+
+    fn add(path: &Path, peers: &Arc<Peers>, registry: &mut Registry) -> Result<Library> {
+        let digest = search::digest(path).map_err(|e| Error::file(path, e))?;
+        let methods = library::open(path, peers)?;
+        // All methods of a library, or none.
+        let mut with_these = registry.clone();
+        for method in &methods {
+            with_these.add(Arc::clone(method))?;
+        }
+        *registry = with_these;
+        let methods = methods.iter().map(|m| m.name().to_owned()).collect();
+        Ok(Library { path: path.to_owned(), digest, methods })
+    }
+
+    /// The method `name`.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] listing the methods that are there and the folders that were looked in.
+    pub fn get(&self, name: &str) -> Result<&Arc<dyn DynGenerator>> {
+        self.registry.get(name).map_err(|e| search::not_found(e, &self.looked_in))
+    }
+
+    /// The methods.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+    /// The libraries that were loaded.
+    pub fn libraries(&self) -> &[Library] {
+        &self.libraries
+    }
+    /// What was passed over.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+    /// Folders that were looked in, in order.
+    pub fn looked_in(&self) -> &[PathBuf] {
+        &self.looked_in
+    }
+    /// The services to set up systems with.
+    pub fn host(&self) -> Arc<dyn Host> {
+        Arc::clone(&self.host)
+    }
+}

@@ -1,0 +1,170 @@
+//! Where plugins are looked for.
+use crate::library::name_of;
+use crate::plugins::Problem;
+use crate::trust;
+use precondor_core::Error;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::ffi::{CStr, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Where to look for plugins, and what relative file names in parameters are relative to.
+#[derive(Clone, Debug)]
+pub struct Search {
+    /// Folders to look in first.
+    pub extra: Vec<PathBuf>,
+    /// Folder that file names in parameters are relative to.
+    pub base: PathBuf,
+}
+
+/// A plugin library that may be loaded.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// NAME of `libprecondor_plugin_NAME.so`.
+    pub name: String,
+    /// Its real path.
+    pub path: PathBuf,
+}
+
+/// What a search came to.
+#[derive(Debug)]
+pub struct Found {
+    /// Libraries that may be loaded, in order of their names.
+    pub candidates: Vec<Candidate>,
+    /// What was passed over, and why.
+    pub problems: Vec<Problem>,
+    /// Folders, in the order in which they were looked at.
+    pub looked_in: Vec<PathBuf>,
+}
+
+impl Search {
+    /// Looks for libraries without opening any.
+    pub fn find(&self) -> Found {
+        let mut problems = Vec::new();
+        let looked_in = self.folders(&mut problems);
+        let mut candidates: BTreeMap<String, PathBuf> = BTreeMap::new();
+        for folder in &looked_in {
+            let files = files(folder).unwrap_or_else(|e| {
+                problems.push(Problem::new(folder, Error::file(folder, e)));
+                Vec::new()
+            });
+            for file in files {
+                let Some(name) = name_of(&file) else { continue };
+                match (trust::check(&file), candidates.get(name)) {
+                    (Err(e), _) => problems.push(Problem::new(&file, e)),
+                    (Ok(real), None) => {
+                        candidates.insert(name.to_owned(), real);
+                    }
+                    (Ok(real), Some(first)) => {
+                        if differ(first, &real).unwrap_or(true) {
+                            let why = format!(
+                                "hidden by {}, which is another version and comes first",
+                                first.display()
+                            );
+                            problems.push(Problem::new(&file, Error::Plugin(why)));
+                        }
+                    }
+                }
+            }
+        }
+        let candidates =
+            candidates.into_iter().map(|(name, path)| Candidate { name, path }).collect();
+        Found { candidates, problems, looked_in }
+    }
+
+    /// The folders, first to last, each once.
+    fn folders(&self, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+        let mut all = self.extra.clone();
+        if let Some(path) = std::env::var_os("PRECONDOR_PATH") {
+            for entry in std::env::split_paths(&path).filter(|e| !e.as_os_str().is_empty()) {
+                if entry.is_absolute() {
+                    all.push(entry);
+                } else {
+                    let why = "this entry of PRECONDOR_PATH is not absolute and is ignored";
+                    problems.push(Problem::new(&entry, Error::Plugin(why.into())));
+                }
+            }
+        }
+        if let Some(here) = own_folder() {
+            for below in ["", "deps", "../deps", "../lib/precondor"] {
+                all.push(here.join(below));
+            }
+        }
+        all.extend(data_folder());
+        let mut seen = Vec::new();
+        all.retain(|folder| {
+            let real = folder.canonicalize().unwrap_or_else(|_| folder.clone());
+            let new = !seen.contains(&real);
+            seen.push(real);
+            new
+        });
+        all
+    }
+}
+
+/// The files of a folder, in order; none where it is not there.
+fn files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut files = entries.map(|e| Ok(e?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    files.sort();
+    Ok(files)
+}
+
+/// Whether two files have different contents.
+fn differ(a: &Path, b: &Path) -> std::io::Result<bool> {
+    let (x, y) = (a.metadata()?, b.metadata()?);
+    if (x.dev(), x.ino()) == (y.dev(), y.ino()) {
+        return Ok(false);
+    }
+    Ok(x.len() != y.len() || digest(a)? != digest(b)?)
+}
+
+/// SHA-256 of a file, in hexadecimal digits.
+pub(crate) fn digest(path: &Path) -> std::io::Result<String> {
+    let hash = Sha256::digest(std::fs::read(path)?);
+    Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The folder of the object that contains this code: the program, or the library that embeds it.
+fn own_folder() -> Option<PathBuf> {
+    let here = object(own_folder as *const () as usize)?;
+    // SAFETY: reads a number that the kernel handed to the process.
+    let program_headers = unsafe { libc::getauxval(libc::AT_PHDR) } as usize;
+    let in_program = object(program_headers).is_some_and(|program| program.0 == here.0);
+    let file = if in_program { std::env::current_exe().ok()? } else { here.1 };
+    Some(file.canonicalize().ok()?.parent()?.to_owned())
+}
+
+/// Base address and path of the object that `address` lies in.
+fn object(address: usize) -> Option<(usize, PathBuf)> {
+    // SAFETY: a plain struct of pointers, for which zero is a value.
+    let mut info: libc::Dl_info = unsafe { std::mem::zeroed() };
+    // SAFETY: any address may be asked about; `info` is ours.
+    let found = unsafe { libc::dladdr(address as *const _, &mut info) };
+    if found == 0 || info.dli_fname.is_null() {
+        return None;
+    }
+    // SAFETY: a C string of the loader, which lives as long as the object.
+    let name = unsafe { CStr::from_ptr(info.dli_fname) };
+    Some((info.dli_fbase as usize, OsStr::from_bytes(name.to_bytes()).into()))
+}
+
+/// Where a user's own plugins are.
+fn data_folder() -> Option<PathBuf> {
+    let absolute =
+        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    let data =
+        absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")))?;
+    Some(data.join("precondor/plugins"))
+}
+
+/// What to say where a method is not there: what is, and where it was looked for.
+pub(crate) fn not_found(error: Error, looked_in: &[PathBuf]) -> Error {
+    let folders: Vec<String> = looked_in.iter().map(|f| f.display().to_string()).collect();
+    Error::Parameter(format!("{error}; looked for plugins in {}", folders.join(", ")))
+}

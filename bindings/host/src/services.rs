@@ -1,0 +1,163 @@
+//! What this host lends methods.
+use crate::chain;
+use precondor_bridge::thread::{as_body, in_body};
+use precondor_core::comm::{Comm, Communicator};
+use precondor_core::host::{Host, Level};
+use precondor_core::precond::Preconditioner;
+use precondor_core::registry::Registry;
+use precondor_core::system::System;
+use precondor_core::{Error, Result};
+use rayon::prelude::*;
+use serde_json::Value;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+
+/// The registry that methods find each other in, once it is complete.
+#[derive(Default)]
+pub(crate) struct Peers(OnceLock<Weak<Registry>>);
+
+impl Peers {
+    pub(crate) fn registry(&self) -> Option<Arc<Registry>> {
+        self.0.get()?.upgrade()
+    }
+    pub(crate) fn complete(&self, registry: &Arc<Registry>) {
+        self.0.get_or_init(|| Arc::downgrade(registry));
+    }
+}
+
+/// Services of a process: a thread pool, files relative to a folder, `tracing`, a registry.
+pub(crate) struct Services {
+    peers: Arc<Peers>,
+    base: PathBuf,
+    pool: OnceLock<Option<rayon::ThreadPool>>,
+}
+
+impl Services {
+    pub(crate) fn new(peers: &Arc<Peers>, base: &Path) -> Self {
+        Services { peers: Arc::clone(peers), base: base.to_owned(), pool: OnceLock::new() }
+    }
+
+    /// The workers; a pool of its own, so that a rank's thread is never one of them.
+    fn pool(&self) -> Option<&rayon::ThreadPool> {
+        let build = || {
+            let named = |i| format!("precondor-{i}");
+            rayon::ThreadPoolBuilder::new().thread_name(named).build().ok()
+        };
+        self.pool.get_or_init(build).as_ref().filter(|pool| pool.current_num_threads() > 1)
+    }
+}
+
+impl Host for Services {
+    fn inner(
+        &self,
+        name: &str,
+        params: &Value,
+        system: &System,
+    ) -> Result<Box<dyn Preconditioner>> {
+        let _link = chain::enter(name)?;
+        let registry = self.peers.registry().ok_or_else(|| {
+            Error::Parameter(format!("no method '{name}': there is no registry to look it up in"))
+        })?;
+        registry.get(name)?.generate(params, system).map_err(|e| e.inside(name))
+    }
+
+    fn parallel_for(
+        &self,
+        n: usize,
+        grain: usize,
+        body: &(dyn Fn(Range<usize>) -> Result<()> + Sync),
+    ) -> Result<()> {
+        let grain = grain.max(1);
+        let chunks = n.div_ceil(grain);
+        let range = |k: usize| k * grain..((k + 1) * grain).min(n);
+        let pool = if chunks > 1 && !in_body() { self.pool() } else { None };
+        let Some(pool) = pool else {
+            return (0..chunks).try_for_each(|k| as_body(|| body(range(k))));
+        };
+        // Chunks before the first failure all run, so which error is the first does not depend on
+        // timing.
+        let first: Mutex<Option<(usize, Error)>> = Mutex::new(None);
+        let lock = || first.lock().unwrap_or_else(PoisonError::into_inner);
+        let done_for = |k: usize| lock().as_ref().is_some_and(|(failed, _)| *failed < k);
+        let failed = std::sync::atomic::AtomicBool::new(false);
+        let run = |k: usize| {
+            use std::sync::atomic::Ordering::Relaxed;
+            if failed.load(Relaxed) && done_for(k) {
+                return;
+            }
+            if let Err(error) = as_body(|| body(range(k))) {
+                failed.store(true, Relaxed);
+                let mut first = lock();
+                if first.as_ref().is_none_or(|(other, _)| k < *other) {
+                    *first = Some((k, error));
+                }
+            }
+        };
+        pool.install(|| (0..chunks).into_par_iter().for_each(run));
+        let failure = lock().take();
+        failure.map_or(Ok(()), |(_, error)| Err(error))
+    }
+
+    fn threads(&self) -> usize {
+        self.pool().map_or(1, rayon::ThreadPool::current_num_threads)
+    }
+
+    fn read(&self, path: &str) -> Result<Vec<u8>> {
+        let path = self.base.join(path);
+        std::fs::read(&path).map_err(|e| Error::file(path, e))
+    }
+
+    fn log(&self, level: Level, message: &str) {
+        match level {
+            Level::Warn => tracing::warn!(target: "precondor::plugin", "{message}"),
+            Level::Info => tracing::info!(target: "precondor::plugin", "{message}"),
+            Level::Debug => tracing::debug!(target: "precondor::plugin", "{message}"),
+        }
+    }
+}
+
+/// Services for a method that is set up on several ranks: rank 0 reads files for all.
+pub(crate) struct OnRanks {
+    host: Arc<dyn Host>,
+    comm: Comm,
+}
+
+impl OnRanks {
+    pub(crate) fn new(host: &Arc<dyn Host>, comm: &Comm) -> Self {
+        OnRanks { host: Arc::clone(host), comm: comm.clone() }
+    }
+}
+
+impl Host for OnRanks {
+    fn inner(
+        &self,
+        name: &str,
+        params: &Value,
+        system: &System,
+    ) -> Result<Box<dyn Preconditioner>> {
+        self.host.inner(name, params, system)
+    }
+    fn parallel_for(
+        &self,
+        n: usize,
+        grain: usize,
+        body: &(dyn Fn(Range<usize>) -> Result<()> + Sync),
+    ) -> Result<()> {
+        self.host.parallel_for(n, grain, body)
+    }
+    fn threads(&self) -> usize {
+        self.host.threads()
+    }
+    fn read(&self, path: &str) -> Result<Vec<u8>> {
+        let size = self.comm.size();
+        let mut send = vec![Vec::new(); size];
+        if self.comm.rank() == 0 {
+            send.fill(self.host.read(path)?);
+        }
+        Ok(self.comm.all_to_all(&send)?.swap_remove(0))
+    }
+    fn log(&self, level: Level, message: &str) {
+        self.host.log(level, message);
+    }
+}

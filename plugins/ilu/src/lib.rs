@@ -1,0 +1,30 @@
+//! Incomplete factorisations: `ilu` ([`ilu`]: ILU(0), ILU(k), ILUT) and `ic` ([`ic`]: IC(0)).
+//!
+//! | file | what |
+//! |---|---|
+//! | [`ilu`], [`ic`] | the methods: parameters, setup, application |
+//! | `level` | ILU(k): fill by level, then values on that pattern |
+//! | `threshold` | ILUT: fill by size |
+//! | `cholesky` | IC(0): values on the pattern of A |
+//! | `factors` | A ≈ (I + L) D (I + U): pivots, substitutions |
+#![deny(missing_docs)]
+use precondor_sdk::prelude::*;
+
+mod cholesky;
+mod factors;
+pub mod ic;
+pub mod ilu;
+mod level;
+mod threshold;
+
+pub use ic::Ic;
+pub use ilu::Ilu;
+
+export_plugin!(Ilu, Ic);
+
+/// What both methods say about themselves on several ranks and after refreshes.
+fn notes(ranks: usize, refreshed: u32, what: &str) -> Vec<String> {
+    let own = format!("each of the {ranks} ranks factorises its own block only");
+    let again = format!("refreshed {refreshed} times, {what}");
+    [(ranks > 1, own), (refreshed > 0, again)].into_iter().filter(|n| n.0).map(|n| n.1).collect()
+}

@@ -1,0 +1,435 @@
+//! SPAI: the M on a given pattern that minimises ‖I − M A‖_F.
+//!
+//! Rows are independent: row i of M, with entries in the columns J, minimises ‖eᵢᵀ − mᵀ A(J, :)‖₂,
+//! a small least-squares problem made of the rows J of A. J is row i of the pattern of Aᵏ
+//! ([`SpaiParams::power`]; k = 0 is a diagonal M, "SPAI-0").
+//!
+//! Rows, not columns, because both A and M are stored by rows. It is also the side that a solver
+//! wants to see small: the error of Richardson's iteration is multiplied by I − M A, and A M, on
+//! which right-preconditioned GMRES works, is similar to M A. For symmetric A on a symmetric
+//! pattern the transpose of M minimises ‖I − A Mᵀ‖_F, the same number.
+//!
+//! Works for any A without zero rows; a singular local problem gets a minimiser with few
+//! non-zeros. M is in general unsymmetric, also for symmetric A; [`SpaiParams::symmetrise`] makes
+//! it so, and then looks for a proof that it is positive definite. M alone leaves the number of
+//! iterations growing with the size of a grid, like any local method.
+//!
+//! Cost: setup O(n·k³) for k entries a row, by normal equations, eight rows at a time, and by
+//! orthogonal factors for the rows that those would square out of reach; communication of the rows
+//! of A within k steps. Apply one product with M. Bitwise the same M on any number of ranks.
+//!
+//! Reference: M. Benson, P. Frederickson, *Iterative solution of large sparse linear systems
+//! arising in certain multidimensional approximation problems*, Utilitas Math. 22 (1982); M. Grote,
+//! T. Huckle, *Parallel preconditioning with sparse approximate inverses*, SIAM J. Sci. Comput. 18
+//! (1997), §2; E. Chow, SIAM J. Sci. Comput. 21 (2000) for the patterns.
+use crate::plan::{GRAIN, Plan};
+use crate::symmetric;
+use precondor_sdk::core::kernel::batch::{Fits, LANES};
+use precondor_sdk::core::kernel::chunks::{self, Pool};
+use precondor_sdk::core::kernel::pattern::{Part, Pattern};
+use precondor_sdk::core::kernel::reach::Reach;
+use precondor_sdk::core::kernel::{least_squares, remote};
+use precondor_sdk::core::matrix::{Explicit, ExplicitKind};
+use precondor_sdk::prelude::*;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Parameters of [`Spai`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
+#[schemars(crate = "precondor_sdk::schemars")]
+pub struct SpaiParams {
+    /// M has the pattern of this power of A, the diagonal included.
+    #[schemars(range(min = 0, max = 8))]
+    pub power: u32,
+    /// Entries with |aᵢⱼ| ≤ threshold·√|aᵢᵢ aⱼⱼ| are left out of A before its pattern is taken.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    pub threshold: f64,
+    /// Replace M by (M + Mᵀ)/2, for conjugate gradients.
+    pub symmetrise: bool,
+}
+
+impl Default for SpaiParams {
+    fn default() -> Self {
+        SpaiParams { power: 1, threshold: 0.0, symmetrise: false }
+    }
+}
+
+/// The method.
+pub struct Spai;
+
+/// M, explicitly.
+pub struct Inverse {
+    m: DistCsr,
+    params: SpaiParams,
+    plan: Plan,
+    counts: Counts,
+    definite: Option<symmetric::Proof>,
+    /// Mᵀ, from its first use on.
+    transpose: Mutex<Option<DistCsr>>,
+}
+
+impl Generator for Spai {
+    const NAME: &'static str = "spai";
+    const SUMMARY: &'static str =
+        "sparse approximate inverse on the pattern of a power of A, by least squares";
+    const CAPABILITIES: Capabilities =
+        Capabilities { explicit: true, transpose: true, refresh: true, many: false };
+    type Params = SpaiParams;
+    type Output = Inverse;
+
+    fn generate(params: &SpaiParams, system: &System) -> Result<Inverse> {
+        let mut plan = Plan::new(system, params.power, params.threshold, Part::Full)?;
+        let (m, counts, definite) = invert(params, &mut plan, system)?;
+        let transpose = Mutex::default();
+        Ok(Inverse { m, params: params.clone(), plan, counts, definite, transpose })
+    }
+
+    fn refresh(m: &mut Inverse, params: &SpaiParams, system: &System) -> Result<()> {
+        if *params != m.params {
+            return Err(Error::PatternChanged);
+        }
+        m.plan.require_same(system.a())?;
+        m.transpose = Mutex::default();
+        (m.m, m.counts, m.definite) = invert(params, &mut m.plan, system)?;
+        Ok(())
+    }
+}
+
+impl Inverse {
+    /// Rows on this rank that were solved by orthogonal factors.
+    pub fn orthogonal_rows(&self) -> usize {
+        self.counts.orthogonal
+    }
+}
+
+impl Preconditioner for Inverse {
+    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
+        self.m.spmv(r, z)
+    }
+
+    fn apply_transpose(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
+        if self.params.symmetrise {
+            return self.apply(r, z);
+        }
+        let mut transpose = self.transpose.lock().unwrap_or_else(PoisonError::into_inner);
+        if transpose.is_none() {
+            *transpose = Some(remote::transpose(&self.m)?);
+        }
+        transpose.as_ref().map_or(Ok(()), |t| t.spmv(r, z))
+    }
+
+    fn properties(&self) -> Properties {
+        let (symmetric, positive_definite) = (self.params.symmetrise, self.definite.is_some());
+        Properties { symmetric, positive_definite, ..Properties::GENERAL }
+    }
+
+    fn stored_entries(&self) -> usize {
+        self.m.nnz_own()
+    }
+
+    fn bytes(&self) -> usize {
+        let transpose = self.transpose.lock().unwrap_or_else(PoisonError::into_inner);
+        let transpose = transpose.as_ref().map_or(0, DistCsr::bytes);
+        self.m.bytes() + self.plan.pattern.bytes() + transpose
+    }
+
+    fn explicit(&self) -> Option<Explicit<'_>> {
+        Some(Explicit::of(ExplicitKind::Inverse, &self.m))
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = vec![self.plan.note()];
+        if self.counts.orthogonal > 0 {
+            notes.push(format!(
+                "{} of this rank's rows solved by orthogonal factors (ill-conditioned), {} of them \
+                 dependent",
+                self.counts.orthogonal, self.counts.dependent
+            ));
+        }
+        if self.params.symmetrise {
+            notes.push(symmetric::note(self.definite));
+        }
+        notes
+    }
+}
+
+/// How many of this rank's rows needed care.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    /// Solved by orthogonal factors.
+    orthogonal: usize,
+    /// Of those, with dependent rows of A.
+    dependent: usize,
+}
+
+fn invert(
+    params: &SpaiParams,
+    plan: &mut Plan,
+    system: &System,
+) -> Result<(DistCsr, Counts, Option<symmetric::Proof>)> {
+    let a = system.a();
+    let (m, counts) = {
+        let reach = plan.pattern.reach(a)?;
+        let rows = Rows::new(a, &reach, &plan.pattern, system)?;
+        let mut values = vec![0.0; plan.pattern.cols.len()];
+        let fitted = rows.fit(system, &mut values);
+        (
+            a.space().comm().agree(fitted).and_then(|()| plan.pattern.matrix(a.space(), values))?,
+            rows.counts(),
+        )
+    };
+    plan.computed += 1;
+    if !params.symmetrise {
+        return Ok((m, counts, None));
+    }
+    let m = symmetric::part(&m)?;
+    let proof = symmetric::prove_definite(&m)?;
+    Ok((m, counts, proof))
+}
+
+/// The least-squares problems of all own rows.
+struct Rows<'a> {
+    reach: &'a Reach<'a>,
+    pattern: &'a Pattern,
+    /// Whether an own row of A is the one before, moved one to the right: on structured grids,
+    /// long runs of rows have the same local problem but for the values.
+    moved: Vec<bool>,
+    start: u64,
+    orthogonal: AtomicUsize,
+    dependent: AtomicUsize,
+}
+
+impl<'a> Rows<'a> {
+    fn new(
+        a: &DistCsr,
+        reach: &'a Reach<'a>,
+        pattern: &'a Pattern,
+        system: &System,
+    ) -> Result<Self> {
+        let one_on = |(x, y): (&u32, &u32)| x.wrapping_add(1) == *y;
+        let moved = |i: usize| {
+            let before = if i > 0 { reach.own_cols(i - 1) } else { None };
+            before.zip(reach.own_cols(i)).is_some_and(|(before, here)| {
+                before.len() == here.len() && before.iter().zip(here).all(one_on)
+            })
+        };
+        let moved = chunks::collect(system.host().as_ref(), a.n_own(), GRAIN, |range| {
+            Ok(range.map(moved).collect::<Vec<bool>>())
+        })?;
+        let (orthogonal, dependent) = Default::default();
+        let start = a.space().start();
+        Ok(Rows { reach, pattern, moved: moved.concat(), start, orthogonal, dependent })
+    }
+
+    fn counts(&self) -> Counts {
+        Counts {
+            orthogonal: self.orthogonal.load(Ordering::Relaxed),
+            dependent: self.dependent.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Computes the entries of M.
+    fn fit(&self, system: &System, values: &mut [f64]) -> Result<()> {
+        let pool = Pool::default();
+        let make = || Work::new(self.reach.numbering().len());
+        chunks::fill(system.host().as_ref(), &self.pattern.row_ptr, GRAIN, values, |range, out| {
+            pool.with(make, |work| self.fit_chunk(range, work, out))
+        })
+    }
+
+    fn fit_chunk(&self, range: Range<usize>, work: &mut Work, out: &mut [f64]) -> Result<()> {
+        let first = self.pattern.row_ptr[range.start] as usize;
+        let mut order = std::mem::take(&mut work.order);
+        self.pattern.by_size(range, &mut order);
+        for rows in order.chunks(LANES) {
+            self.gather(rows, work);
+            let ratio = work.fits.solve();
+            for (lane, &i) in rows.iter().enumerate() {
+                let i = i as usize;
+                let to = self.pattern.row_ptr[i] as usize - first;
+                let row = &mut out[to..to + self.pattern.row(i).len()];
+                if ratio.0[lane] > SQUARABLE {
+                    for (a, m) in row.iter_mut().enumerate() {
+                        *m = work.fits.solution(a).0[lane];
+                    }
+                } else {
+                    self.fit_alone(i, lane, work, row)?;
+                }
+                if row.iter().all(|&m| m == 0.0) {
+                    return Err(Error::breakdown(
+                        self.start + i as u64,
+                        "this row of the approximate inverse vanishes: its column of A has no \
+                         non-zero entry within the pattern (use a larger power)",
+                    ));
+                }
+            }
+        }
+        work.order = order;
+        Ok(())
+    }
+
+    /// Puts the problems of `rows` into a batch.
+    fn gather(&self, rows: &[u32], work: &mut Work) {
+        let size = self.pattern.row(rows[rows.len() - 1] as usize).len();
+        let first = rows[0] as usize;
+        let in_turn = rows.iter().zip(first..).all(|(&i, k)| i as usize == k);
+        if rows.len() < LANES || !in_turn || !(first + 1..first + LANES).all(|i| self.alike(i)) {
+            work.start(size);
+            for (lane, &i) in rows.iter().enumerate() {
+                work.cells.clear();
+                self.trace(i as usize, work, |fits, cell, value| fits.put(cell, lane, value));
+                work.fits.close(lane, self.pattern.row(i as usize).len(), work.target);
+            }
+            return;
+        }
+        if work.last + 1 == first && work.size == size && self.alike(first) {
+            work.fits.start_alike();
+        } else {
+            work.start(size);
+            work.cells.clear();
+            self.trace(first, work, |_, _, _| ());
+        }
+        work.last = first + LANES - 1;
+        self.gather_alike(first, work);
+        (0..LANES).for_each(|lane| work.fits.close(lane, size, work.target));
+    }
+
+    /// Whether the problem of row `i` is that of the row before but for the values.
+    #[inline]
+    fn alike(&self, i: usize) -> bool {
+        let below = self.reach.numbering().of_own(0);
+        let moved = |j: u32| self.moved.get(j.wrapping_sub(below) as usize) == Some(&true);
+        if i == 0 {
+            return false;
+        }
+        let (before, here) = (self.pattern.row(i - 1), self.pattern.row(i));
+        before.len() == here.len() && before.iter().zip(here).all(|(x, y)| x + 1 == *y && moved(*y))
+    }
+
+    /// Numbers the columns of the problem of row `i`, notes the cells of its entries, and calls
+    /// `put` for each.
+    #[inline]
+    fn trace(&self, i: usize, work: &mut Work, put: impl Fn(&mut Fits, usize, f64)) {
+        for (a, &j) in self.pattern.row(i).iter().enumerate() {
+            self.reach.visit(j, |c, value| {
+                let cell = work.enter(a, c);
+                put(&mut work.fits, cell, value);
+            });
+        }
+        work.target = work.column[self.reach.numbering().of_own(i) as usize] as usize;
+        for c in work.columns.drain(..) {
+            work.column[c as usize] = NEW;
+        }
+    }
+
+    /// Puts the values of the problems of eight rows from `first` on, all like the one that was
+    /// traced last.
+    fn gather_alike(&self, first: usize, work: &mut Work) {
+        let mut cells = work.cells.as_slice();
+        let batch = work.fits.cells();
+        let below = self.reach.numbering().of_own(0);
+        for &j in self.pattern.row(first) {
+            let own = (j - below) as usize;
+            let block = self.reach.own_values(own..own + LANES);
+            let width = block.len() / LANES;
+            let lanes: [&[f64]; LANES] = std::array::from_fn(|l| &block[l * width..][..width]);
+            let (here, rest) = cells.split_at(width);
+            for (q, &cell) in here.iter().enumerate() {
+                batch[cell as usize].0 = std::array::from_fn(|l| lanes[l][q]);
+            }
+            cells = rest;
+        }
+    }
+
+    /// Row `i` by orthogonal factors; `lane` holds its problem.
+    fn fit_alone(&self, i: usize, lane: usize, work: &Work, row: &mut [f64]) -> Result<()> {
+        let (transposed, target) = work.fits.transposed(lane);
+        for (&j, of_row) in
+            self.pattern.row(i).iter().zip(transposed.chunks(work.fits.columns().max(1)))
+        {
+            let fault = |what| Error::breakdown(self.reach.numbering().global(j), what);
+            if of_row.iter().any(|v| !v.is_finite()) {
+                return Err(fault("it has an entry that is not a finite number"));
+            }
+            if of_row.iter().all(|&v| v == 0.0) {
+                return Err(fault("it has no non-zero entry: the matrix is singular"));
+            }
+        }
+        let mut unit = vec![0.0; work.fits.columns()];
+        if let Some(one) = unit.get_mut(target) {
+            *one = 1.0;
+        }
+        let (m, rank) = least_squares::solve(transposed, unit);
+        row.copy_from_slice(&m);
+        self.orthogonal.fetch_add(1, Ordering::Relaxed);
+        self.dependent.fetch_add(usize::from(rank < row.len()), Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// Normal equations with a larger ratio of pivots than this lose at most half of the digits that
+/// orthogonal factors would give.
+const SQUARABLE: f64 = 1e-6;
+
+/// A column that has no number in the local problem yet.
+const NEW: u32 = u32::MAX;
+
+/// What the fit of a chunk of rows works in.
+struct Work {
+    fits: Fits,
+    order: Vec<u32>,
+    /// Number of every column in the problem that is traced; [`NEW`] between problems.
+    column: Vec<u32>,
+    /// Columns of that problem, in order of their numbers.
+    columns: Vec<u32>,
+    /// Cells of the entries of the problem traced last, in the order in which rows of A hold them.
+    cells: Vec<u32>,
+    /// Number of the column where the unit vector of that problem is one.
+    target: usize,
+    /// Unknowns of the batch at hand.
+    size: usize,
+    /// The last row of the batch before, where all its rows were alike.
+    last: usize,
+}
+
+/// No row.
+const NOWHERE: usize = usize::MAX - 1;
+
+impl Work {
+    fn new(n_columns: usize) -> Self {
+        Work {
+            fits: Fits::default(),
+            order: Vec::new(),
+            column: vec![NEW; n_columns],
+            columns: Vec::new(),
+            cells: Vec::new(),
+            target: 0,
+            size: 0,
+            last: NOWHERE,
+        }
+    }
+
+    /// Starts a batch of problems with up to `size` unknowns.
+    fn start(&mut self, size: usize) {
+        self.fits.start(size);
+        self.size = size;
+        self.last = NOWHERE;
+    }
+
+    /// The cell of the entry of row `a` (its place in the pattern) in column `c` of A.
+    #[inline]
+    fn enter(&mut self, a: usize, c: u32) -> usize {
+        let mut number = self.column[c as usize];
+        if number == NEW {
+            number = self.columns.len() as u32;
+            self.column[c as usize] = number;
+            self.columns.push(c);
+            self.fits.widen(self.columns.len());
+        }
+        let cell = self.fits.cell(a, number as usize);
+        self.cells.push(cell as u32);
+        cell
+    }
+}

@@ -1,0 +1,223 @@
+//! `precondor compare`: many methods on the same systems, side by side.
+//!
+//! ```toml
+//! title = "Sparse inverses on perturbed Poisson"   # optional
+//!
+//! [problem]                # as for `solve`, and several systems:
+//! kind = "poisson"
+//! levels = [3, 4, 5]       # one table each; or `level`, or `matrix = ["a.mtx", "b.mtx"]`
+//! samples = 20             # systems a level, a row is their mean
+//!
+//! [solver]                 # what all runs share
+//! method = "richardson"
+//! stop = "absolute-error"
+//!
+//! [[run]]
+//! label = "Jacobi"         # optional: the method's name else
+//! group = "sparse"         # optional: tables keep groups apart, each with a winner of its own
+//! solver = { damping = 0.9 }                              # on top of [solver]
+//! preconditioner = { name = "jacobi", damping = 0.7 }     # or a name alone; none: M = I
+//! ```
+//!
+//! Every system meets all methods in turn before the next system is made, so that whatever disturbs
+//! the clock disturbs all of them. A method that refuses a matrix, or fails, is a row that says why.
+use crate::experiment::{self, Case, Task};
+use crate::files::{print, print_json};
+use crate::measure::{self, measure};
+use crate::report::{self, CaseInfo, Cell, Comparison, Entry, Provenance, Row};
+use crate::session::{Session, configuration};
+use crate::{Status, exact};
+use indicatif::{ProgressBar, ProgressStyle};
+use precondor_core::Result;
+use precondor_core::config::{self, MethodConfig, Node, SolverConfig, StopRule};
+use precondor_core::solver::Outcome;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Compare methods on the same systems
+///
+/// The configuration has the sections [problem], [solver] (what all runs share) and a list of
+/// [[run]], each with its own `preconditioner` and `solver`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The configuration (TOML)
+    config: PathBuf,
+    /// Override a key: `--set problem.samples=5`, `--set run.0.preconditioner.damping=0.5`
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// Write a page (index.html) with tables and convergence curves, and the numbers as CSV
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    /// Exit with status 2 where a run did not converge
+    #[arg(long)]
+    require_converged: bool,
+}
+
+/// A method and the solver it is tried with.
+struct Run {
+    label: String,
+    group: String,
+    solver: SolverConfig,
+    method: Option<MethodConfig>,
+}
+
+pub fn run(args: &Args, session: &Session) -> Result<Status> {
+    let root = configuration(&args.config, &args.overrides)?;
+    root.only(&["title", "problem", "solver", "run"])?;
+    let title = root.get("title").map(|node| node.text().map(str::to_owned)).transpose()?;
+    let runs = runs(&root, session)?;
+    let cases = experiment::family(&root)?;
+    let bar = progress(cases.iter().map(|case| case.samples).sum::<u64>() * runs.len() as u64);
+    let measured: Result<Vec<(CaseInfo, Vec<Cell>)>> =
+        cases.iter().map(|case| all_runs(case, &runs, session, &bar)).collect();
+    bar.finish_and_clear();
+    let (cases, cells) = measured?.into_iter().unzip();
+    let rows = runs.iter().map(|run| Row {
+        label: run.label.clone(),
+        group: run.group.clone(),
+        solver: run.solver.clone(),
+        preconditioner: measure::name(run.method.as_ref()).to_owned(),
+        parameters: measure::parameters(run.method.as_ref()),
+    });
+    let config = args.config.display().to_string();
+    let comparison = Comparison {
+        title: title.unwrap_or_else(|| config.clone()),
+        config,
+        overrides: args.overrides.clone(),
+        provenance: Provenance::here(),
+        rows: rows.collect(),
+        cases,
+        cells,
+    };
+    if args.json {
+        print_json(&report::json::document(&comparison))?;
+    } else {
+        print(&report::text::page(&comparison))?;
+    }
+    if let Some(folder) = &args.report {
+        report::write(&comparison, folder)?;
+        tracing::info!("report written to {}", folder.join("index.html").display());
+    }
+    let entries = || comparison.cells.iter().flatten().flat_map(|cell| &cell.entries);
+    Ok(if entries().any(|entry| entry.is_err()) {
+        Status::PartFailed
+    } else if args.require_converged && entries().flatten().any(|e| !e.converged()) {
+        Status::NotConverged
+    } else {
+        Status::Done
+    })
+}
+
+fn runs(root: &Node, session: &Session) -> Result<Vec<Run>> {
+    let nothing = config::parse("", std::path::Path::new(""), "")?;
+    let shared = root.get("solver").unwrap_or(&nothing);
+    let Some(list) = root.get("run") else {
+        return Err(root.error("no [[run]]: each says which preconditioner to compare"));
+    };
+    let mut runs: Vec<Run> = Vec::new();
+    for node in list.items() {
+        node.only(&["label", "group", "solver", "preconditioner"])?;
+        let text = |key: &str| node.get(key).map(|n| n.text().map(str::to_owned)).transpose();
+        let solver = SolverConfig::from_nodes(node.get("solver").unwrap_or(&nothing), shared)?;
+        let method = node.get("preconditioner").map(|n| config::method(n, session.registry()));
+        let method = method.transpose()?;
+        let label = text("label")?.unwrap_or_else(|| measure::name(method.as_ref()).to_owned());
+        let group = text("group")?.unwrap_or_else(|| "methods".to_owned());
+        if runs.iter().any(|run| run.label == label) {
+            let why = format!("there is a run called '{label}' already: give it a 'label'");
+            return Err(node.get("label").unwrap_or(node).error(why));
+        }
+        runs.push(Run { label, group, solver, method });
+    }
+    // Groups stay together, in the order they first appear.
+    let mut order: BTreeMap<String, usize> = BTreeMap::new();
+    for (k, run) in runs.iter().enumerate() {
+        order.entry(run.group.clone()).or_insert(k);
+    }
+    runs.sort_by_key(|run| order[&run.group]);
+    Ok(runs)
+}
+
+/// All runs on all systems of a case.
+fn all_runs(
+    case: &Case,
+    runs: &[Run],
+    session: &Session,
+    bar: &ProgressBar,
+) -> Result<(CaseInfo, Vec<Cell>)> {
+    let mut cells: Vec<Cell> = runs.iter().map(|_| Cell::default()).collect();
+    let mut info = CaseInfo {
+        label: case.label.clone(),
+        description: case.describe(),
+        systems: case.samples,
+        n: 0,
+        nnz: 0,
+    };
+    for index in 0..case.samples {
+        let task = case.task(index, session)?;
+        (info.n, info.nnz) = (task.system.a().n_global(), task.nnz);
+        let exact = reference(runs, &task, session)?;
+        for (run, cell) in runs.iter().zip(&mut cells) {
+            bar.set_message(format!("{}: {}", case.label, run.label));
+            let (entry, history) = one(run, &task, session, exact.as_deref());
+            cell.entries.push(entry);
+            if index == 0 {
+                cell.history = history;
+            }
+            bar.inc(1);
+        }
+    }
+    Ok((info, cells))
+}
+
+/// x*, where a run measures its error.
+fn reference(runs: &[Run], task: &Task, session: &Session) -> Result<Option<Vec<f64>>> {
+    let needing = runs.iter().filter(|run| run.solver.stop == StopRule::AbsoluteError);
+    let tightest = needing.map(|run| run.solver.tolerance).reduce(f64::min);
+    tightest.map(|tolerance| exact::solution(session, task, tolerance)).transpose()
+}
+
+fn one(
+    run: &Run,
+    task: &Task,
+    session: &Session,
+    exact: Option<&[f64]>,
+) -> (std::result::Result<Entry, String>, Vec<f64>) {
+    let exact = exact.filter(|_| run.solver.stop == StopRule::AbsoluteError);
+    match measure(session, task, run.method.as_ref(), &run.solver, exact, &mut |_| ()) {
+        Err(e) => (Err(e.to_string()), Vec::new()),
+        Ok(measured) => {
+            let report = measured.report;
+            let entry = Entry {
+                iterations: report.iterations,
+                outcome: measure::outcome(&report.outcome),
+                reason: match &report.outcome {
+                    Outcome::Breakdown(why) => Some(why.clone()),
+                    _ => None,
+                },
+                measure: report.history.last().copied().unwrap_or(f64::NAN),
+                true_relative_residual: report.true_relative_residual,
+                nnz_ratio: measured.entries as f64 / task.nnz.max(1) as f64,
+                preconditioner_nnz: measured.entries,
+                preconditioner_bytes: measured.bytes,
+                setup_seconds: measured.setup_seconds,
+                solve_seconds: measured.solve_seconds,
+                notes: measured.notes,
+            };
+            (Ok(entry), report.history)
+        }
+    }
+}
+
+/// How many solves are done; shown on a terminal only.
+fn progress(solves: u64) -> ProgressBar {
+    let template = "{bar:30} {pos}/{len} solves, {eta} left, {msg}";
+    let bar = ProgressBar::new(solves);
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}

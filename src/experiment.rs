@@ -1,0 +1,216 @@
+//! The `[problem]` section: which systems are solved.
+//!
+//! Either a model problem, `kind` and the parameters of that kind, or files:
+//!
+//! ```toml
+//! [problem]
+//! matrix = "A.mtx"   # Matrix Market
+//! rhs = "b.mtx"      # all ones where it is not given
+//! x0 = "x.mtx"       # zero where it is not given; goes with a model problem too
+//! ```
+//!
+//! A comparison may ask for several: `levels = [3, 4, 5]` and `samples = 20` for a model problem
+//! (systems 0 to 19 of each level), or a list of matrices.
+use crate::session::Session;
+use precondor_core::comm::Comm;
+use precondor_core::config::{Content, Node};
+use precondor_core::matrix::DistCsr;
+use precondor_core::matrix::io::matrix_market;
+use precondor_core::problem::Problem;
+use precondor_core::system::System;
+use precondor_core::{Error, Result};
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// Systems that belong together: a row of a table is their mean.
+pub struct Case {
+    /// What tables call it.
+    pub label: String,
+    /// How many systems there are.
+    pub samples: u64,
+    source: Source,
+    x0: Option<PathBuf>,
+}
+
+enum Source {
+    Model(Problem),
+    Files { matrix: PathBuf, rhs: Option<PathBuf> },
+}
+
+/// A linear system to solve: A x = b from x0.
+pub struct Task {
+    /// A, with the services of the host.
+    pub system: System,
+    /// Entries of A.
+    pub nnz: u64,
+    /// Right-hand side.
+    pub b: Vec<f64>,
+    /// Initial guess.
+    pub x0: Vec<f64>,
+}
+
+/// The one case that a solve asks for.
+pub fn single(root: &Node) -> Result<Case> {
+    let section = section(root)?;
+    refuse_families(&section)?;
+    match section.get("matrix") {
+        Some(matrix) => from_file(matrix, &section),
+        None => model(section, 1),
+    }
+}
+
+/// All cases of a comparison.
+pub fn family(root: &Node) -> Result<Vec<Case>> {
+    let mut section = section(root)?;
+    if let Some(matrix) = section.get("matrix") {
+        let matrices = matrix.items();
+        let only_one = |key: &str| match section.get(key) {
+            Some(node) if matrices.len() > 1 => {
+                Err(node.key_error(format!("'{key}': goes with a single matrix only")))
+            }
+            _ => Ok(()),
+        };
+        only_one("rhs").and_then(|()| only_one("x0"))?;
+        return matrices.iter().map(|matrix| from_file(matrix, &section)).collect();
+    }
+    let samples = match section.take("samples") {
+        Some(node) => count(&node)?,
+        None => 1,
+    };
+    let Some(levels) = section.take("levels") else {
+        return Ok(vec![model(section, samples)?]);
+    };
+    if let Some(level) = section.get("level") {
+        return Err(level.key_error("'level': give either 'level' or 'levels', not both"));
+    }
+    if levels.items().is_empty() {
+        return Err(levels.error("'levels': at least one is needed"));
+    }
+    let at = |level: &Node| model(section.clone().with_child("level", level), samples);
+    levels.items().iter().map(at).collect()
+}
+
+/// Problems to train on: `levels` makes one of each.
+pub fn problems(section: &Node) -> Result<Vec<Problem>> {
+    let mut section = section.clone();
+    let levels = section.take("levels");
+    let levels = levels.iter().flat_map(Node::items);
+    let mut all = levels
+        .map(|level| problem(&section.clone().with_child("level", level)))
+        .collect::<Result<Vec<_>>>()?;
+    if all.is_empty() {
+        all.push(problem(&section)?);
+    }
+    Ok(all)
+}
+
+fn section(root: &Node) -> Result<Node> {
+    let missing = "section [problem] is missing: 'kind' of a model problem, or 'matrix' (a file)";
+    root.get("problem").cloned().ok_or_else(|| root.error(missing))
+}
+
+fn refuse_families(section: &Node) -> Result<()> {
+    for key in ["levels", "samples"] {
+        if let Some(node) = section.get(key) {
+            return Err(node.key_error(format!("'{key}': only `compare` takes several systems")));
+        }
+    }
+    match section.get("matrix").map(Node::content) {
+        Some(Content::List(_)) => Err(section.error("only `compare` takes several matrices")),
+        _ => Ok(()),
+    }
+}
+
+fn count(node: &Node) -> Result<u64> {
+    let n = node.json().as_u64().filter(|&n| n > 0);
+    n.ok_or_else(|| node.wrong("is not a number of systems, 1 or more"))
+}
+
+fn from_file(matrix: &Node, section: &Node) -> Result<Case> {
+    section.only(&["matrix", "rhs", "x0"])?;
+    let path = |key: &str| section.get(key).map(Node::path).transpose();
+    let source = Source::Files { matrix: matrix.path()?, rhs: path("rhs")? };
+    Ok(Case { label: matrix.text()?.to_owned(), samples: 1, source, x0: path("x0")? })
+}
+
+fn model(mut section: Node, samples: u64) -> Result<Case> {
+    let x0 = section.take("x0").map(|node| node.path()).transpose()?;
+    let problem = problem(&section)?;
+    let label = match problem.to_json().get("level").and_then(Value::as_u64) {
+        Some(level) => format!("level {level}"),
+        None => section.get("kind").map_or(Ok("problem"), Node::text)?.to_owned(),
+    };
+    Ok(Case { label, samples, source: Source::Model(problem), x0 })
+}
+
+/// A model problem out of `kind` and its parameters.
+fn problem(section: &Node) -> Result<Problem> {
+    let missing = || section.error("'kind' is missing: the kind of model problem");
+    let kind = section.get("kind").ok_or_else(missing)?;
+    let schema = Problem::schema(kind.text()?).map_err(|e| kind.error(e.to_string()))?;
+    let mut parameters = section.clone();
+    parameters.take("kind");
+    parameters.check(&schema, &parameters.json())?;
+    Problem::from_json(&section.json()).map_err(|e| section.error(e.to_string()))
+}
+
+impl Case {
+    /// System `index` of the case, in the surroundings of `session`.
+    pub fn task(&self, index: u64, session: &Session) -> Result<Task> {
+        let (system, b) = match &self.source {
+            Source::Model(problem) => problem.generate_nth(Comm::solo(), index)?,
+            Source::Files { matrix, rhs } => {
+                let in_file = |e| precise(e, matrix);
+                let a = DistCsr::solo(matrix_market::read(matrix)?).map_err(in_file)?;
+                let b = match rhs {
+                    Some(path) => vector(path, a.n_own(), "right-hand side")?,
+                    None => vec![1.0; a.n_own()],
+                };
+                (System::new(a), b)
+            }
+        };
+        let n = system.a().n_own();
+        let x0 = match &self.x0 {
+            Some(path) => vector(path, n, "initial guess")?,
+            None => vec![0.0; n],
+        };
+        let nnz = system.a().nnz_global()?;
+        Ok(Task { system: system.with_host(session.host()), nnz, b, x0 })
+    }
+
+    /// One line about the systems: what they are, and from which seed.
+    pub fn describe(&self) -> String {
+        match &self.source {
+            Source::Files { matrix, .. } => format!("matrix {}", matrix.display()),
+            Source::Model(problem) => {
+                let json = problem.to_json();
+                let Some(fields) = json.as_object() else { return json.to_string() };
+                let kind = fields.get("kind").and_then(Value::as_str).unwrap_or_default();
+                let others = fields.iter().filter(|(key, _)| *key != "kind");
+                let words = others.map(|(key, value)| match value {
+                    Value::String(text) => format!("{key} {text}"),
+                    value => format!("{key} {value}"),
+                });
+                format!("{kind}: {}", words.collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+}
+
+fn precise(e: Error, path: &std::path::Path) -> Error {
+    match e {
+        Error::Data(why) => Error::file(path, why),
+        other => other,
+    }
+}
+
+fn vector(path: &std::path::Path, n: usize, what: &str) -> Result<Vec<f64>> {
+    let values = matrix_market::read_vector(path)?;
+    match values.len() == n {
+        true => Ok(values),
+        false => Err(Error::file(
+            path,
+            format!("this {what} has {} entries, the matrix {n} rows", values.len()),
+        )),
+    }
+}

@@ -1,0 +1,95 @@
+//! `precondor`: the command line.
+//!
+//! One file per subcommand; each has its arguments and a `run`. Results go to standard output, logs
+//! and progress to standard error. Exit status: 0 when all went well, 1 for bad input or a failure,
+//! 2 for a solve that did not converge.
+mod compare;
+mod exact;
+mod experiment;
+mod files;
+mod measure;
+mod report;
+mod session;
+mod solve;
+
+use clap::{Parser, Subcommand};
+use precondor_core::Result;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Solves sparse linear systems with preconditioners, classical and learned, that are chosen by
+/// name and loaded as plugins.
+#[derive(Parser)]
+#[command(name = "precondor", version, infer_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Look for plugins in this folder first (may be repeated)
+    #[arg(long, global = true, value_name = "DIR")]
+    plugin_path: Vec<PathBuf>,
+    /// Tell more of what goes on (twice: everything)
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Solve(solve::Args),
+    Compare(compare::Args),
+}
+
+/// How a command ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    /// All is well.
+    Done,
+    /// A solve was asked for and did not converge.
+    NotConverged,
+    /// What could be done was done and told, but a part failed.
+    PartFailed,
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // A reader that has gone away does not matter. Help and version are no mistakes.
+            let _ = e.print();
+            return if e.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
+        }
+    };
+    log_to_stderr(cli.verbose);
+    match run(&cli) {
+        Ok(Status::Done) => ExitCode::SUCCESS,
+        Ok(Status::NotConverged) => ExitCode::from(2),
+        Ok(Status::PartFailed) => ExitCode::from(1),
+        Err(e) => {
+            let _ = writeln!(std::io::stderr(), "error: {e}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<Status> {
+    let session = || session::Session::open(&cli.plugin_path);
+    match &cli.command {
+        Command::Solve(args) => solve::run(args, &session()?),
+        Command::Compare(args) => compare::run(args, &session()?),
+    }
+}
+
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => tracing::Level::WARN,
+        1 => tracing::Level::INFO,
+        _ => tracing::Level::DEBUG,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .without_time()
+        .init();
+}

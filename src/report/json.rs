@@ -1,0 +1,100 @@
+//! A comparison as JSON.
+use super::{CaseInfo, Comparison, Entry, Provenance, reading};
+use serde::Serialize;
+
+/// What `compare --json` prints; the keys are stable.
+#[derive(Serialize)]
+pub struct Document<'a> {
+    title: &'a str,
+    config: &'a str,
+    overrides: &'a [String],
+    provenance: &'a Provenance,
+    rules: Vec<String>,
+    cases: Vec<Case<'a>>,
+}
+
+#[derive(Serialize)]
+struct Case<'a> {
+    #[serde(flatten)]
+    info: &'a CaseInfo,
+    rows: Vec<Line<'a>>,
+    readings: Vec<Reading<'a>>,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    label: &'a str,
+    group: &'a str,
+    method: &'static str,
+    preconditioner: &'a str,
+    converged: bool,
+    outcome: String,
+    iterations_mean: Option<f64>,
+    iterations_max: Option<usize>,
+    /// The largest over the systems.
+    true_relative_residual: Option<f64>,
+    /// Medians over the systems.
+    setup_seconds: Option<f64>,
+    solve_seconds: Option<f64>,
+    /// One for each system, in order; `error` where it failed.
+    systems: Vec<System<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum System<'a> {
+    Solved(&'a Entry),
+    Failed { error: &'a str },
+}
+
+#[derive(Serialize)]
+struct Reading<'a> {
+    group: &'a str,
+    text: String,
+}
+
+/// The whole comparison.
+pub fn document(comparison: &Comparison) -> Document<'_> {
+    let case = |k: usize| Case {
+        info: &comparison.cases[k],
+        rows: (0..comparison.rows.len()).map(|row| line(comparison, k, row)).collect(),
+        readings: comparison
+            .groups()
+            .into_iter()
+            .map(|(group, rows)| Reading { group, text: reading::of_group(comparison, k, &rows) })
+            .collect(),
+    };
+    Document {
+        title: &comparison.title,
+        config: &comparison.config,
+        overrides: &comparison.overrides,
+        provenance: &comparison.provenance,
+        rules: comparison.rules(),
+        cases: (0..comparison.cases.len()).map(case).collect(),
+    }
+}
+
+fn line(comparison: &Comparison, case: usize, row: usize) -> Line<'_> {
+    let (cell, row) = (&comparison.cells[case][row], &comparison.rows[row]);
+    Line {
+        label: &row.label,
+        group: &row.group,
+        method: row.solver.method.name(),
+        preconditioner: &row.preconditioner,
+        converged: cell.all_converged(),
+        outcome: cell.outcome(),
+        iterations_mean: cell.iterations().map(|(mean, _)| mean),
+        iterations_max: cell.iterations().map(|(_, most)| most),
+        true_relative_residual: cell.worst(|e| e.true_relative_residual),
+        setup_seconds: cell.median(|e| e.setup_seconds),
+        solve_seconds: cell.median(|e| e.solve_seconds),
+        systems: cell
+            .entries
+            .iter()
+            .map(|entry| match entry {
+                Ok(entry) => System::Solved(entry),
+                Err(error) => System::Failed { error },
+            })
+            .collect(),
+    }
+}

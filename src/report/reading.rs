@@ -1,0 +1,77 @@
+//! What the numbers say, in a sentence each: computed, never written by hand.
+use super::format::{mean, number, seconds};
+use super::{Cell, Comparison};
+
+/// What a case says about a group of rows.
+pub fn of_group(comparison: &Comparison, case: usize, rows: &[usize]) -> String {
+    let cells = &comparison.cells[case];
+    let label = |row: usize| comparison.rows[row].label.as_str();
+    let good: Vec<usize> = rows.iter().copied().filter(|&row| cells[row].all_converged()).collect();
+    let mut sentences = Vec::new();
+    let count = |row: usize| cells[row].iterations().map_or(f64::INFINITY, |(mean, _)| mean);
+    let time = |row: usize| cells[row].seconds().unwrap_or(f64::INFINITY);
+    let fewest = good.iter().copied().min_by(|&a, &b| count(a).total_cmp(&count(b)));
+    let fastest = good.iter().copied().min_by(|&a, &b| time(a).total_cmp(&time(b)));
+    if let (Some(fewest), Some(fastest)) = (fewest, fastest) {
+        let iterations = mean(count(fewest));
+        let others = good.iter().copied().filter(|&row| count(row) > count(fewest));
+        let next = others.min_by(|&a, &b| count(a).total_cmp(&count(b)));
+        let times = |next: usize| number(count(next) / count(fewest).max(1.0));
+        let beside = next.map_or(String::new(), |next| {
+            format!(", {}× fewer than {}, the next", times(next), label(next))
+        });
+        let ties = good.iter().copied().filter(|&row| count(row) == count(fewest));
+        let winners: Vec<&str> = ties.map(label).collect();
+        let need = if winners.len() == 1 { "needs" } else { "need" };
+        sentences.push(format!(
+            "{} {need} the fewest iterations ({iterations}{beside})",
+            winners.join(" and ")
+        ));
+        if good.len() > 1 {
+            let also = if fewest == fastest && winners.len() == 1 { "also " } else { "" };
+            sentences.push(format!(
+                "{} is {also}the fastest from matrix to solution ({})",
+                label(fastest),
+                seconds(time(fastest))
+            ));
+        }
+    }
+    let failed: Vec<&str> =
+        rows.iter().filter(|row| !good.contains(row)).map(|&row| label(row)).collect();
+    if !failed.is_empty() {
+        sentences.push(format!("not solved on every system: {}", failed.join(", ")));
+    }
+    sentences.join("; ") + "."
+}
+
+/// How iterations grow from the first case to the last; `None` where there is nothing to say.
+pub fn growth(comparison: &Comparison) -> Option<String> {
+    let (first, last) = (comparison.cells.first()?, comparison.cells.last()?);
+    let (from, to) = (comparison.cases.first()?, comparison.cases.last()?);
+    if to.n <= from.n {
+        return None;
+    }
+    let grown = |cells: (&Cell, &Cell)| {
+        let both = cells.0.all_converged() && cells.1.all_converged();
+        let ((before, _), (after, _)) = (cells.0.iterations()?, cells.1.iterations()?);
+        (both && before > 0.0).then_some(after / before)
+    };
+    let mut factors: Vec<(f64, &str)> = comparison
+        .rows
+        .iter()
+        .zip(first.iter().zip(last))
+        .filter_map(|(row, cells)| Some((grown(cells)?, row.label.as_str())))
+        .collect();
+    factors.sort_by(|a, b| a.0.total_cmp(&b.0));
+    if factors.len() < 2 {
+        return None;
+    }
+    let words = factors.iter().map(|(factor, label)| format!("{label} {factor:.1}×"));
+    Some(format!(
+        "From {} to {} the unknowns grow {:.0}× and the iterations: {}.",
+        from.label,
+        to.label,
+        to.n as f64 / from.n as f64,
+        words.collect::<Vec<_>>().join(", ")
+    ))
+}

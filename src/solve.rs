@@ -1,0 +1,198 @@
+//! `precondor solve`: one system, one solver, one preconditioner.
+use crate::experiment::{self, Task};
+use crate::files::{print, print_json};
+use crate::measure::{self, Measured, measure};
+use crate::report::format::{bytes, number, seconds};
+use crate::session::{Session, configuration};
+use crate::{Status, exact};
+use indicatif::{ProgressBar, ProgressStyle};
+use precondor_core::Result;
+use precondor_core::config::{self, MethodConfig, SolverConfig, StopRule};
+use precondor_core::matrix::io::matrix_market;
+use precondor_core::solver::{Outcome, Step};
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Solve one linear system
+///
+/// The configuration has the sections [problem], [solver] and [preconditioner]; without the last
+/// one nothing is preconditioned.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The configuration (TOML)
+    config: PathBuf,
+    /// Override a key: `--set solver.tolerance=1e-8`, `--set preconditioner.name=ilu`
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    /// Write the solution as a Matrix Market vector
+    #[arg(long, value_name = "FILE")]
+    save_solution: Option<PathBuf>,
+}
+
+/// What `--json` prints; the keys are stable.
+#[derive(Serialize)]
+struct Summary<'a> {
+    method: &'a str,
+    preconditioner: &'a str,
+    converged: bool,
+    outcome: &'a str,
+    reason: Option<&'a str>,
+    iterations: usize,
+    /// The last value of the stopping measure, under the name of what it measures.
+    relative_residual: Option<f64>,
+    absolute_error: Option<f64>,
+    true_relative_residual: f64,
+    setup_seconds: f64,
+    solve_seconds: f64,
+    preconditioner_nnz: usize,
+    preconditioner_bytes: usize,
+    n: u64,
+    nnz: u64,
+    ranks: usize,
+    notes: &'a [String],
+}
+
+pub fn run(args: &Args, session: &Session) -> Result<Status> {
+    let root = configuration(&args.config, &args.overrides)?;
+    root.only(&["problem", "solver", "preconditioner"])?;
+    let solver = match root.get("solver") {
+        Some(section) => SolverConfig::from_node(section)?,
+        None => SolverConfig::default(),
+    };
+    let method = root.get("preconditioner").map(|node| config::method(node, session.registry()));
+    let method = method.transpose()?;
+    let case = experiment::single(&root)?;
+    let task = case.task(0, session)?;
+    let exact = match solver.stop {
+        StopRule::RelativeResidual => None,
+        StopRule::AbsoluteError => Some(exact::solution(session, &task, solver.tolerance)?),
+    };
+    let bar = progress();
+    let mut watch = |step: &Step| {
+        bar.set_position(step.iteration as u64);
+        bar.set_message(number(step.measure));
+    };
+    let measured = measure(session, &task, method.as_ref(), &solver, exact.as_deref(), &mut watch);
+    bar.finish_and_clear();
+    let measured = measured?;
+    if let Some(path) = &args.save_solution {
+        matrix_market::write_vector(path, &measured.x, "solution")?;
+    }
+    if args.json {
+        print_json(&summary(&task, &solver, method.as_ref(), &measured))?;
+    } else {
+        print(&text(&case.describe(), &task, &solver, method.as_ref(), &measured))?;
+    }
+    Ok(match measured.report.outcome {
+        Outcome::Converged => Status::Done,
+        _ => Status::NotConverged,
+    })
+}
+
+/// A counter of iterations; shown on a terminal only.
+fn progress() -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {pos} iterations, {msg}, {elapsed}");
+    let bar = ProgressBar::new_spinner();
+    bar.enable_steady_tick(Duration::from_millis(200));
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+fn summary<'a>(
+    task: &Task,
+    solver: &SolverConfig,
+    method: Option<&'a MethodConfig>,
+    measured: &'a Measured,
+) -> Summary<'a> {
+    let report = &measured.report;
+    let last = report.history.last().copied();
+    let (relative, absolute) = match solver.stop {
+        StopRule::RelativeResidual => (last, None),
+        StopRule::AbsoluteError => (None, last),
+    };
+    Summary {
+        method: solver.method.name(),
+        preconditioner: measure::name(method),
+        converged: report.outcome == Outcome::Converged,
+        outcome: measure::outcome(&report.outcome),
+        reason: match &report.outcome {
+            Outcome::Breakdown(why) => Some(why),
+            _ => None,
+        },
+        iterations: report.iterations,
+        relative_residual: relative,
+        absolute_error: absolute,
+        true_relative_residual: report.true_relative_residual,
+        setup_seconds: measured.setup_seconds,
+        solve_seconds: measured.solve_seconds,
+        preconditioner_nnz: measured.entries,
+        preconditioner_bytes: measured.bytes,
+        n: task.system.a().n_global(),
+        nnz: task.nnz,
+        ranks: task.system.a().space().comm().size(),
+        notes: &measured.notes,
+    }
+}
+
+fn text(
+    what: &str,
+    task: &Task,
+    solver: &SolverConfig,
+    method: Option<&MethodConfig>,
+    measured: &Measured,
+) -> String {
+    let report = &measured.report;
+    let mut out = String::new();
+    let mut line = |key: &str, value: String| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "{key:<15} {value}");
+    };
+    line("system", format!("{what}: {} unknowns, {} entries", task.b.len(), task.nnz));
+    let given = measure::parameters(method);
+    let given = if given.is_empty() { given } else { format!(" ({given})") };
+    line(
+        "preconditioner",
+        format!(
+            "{}{given}: {} numbers, {:.2} for each entry of A, {}; set up in {}",
+            measure::name(method),
+            measured.entries,
+            measured.entries as f64 / task.nnz.max(1) as f64,
+            bytes(measured.bytes as f64),
+            seconds(measured.setup_seconds)
+        ),
+    );
+    let rule = match solver.stop {
+        StopRule::RelativeResidual => "relative residual",
+        StopRule::AbsoluteError => "error",
+    };
+    line("solver", format!("{}, until {rule} ≤ {:e}", solver.title(), solver.tolerance));
+    let iterations = report.iterations;
+    let ended = match &report.outcome {
+        Outcome::Converged => format!("converged after {iterations} iterations"),
+        Outcome::IterationLimit => format!("not converged after {iterations} iterations"),
+        Outcome::Diverged => format!("diverged after {iterations} iterations"),
+        Outcome::Breakdown(why) => format!("broke down after {iterations} iterations: {why}"),
+        Outcome::Interrupted => format!("interrupted after {iterations} iterations"),
+    };
+    line("result", format!("{ended}, in {}", seconds(measured.solve_seconds)));
+    let last = report.history.last().copied().unwrap_or(f64::NAN);
+    line(
+        "",
+        format!(
+            "{rule} {}, true relative residual {}",
+            number(last),
+            number(report.true_relative_residual)
+        ),
+    );
+    for note in &measured.notes {
+        line("note", note.clone());
+    }
+    out
+}
