@@ -1,9 +1,12 @@
 //! Numerics that several methods share. Plugins never depend on each other: they meet here.
 pub mod batch;
 pub mod chunks;
+pub mod gather;
+pub mod grid;
 pub mod least_squares;
 pub mod pattern;
 pub mod reach;
 pub mod remote;
 pub mod sine;
 pub mod triangular;
+pub mod wrap;
