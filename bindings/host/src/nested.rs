@@ -44,7 +44,7 @@ fn walk(
             path: std::iter::once(key.clone()).chain(fault.path).collect(),
             ..fault
         };
-        let Some((name, section)) = section(value) else { continue };
+        let Some((name, section)) = schema::named_method(value) else { continue };
         inner(registry, &name, &section, chain).map_err(at)?;
     }
     Ok(())
@@ -66,17 +66,4 @@ fn inner(
     walk(Some(registry), &schema, section, chain)?;
     chain.pop();
     Ok(())
-}
-
-/// The name and the parameters of a value that names a method.
-fn section(value: &Value) -> Option<(String, Value)> {
-    match value {
-        Value::String(name) => Some((name.clone(), Value::Object(serde_json::Map::new()))),
-        Value::Object(fields) => {
-            let mut rest = fields.clone();
-            let name = rest.remove("name")?.as_str()?.to_owned();
-            Some((name, Value::Object(rest)))
-        }
-        _ => None,
-    }
 }

@@ -138,6 +138,12 @@ impl Grid {
         }
     }
 
+    /// Entry of the five-point Laplacian between two nodes.
+    pub fn laplacian_between(self, row: u64, col: u64) -> f64 {
+        let ((i, j), (k, l)) = (self.place(row), self.place(col));
+        Self::laplacian((k as i64 - i as i64, l as i64 - j as i64))
+    }
+
     /// The five-point Laplacian of the grid on `space`. Collective.
     ///
     /// # Errors
