@@ -1,6 +1,8 @@
 //! Numerics that several methods share. Plugins never depend on each other: they meet here.
 pub mod batch;
 pub mod chunks;
+pub mod gather;
+pub mod grid;
 pub mod least_squares;
 pub mod pattern;
 pub mod reach;
@@ -10,3 +12,4 @@ pub mod lanczos;
 pub mod random;
 pub mod sine;
 pub mod triangular;
+pub mod wrap;
