@@ -48,7 +48,6 @@ fn batched_solves_equal_dense_ones_and_lanes_never_mix() {
             batch::solve_lower(k, matrix, x);
             batch::solve_upper(k, matrix, x);
         }
-        assert_eq!(batch::cholesky(k, &mut spoiled.clone()).0.len(), LANES);
         for lane in 0..LANES {
             let (rows, rhs) = definite(k, lane);
             for (row, rhs) in rows.iter().zip(&rhs) {
