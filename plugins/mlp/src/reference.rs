@@ -15,8 +15,9 @@
 //!   single-precision numbers a node beside the bands of `A`.
 //! - **Communication**: on several ranks each one keeps the whole grid and repeats the work; an application
 //!   gathers the residual.
-//! - **Reference**: the network replaces that of arXiv-style dense surrogates; smoothing by two-sided
-//!   iteration as in two-grid methods, W. Hackbusch, *Multi-Grid Methods and Applications*, Springer 1985, §2.
+//! - **Reference**: the wrapping is that of a symmetric two-grid cycle (W. Hackbusch, *Multi-Grid Methods
+//!   and Applications*, Springer 1985, §2) with a reference solve for the coarse grid; that the network
+//!   writes sparse operators around a fixed solve is this project's own.
 
 use std::sync::{Mutex, PoisonError};
 
