@@ -3,13 +3,12 @@ pub mod batch;
 pub mod chunks;
 pub mod gather;
 pub mod grid;
+pub mod lanczos;
 pub mod least_squares;
 pub mod pattern;
+pub mod random;
 pub mod reach;
 pub mod remote;
-
-pub mod lanczos;
-pub mod random;
 pub mod sine;
 pub mod triangular;
 pub mod wrap;
