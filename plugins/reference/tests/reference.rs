@@ -6,7 +6,7 @@ use precondor_sdk::core::host::{Host, Level};
 use precondor_sdk::core::kernel::grid::Grid;
 use precondor_sdk::core::matrix::{Csr, Space};
 use precondor_sdk::core::problem::Poisson;
-use precondor_sdk::core::problem::random::Purpose;
+use precondor_sdk::core::kernel::random::Purpose;
 use precondor_sdk::core::registry::{DynGenerator, Native, Registry};
 use precondor_sdk::core::solver::{Criterion, Method, Outcome, Report, Stop, solve};
 use precondor_sdk::prelude::*;
