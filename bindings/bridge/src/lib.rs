@@ -8,6 +8,7 @@
 //! | system | [`system`] | [`system`] |
 //! | host services | [`host`] | [`host`] |
 //! | preconditioner | [`instance`] | [`method`] |
+//! | samples and watch of a training run | [`train`] | [`train`] |
 //! | errors | [`status::answer`] | [`status::call`] |
 //!
 //! What comes from the other side is checked before it is used: sizes of tables, null functions,
@@ -24,3 +25,4 @@ pub mod shared;
 pub mod status;
 pub mod system;
 pub mod thread;
+pub mod train;

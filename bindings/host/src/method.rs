@@ -2,10 +2,11 @@
 use crate::services::{OnRanks, Peers};
 use crate::{chain, nested};
 use precondor_abi as abi;
-use precondor_abi::Text;
+use precondor_abi::{Bytes, Text};
 use precondor_bridge::method::{Loaded, part};
 use precondor_bridge::status::call;
-use precondor_bridge::{host, raw, system};
+use precondor_bridge::train::{with_samples, with_watch};
+use precondor_bridge::{comm, host, raw, system};
 use precondor_core::host::Host;
 use precondor_core::precond::{Capabilities, Preconditioner};
 use precondor_core::registry::DynGenerator;
@@ -25,6 +26,7 @@ pub(crate) struct Method {
     origin: String,
     capabilities: Capabilities,
     schema: Value,
+    train: Option<(&'static abi::TrainPart, Value)>,
     peers: Arc<Peers>,
 }
 
@@ -56,6 +58,11 @@ impl Method {
                 many: part::<abi::ApplyManyPart>(table, abi::APPLY_MANY)?.is_some(),
             };
             let schema = raw::collect_text(|out| call(|why| (table.schema)(out, why)))?;
+            let train = part::<abi::TrainPart>(table, abi::TRAIN)?;
+            let with_schema = |part: &'static abi::TrainPart| -> Result<_> {
+                let schema = raw::collect_text(|out| call(|why| (part.schema)(out, why)))?;
+                Ok((part, parse_schema(&schema)?))
+            };
             Ok(Method {
                 table,
                 summary: raw::text(table.summary, "its summary")?.to_owned(),
@@ -63,6 +70,7 @@ impl Method {
                 origin: origin.to_owned(),
                 capabilities,
                 schema: parse_schema(&schema)?,
+                train: train.map(with_schema).transpose()?,
                 peers: Arc::clone(peers),
                 name,
             })
@@ -98,7 +106,7 @@ impl DynGenerator for Method {
         self.schema.clone()
     }
     fn train_schema(&self) -> Option<Value> {
-        None
+        self.train.as_ref().map(|(_, schema)| schema.clone())
     }
 
     fn generate(&self, params: &Value, system: &System) -> Result<Box<dyn Preconditioner>> {
@@ -120,8 +128,32 @@ impl DynGenerator for Method {
         })
     }
 
-    fn train(&self, _: &Value, _: Training<'_>) -> Result<Vec<u8>> {
-        let _ = null::<()>();
-        Err(Error::Unsupported(format!("{} has nothing to train", self.name)))
+    fn train(&self, params: &Value, training: Training<'_>) -> Result<Vec<u8>> {
+        let Some((part, schema)) = &self.train else {
+            return Err(Error::Unsupported(format!("{} has nothing to train", self.name)));
+        };
+        let comm = training.comm;
+        comm.scope(|| {
+            precondor_core::schema::check(schema, params)?;
+            let services: Arc<dyn Host> = Arc::new(OnRanks::new(training.host, comm));
+            let (comm_table, host_table) = (comm::lend(comm), host::lend(&services));
+            let (c, h) = (&raw const comm_table.table, &raw const host_table.table);
+            let resume = training.resume.map(Bytes::new);
+            let resume = resume.as_ref().map_or(null(), |resume| &raw const *resume);
+            let params = params.to_string();
+            let params = Text::new(&params);
+            let model = with_samples(training.samples, |samples| {
+                with_watch(training.watch, |watch| {
+                    raw::pieces(|model| {
+                        // SAFETY: a checked table that lives for ever; what is lent outlives the
+                        // call.
+                        call(|why| unsafe {
+                            (part.train)(params, c, h, samples, resume, watch, model, why)
+                        })
+                    })
+                })
+            })?;
+            Ok(model.concat())
+        })
     }
 }

@@ -4,79 +4,95 @@ use crate::services::Peers;
 use precondor_core::registry::Registry;
 use precondor_core::schema::{self, Fault, METHOD};
 use precondor_core::{Error, Result};
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+type Checked = std::result::Result<(), Fault>;
 
 /// The first fault of `params` for the method `name`, inner methods' sections included.
 ///
 /// # Errors
-/// [`Error::Parameter`] for an unknown name, or sections nested too deeply.
+/// [`Error::Parameter`] for an unknown name.
 pub fn fault(registry: &Registry, name: &str, params: &Value) -> Result<Option<Fault>> {
     let schema = registry.get(name)?.schema();
-    Ok(walk(Some(registry), &schema, params, &mut vec![name.to_owned()]).err())
+    Ok(check_all(Some(registry), &schema, params, &mut vec![name.to_owned()]).err())
 }
 
 /// Checks `params` of the method `name` with `schema`.
 pub(crate) fn check(name: &str, schema: &Value, peers: &Peers, params: &Value) -> Result<()> {
     let registry = peers.registry();
     let chain = &mut vec![name.to_owned()];
-    Ok(walk(registry.as_deref(), schema, params, chain).map_err(Error::from)?)
+    Ok(check_all(registry.as_deref(), schema, params, chain).map_err(Error::from)?)
 }
 
-fn walk(
+/// Checks parameters of the last method of `chain`; without a registry, no inner methods.
+fn check_all(
     registry: Option<&Registry>,
     schema: &Value,
     params: &Value,
     chain: &mut Vec<String>,
-) -> std::result::Result<(), Fault> {
+) -> Checked {
+    // Names of inner methods are no parameters of theirs; the schema of who names them says what
+    // may stand there.
     if let Some(fault) = schema::fault(schema, params) {
         return Err(fault);
     }
-    let (Some(registry), Some(fields)) = (registry, params.as_object()) else {
-        return Ok(());
-    };
-    for (key, value) in fields {
-        let of_field = &schema["properties"][key];
-        let marked = |s: &Value| s.get(METHOD).is_some_and(|mark| *mark != Value::Bool(false));
-        if !marked(of_field) && !marked(schema::resolve(schema, of_field)) {
-            continue;
+    registry.map_or(Ok(()), |registry| inner_ones(registry, schema, schema, params, chain))
+}
+
+/// Checks the sections of inner methods, wherever the schema marks them.
+fn inner_ones(
+    registry: &Registry,
+    root: &Value,
+    schema: &Value,
+    value: &Value,
+    chain: &mut Vec<String>,
+) -> Checked {
+    let schema = schema::resolve(root, schema);
+    if schema[METHOD] == Value::Bool(true) {
+        return inner(registry, value, chain);
+    }
+    for key in ["anyOf", "oneOf", "allOf"] {
+        for part in schema[key].as_array().into_iter().flatten() {
+            inner_ones(registry, root, part, value, chain)?;
         }
-        let at = |fault: Fault| Fault {
-            path: std::iter::once(key.clone()).chain(fault.path).collect(),
-            ..fault
-        };
-        let Some((name, section)) = section(value) else { continue };
-        inner(registry, &name, &section, chain).map_err(at)?;
+    }
+    for (key, value) in value.as_object().into_iter().flatten() {
+        if let Some(of_field) = schema["properties"].get(key) {
+            inner_ones(registry, root, of_field, value, chain).map_err(|fault| Fault {
+                path: std::iter::once(key.clone()).chain(fault.path).collect(),
+                ..fault
+            })?;
+        }
     }
     Ok(())
 }
 
-fn inner(
-    registry: &Registry,
-    name: &str,
-    section: &Value,
-    chain: &mut Vec<String>,
-) -> std::result::Result<(), Fault> {
-    let here = |e: Error| Fault { path: vec!["name".into()], why: e.to_string(), of_key: false };
+/// Checks a value that names a method: the name alone, or a table with `name` and parameters.
+fn inner(registry: &Registry, value: &Value, chain: &mut Vec<String>) -> Checked {
+    let (name, section) = match value {
+        Value::String(name) => (name.clone(), Value::Object(Map::new())),
+        Value::Object(fields) => {
+            let mut rest = fields.clone();
+            match rest.remove("name") {
+                Some(Value::String(name)) => (name, Value::Object(rest)),
+                _ => return at_name(Error::Parameter("the method to use is missing".into())),
+            }
+        }
+        _ => return Ok(()),
+    };
     if chain.len() == chain::DEPTH {
-        let names = chain.iter().map(String::as_str).chain([name]);
-        return Err(here(chain::too_deep(names)));
+        return at_name(chain::too_deep(chain.iter().chain([&name]).map(String::as_str)));
     }
-    let schema = registry.get(name).map_err(here)?.schema();
-    chain.push(name.to_owned());
-    walk(Some(registry), &schema, section, chain)?;
+    let schema = match registry.get(&name) {
+        Ok(method) => method.schema(),
+        Err(error) => return at_name(error),
+    };
+    chain.push(name);
+    check_all(Some(registry), &schema, &section, chain)?;
     chain.pop();
     Ok(())
 }
 
-/// The name and the parameters of a value that names a method.
-fn section(value: &Value) -> Option<(String, Value)> {
-    match value {
-        Value::String(name) => Some((name.clone(), Value::Object(serde_json::Map::new()))),
-        Value::Object(fields) => {
-            let mut rest = fields.clone();
-            let name = rest.remove("name")?.as_str()?.to_owned();
-            Some((name, Value::Object(rest)))
-        }
-        _ => None,
-    }
+fn at_name(error: Error) -> Checked {
+    Err(Fault { path: vec!["name".into()], why: error.to_string(), of_key: false })
 }

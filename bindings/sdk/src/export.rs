@@ -1,15 +1,17 @@
 //! From a [`Generator`] to its C table. What [`export_plugin!`](crate::export_plugin) expands to
 //! leads here; nothing in this module is meant to be called by hand.
 use precondor_abi as abi;
-use precondor_abi::{Failure, Sink, Status, Text};
+use precondor_abi::{Bytes, Failure, Sink, Status, Text};
 use precondor_bridge::instance::{self, Parts, part};
 use precondor_bridge::status::answer;
-use precondor_bridge::{host, raw, system};
+use precondor_bridge::train::{ForeignSamples, ForeignWatch};
+use precondor_bridge::{comm, host, raw, system};
 use precondor_core::Result;
 use precondor_core::precond::Generator;
 use precondor_core::registry::parameters;
 use precondor_core::schema;
 use precondor_core::system::System;
+use precondor_core::train::{Trainable, Training};
 use std::ffi::c_void;
 use std::marker::PhantomData;
 use std::ptr::null;
@@ -43,6 +45,11 @@ pub const fn method<G: Generator>(version: &'static str) -> abi::Method {
         notes: instance::notes::<G::Output>,
         extension: extension::<G>,
     }
+}
+
+/// The table of one method that learns.
+pub const fn trainable<G: Trainable>(version: &'static str) -> abi::Method {
+    abi::Method { extension: trainable_extension::<G>, ..method::<G>(version) }
 }
 
 // What the host calls; pointers are what it promises by calling: the C contract.
@@ -124,8 +131,62 @@ unsafe extern "C" fn extension<G: Generator>(id: Text) -> *const c_void {
     }
 }
 
+unsafe extern "C" fn trainable_extension<G: Trainable>(id: Text) -> *const c_void {
+    // SAFETY: see above.
+    match unsafe { raw::text(id, "an id") } {
+        Ok(abi::TRAIN) => part(const { &Optional::<G>::TRAIN }),
+        // SAFETY: see above.
+        _ => unsafe { extension::<G>(id) },
+    }
+}
+
+unsafe extern "C" fn write_train_schema<G: Trainable>(
+    out: *const Sink,
+    why: *mut Failure,
+) -> Status {
+    // SAFETY: see above.
+    unsafe {
+        answer(why, || {
+            let schema = schema::of::<G::TrainParams>();
+            raw::put(out, schema.to_string().as_bytes())
+        })
+    }
+}
+
+unsafe extern "C" fn train<G: Trainable>(
+    params: Text,
+    comm: *const abi::Comm,
+    host: *const abi::Host,
+    samples: *const abi::Samples,
+    resume: *const Bytes,
+    watch: *const abi::Watch,
+    model: *const Sink,
+    why: *mut Failure,
+) -> Status {
+    // SAFETY: see above.
+    unsafe {
+        answer(why, || {
+            let params = parameters(&host::parse(raw::text(params, "parameters")?)?)?;
+            let (comm, host) = (comm::take(comm)?, host::take(host)?);
+            let samples = ForeignSamples::new(samples, &host)?;
+            let resume = resume.as_ref().map(|b| raw::bytes(*b, "a checkpoint")).transpose()?;
+            let watch = &mut ForeignWatch::new(watch)?;
+            let training = Training { comm: &comm, host: &host, samples: &samples, resume, watch };
+            raw::put(model, &G::train(&params, training)?)
+        })
+    }
+}
+
 /// Optional parts that belong to the generator.
 struct Optional<G>(PhantomData<G>);
+
+impl<G: Trainable> Optional<G> {
+    const TRAIN: abi::TrainPart = abi::TrainPart {
+        size: size_of::<abi::TrainPart>(),
+        schema: write_train_schema::<G>,
+        train: train::<G>,
+    };
+}
 
 impl<G: Generator> Optional<G> {
     const REFRESH: abi::RefreshPart =
@@ -145,7 +206,34 @@ pub const fn well_named(name: &str) -> bool {
     name.len() > prefix.len()
 }
 
+/// Whether no two names are the same.
+pub const fn distinct(names: &[&str]) -> bool {
+    let mut i = 0;
+    while i < names.len() {
+        let mut j = i + 1;
+        while j < names.len() {
+            if same(names[i].as_bytes(), names[j].as_bytes()) {
+                return false;
+            }
+            j += 1;
+        }
+        i += 1;
+    }
+    true
+}
+
+const fn same(a: &[u8], b: &[u8]) -> bool {
+    let mut i = 0;
+    while i < a.len() && i < b.len() && a[i] == b[i] {
+        i += 1;
+    }
+    i == a.len() && i == b.len()
+}
+
 /// Exports methods from this library: `export_plugin!(A, B; trainable: C, D);`.
+///
+/// Methods that learn stand after `trainable:` and nowhere else; where all of them do, the macro
+/// starts with it: `export_plugin!(; trainable: C, D);`.
 ///
 /// The crate must be called `precondor-plugin-NAME` and be a `cdylib`; hosts find its file
 /// `libprecondor_plugin_NAME.so` and in it the symbol `precondor_plugin_NAME`. With
@@ -165,8 +253,16 @@ macro_rules! export_plugin {
                 $crate::export::well_named(env!("CARGO_CRATE_NAME")),
                 "the crate of a plugin must be called precondor-plugin-NAME"
             );
+            assert!(
+                $crate::export::distinct(&[
+                    $(<$method as $crate::core::precond::Generator>::NAME,)*
+                    $($(<$learning as $crate::core::precond::Generator>::NAME,)+)?
+                ]),
+                "two methods of this plugin have the same name"
+            );
             static METHODS: &[&$crate::abi::Method] = &[
                 $(&$crate::export::method::<$method>(env!("CARGO_PKG_VERSION")),)*
+                $($(&$crate::export::trainable::<$learning>(env!("CARGO_PKG_VERSION")),)+)?
             ];
             #[unsafe(export_name = env!("CARGO_CRATE_NAME"))]
             static PLUGIN: $crate::abi::Plugin = $crate::export::plugin(METHODS);

@@ -4,8 +4,13 @@
 //! A rank that leaves the scope with an error or a panic joins exactly one such reduction with
 //! "failed"; the others learn of it from whichever collective they are in, as
 //! [`Error::Elsewhere`]. The scope is then dead: its collectives return the same error without
-//! communicating, and no rank joins a further reduction at its end. Scopes nest (a method that sets
-//! up another one), each with a state of its own.
+//! communicating, and no rank joins a further reduction at its end.
+//!
+//! Scopes nest (a method that sets up another one). A rank may fail in an outer scope while others
+//! are in an inner one already, so the depth goes along in the reduction: every scope from the
+//! shallowest that any rank is in dies, on all ranks alike. Duplicates of a communicator share its
+//! scopes and its status reductions, so that a failure also reaches ranks that are busy in another
+//! duplicate.
 //!
 //! Outside a scope (a preconditioner's `apply`, the inner loop of a solver) collectives are bare.
 use super::{Communicator, Exchange, HaloPlan};
@@ -19,8 +24,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Clone)]
 pub struct Comm {
     backend: Arc<dyn Communicator>,
-    /// One entry a scope: `None` while alive, else what killed it.
-    scopes: Arc<Mutex<Vec<Option<Error>>>>,
+    scopes: Arc<Scopes>,
+}
+
+/// The scopes that a communicator and its duplicates are in.
+struct Scopes {
+    /// Where their status reductions go, whichever duplicate asks for one.
+    backend: Arc<dyn Communicator>,
+    /// One entry a scope, outermost first: `None` while alive, else what killed it.
+    state: Mutex<Vec<Option<Error>>>,
 }
 
 /// What a rank says in a status reduction.
@@ -31,7 +43,8 @@ const FAILED: u64 = 2;
 impl Comm {
     /// Wraps a world's communicator.
     pub fn new(backend: Arc<dyn Communicator>) -> Self {
-        Comm { backend, scopes: Arc::default() }
+        let scopes = Scopes { backend: Arc::clone(&backend), state: Mutex::default() };
+        Comm { backend, scopes: Arc::new(scopes) }
     }
 
     /// One rank.
@@ -49,10 +62,14 @@ impl Comm {
         self.backend.size()
     }
 
-    /// A communicator of the same ranks with scopes and messages of its own. Collective.
+    /// A communicator of the same ranks whose messages never mix with those of this one; scopes
+    /// are shared. Collective.
+    ///
+    /// # Errors
+    /// What the communicator reports.
     pub fn duplicate(&self) -> Result<Comm> {
         self.enter("duplicate")?;
-        self.backend.duplicate().map(Comm::new)
+        Ok(Comm { backend: self.backend.duplicate()?, scopes: Arc::clone(&self.scopes) })
     }
 
     /// Ends the job on all ranks. See [`Communicator::abort`].
@@ -87,7 +104,7 @@ impl Comm {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Option<Error>>> {
-        self.scopes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.scopes.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The status reduction before the collective `what`, where a scope asks for one.
@@ -106,13 +123,14 @@ impl Comm {
         }
         // Ranks in different operations would read each other's data: the name goes along.
         let name = what.bytes().fold(0u64, |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
-        let said = self.backend.all_gather(&[mine, name])?;
+        let depth = self.lock().len();
+        let said = self.scopes.backend.all_gather(&[mine, name, depth as u64])?;
         let killer = if let Some(rank) = said.iter().position(|s| s[0] == FAILED) {
             let text = message.bytes().map(u64::from).collect::<Vec<_>>();
-            let bytes = &self.backend.all_gather(&text)?[rank];
+            let bytes = &self.scopes.backend.all_gather(&text)?[rank];
             let bytes: Vec<u8> = bytes.iter().map(|&b| b as u8).collect();
             Error::Elsewhere { rank, message: String::from_utf8_lossy(&bytes).into_owned() }
-        } else if said.iter().any(|s| s[1] != said[0][1]) {
+        } else if said.iter().any(|s| s[1..] != said[0][1..]) {
             Error::Comm(format!(
                 "ranks disagree on what to do next: rank {} is at {what}, others elsewhere",
                 self.rank()
@@ -120,8 +138,9 @@ impl Comm {
         } else {
             return Ok(());
         };
-        if let Some(scope) = self.lock().last_mut() {
-            *scope = Some(killer.clone());
+        let shallowest = said.iter().map(|s| s[2] as usize).min().unwrap_or(depth);
+        for scope in self.lock().iter_mut().skip(shallowest.saturating_sub(1)) {
+            scope.get_or_insert_with(|| killer.clone());
         }
         Err(killer)
     }
@@ -153,8 +172,7 @@ impl Communicator for Comm {
         Ok(Box::new(Guarded { comm: self.clone(), inner }))
     }
     fn duplicate(&self) -> Result<Arc<dyn Communicator>> {
-        self.enter("duplicate")?;
-        self.backend.duplicate()
+        Ok(Arc::new(Comm::duplicate(self)?))
     }
     fn abort(&self, message: &str) {
         self.backend.abort(message);
@@ -180,6 +198,7 @@ impl Exchange for Guarded {
         self.inner.start(own)
     }
     fn finish(&self, token: u64, ghost: &mut [f64]) -> Result<()> {
+        self.comm.enter("exchange finish")?;
         self.inner.finish(token, ghost)
     }
 }

@@ -5,5 +5,8 @@ pub mod least_squares;
 pub mod pattern;
 pub mod reach;
 pub mod remote;
+
+pub mod lanczos;
+pub mod random;
 pub mod sine;
 pub mod triangular;

@@ -46,7 +46,7 @@ fn params(sweep: &str, omega: f64, sweeps: usize) -> Value {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48) })]
 
     #[test]
     fn m_and_its_transpose_are_what_the_formula_says(

@@ -15,6 +15,7 @@
 
 pub mod chain;
 pub mod dense;
+pub mod evaluate;
 pub mod grid;
 pub mod model;
 pub mod net;
@@ -29,4 +30,4 @@ mod train;
 
 use precondor_sdk::prelude::*;
 
-export_plugin!(reference::MlpReference, dense::MlpDense; trainable: reference::MlpReference, dense::MlpDense);
+export_plugin!(; trainable: reference::MlpReference, dense::MlpDense);

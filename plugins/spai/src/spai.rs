@@ -149,7 +149,7 @@ impl Preconditioner for Inverse {
             ));
         }
         if self.params.symmetrise {
-            notes.push(symmetric::note(self.definite.as_ref()));
+            notes.push(symmetric::note(self.definite));
         }
         notes
     }

@@ -1,0 +1,9 @@
+//! Tests of the two methods against dense linear algebra, on one and on several ranks.
+mod common;
+mod errors;
+mod fsai;
+mod random;
+mod ranks;
+mod refresh;
+mod solves;
+mod spai;
