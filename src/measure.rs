@@ -1,10 +1,10 @@
 //! One solve, measured.
 use crate::experiment::Task;
 use crate::session::Session;
+use precondor_core::Result;
 use precondor_core::config::{MethodConfig, SolverConfig};
 use precondor_core::precond::{Preconditioner, Properties};
 use precondor_core::solver::{self, Criterion, Outcome, Step, Stop};
-use precondor_core::Result;
 use serde_json::{Map, Value};
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -55,7 +55,7 @@ pub fn set_up(
     match method {
         None => Ok(Box::new(Identity)),
         Some(config) => {
-            let generator = session.registry().get(&config.name)?;
+            let generator = session.generator(&config.name)?;
             let made = generator.generate(&config.params, &task.system);
             made.map_err(|e| e.inside(config.name.as_str()))
         }

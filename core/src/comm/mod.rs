@@ -59,7 +59,8 @@ pub trait Communicator: Send + Sync {
 /// A prepared exchange of ghost entries; collective among neighbours.
 pub trait Exchange: Send + Sync {
     /// Starts sending the entries of `own` that others need. The returned token is handed to
-    /// [`finish`](Exchange::finish); one exchange may be under way at a time.
+    /// [`finish`](Exchange::finish); one exchange may be under way at a time. One that a failure
+    /// left unfinished on all ranks is forgotten.
     fn start(&self, own: &[f64]) -> Result<u64>;
     /// Waits for the exchange `token` and stores what arrived in `ghost`.
     fn finish(&self, token: u64, ghost: &mut [f64]) -> Result<()>;

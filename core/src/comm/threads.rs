@@ -3,12 +3,12 @@ use super::{Communicator, Exchange, HaloPlan, no_such_exchange};
 use crate::{Error, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Runs `f` on `n` ranks and returns their results in rank order.
 ///
 /// # Panics
-/// With the first rank's panic where one panics; the others leave their collectives with
+/// With the panic of the rank that panicked first; the others leave their collectives with
 /// [`Error::Comm`], so nothing hangs.
 pub fn run<T: Send>(n: usize, f: impl Fn(Arc<dyn Communicator>) -> T + Sync) -> Vec<T> {
     let world = World::new(n);
@@ -21,19 +21,35 @@ pub fn run<T: Send>(n: usize, f: impl Fn(Arc<dyn Communicator>) -> T + Sync) -> 
                     catch_unwind(AssertUnwindSafe(|| f(comm))).inspect_err(|panic| {
                         let text = panic.downcast_ref::<String>().map(String::as_str);
                         let text = text.or(panic.downcast_ref::<&str>().copied());
-                        world.cancel(format!("rank {rank} panicked: {}", text.unwrap_or("")));
+                        let text = text.unwrap_or("(no message)");
+                        world.cancel(rank, format!("rank {rank} panicked: {text}"));
                     })
                 })
             })
             .collect();
         ranks.into_iter().map(|rank| rank.join().unwrap_or_else(Err)).collect()
     });
-    results.into_iter().map(|r| r.unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    let culprit = lock(&world.barrier).cancelled.as_ref().map(|(rank, _)| *rank);
+    let mut done = Vec::with_capacity(n);
+    let mut panics = Vec::new();
+    for (rank, result) in results.into_iter().enumerate() {
+        match result {
+            Ok(value) => done.push(value),
+            Err(panic) => panics.push((Some(rank) != culprit, panic)),
+        }
+    }
+    panics.sort_by_key(|(is_other, _)| *is_other);
+    match panics.into_iter().next() {
+        Some((_, panic)) => resume_unwind(panic),
+        None => done,
+    }
 }
 
 /// What one rank shows the others between two barriers.
 #[derive(Default)]
 struct Slot {
+    /// The operation that this rank is in.
+    what: &'static str,
     reals: Vec<f64>,
     words: Vec<u64>,
     bytes: Vec<Vec<u8>>,
@@ -43,8 +59,9 @@ struct World {
     slots: Vec<Mutex<Slot>>,
     barrier: Mutex<Barrier>,
     moved: Condvar,
-    /// Worlds made by `duplicate`, in the order in which all ranks made them.
-    children: Mutex<Vec<Arc<World>>>,
+    /// Worlds made by `duplicate`, in the order in which all ranks made them; their members keep
+    /// them alive.
+    children: Mutex<Vec<Weak<World>>>,
     made: Vec<AtomicU64>,
     parent: Option<Arc<World>>,
 }
@@ -53,7 +70,8 @@ struct World {
 struct Barrier {
     waiting: usize,
     round: u64,
-    cancelled: Option<String>,
+    /// The rank that ended the job, and why.
+    cancelled: Option<(usize, String)>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -90,23 +108,23 @@ impl World {
             b = self.moved.wait(b).unwrap_or_else(PoisonError::into_inner);
         }
         match &b.cancelled {
-            Some(why) if b.round == round => Err(Error::Comm(why.clone())),
+            Some((_, why)) if b.round == round => Err(Error::Comm(why.clone())),
             _ => Ok(()),
         }
     }
 
-    fn cancel(&self, why: String) {
+    fn cancel(&self, rank: usize, why: String) {
         let mut top = self;
         while let Some(parent) = &top.parent {
             top = parent;
         }
-        top.cancel_below(&why);
+        top.cancel_below(&(rank, why));
     }
 
-    fn cancel_below(&self, why: &str) {
-        lock(&self.barrier).cancelled.get_or_insert_with(|| why.to_owned());
+    fn cancel_below(&self, why: &(usize, String)) {
+        lock(&self.barrier).cancelled.get_or_insert_with(|| why.clone());
         self.moved.notify_all();
-        for child in lock(&self.children).iter() {
+        for child in lock(&self.children).iter().filter_map(Weak::upgrade) {
             child.cancel_below(why);
         }
     }
@@ -119,17 +137,30 @@ struct Threads {
 }
 
 impl Threads {
-    /// Publishes, waits for all, reads, waits for all.
+    /// Publishes, waits for all, reads, waits for all; fails on all ranks where they are not in
+    /// the same operation.
     fn round<R>(
         &self,
+        what: &'static str,
         publish: impl FnOnce(&mut Slot),
-        read: impl FnOnce(&[Mutex<Slot>]) -> R,
+        read: impl FnOnce(&[Mutex<Slot>]) -> Result<R>,
     ) -> Result<R> {
-        publish(&mut lock(&self.world.slots[self.rank]));
+        let mut mine = lock(&self.world.slots[self.rank]);
+        mine.what = what;
+        publish(&mut mine);
+        drop(mine);
         self.world.wait()?;
-        let out = read(&self.world.slots);
+        let slots = &self.world.slots;
+        let out = match slots.iter().position(|slot| lock(slot).what != what) {
+            None => read(slots),
+            Some(other) => Err(Error::Comm(format!(
+                "rank {} is in {what}, rank {other} in {}",
+                self.rank,
+                lock(&slots[other]).what
+            ))),
+        };
         self.world.wait()?;
-        Ok(out)
+        out
     }
 }
 
@@ -146,36 +177,36 @@ impl Communicator for Threads {
             slot.reals.clear();
             slot.reals.extend_from_slice(mine);
         };
-        let lengths_agree = self.round(publish, |slots| {
-            slots.iter().enumerate().all(|(r, slot)| {
+        self.round("gather_f64", publish, |slots| {
+            for (r, slot) in slots.iter().enumerate() {
                 let theirs = lock(slot);
-                let fits = theirs.reals.len() == k;
-                if fits {
-                    all[r * k..(r + 1) * k].copy_from_slice(&theirs.reals);
+                if theirs.reals.len() != k {
+                    return Err(Error::Comm("ranks gave different numbers of values".into()));
                 }
-                fits
-            })
-        })?;
-        if lengths_agree {
+                all[r * k..(r + 1) * k].copy_from_slice(&theirs.reals);
+            }
             Ok(())
-        } else {
-            Err(Error::Comm("ranks gave different numbers of values".into()))
-        }
+        })
     }
     fn all_gather(&self, mine: &[u64]) -> Result<Vec<Vec<u64>>> {
         self.round(
+            "all_gather",
             |slot| slot.words = mine.to_vec(),
-            |slots| slots.iter().map(|slot| lock(slot).words.clone()).collect(),
+            |slots| Ok(slots.iter().map(|slot| lock(slot).words.clone()).collect()),
         )
     }
     fn all_to_all(&self, send: &[Vec<u8>]) -> Result<Vec<Vec<u8>>> {
-        if send.len() != self.size() {
-            return Err(Error::Comm(format!("{} messages for {} ranks", send.len(), self.size())));
-        }
-        self.round(
-            |slot| slot.bytes = send.to_vec(),
-            |slots| slots.iter().map(|slot| lock(slot).bytes[self.rank].clone()).collect(),
-        )
+        let read = |slots: &[Mutex<Slot>]| {
+            let to_me = slots.iter().map(|slot| {
+                let theirs = lock(slot);
+                let (count, size) = (theirs.bytes.len(), slots.len());
+                let fits = theirs.bytes.get(self.rank).filter(|_| count == size);
+                fits.cloned()
+                    .ok_or_else(|| Error::Comm(format!("{count} messages for {size} ranks")))
+            });
+            to_me.collect()
+        };
+        self.round("all_to_all", |slot| slot.bytes = send.to_vec(), read)
     }
     fn exchange(&self, plan: HaloPlan) -> Result<Box<dyn Exchange>> {
         // A mailbox world of its own, so that messages never mix with those of other matrices.
@@ -183,7 +214,7 @@ impl Communicator for Threads {
         let announced = self.all_gather(&words.flat_map(|(to, n)| [to, n]).collect::<Vec<_>>())?;
         let sources = plan.recv.iter().map(|(from, range)| {
             let mut at = 0;
-            for pair in announced[*from].chunks_exact(2) {
+            for pair in announced.get(*from).into_iter().flat_map(|words| words.chunks_exact(2)) {
                 if pair[0] == self.rank as u64 {
                     if pair[1] != range.len() as u64 {
                         break;
@@ -215,7 +246,7 @@ impl Communicator for Threads {
         Ok(Arc::new(self.child()?))
     }
     fn abort(&self, message: &str) {
-        self.world.cancel(format!("rank {} ended the job: {message}", self.rank));
+        self.world.cancel(self.rank, format!("rank {} ended the job: {message}", self.rank));
     }
 }
 
@@ -225,12 +256,15 @@ impl Threads {
         let k = self.world.made[self.rank].fetch_add(1, Ordering::Relaxed) as usize;
         let world = {
             let mut children = lock(&self.world.children);
-            if children.len() == k {
-                children.push(World::below(self.size(), Some(Arc::clone(&self.world))));
-            }
-            Arc::clone(&children[k])
+            let length = children.len().max(k + 1);
+            children.resize_with(length, Weak::new);
+            children[k].upgrade().unwrap_or_else(|| {
+                let child = World::below(self.size(), Some(Arc::clone(&self.world)));
+                children[k] = Arc::downgrade(&child);
+                child
+            })
         };
-        if let Some(why) = &lock(&self.world.barrier).cancelled {
+        if let Some((_, why)) = &lock(&self.world.barrier).cancelled {
             return Err(Error::Comm(why.clone()));
         }
         Ok(Threads { rank: self.rank, world })

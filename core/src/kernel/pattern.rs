@@ -13,6 +13,7 @@ use super::remote::{Rows, fetch, on_one_rank, too_many};
 use crate::host::Host;
 use crate::matrix::{Csr, DistCsr, Space};
 use crate::{Error, Result};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Rows that one thread takes at a time.
@@ -114,6 +115,25 @@ impl Pattern {
     #[inline]
     pub fn row(&self, i: usize) -> &[u32] {
         &self.cols[self.row_ptr[i] as usize..self.row_ptr[i + 1] as usize]
+    }
+
+    /// The rows of `range` by their number of columns, rows of one size in increasing order: a
+    /// batch of rows is as expensive as its largest.
+    pub fn by_size(&self, range: Range<usize>, order: &mut Vec<u32>) {
+        let size = |i: usize| (self.row_ptr[i + 1] - self.row_ptr[i]) as usize;
+        let mut next = vec![0; range.clone().map(size).max().map_or(0, |largest| largest + 1)];
+        range.clone().for_each(|i| next[size(i)] += 1);
+        let mut sum = 0;
+        for count in &mut next {
+            sum += std::mem::replace(count, sum);
+        }
+        order.clear();
+        order.resize(range.len(), 0);
+        for i in range {
+            let to = &mut next[size(i)];
+            order[*to] = i as u32;
+            *to += 1;
+        }
     }
 
     /// Bytes of its arrays.
@@ -236,6 +256,14 @@ fn neighbourhood(near: &Reach<'_>, i: usize, power: usize, part: Part, out: &mut
     let me = near.numbering().of_own(i);
     if power == 0 {
         out.push(me);
+        return;
+    }
+    let first = near.numbering().of_own(0);
+    if let Some(cols) = near.own_cols(i)
+        && let Ok(diagonal) = cols.binary_search(&(i as u32))
+    {
+        let kept = if part == Part::Full { cols } else { &cols[..=diagonal] };
+        out.extend(kept.iter().map(|c| first + c));
         return;
     }
     let mut met = false;

@@ -2,6 +2,7 @@
 use super::remote::{Rows, fetch};
 use crate::matrix::{CsrView, DistCsr};
 use crate::{Error, Result};
+use std::ops::Range;
 
 /// Local numbers for global columns, in the same order: those of lower ranks, this rank's, those
 /// of higher ranks. Because the order is the global one, sums over a row are formed in the same
@@ -134,14 +135,17 @@ impl<'a> Reach<'a> {
         &self.numbering
     }
 
-    /// Entries of row `j` (local number) that stand in one piece with local columns counted from
-    /// [`of_own(0)`](Numbering::of_own): the whole row, where this rank owns it and all its
-    /// columns.
+    /// Local columns, counted from [`of_own(0)`](Numbering::of_own), of own row `i`, where this
+    /// rank owns all of them.
     #[inline]
-    pub fn whole(&self, j: u32) -> Option<(&'a [u32], &'a [f64])> {
-        let i = self.numbering.own(j).filter(|&i| self.ghost.range(i).is_empty())?;
-        let range = self.own.range(i);
-        Some((&self.own.cols[range.clone()], &self.own.values[range]))
+    pub fn own_cols(&self, i: usize) -> Option<&'a [u32]> {
+        self.ghost.range(i).is_empty().then(|| self.own.row_cols(i))
+    }
+
+    /// Values in the own block of the own rows `rows`, one row after the other.
+    #[inline]
+    pub fn own_values(&self, rows: Range<usize>) -> &'a [f64] {
+        &self.own.values[self.own.row_ptr[rows.start] as usize..self.own.row_ptr[rows.end] as usize]
     }
 
     /// Calls `f(column, value)` for the entries of row `j`, all in local numbers, in increasing

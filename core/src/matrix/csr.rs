@@ -39,6 +39,27 @@ impl CsrStorage for Owned {
     }
 }
 
+/// The pattern of another matrix with values of its own.
+struct Revalued {
+    pattern: Arc<dyn CsrStorage>,
+    values: Vec<f64>,
+}
+
+impl CsrStorage for Revalued {
+    fn row_ptr(&self) -> &[u32] {
+        self.pattern.row_ptr()
+    }
+    fn cols(&self) -> &[u32] {
+        self.pattern.cols()
+    }
+    fn values(&self) -> &[f64] {
+        &self.values
+    }
+    fn retain(self: Arc<Self>) -> Arc<dyn CsrStorage> {
+        self // the pattern was retained when this was made
+    }
+}
+
 /// A sparse matrix in one memory, immutable; clones share (or retain) the arrays.
 ///
 /// Columns are strictly increasing within each row. At most 2³² − 1 entries.
@@ -126,6 +147,18 @@ impl Csr {
         cols.truncate(to);
         values.truncate(to);
         Csr::new(n_cols, row_ptr, cols, values)
+    }
+
+    /// Other values on the same pattern, whose arrays are shared.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where there is not one value for each entry.
+    pub fn with_values(&self, values: Vec<f64>) -> Result<Self> {
+        if values.len() != self.nnz() {
+            return Err(Error::Data(format!("{} values for {} entries", values.len(), self.nnz())));
+        }
+        let pattern = Arc::clone(&self.storage).retain();
+        Ok(Csr { storage: Arc::new(Revalued { pattern, values }), n_cols: self.n_cols })
     }
 
     /// Rows.
@@ -222,18 +255,36 @@ impl<'a> CsrView<'a> {
         cols.binary_search(&(j as u32)).map_or(0.0, |k| self.row_values(i)[k])
     }
     /// `y = A x`, or `y += A x` with `add`. Every row is added up in order of its columns.
-    #[inline]
+    ///
+    /// Cutting row after row off the front of the arrays costs one length check a row, where
+    /// slicing by offsets costs two; what remains is the check of each column against `x`.
     pub fn spmv(&self, x: &[f64], y: &mut [f64], add: bool) {
-        for (i, y) in y.iter_mut().enumerate() {
-            *y = self.add_products(self.range(i), x, if add { *y } else { 0.0 });
+        if add { self.products(x, y, |y| y) } else { self.products(x, y, |_| 0.0) }
+    }
+    #[inline(always)]
+    fn products(&self, x: &[f64], y: &mut [f64], first: impl Fn(f64) -> f64) {
+        let (mut cols, mut values) = (self.cols, self.values);
+        for (pair, y) in self.row_ptr.windows(2).zip(y) {
+            let length = (pair[1] - pair[0]) as usize;
+            let (row_cols, row_values);
+            (row_cols, cols) = cols.split_at(length);
+            (row_values, values) = values.split_at(length);
+            *y = add_products(row_cols, row_values, x, first(*y));
         }
     }
     /// `s +` the products of the entries in `range` with `x`, added one by one.
-    #[inline]
     pub(super) fn add_products(&self, range: std::ops::Range<usize>, x: &[f64], s: f64) -> f64 {
-        let row = self.cols[range.clone()].iter().zip(&self.values[range]);
-        row.fold(s, |s, (&j, v)| s + v * x[j as usize])
+        add_products(&self.cols[range.clone()], &self.values[range], x, s)
     }
+}
+
+#[inline(always)]
+fn add_products(cols: &[u32], values: &[f64], x: &[f64], s: f64) -> f64 {
+    let mut s = s;
+    for (&j, &v) in cols.iter().zip(values) {
+        s += v * x[j as usize];
+    }
+    s
 }
 
 fn too_many() -> Error {

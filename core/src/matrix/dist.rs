@@ -41,7 +41,7 @@ impl DistCsr {
         Self::from_parts(a, ghost, vec![], Space::solo(n), link)
     }
 
-    /// From this rank's rows with global columns, sorted within each row. Collective.
+    /// From this rank's rows with global columns, strictly increasing within each row. Collective.
     ///
     /// # Errors
     /// [`Error::Data`] naming the first row that is inconsistent, on all ranks.
@@ -82,6 +82,13 @@ impl DistCsr {
             )));
         }
         let arrived = Arc::new(Mutex::new(vec![0.0; ghost_ids.len()]));
+        let mine = space.start()..space.start() + n as u64;
+        let increasing = ghost_ids.windows(2).all(|pair| pair[0] < pair[1]);
+        if !increasing || ghost_ids.iter().any(|g| mine.contains(g) || *g >= space.n_global()) {
+            return Err(Error::Data(format!(
+                "ghost columns must be increasing numbers of the other ranks' rows, outside {mine:?}"
+            )));
+        }
         let view = ghost.view();
         let below = ghost_ids.partition_point(|&g| g < space.start()) as u32;
         let rows = (0..n).filter(|&i| !view.range(i).is_empty());
@@ -92,6 +99,16 @@ impl DistCsr {
         let (boundary, symmetry) = (boundary.collect(), Arc::default());
         let ghost_ids = ghost_ids.into();
         Ok(DistCsr { own, ghost, ghost_ids, space, link, arrived, boundary, symmetry })
+    }
+
+    /// Other values on the same pattern. Index arrays and halo are shared, so exchanges of the two
+    /// matrices must not overlap. Not collective.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where there is not one value for each entry of the two blocks.
+    pub fn with_values(&self, own: Vec<f64>, ghost: Vec<f64>) -> Result<Self> {
+        let (own, ghost) = (self.own.with_values(own)?, self.ghost.with_values(ghost)?);
+        Ok(DistCsr { own, ghost, symmetry: Arc::default(), ..self.clone() })
     }
 
     /// The block of columns that this rank owns, n × n.
@@ -226,42 +243,25 @@ fn split(
     cols: &[u64],
     values: &[f64],
 ) -> Result<(Csr, Csr, Vec<u64>)> {
-    let (n, start, n_global) = (space.n_own(), space.start(), space.n_global());
+    check_rows(space, row_ptr, cols, values)?;
+    let (n, start) = (space.n_own(), space.start());
     let mine = start..start + n as u64;
-    if row_ptr.len() != n + 1
-        || row_ptr[0] != 0
-        || cols.len() != values.len()
-        || row_ptr[n] as usize != cols.len()
-        || row_ptr.windows(2).any(|pair| pair[0] > pair[1])
-    {
-        return Err(Error::Data(format!(
-            "{} offsets, {} columns and {} values do not make {n} rows",
-            row_ptr.len(),
-            cols.len(),
-            values.len()
-        )));
-    }
     let mut ghost_ids: Vec<u64> = cols.iter().copied().filter(|g| !mine.contains(g)).collect();
+    let n_ghost = ghost_ids.len();
     ghost_ids.sort_unstable();
     ghost_ids.dedup();
-    if let Some(&beyond) = ghost_ids.last().filter(|&&g| g >= n_global) {
-        return Err(Error::Data(format!("column {beyond} of a matrix with {n_global} columns")));
-    }
-    let n_ghost = row_ptr.windows(2).map(|pair| {
-        cols[pair[0] as usize..pair[1] as usize].iter().filter(|g| !mine.contains(g)).count()
-    });
-    let n_ghost: usize = n_ghost.sum();
     let with = |n_entries| {
         let mut ptr = Vec::with_capacity(n + 1);
         ptr.push(0);
         (ptr, Vec::with_capacity(n_entries), Vec::with_capacity(n_entries))
     };
     let (mut own, mut ghost) = (with(cols.len() - n_ghost), with(n_ghost));
-    for i in 0..n {
-        for k in row_ptr[i] as usize..row_ptr[i + 1] as usize {
-            let (block, col) = match ghost_ids.binary_search(&cols[k]) {
-                Ok(place) => (&mut ghost, place),
-                Err(_) => (&mut own, (cols[k] - start) as usize),
+    for pair in row_ptr.windows(2) {
+        for k in pair[0] as usize..pair[1] as usize {
+            let (block, col) = if mine.contains(&cols[k]) {
+                (&mut own, (cols[k] - start) as usize)
+            } else {
+                (&mut ghost, ghost_ids.partition_point(|&g| g < cols[k]))
             };
             block.1.push(col as u32);
             block.2.push(values[k]);
@@ -269,13 +269,40 @@ fn split(
         own.0.push(own.1.len() as u32);
         ghost.0.push(ghost.1.len() as u32);
     }
-    let in_row = |e: Error| match e {
-        Error::Data(text) => Error::Data(format!("on the rows from {start}: {text}")),
-        other => other,
-    };
-    let own = Csr::new(n, own.0, own.1, own.2).map_err(in_row)?;
-    let ghost = Csr::new(ghost_ids.len(), ghost.0, ghost.1, ghost.2).map_err(in_row)?;
+    let own = Csr::new(n, own.0, own.1, own.2)?;
+    let ghost = Csr::new(ghost_ids.len(), ghost.0, ghost.1, ghost.2)?;
     Ok((own, ghost, ghost_ids))
+}
+
+fn check_rows(space: &Space, row_ptr: &[u32], cols: &[u64], values: &[f64]) -> Result<()> {
+    let (n, n_global) = (space.n_own(), space.n_global());
+    let last = row_ptr.last().map_or(0, |&p| p as usize);
+    let fits = row_ptr.len() == n + 1 && last == cols.len() && last == values.len();
+    if !fits || row_ptr[0] != 0 {
+        return Err(Error::Data(format!(
+            "{} offsets, {} columns and {} values do not make {n} rows",
+            row_ptr.len(),
+            cols.len(),
+            values.len()
+        )));
+    }
+    for (i, pair) in row_ptr.windows(2).enumerate() {
+        let fail = |what: String| {
+            Err(Error::Data(format!("global row {}: {what}", space.start() + i as u64)))
+        };
+        let (from, to) = (pair[0] as usize, pair[1] as usize);
+        if from > to || to > cols.len() {
+            return fail(format!("its offsets {from}..{to} are no range of entries"));
+        }
+        let row = &cols[from..to];
+        if let Some(pair) = row.windows(2).find(|pair| pair[0] >= pair[1]) {
+            return fail(format!("column {} follows column {}; sort columns", pair[1], pair[0]));
+        }
+        if let Some(beyond) = row.last().filter(|&&j| j >= n_global) {
+            return fail(format!("column {beyond} of a matrix with {n_global} columns"));
+        }
+    }
+    Ok(())
 }
 
 /// Tells every owner which of its entries this rank needs. Collective.

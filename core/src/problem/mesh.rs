@@ -14,9 +14,9 @@
 //! altitude); there, all inner nodes of a triangle that is inverted or has lost 99 % of its area
 //! are drawn again until none is left.
 use super::p1::Triangle;
-use super::random::Stream;
 use crate::Result;
 use crate::comm::{Comm, Communicator};
+use crate::kernel::random::Stream;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -160,7 +160,7 @@ impl Mesh {
 mod tests {
     use super::*;
     use crate::comm::threads;
-    use crate::problem::random::Purpose;
+    use crate::kernel::random::Purpose;
 
     fn mesh(m: usize, shift: f64) -> Mesh {
         let stream = Stream::new(Purpose::Test, 11, 0, &[]);

@@ -2,20 +2,19 @@
 //!
 //! A [`Problem`] is what the section `[problem]` of a config says, and makes any number of systems
 //! by their index. [`Families`] make training systems out of the same sections. The two never
-//! meet: what a system is made for is part of its random stream (see [`random`]).
+//! meet: what a system is made for is part of its random stream (see [`crate::kernel::random`]).
 pub mod mesh;
 pub mod p1;
 pub mod poisson;
-pub mod random;
 
 pub use poisson::{Coefficient, Poisson, Rhs};
 
 use crate::comm::Comm;
+use crate::kernel::random::Purpose;
 use crate::registry::parameters;
 use crate::system::System;
 use crate::train::Samples;
 use crate::{Error, Result, schema};
-use random::Purpose;
 use serde_json::Value;
 
 /// A model problem: `kind` and the parameters of that kind.

@@ -9,8 +9,8 @@
 //! for shifts above 0.34, a few gathers of the nodes that are drawn again).
 use super::mesh::Mesh;
 use super::p1;
-use super::random::{Purpose, Stream};
 use crate::comm::Comm;
+use crate::kernel::random::{Purpose, Stream};
 use crate::matrix::Space;
 use crate::system::System;
 use crate::{Error, Result};

@@ -17,7 +17,6 @@
 //! (sweeps), §10.2 (as preconditioners); D. M. Young, *Iterative Solution of Large Linear Systems*,
 //! Academic Press 1971.
 #![deny(missing_docs)]
-use precondor_sdk::core::kernel::symmetry::first_unequal;
 use precondor_sdk::core::kernel::triangular::{Shape, Triangle};
 use precondor_sdk::prelude::*;
 use std::sync::{Mutex, PoisonError};
@@ -105,11 +104,11 @@ impl Generator for GaussSeidel {
         let half = own.nnz().saturating_sub(n).div_ceil(2);
         let mut lower = Triangle::with_capacity(Shape::Lower, n, half);
         let mut upper = Triangle::with_capacity(Shape::Upper, n, half);
-        let mut diagonal = Vec::with_capacity(n);
+        let mut scale = Vec::with_capacity(n);
         for i in 0..n {
             let d = own.get(i, i);
-            let scale = params.relaxation / d;
-            if scale == 0.0 || !scale.is_finite() {
+            let s = params.relaxation / d;
+            if s == 0.0 || !s.is_finite() {
                 return Err(Error::breakdown(
                     a.global_row(i),
                     format_args!("the diagonal entry is {d}; gauss-seidel divides by it"),
@@ -117,28 +116,22 @@ impl Generator for GaussSeidel {
             }
             for (j, value) in own.row(i).filter(|&(j, _)| j != i) {
                 let triangle = if j < i { &mut lower } else { &mut upper };
-                triangle.push(j as u32, scale * value);
+                triangle.push(j as u32, s * value);
             }
             lower.end_row()?;
             upper.end_row()?;
-            diagonal.push(d);
-        }
-        let mut doubts = [0.0; 2];
-        if params.sweep == Sweep::Symmetric {
-            let unequal = first_unequal(own, &diagonal).is_some();
-            doubts = [unequal, diagonal.iter().any(|&d| d < 0.0)].map(|b| f64::from(u8::from(b)));
+            scale.push(s);
         }
         let comm = a.space().comm();
-        comm.max(&mut doubts)?;
-        let symmetric = params.sweep == Sweep::Symmetric && doubts[0] == 0.0;
+        let symmetric = params.sweep == Sweep::Symmetric && a.first_unsymmetric()?.is_none();
+        let mut negative = [f64::from(u8::from(scale.iter().any(|&s| s < 0.0)))];
+        comm.max(&mut negative)?;
         let properties = Properties {
             symmetric,
-            positive_definite: symmetric && doubts[1] == 0.0,
+            positive_definite: symmetric && negative[0] == 0.0,
             constant: true,
             rank_independent: false,
         };
-        let mut scale = diagonal;
-        scale.iter_mut().for_each(|d| *d = params.relaxation / *d);
         let work = Mutex::new(vec![0.0; n]);
         let params = params.clone();
         Ok(Sweeps { params, lower, upper, scale, work, properties, ranks: comm.size() })

@@ -1,7 +1,8 @@
 //! Every sweep against its formula in dense matrices.
 #![allow(clippy::unwrap_used)]
-mod common;
-use common::*;
+#[path = "../../../tests/support/dense.rs"]
+mod dense;
+use dense::*;
 use precondor_plugin_gauss_seidel::GaussSeidel;
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, json};
@@ -44,31 +45,8 @@ fn params(sweep: &str, omega: f64, sweeps: usize) -> Value {
     json!({"sweep": sweep, "relaxation": omega, "sweeps": sweeps})
 }
 
-/// Entry k of a list that repeats, over its diagonal: rows are diagonally dominant.
-fn dominant(n: usize, entries: &[f64]) -> Dense {
-    let off = |i: usize, j: usize| entries[(i * n + j) % entries.len()];
-    let kept = |i, j| if i == j || off(i, j).abs() < 0.4 { 0.0 } else { off(i, j) };
-    dense(
-        n,
-        |i, j| {
-            if i == j { 1.0 + (0..n).map(|k| kept(i, k).abs()).sum::<f64>() } else { kept(i, j) }
-        },
-    )
-}
-
-/// B Bᵀ + I/10 with entries of both signs off the diagonal: positive definite, no M-matrix.
-fn definite(n: usize, entries: &[f64]) -> Dense {
-    let b = dense(n, |i, j| entries[(i * n + j) % entries.len()]);
-    let square = multiply(&b, &transpose(&b));
-    dense(n, |i, j| square[i][j] + if i == j { 0.1 } else { 0.0 })
-}
-
-fn entries() -> impl Strategy<Value = Vec<f64>> {
-    proptest::collection::vec(-1.0..1.0f64, 37..64)
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48) })]
 
     #[test]
     fn m_and_its_transpose_are_what_the_formula_says(
@@ -110,19 +88,6 @@ fn only_what_holds_is_claimed() {
     assert_eq!(claims("backward", &spd), (false, false));
     assert_eq!(claims("symmetric", &vec![vec![2.0, -1.0], vec![-0.5, 2.0]]), (false, false));
     assert_eq!(claims("symmetric", &vec![vec![-2.0, 1.0], vec![1.0, 3.0]]), (true, false));
-}
-
-/// Five-point Laplacian on m × m inner points of the unit square.
-fn laplacian(m: usize) -> Csr {
-    let mut entries = Vec::new();
-    for (x, y) in (0..m).flat_map(|y| (0..m).map(move |x| (x, y))) {
-        let i = y * m + x;
-        entries.push((i, i, 4.0));
-        let near = [(x > 0, i.wrapping_sub(1)), (x + 1 < m, i + 1)];
-        let far = [(y > 0, i.wrapping_sub(m)), (y + 1 < m, i + m)];
-        entries.extend(near.iter().chain(&far).filter(|n| n.0).map(|n| (i, n.1, -1.0)));
-    }
-    Csr::from_triplets(m * m, m * m, entries).unwrap()
 }
 
 /// Asymptotic factor by which x ← x − M A x shrinks a vector.

@@ -10,14 +10,16 @@
 //! Each rank factorises the block of columns that it owns and shifts it as that block needs: block
 //! Jacobi between the ranks, and M depends on their number.
 //!
-//! Cost: setup O(Σ over entries of L of the length of their column's row) an attempt; apply two
-//! passes over L, 12 bytes an entry, half of A's; no communication. A refresh keeps the pattern.
+//! Cost: setup O(Σ over entries of L of the length of their column's row) an attempt, of the order
+//! of ten products with A; apply one product's worth of flops; L is kept by rows and by columns
+//! (twice the memory, but both substitutions gather), together the size of A. No communication, but
+//! for the test of symmetry. A refresh keeps the pattern.
 //!
 //! Reference: J. A. Meijerink, H. A. van der Vorst, Math. Comp. 31 (1977) 148–162 (IC(0));
 //! T. A. Manteuffel, Math. Comp. 34 (1980) 473–497 (shift); C.-J. Lin, J. J. Moré, SIAM J. Sci.
 //! Comput. 21 (1999) 24–45 (its doubling).
-use crate::cholesky::Cholesky;
-use precondor_sdk::core::kernel::symmetry::{Unequal, first_unequal};
+use crate::cholesky;
+use crate::factors::Factors;
 use precondor_sdk::prelude::*;
 
 /// First shift tried after a breakdown without one.
@@ -38,7 +40,7 @@ pub struct Ic;
 
 /// The factors of this rank's block.
 pub struct IncompleteCholesky {
-    factors: Cholesky,
+    factors: Factors,
     shifts: Shifts,
     refreshed: u32,
     ranks: usize,
@@ -61,7 +63,7 @@ impl Generator for Ic {
     fn generate(params: &Params, system: &System) -> Result<IncompleteCholesky> {
         let a = system.a();
         let diagonal = checked_diagonal(a)?;
-        let mut factors = Cholesky::pattern(a.own().view())?;
+        let mut factors = cholesky::pattern(a.own().view())?;
         let shifts = factorise(params, a, &diagonal, &mut factors)?;
         let ranks = a.space().comm().size();
         Ok(IncompleteCholesky { factors, shifts, refreshed: 0, ranks })
@@ -69,7 +71,7 @@ impl Generator for Ic {
 
     fn refresh(m: &mut IncompleteCholesky, params: &Params, system: &System) -> Result<()> {
         let a = system.a();
-        let mut changed = [f64::from(u8::from(!m.factors.fits(a.own().view())))];
+        let mut changed = [f64::from(u8::from(!cholesky::fits(&m.factors, a.own().view())))];
         a.space().comm().max(&mut changed)?;
         if changed[0] != 0.0 {
             return Err(Error::PatternChanged);
@@ -81,31 +83,21 @@ impl Generator for Ic {
     }
 }
 
-/// The diagonal of a block that may be positive definite.
+/// The diagonal of the own block of a matrix that may be positive definite. Collective.
 fn checked_diagonal(a: &DistCsr) -> Result<Vec<f64>> {
     let own = a.own().view();
     let diagonal: Vec<f64> = (0..a.n_own()).map(|i| own.get(i, i)).collect();
-    for (i, d) in diagonal.iter().enumerate() {
-        if d.is_nan() || *d <= 0.0 || own.row_values(i).iter().any(|v| !v.is_finite()) {
-            return Err(Error::breakdown(
-                a.global_row(i),
-                format_args!(
-                    "the diagonal entry is {d}; ic needs a positive definite matrix of finite \
-                     numbers"
-                ),
-            ));
-        }
+    if let Some(i) = diagonal.iter().position(|d| !d.is_finite() || *d <= 0.0) {
+        return Err(Error::breakdown(
+            a.global_row(i),
+            format_args!(
+                "the diagonal entry is {}; ic needs a positive definite matrix",
+                diagonal[i]
+            ),
+        ));
     }
-    match first_unequal(own, &diagonal) {
-        None => Ok(diagonal),
-        Some(Unequal { row, col, value, across }) => {
-            let (row, col) = (a.global_row(row), a.global_row(col));
-            Err(Error::Unsupported(format!(
-                "global row {row}: entry ({row}, {col}) is {value:e} but ({col}, {row}) is \
-                 {across:e}; ic needs a symmetric matrix, use ilu"
-            )))
-        }
-    }
+    a.require_symmetric("ic")?;
+    Ok(diagonal)
 }
 
 /// Factorises, shifted as far as needed. Collective.
@@ -113,13 +105,13 @@ fn factorise(
     params: &Params,
     a: &DistCsr,
     diagonal: &[f64],
-    factors: &mut Cholesky,
+    factors: &mut Factors,
 ) -> Result<Shifts> {
     let own = a.own().view();
     let fullest = (0..own.n_rows()).map(|i| own.row_cols(i).len()).max().unwrap_or(0);
     let mut most = [params.shift, 0.0];
     let [alpha, failed] = &mut most;
-    while let Some(row) = factors.factorise(own, diagonal, *alpha) {
+    while let Some(row) = cholesky::factorise(factors, own, diagonal, *alpha) {
         if *alpha > fullest as f64 {
             return Err(Error::breakdown(
                 a.global_row(row),
@@ -148,7 +140,7 @@ impl Preconditioner for IncompleteCholesky {
         self.factors.lower.nnz() + self.factors.inverse.len()
     }
     fn bytes(&self) -> usize {
-        self.factors.lower.bytes() + 8 * self.factors.inverse.len()
+        self.factors.bytes()
     }
     fn notes(&self) -> Vec<String> {
         let mut notes = crate::notes(self.ranks, self.refreshed, "the pattern of the factors kept");

@@ -167,24 +167,36 @@ impl Bands {
         let mut below = vec![0.0; 4 * plane];
         let node = |row: u64| ((row % mx as u64) as usize, (row / mx as u64) as usize);
         let place = |(i, j): (usize, usize)| (j + 1) * stride + i + 1;
+        let steps = BANDS.map(|(dx, dy)| dy as u64 * mx as u64 + dx as u64);
+        let (mut last, mut here, mut at) = (u64::MAX, (0, 0), 0);
         for (row, column, value) in entries {
-            let (here, there) = (node(row), node(column));
-            let step =
-                (there.0 as isize - here.0 as isize, there.1 as isize - here.1 as isize);
+            if row != last {
+                (last, here) = (row, node(row));
+                at = place(here);
+            }
             if !value.is_finite() {
                 return Err(Error::Data(format!(
                     "global row {row}, column {column}: the entry is {value}"
                 )));
             }
-            if let Some(band) = BANDS.iter().position(|&b| b == step) {
-                values[band * plane + place(here)] += value;
-            } else if let Some(band) = BANDS.iter().position(|&b| b == (-step.0, -step.1)) {
-                below[band * plane + place(there)] += value;
-            } else if value != 0.0 {
-                return Err(Error::Unsupported(format!(
-                    "global row {row} does not fit the seven-point pattern of a {mx} by {my} grid: column \
-                     {column} is none of its neighbours"
-                )));
+            // The next node by number is no neighbour across the end of a row of the grid.
+            let fits = |band: usize, room: bool| BANDS[band].0 == 0 || room;
+            let distance = column.abs_diff(row);
+            let up = column >= row;
+            let room = if up { here.0 + 1 < mx } else { here.0 > 0 };
+            match (0..4).find(|&band| steps[band] == distance && fits(band, room)) {
+                Some(band) if up => values[band * plane + at] = value,
+                Some(band) => {
+                    let offset = grid.offset(BANDS[band]) as usize;
+                    below[band * plane + at - offset] = value;
+                }
+                None if value == 0.0 => {}
+                None => {
+                    return Err(Error::Unsupported(format!(
+                        "global row {row} does not fit the seven-point pattern of a {mx} by {my} grid: \
+                         column {column} is none of its neighbours"
+                    )));
+                }
             }
         }
         for row in 0..n {

@@ -15,6 +15,7 @@
 
 pub mod chain;
 pub mod dense;
+pub mod evaluate;
 pub mod grid;
 pub mod model;
 pub mod net;

@@ -138,6 +138,28 @@ pub struct Net {
     tensors: Vec<Tensor>,
 }
 
+/// The numbers of one layer, for an evaluation of one's own.
+#[derive(Clone, Copy, Debug)]
+pub struct Layer<'a, T> {
+    /// Weights, one row an output.
+    pub weight: &'a [T],
+    /// Bias, one number an output.
+    pub bias: Option<&'a [T]>,
+    outputs: usize,
+}
+
+impl<T> Layer<'_, T> {
+    /// Number of outputs.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// Number of inputs.
+    pub fn inputs(&self) -> usize {
+        self.weight.len() / self.outputs
+    }
+}
+
 /// What [`Net::forward`] leaves for [`Net::backward`]: the output of every hidden layer.
 #[derive(Clone, Debug)]
 pub struct Activations<T> {
@@ -193,6 +215,16 @@ impl Net {
     /// Number of outputs of a sample.
     pub fn outputs(&self) -> usize {
         self.layers[self.layers.len() - 1].weight.rows
+    }
+
+    /// The layers and the skip with their numbers.
+    pub fn layers<'a, T>(&self, parameters: &'a [T]) -> (Vec<Layer<'a, T>>, Option<Layer<'a, T>>) {
+        let layer = |dense: &Dense| Layer {
+            weight: &parameters[dense.weight.range()],
+            bias: dense.bias.as_ref().map(|bias| &parameters[bias.range()]),
+            outputs: dense.weight.rows,
+        };
+        (self.layers.iter().map(layer).collect(), self.skip.as_ref().map(layer))
     }
 
     /// Floating-point operations for one sample.

@@ -14,6 +14,7 @@ use std::ops::Range;
 use precondor_sdk::schemars::JsonSchema;
 use precondor_sdk::serde::{Deserialize, Serialize};
 
+use crate::evaluate::LANES;
 use crate::grid::{BANDS, Bands, Grid};
 use crate::number::Number;
 use crate::stencil::{AROUND, HALF, Kind, Stencil};
@@ -88,7 +89,7 @@ impl<T: Number> Description<T> {
     pub fn new(bands: &Bands) -> Self {
         let grid = bands.grid;
         let (plane, stride) = (grid.plane(), grid.stride());
-        let mut features = vec![T::zero(); FEATURES * plane];
+        let mut features = vec![T::zero(); FEATURES * plane + LANES];
         let mut scale = vec![T::zero(); plane];
         let mut row_sum = vec![T::zero(); plane];
         let [d, h, v, g] = [0, 1, 2, 3].map(|band| bands.plane(band));
@@ -125,11 +126,23 @@ impl<T: Number> Description<T> {
         self.grid
     }
 
+    /// The feature planes one after the other, continued so that [`LANES`](crate::evaluate::LANES) nodes
+    /// may be read at any place of the body; and where the network's inputs of a node stand in them,
+    /// counted from the place of its lower left neighbour.
+    pub fn planes(&self) -> (&[T], Vec<usize>) {
+        let stride = self.grid.stride();
+        let offset = |k: usize| {
+            let (feature, dy, dx) = (k / 9, k / 3 % 3, k % 3);
+            feature * self.grid.plane() + dy * stride + dx
+        };
+        (&self.features, (0..INPUTS).map(offset).collect())
+    }
+
     /// Writes the network's inputs for `body` (a part of the grid's body) to columns `column …` of
     /// `inputs`, which has [`INPUTS`] rows of `columns` numbers.
     pub fn patches(&self, body: Range<usize>, inputs: &mut [T], columns: usize, column: usize) {
         let mut rows = inputs.chunks_exact_mut(columns);
-        for feature in self.features.chunks_exact(self.grid.plane()) {
+        for feature in self.features.chunks_exact(self.grid.plane()).take(FEATURES) {
             for dy in -1..=1 {
                 for dx in -1..=1 {
                     let from = body.start.wrapping_add_signed(self.grid.offset((dx, dy)));
@@ -194,7 +207,7 @@ impl<K: Number> Stencils<K> {
         let grid = description.grid;
         let scale = &description.scale;
         let row = |k: usize| &outputs[k * columns + column..][..body.len()];
-        let inside = &description.features[(FEATURES - 1) * grid.plane()..];
+        let inside = &description.features[(FEATURES - 1) * grid.plane()..FEATURES * grid.plane()];
         for c in 0..AROUND.len() {
             let places = self.p.plane_mut(c)[body.clone()].iter_mut();
             for ((to, &o), &one) in places.zip(row(c)).zip(&inside[body.clone()]) {
@@ -378,7 +391,7 @@ pub(crate) mod tests {
         }
         let description = Description::<f32>::new(&bands);
         assert!(description.features[..4 * plane].iter().all(|f| f.abs() < 1e-6));
-        let inside: f32 = description.features[4 * plane..].iter().sum();
+        let inside: f32 = description.features[4 * plane..5 * plane].iter().sum();
         assert_eq!(inside, GRID.nodes() as f32);
     }
 

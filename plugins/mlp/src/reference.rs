@@ -15,8 +15,9 @@
 //!   single-precision numbers a node beside the bands of `A`.
 //! - **Communication**: on several ranks each one keeps the whole grid and repeats the work; an application
 //!   gathers the residual.
-//! - **Reference**: the network replaces that of arXiv-style dense surrogates; smoothing by two-sided
-//!   iteration as in two-grid methods, W. Hackbusch, *Multi-Grid Methods and Applications*, Springer 1985, §2.
+//! - **Reference**: the wrapping is that of a symmetric two-grid cycle (W. Hackbusch, *Multi-Grid Methods
+//!   and Applications*, Springer 1985, §2) with a reference solve for the coarse grid; that the network
+//!   writes sparse operators around a fixed solve is this project's own.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -25,9 +26,10 @@ use precondor_sdk::core::kernel::sine::{PoissonSolver, SineScratch};
 use precondor_sdk::core::train::{Trainable, Training};
 use precondor_sdk::prelude::*;
 
+use crate::evaluate::{Evaluator, LANES};
 use crate::grid::{Bands, Grid};
 use crate::net::Net;
-use crate::pgp::{Description, INPUTS, Stencils, Variant, matrix_stencil};
+use crate::pgp::{Description, Stencils, Variant, matrix_stencil};
 use crate::stencil::Stencil;
 use crate::reference_train::{NAME, TrainParams, Trainer, Weights};
 use crate::train;
@@ -79,9 +81,6 @@ struct Work {
     all: Vec<f64>,
 }
 
-/// Nodes the network handles at a time: all that belongs to them stays in the second-level cache.
-pub const TILE: usize = 1024;
-
 /// Evaluates the network for every node and decodes its outputs.
 pub fn assemble(
     net: &Net,
@@ -90,19 +89,15 @@ pub fn assemble(
     description: &Description<f32>,
 ) -> Stencils<f32> {
     let grid = description.grid();
-    let mut stencils = Stencils::new(grid, variant);
     let body = grid.body();
-    let tile = TILE.min(body.len());
-    let mut inputs = vec![0.0; INPUTS * tile];
-    let mut outputs = vec![0.0; net.outputs() * tile];
-    let mut activations = net.activations(tile);
-    for start in body.clone().step_by(TILE) {
-        let part = start..body.end.min(start + TILE);
-        let n = part.len();
-        description.patches(part.clone(), &mut inputs[..INPUTS * n], n, 0);
-        let outputs = &mut outputs[..net.outputs() * n];
-        net.forward(parameters, &inputs[..INPUTS * n], n, &mut activations, outputs);
-        stencils.decode(description, part, outputs, n, 0);
+    let mut stencils = Stencils::new(grid, variant);
+    let (planes, offsets) = description.planes();
+    let mut evaluator = Evaluator::new(net, parameters, offsets);
+    let corner = grid.stride() + 1;
+    for start in body.clone().step_by(LANES) {
+        let part = start..body.end.min(start + LANES);
+        let outputs = evaluator.at(planes, start - corner);
+        stencils.decode(description, part, outputs, LANES, 0);
     }
     stencils
 }

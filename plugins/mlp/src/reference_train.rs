@@ -4,7 +4,7 @@
 //! vectors for each, and moves the weights against the derivative of the mean loss of
 //! [`chain`](crate::chain): Muon on the layers, Adam on biases and skip, the gradient clipped to norm 1,
 //! the rates by [`Schedule`]. A step costs about `3 · 7.5` kflop a node of the batch in the network and as
-//! much time again in the vectors; the default budget takes about two minutes on one core.
+//! much time again in the vectors; the default budget takes under a minute on one core.
 
 use std::sync::Arc;
 
@@ -64,7 +64,7 @@ impl Default for TrainParams {
             variant: Variant::Spd,
             width: 32,
             hidden: 2,
-            steps: 30_000,
+            steps: 12_000,
             batch: 16,
             vectors: 4,
             pool: 3000,

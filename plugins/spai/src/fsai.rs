@@ -151,11 +151,8 @@ impl Rows<'_> {
 
     fn solve_chunk(&self, range: Range<usize>, work: &mut Work, out: &mut [f64]) -> Result<()> {
         let first = self.pattern.row_ptr[range.start] as usize;
-        // Rows of about the same size go together: a batch is as large as its largest system.
         let mut order = std::mem::take(&mut work.order);
-        order.clear();
-        order.extend(range.map(|i| i as u32));
-        order.sort_by_key(|&i| self.pattern.row(i as usize).len());
+        self.pattern.by_size(range, &mut order);
         for rows in order.chunks(LANES) {
             let size = self.pattern.row(rows[rows.len() - 1] as usize).len();
             work.start(size);
@@ -167,7 +164,7 @@ impl Rows<'_> {
             for (lane, &i) in rows.iter().enumerate() {
                 let i = i as usize;
                 let (k, to) = (self.pattern.row(i).len(), self.pattern.row_ptr[i] as usize - first);
-                if !(ratio.0[lane] > k as f64 * f64::EPSILON) {
+                if ratio.0[lane] <= k as f64 * f64::EPSILON {
                     return Err(Error::breakdown(
                         self.start + i as u64,
                         "the matrix is not positive definite on the pattern of this row",

@@ -149,7 +149,7 @@ impl Preconditioner for Inverse {
             ));
         }
         if self.params.symmetrise {
-            notes.push(symmetric::note(self.definite.as_ref()));
+            notes.push(symmetric::note(self.definite));
         }
         notes
     }
@@ -170,16 +170,14 @@ fn invert(
     system: &System,
 ) -> Result<(DistCsr, Counts, Option<symmetric::Proof>)> {
     let a = system.a();
-    let (m, counts) = {
+    let mut values = vec![0.0; plan.pattern.cols.len()];
+    let counts = {
         let reach = plan.pattern.reach(a)?;
         let rows = Rows::new(a, &reach, &plan.pattern, system)?;
-        let mut values = vec![0.0; plan.pattern.cols.len()];
-        let fitted = rows.fit(system, &mut values);
-        (
-            a.space().comm().agree(fitted).and_then(|()| plan.pattern.matrix(a.space(), values))?,
-            rows.counts(),
-        )
+        rows.fit(system, &mut values)?;
+        rows.counts()
     };
+    let m = plan.pattern.matrix(a.space(), values)?;
     plan.computed += 1;
     if !params.symmetrise {
         return Ok((m, counts, None));
@@ -210,11 +208,10 @@ impl<'a> Rows<'a> {
     ) -> Result<Self> {
         let one_on = |(x, y): (&u32, &u32)| x.wrapping_add(1) == *y;
         let moved = |i: usize| {
-            let row = |i| reach.whole(reach.numbering().of_own(i)).map(|(cols, _)| cols);
-            i > 0
-                && row(i - 1).zip(row(i)).is_some_and(|(before, here)| {
-                    before.len() == here.len() && before.iter().zip(here).all(one_on)
-                })
+            let before = if i > 0 { reach.own_cols(i - 1) } else { None };
+            before.zip(reach.own_cols(i)).is_some_and(|(before, here)| {
+                before.len() == here.len() && before.iter().zip(here).all(one_on)
+            })
         };
         let moved = chunks::collect(system.host().as_ref(), a.n_own(), GRAIN, |range| {
             Ok(range.map(moved).collect::<Vec<bool>>())
@@ -242,17 +239,10 @@ impl<'a> Rows<'a> {
 
     fn fit_chunk(&self, range: Range<usize>, work: &mut Work, out: &mut [f64]) -> Result<()> {
         let first = self.pattern.row_ptr[range.start] as usize;
-        // Rows of about the same size go together: a batch is as large as its largest problem.
         let mut order = std::mem::take(&mut work.order);
-        order.clear();
-        order.extend(range.map(|i| i as u32));
-        order.sort_by_key(|&i| self.pattern.row(i as usize).len());
+        self.pattern.by_size(range, &mut order);
         for rows in order.chunks(LANES) {
-            let last = rows[rows.len() - 1] as usize;
-            work.start(self.pattern.row(last).len());
-            for (lane, &i) in rows.iter().enumerate() {
-                self.gather(i as usize, lane, work);
-            }
+            self.gather(rows, work);
             let ratio = work.fits.solve();
             for (lane, &i) in rows.iter().enumerate() {
                 let i = i as usize;
@@ -278,56 +268,86 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// Puts the problem of row `i` into `lane` of the batch.
-    fn gather(&self, i: usize, lane: usize, work: &mut Work) {
-        let (pattern, numbering) = (self.pattern.row(i), self.reach.numbering());
-        if self.continues(i, pattern, work) {
-            work.enter_shape();
-            let mut cells = work.cells.iter();
-            let batch = work.fits.cells();
-            for &j in pattern {
-                let values = self.reach.whole(j).map_or(&[][..], |(_, values)| values);
-                for (&value, &cell) in values.iter().zip(&mut cells) {
-                    batch[cell as usize].0[lane] = value;
-                }
+    /// Puts the problems of `rows` into a batch.
+    fn gather(&self, rows: &[u32], work: &mut Work) {
+        let size = self.pattern.row(rows[rows.len() - 1] as usize).len();
+        let first = rows[0] as usize;
+        let in_turn = rows.iter().zip(first..).all(|(&i, k)| i as usize == k);
+        if rows.len() < LANES || !in_turn || !(first + 1..first + LANES).all(|i| self.alike(i)) {
+            work.start(size);
+            for (lane, &i) in rows.iter().enumerate() {
+                work.cells.clear();
+                self.trace(i as usize, work, |fits, cell, value| fits.put(cell, lane, value));
+                work.fits.close(lane, self.pattern.row(i as usize).len(), work.target);
             }
-        } else {
-            work.forget_shape();
-            for (a, &j) in pattern.iter().enumerate() {
-                self.reach.visit(j, |c, value| {
-                    let cell = work.enter(a, c);
-                    work.fits.put(cell, lane, value);
-                });
-            }
-            work.target = work.column[numbering.of_own(i) as usize] as usize;
-            for &c in &work.columns {
-                work.column[c as usize] = NEW;
-            }
+            return;
         }
-        work.last = i;
-        work.fits.close(lane, pattern.len(), work.target);
+        if work.last + 1 == first && work.size == size && self.alike(first) {
+            work.fits.start_alike();
+        } else {
+            work.start(size);
+            work.cells.clear();
+            self.trace(first, work, |_, _, _| ());
+        }
+        work.last = first + LANES - 1;
+        self.gather_alike(first, work);
+        (0..LANES).for_each(|lane| work.fits.close(lane, size, work.target));
     }
 
-    /// Whether row `i` has the shape of the one that was gathered last.
-    fn continues(&self, i: usize, pattern: &[u32], work: &Work) -> bool {
-        let numbering = self.reach.numbering();
-        work.last.wrapping_add(1) == i
-            && work.shape_of == work.size
-            && self.pattern.row(i - 1).len() == pattern.len()
-            && self
-                .pattern
-                .row(i - 1)
-                .iter()
-                .zip(pattern)
-                .all(|(x, y)| x + 1 == *y && numbering.own(*y).is_some_and(|own| self.moved[own]))
+    /// Whether the problem of row `i` is that of the row before but for the values.
+    #[inline]
+    fn alike(&self, i: usize) -> bool {
+        let below = self.reach.numbering().of_own(0);
+        let moved = |j: u32| self.moved.get(j.wrapping_sub(below) as usize) == Some(&true);
+        if i == 0 {
+            return false;
+        }
+        let (before, here) = (self.pattern.row(i - 1), self.pattern.row(i));
+        before.len() == here.len() && before.iter().zip(here).all(|(x, y)| x + 1 == *y && moved(*y))
+    }
+
+    /// Numbers the columns of the problem of row `i`, notes the cells of its entries, and calls
+    /// `put` for each.
+    #[inline]
+    fn trace(&self, i: usize, work: &mut Work, put: impl Fn(&mut Fits, usize, f64)) {
+        for (a, &j) in self.pattern.row(i).iter().enumerate() {
+            self.reach.visit(j, |c, value| {
+                let cell = work.enter(a, c);
+                put(&mut work.fits, cell, value);
+            });
+        }
+        let target = work.column[self.reach.numbering().of_own(i) as usize];
+        work.target = (target != NEW).then_some(target);
+        for c in work.columns.drain(..) {
+            work.column[c as usize] = NEW;
+        }
+    }
+
+    /// Puts the values of the problems of eight rows from `first` on, all like the one that was
+    /// traced last.
+    fn gather_alike(&self, first: usize, work: &mut Work) {
+        let mut cells = work.cells.as_slice();
+        let batch = work.fits.cells();
+        let below = self.reach.numbering().of_own(0);
+        for &j in self.pattern.row(first) {
+            let own = (j - below) as usize;
+            let block = self.reach.own_values(own..own + LANES);
+            let width = block.len() / LANES;
+            let lanes: [&[f64]; LANES] = std::array::from_fn(|l| &block[l * width..][..width]);
+            let (here, rest) = cells.split_at(width);
+            for (q, &cell) in here.iter().enumerate() {
+                batch[cell as usize].0 = std::array::from_fn(|l| lanes[l][q]);
+            }
+            cells = rest;
+        }
     }
 
     /// Row `i` by orthogonal factors; `lane` holds its problem.
     fn fit_alone(&self, i: usize, lane: usize, work: &Work, row: &mut [f64]) -> Result<()> {
-        let (transposed, target) = work.fits.transposed(lane);
-        for (&j, of_row) in
-            self.pattern.row(i).iter().zip(transposed.chunks(work.fits.columns().max(1)))
-        {
+        let (transposed, unit) = work.fits.transposed(lane);
+        let columns = unit.len();
+        for (a, &j) in self.pattern.row(i).iter().enumerate() {
+            let of_row = &transposed[a * columns..(a + 1) * columns];
             let fault = |what| Error::breakdown(self.reach.numbering().global(j), what);
             if of_row.iter().any(|v| !v.is_finite()) {
                 return Err(fault("it has an entry that is not a finite number"));
@@ -335,10 +355,6 @@ impl<'a> Rows<'a> {
             if of_row.iter().all(|&v| v == 0.0) {
                 return Err(fault("it has no non-zero entry: the matrix is singular"));
             }
-        }
-        let mut unit = vec![0.0; work.fits.columns()];
-        if let Some(one) = unit.get_mut(target) {
-            *one = 1.0;
         }
         let (m, rank) = least_squares::solve(transposed, unit);
         row.copy_from_slice(&m);
@@ -359,22 +375,22 @@ const NEW: u32 = u32::MAX;
 struct Work {
     fits: Fits,
     order: Vec<u32>,
-    /// Number of every column in the local problem at hand; [`NEW`] between problems.
+    /// Number of every column in the problem that is traced; [`NEW`] between problems.
     column: Vec<u32>,
-    /// Columns of the problem at hand, in order of their numbers.
+    /// Columns of that problem, in order of their numbers.
     columns: Vec<u32>,
-    /// Its entries as (row, column), in the order in which rows of A hold them, and their cells.
-    entries: Vec<(u32, u32)>,
+    /// Cells of the entries of the problem traced last, in the order in which rows of A hold them.
     cells: Vec<u32>,
-    target: usize,
-    /// Unknowns of the batch at hand, and of the batch that the shape was made in.
+    /// Number of the column where the unit vector of that problem is one, where it has one.
+    target: Option<u32>,
+    /// Unknowns of the batch at hand.
     size: usize,
-    shape_of: usize,
-    /// Whether the shape has been entered into the batch at hand.
-    entered: bool,
-    /// The row that was gathered last.
+    /// The last row of the batch before, where all its rows were alike.
     last: usize,
 }
+
+/// No row.
+const NOWHERE: usize = usize::MAX - 1;
 
 impl Work {
     fn new(n_columns: usize) -> Self {
@@ -383,13 +399,10 @@ impl Work {
             order: Vec::new(),
             column: vec![NEW; n_columns],
             columns: Vec::new(),
-            entries: Vec::new(),
             cells: Vec::new(),
-            target: 0,
+            target: None,
             size: 0,
-            shape_of: 0,
-            entered: false,
-            last: usize::MAX - 1,
+            last: NOWHERE,
         }
     }
 
@@ -397,15 +410,7 @@ impl Work {
     fn start(&mut self, size: usize) {
         self.fits.start(size);
         self.size = size;
-        self.entered = false;
-    }
-
-    fn forget_shape(&mut self) {
-        self.columns.clear();
-        self.entries.clear();
-        self.cells.clear();
-        self.shape_of = self.size;
-        self.entered = true;
+        self.last = NOWHERE;
     }
 
     /// The cell of the entry of row `a` (its place in the pattern) in column `c` of A.
@@ -419,19 +424,7 @@ impl Work {
             self.fits.widen(self.columns.len());
         }
         let cell = self.fits.cell(a, number as usize);
-        self.entries.push((a as u32, number));
         self.cells.push(cell as u32);
         cell
-    }
-
-    /// Makes the cells of the remembered shape ready in the batch at hand.
-    fn enter_shape(&mut self) {
-        if !self.entered {
-            self.fits.widen(self.columns.len());
-            for &(a, number) in &self.entries {
-                self.fits.cell(a as usize, number as usize);
-            }
-            self.entered = true;
-        }
     }
 }

@@ -1,68 +1,80 @@
-//! What several tests here need: fresh systems and iteration counts.
-use precondor_sdk::core::problem::{Poisson, Problem};
+//! What several tests here need: fresh systems, iteration counts, training without a host.
+#![allow(clippy::unwrap_used)]
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use precondor_sdk::core::host::Alone;
+use precondor_sdk::core::problem::{Families, Poisson, Problem};
+use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
+use precondor_sdk::core::train::{Progress, Trainable, Training, Watch};
 use precondor_sdk::prelude::*;
 
 /// Test system `index` of a level; never one of the training systems, whatever the seed.
-pub fn system(level: u32, shift: f64, seed: u64, index: u64) -> System {
-    let poisson = Poisson { shift, seed, ..Poisson::at_level(level) };
+pub fn system(level: u32, shift: f64, index: u64) -> System {
+    let poisson = Poisson { shift, seed: 900, ..Poisson::at_level(level) };
     Problem::Poisson(poisson).generate_nth(Comm::solo(), index).unwrap().0
 }
 
-/// Richardson iterations with ω = 1 from zero with b = 1: until ‖x − x*‖ < 1e-5 and until
-/// ‖b − A x‖ ≤ 1e-5 ‖b‖; x* by CG preconditioned with `m`, to rounding level.
-pub fn iterations(system: &System, m: &dyn Preconditioner) -> (usize, usize) {
-    let a = system.a().own();
-    let n = a.n_rows();
-    let b = vec![1.0; n];
-    let exact = conjugate_gradients(a, m, &b);
-    let norm = |x: &[f64]| x.iter().map(|v| v * v).sum::<f64>().sqrt();
-    let (mut x, mut ax, mut z) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
-    let (mut absolute, mut relative) = (None, None);
-    for k in 1..=200 {
-        a.view().spmv(&x, &mut ax, false);
-        let r: Vec<f64> = b.iter().zip(&ax).map(|(b, ax)| b - ax).collect();
-        m.apply(&r, &mut z).unwrap();
-        for (x, z) in x.iter_mut().zip(&z) {
-            *x += z;
-        }
-        a.view().spmv(&x, &mut ax, false);
-        let r: Vec<f64> = b.iter().zip(&ax).map(|(b, ax)| b - ax).collect();
-        let e: Vec<f64> = x.iter().zip(&exact).map(|(x, y)| x - y).collect();
-        if norm(&r) <= 1e-5 * norm(&b) {
-            relative = relative.or(Some(k));
-        }
-        if norm(&e) < 1e-5 {
-            absolute = absolute.or(Some(k));
-        }
-        if let (Some(absolute), Some(relative)) = (absolute, relative) {
-            return (absolute, relative);
-        }
-    }
-    (usize::MAX, usize::MAX)
+fn run(method: Method, a: &DistCsr, m: &dyn Preconditioner, criterion: Criterion<'_>, tolerance: f64) -> (usize, Vec<f64>) {
+    let (b, mut x) = (vec![1.0; a.n_own()], vec![0.0; a.n_own()]);
+    let stop = Stop { criterion, tolerance, max_iterations: 300, divergence: 1e6 };
+    let report =
+        solve(&method, a, m, &b, &mut x, &stop, &mut |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!(report.outcome, Outcome::Converged);
+    (report.iterations, x)
 }
 
-fn conjugate_gradients(a: &Csr, m: &dyn Preconditioner, b: &[f64]) -> Vec<f64> {
-    let dot = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
-    let n = b.len();
-    let (mut x, mut r, mut z, mut q) = (vec![0.0; n], b.to_vec(), vec![0.0; n], vec![0.0; n]);
-    m.apply(&r, &mut z).unwrap();
-    let (mut p, mut rz, size) = (z.clone(), dot(&r, &z), dot(b, b));
-    for _ in 0..200 {
-        a.view().spmv(&p, &mut q, false);
-        let alpha = rz / dot(&p, &q);
-        for i in 0..n {
-            x[i] += alpha * p[i];
-            r[i] -= alpha * q[i];
-        }
-        if dot(&r, &r) < 1e-26 * size {
-            break;
-        }
-        m.apply(&r, &mut z).unwrap();
-        let next = dot(&r, &z);
-        for i in 0..n {
-            p[i] = z[i] + next / rz * p[i];
-        }
-        rz = next;
+/// Richardson iterations with ω = 1 from zero with b = 1: until ‖x − x*‖ < 1e-5, and until
+/// ‖b − A x‖ ≤ 1e-5 ‖b‖.
+pub fn iterations(a: &DistCsr, m: &dyn Preconditioner) -> (usize, usize) {
+    let gmres = Method::Gmres { restart: 100 };
+    let exact = run(gmres, a, m, Criterion::RelativeResidual, 1e-12).1;
+    let richardson = Method::Richardson { damping: 1.0 };
+    let by = |criterion| run(richardson, a, m, criterion, 1e-5).0;
+    (by(Criterion::AbsoluteError(&exact)), by(Criterion::RelativeResidual))
+}
+
+/// Mean and maximum.
+pub fn summary(counts: &[usize]) -> (f64, usize) {
+    let mean = counts.iter().sum::<usize>() as f64 / counts.len() as f64;
+    (mean, counts.iter().copied().max().unwrap_or(0))
+}
+
+/// Keeps checkpoints, and stops where it is told to.
+#[derive(Default)]
+pub struct Keeper {
+    pub every: u64,
+    pub stop_after: Option<u64>,
+    pub losses: Vec<f64>,
+    pub checkpoints: Vec<Vec<u8>>,
+}
+
+impl Watch for Keeper {
+    fn progress(&mut self, progress: &Progress) {
+        self.losses.push(progress.loss);
     }
-    x
+    fn checkpoint(&mut self, state: &[u8]) -> Result<()> {
+        self.checkpoints.push(state.to_vec());
+        Ok(())
+    }
+    fn checkpoint_every(&self) -> u64 {
+        self.every
+    }
+    fn cancelled(&self) -> bool {
+        self.stop_after.is_some_and(|n| self.losses.len() as u64 >= n)
+    }
+}
+
+/// Trains on Poisson problems of these levels.
+pub fn train<T: Trainable>(
+    params: &T::TrainParams,
+    levels: &[u32],
+    shift: f64,
+    resume: Option<&[u8]>,
+    watch: &mut Keeper,
+) -> Result<Vec<u8>> {
+    let problem = |&level| Problem::Poisson(Poisson { shift, ..Poisson::at_level(level) });
+    let samples = Families::new(levels.iter().map(problem).collect())?;
+    let host: Arc<dyn Host> = Arc::new(Alone);
+    T::train(params, Training { comm: &Comm::solo(), host: &host, samples: &samples, resume, watch })
 }

@@ -1,8 +1,10 @@
-//! Dense matrices and distributed systems to test against.
+//! Dense matrices to compare with, matrices to try, ranks to spread them over: for the tests of
+//! methods that work on each rank's own block.
 use precondor_sdk::core::comm::{Comm, threads};
 use precondor_sdk::core::registry::Native;
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::Value;
+use proptest::prelude::Strategy;
 use std::sync::Arc;
 
 /// Rows of a dense matrix.
@@ -109,4 +111,45 @@ pub fn as_dense(m: &dyn Preconditioner, n: usize, transposed: bool) -> Dense {
         z
     });
     transpose(&columns.collect())
+}
+
+/// Numbers that the two kinds of matrices below are filled with.
+pub fn entries() -> impl Strategy<Value = Vec<f64>> {
+    proptest::collection::vec(-1.0..1.0f64, 37..64)
+}
+
+/// Number (i, j) of a list that repeats, 0 where it is small.
+fn filling(n: usize, entries: &[f64], cut: f64) -> impl Fn(usize, usize) -> f64 + '_ {
+    move |i, j| Some(entries[(i * n + j) % entries.len()]).filter(|v| v.abs() >= cut).unwrap_or(0.0)
+}
+
+/// A sparse matrix without symmetry, each diagonal entry more than the rest of its row together.
+pub fn dominant(n: usize, entries: &[f64]) -> Dense {
+    let filling = filling(n, entries, 0.6);
+    let off = |i, j| if i == j { 0.0 } else { filling(i, j) };
+    let sum = |i| (0..n).map(|k| off(i, k).abs()).sum::<f64>();
+    dense(n, |i, j| if i == j { 1.0 + sum(i) } else { off(i, j) })
+}
+
+/// B Bᵀ + I/10 with B sparse: positive definite, with entries of both signs off the diagonal, so
+/// no M-matrix.
+pub fn definite(n: usize, entries: &[f64]) -> Dense {
+    let filling = filling(n, entries, 0.8);
+    let b = dense(n, |i, j| if i == j { 0.5 } else { filling(i, j) });
+    let square = multiply(&b, &transpose(&b));
+    dense(n, |i, j| square[i][j] + if i == j { 0.1 } else { 0.0 })
+}
+
+/// The five-point Laplacian on m × m inner points of the unit square.
+pub fn laplacian(m: usize) -> Csr {
+    let entry = |i: usize, j: usize| match (i / m).abs_diff(j / m) + (i % m).abs_diff(j % m) {
+        0 => 4.0,
+        1 => -1.0,
+        _ => 0.0,
+    };
+    let near = |i: usize| [i.wrapping_sub(m), i.wrapping_sub(1), i, i + 1, i + m];
+    let all = (0..m * m).flat_map(|i| near(i).map(|j| (i, j))).filter(|&(_, j)| j < m * m);
+    let entries: Vec<_> = all.map(|(i, j)| (i, j, entry(i, j))).collect();
+    let stored: Vec<_> = entries.into_iter().filter(|e| e.2 != 0.0).collect();
+    Csr::from_triplets(m * m, m * m, stored).unwrap()
 }

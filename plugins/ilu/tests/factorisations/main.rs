@@ -1,0 +1,6 @@
+//! Both methods from outside: M against dense inverses, errors, ranks, refreshes.
+#![allow(clippy::unwrap_used)]
+#[path = "../../../../tests/support/dense.rs"]
+mod dense;
+mod ic;
+mod ilu;

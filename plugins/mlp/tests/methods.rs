@@ -1,0 +1,392 @@
+//! The two methods with their shipped models, on systems that no training has seen.
+#![allow(clippy::unwrap_used, missing_docs)]
+#[path = "support/mod.rs"]
+mod support;
+
+use std::sync::Arc;
+
+use precondor_plugin_mlp::dense::MlpDense;
+use precondor_plugin_mlp::grid::{Bands, Grid};
+use precondor_plugin_mlp::pgp::Variant;
+use precondor_plugin_mlp::random::Random;
+use precondor_plugin_mlp::reference::{MlpReference, ReferenceMap};
+use precondor_plugin_mlp::reference_train::{Weights, network};
+use precondor_plugin_mlp::stencil::{AROUND, HALF, Stencil};
+use precondor_sdk::core::comm::threads;
+use precondor_sdk::core::problem::{Poisson, Problem};
+use precondor_sdk::prelude::*;
+use precondor_sdk::serde_json::{Value, from_value, json};
+use support::*;
+
+fn reference(params: Value, system: &System) -> Result<ReferenceMap> {
+    MlpReference::generate(&from_value(params).unwrap(), system)
+}
+
+fn dense(params: Value, system: &System) -> Result<impl Preconditioner + use<>> {
+    MlpDense::generate(&from_value(params).unwrap(), system)
+}
+
+/// All columns of a preconditioner, row after row.
+fn columns(m: &dyn Preconditioner, n: usize) -> Vec<f64> {
+    let mut all = vec![0.0; n * n];
+    let (mut unit, mut column) = (vec![0.0; n], vec![0.0; n]);
+    for j in 0..n {
+        unit.fill(0.0);
+        unit[j] = 1.0;
+        m.apply(&unit, &mut column).unwrap();
+        for i in 0..n {
+            all[i * n + j] = column[i];
+        }
+    }
+    all
+}
+
+fn product(a: &[f64], b: &[f64], n: usize) -> Vec<f64> {
+    let mut c = vec![0.0; n * n];
+    for i in 0..n {
+        for k in 0..n {
+            for j in 0..n {
+                c[i * n + j] += a[i * n + k] * b[k * n + j];
+            }
+        }
+    }
+    c
+}
+
+fn transpose(a: &[f64], n: usize) -> Vec<f64> {
+    (0..n * n).map(|k| a[k % n * n + k / n]).collect()
+}
+
+fn inverse(a: &[f64], n: usize) -> Vec<f64> {
+    let mut a = a.to_vec();
+    for k in 0..n {
+        let pivot = 1.0 / std::mem::replace(&mut a[k * n + k], 1.0);
+        for j in 0..n {
+            a[k * n + j] *= pivot;
+        }
+        for i in (0..n).filter(|&i| i != k) {
+            let factor = std::mem::replace(&mut a[i * n + k], 0.0);
+            for j in 0..n {
+                a[i * n + j] -= factor * a[k * n + j];
+            }
+        }
+    }
+    a
+}
+
+/// Whether a symmetric matrix is positive definite, by Cholesky factorisation.
+fn is_positive_definite(a: &[f64], n: usize) -> bool {
+    let mut l = a.to_vec();
+    for j in 0..n {
+        for k in 0..j {
+            for i in j..n {
+                l[i * n + j] -= l[i * n + k] * l[j * n + k];
+            }
+        }
+        if l[j * n + j].is_nan() || l[j * n + j] <= 0.0 {
+            return false;
+        }
+        let pivot = l[j * n + j].sqrt();
+        for i in j..n {
+            l[i * n + j] /= pivot;
+        }
+    }
+    true
+}
+
+#[test]
+fn shipped_reference_models_take_the_announced_iterations_on_fresh_meshes() {
+    for variant in ["spd", "stencil"] {
+        for (level, limit) in [(2, 4.0), (3, 5.0), (4, 6.0), (5, 7.0)] {
+            let counts = (0..20).map(|index| {
+                let system = system(level, 0.25, index);
+                let m = reference(json!({ "variant": variant }), &system).unwrap();
+                iterations(system.a(), &m)
+            });
+            let (absolute, relative): (Vec<_>, Vec<_>) = counts.unzip();
+            let ((mean, most), (mean_relative, most_relative)) =
+                (summary(&absolute), summary(&relative));
+            println!(
+                "{variant} level {level}: absolute {mean:.2} ({most}), relative {mean_relative:.2} \
+                 ({most_relative})"
+            );
+            assert!(mean <= limit && most as f64 <= limit + 1.0, "{variant} {level}: {mean} ({most})");
+            assert!(most_relative <= 5, "{variant} {level}: {most_relative}");
+        }
+    }
+}
+
+#[test]
+fn iterations_do_not_grow_with_the_level() {
+    for variant in ["spd", "stencil"] {
+        let count = |level| {
+            let system = system(level, 0.25, 0);
+            let m = reference(json!({ "variant": variant }), &system).unwrap();
+            iterations(system.a(), &m).1
+        };
+        let (small, large) = (count(4), count(8));
+        assert!(large <= small + 1, "{variant}: {small} at level 4, {large} at level 8");
+    }
+}
+
+#[test]
+fn dense_models_reproduce_the_plain_network() {
+    // 8.9 iterations at level 2 with this rule, measured with another implementation.
+    for (level, range) in [(2, 6.0..12.0), (3, 12.0..30.0)] {
+        let counts: Vec<usize> = (0..20)
+            .map(|index| {
+                let system = system(level, 0.25, index);
+                iterations(system.a(), &dense(json!({}), &system).unwrap()).0
+            })
+            .collect();
+        let (mean, most) = summary(&counts);
+        println!("level {level}: {mean:.2} ({most})");
+        assert!(range.contains(&mean), "level {level}: {mean} ({most})");
+    }
+}
+
+/// The dense matrix of a stencil, by the meaning of its coefficients.
+fn dense_stencil(stencil: &Stencil<f32>, unit: bool, symmetric: bool) -> Vec<f64> {
+    let Grid { mx, my } = stencil.grid();
+    let n = mx * my;
+    let mut out = vec![0.0; n * n];
+    for j in 0..my {
+        for i in 0..mx {
+            let row = j * mx + i;
+            let mut centre = 1.0;
+            for (c, &(dx, dy)) in stencil.offsets().iter().enumerate() {
+                let k = f64::from(stencil.plane(c)[(j + 1) * (mx + 1) + i + 1]);
+                centre -= k;
+                let (x, y) = (i as isize + dx, j as isize + dy);
+                if (0..mx as isize).contains(&x) && (0..my as isize).contains(&y) {
+                    let column = y as usize * mx + x as usize;
+                    out[row * n + column] += k;
+                    if symmetric && c > 0 {
+                        out[column * n + row] += k;
+                    }
+                }
+            }
+            if unit {
+                out[row * n + row] += centre;
+            }
+        }
+    }
+    out
+}
+
+#[test]
+fn application_is_the_formula() {
+    for variant in ["spd", "stencil"] {
+        let system = system(3, 0.25, 3);
+        let m = reference(json!({ "variant": variant }), &system).unwrap();
+        let n = 49;
+        let stencils = m.stencils();
+        assert_eq!((stencils.p.offsets(), stencils.r.offsets()), (&AROUND[..], &HALF[..]));
+        let (p, r) = (dense_stencil(&stencils.p, true, false), dense_stencil(&stencils.r, false, false));
+        let s = dense_stencil(&stencils.s, false, true);
+        let mut a = vec![0.0; n * n];
+        let mut a0 = vec![0.0; n * n];
+        for i in 0..n {
+            for (j, value) in system.a().global_entries(i) {
+                a[i * n + j as usize] = value;
+            }
+            for j in 0..n {
+                let (dx, dy) = ((i % 7).abs_diff(j % 7), (i / 7).abs_diff(j / 7));
+                a0[i * n + j] = [4.0, -1.0, 0.0][(dx + dy).min(2)];
+            }
+        }
+        let add = |x: &[f64], y: &[f64], f: f64| -> Vec<f64> {
+            x.iter().zip(y).map(|(x, y)| x + f * y).collect()
+        };
+        let inner = add(
+            &product(&product(&p, &inverse(&a0, n), n), &transpose(&p, n), n),
+            &product(&r, &transpose(&r, n), n),
+            1.0,
+        );
+        let one: Vec<f64> = (0..n * n).map(|k| f64::from(u8::from(k / n == k % n))).collect();
+        let left = add(&one, &product(&s, &a, n), -1.0);
+        let right = add(&one, &product(&a, &s, n), -1.0);
+        let smoothing = add(&add(&s, &s, 1.0), &product(&product(&s, &a, n), &s, n), -1.0);
+        let expected = add(&smoothing, &product(&product(&left, &inner, n), &right, n), 1.0);
+        for (found, expected) in columns(&m, n).iter().zip(&expected) {
+            assert!((found - expected).abs() < 1e-13, "{variant}: {found} {expected}");
+        }
+    }
+}
+
+#[test]
+fn spd_variant_is_positive_definite_for_any_weights() {
+    let net = network(Variant::Spd, 8, 2);
+    for (seed, size) in [(1, 0.1), (2, 1.0), (3, 3.0), (4, 3.0)] {
+        let mut random = Random::new(seed, 0);
+        let parameters =
+            (0..net.len()).map(|_| (size * (2.0 * random.unit() - 1.0)) as f32).collect();
+        let weights = Weights { variant: Variant::Spd, net: net.clone(), parameters };
+        let system = system(3, 0.3, seed);
+        let m = ReferenceMap::new(&weights, system.a(), None).unwrap();
+        assert!(m.properties().positive_definite);
+        let columns = columns(&m, 49);
+        let size = columns.iter().fold(0.0, |max: f64, v| max.max(v.abs()));
+        let difference = columns.iter().zip(transpose(&columns, 49));
+        assert!(difference.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) < 1e-12 * size);
+        assert!(is_positive_definite(&columns, 49), "seed {seed}");
+    }
+}
+
+#[test]
+fn ranks_give_the_same_map() {
+    let problem = Problem::Poisson(Poisson { seed: 5, ..Poisson::at_level(4) });
+    let residual = |row: u64| (row as f64 * 0.7).sin();
+    let apply = |comm: Comm, make: &dyn Fn(&System) -> Box<dyn Preconditioner>| {
+        let system = problem.generate(comm).unwrap().0;
+        let m = make(&system);
+        let r: Vec<f64> =
+            (0..system.a().n_own()).map(|i| residual(system.a().global_row(i))).collect();
+        let mut z = vec![f64::NAN; r.len()];
+        m.apply(&r, &mut z).unwrap();
+        z
+    };
+    let make = |system: &System| -> Box<dyn Preconditioner> {
+        Box::new(reference(json!({}), system).unwrap())
+    };
+    let alone = apply(Comm::solo(), &make);
+    for ranks in [2, 3, 5] {
+        let parts = threads::run(ranks, |comm| apply(Comm::new(comm), &make));
+        assert_eq!(parts.concat(), alone, "{ranks} ranks");
+    }
+    let small = Problem::Poisson(Poisson { seed: 5, ..Poisson::at_level(2) });
+    let dense_on = |comm: Comm| {
+        let system = small.generate(comm).unwrap().0;
+        let m = dense(json!({}), &system).unwrap();
+        let r: Vec<f64> =
+            (0..system.a().n_own()).map(|i| residual(system.a().global_row(i))).collect();
+        let mut z = vec![f64::NAN; r.len()];
+        m.apply(&r, &mut z).unwrap();
+        z
+    };
+    let alone = dense_on(Comm::solo());
+    let parts = threads::run(3, |comm| dense_on(Comm::new(comm))).concat();
+    assert!(parts.iter().zip(&alone).all(|(a, b)| (a - b).abs() < 1e-12));
+}
+
+#[test]
+fn explicit_dense_inverse_is_what_is_applied() {
+    let system = system(2, 0.25, 1);
+    let m = dense(json!({}), &system).unwrap();
+    let explicit = m.explicit().unwrap();
+    assert_eq!((explicit.own.values.len(), m.stored_entries()), (81, 81));
+    let stored: Vec<f64> = (0..81).map(|k| explicit.own.values.get(k)).collect();
+    assert_eq!(columns(&m, 9), stored);
+    assert!(!m.properties().symmetric);
+}
+
+fn matrix(n: usize, entries: Vec<(usize, usize, f64)>) -> System {
+    System::new(DistCsr::solo(Csr::from_triplets(n, n, entries).unwrap()).unwrap())
+}
+
+#[test]
+fn matrices_that_do_not_fit_are_refused_with_the_row() {
+    let line: Vec<_> = (0..9usize)
+        .flat_map(|i| [(i, i, 2.0), (i, (i + 4) % 9, -0.5), ((i + 4) % 9, i, -0.5)])
+        .collect();
+    let odd = matrix(9, line);
+    let fresh = system(3, 0.25, 0);
+    let why = |params: Value, system: &System| {
+        [reference(params.clone(), system).err(), dense(params, system).err()]
+            .map(|e| e.map_or(String::new(), |e| e.to_string()))
+    };
+    for text in why(json!({}), &odd) {
+        assert!(text.contains("row 0") && text.contains("grid = [mx, my]"), "{text}");
+    }
+    for text in why(json!({"grid": [3, 3]}), &odd) {
+        assert!(text.contains("global row 0 does not fit the seven-point pattern"), "{text}");
+    }
+    for text in why(json!({"grid": [7, 6]}), &fresh) {
+        assert!(text.contains("a 7 by 6 grid has 42 nodes, the matrix 49 rows"), "{text}");
+    }
+    let text = dense(json!({}), &system(4, 0.25, 0)).err().unwrap().to_string();
+    assert!(text.contains("no shipped network for a 15 by 15 grid"), "{text}");
+}
+
+#[test]
+fn rows_that_do_not_fit_are_global_rows_on_every_rank() {
+    let outcome = threads::run(2, |comm| {
+        let comm = Comm::new(comm);
+        let problem = Problem::Poisson(Poisson::at_level(2));
+        let system = problem.generate(comm).unwrap().0;
+        let grid = json!({"grid": [9, 1]});
+        reference(grid, &system).err().unwrap().to_string()
+    });
+    for text in outcome {
+        assert!(text.contains("global row 0 does not fit"), "{text}");
+    }
+}
+
+/// A host with one file.
+struct OneFile(Vec<u8>);
+
+impl Host for OneFile {
+    fn inner(&self, _: &str, _: &Value, _: &System) -> Result<Box<dyn Preconditioner>> {
+        Err(Error::Unsupported("no other methods".into()))
+    }
+    fn read(&self, path: &str) -> Result<Vec<u8>> {
+        if path == "model.safetensors" {
+            return Ok(self.0.clone());
+        }
+        Err(Error::file(path, "no such file"))
+    }
+    fn log(&self, _: precondor_sdk::core::host::Level, _: &str) {}
+}
+
+#[test]
+fn unusable_models_are_refused_with_the_reason() {
+    let spd = include_bytes!("../models/mlp-reference-spd.safetensors");
+    let dense3 = include_bytes!("../models/mlp-dense-level3.safetensors");
+    let with = |bytes: &[u8], params: Value| {
+        let system = system(3, 0.25, 0).with_host(Arc::new(OneFile(bytes.to_vec())));
+        let mut params = params;
+        params["model"] = "model.safetensors".into();
+        let text = |e: Option<Error>| e.map_or("accepted".to_owned(), |e| e.to_string());
+        (text(reference(params.clone(), &system).err()), text(dense(params, &system).err()))
+    };
+    assert_eq!(with(spd, json!({})).0, "accepted");
+    assert_eq!(with(dense3, json!({})).1, "accepted");
+    let other = with(dense3, json!({})).0;
+    assert!(
+        other.contains("model 'model.safetensors'") && other.contains("for the method 'mlp-dense'"),
+        "{other}"
+    );
+    assert!(with(spd, json!({})).1.contains("for the method 'mlp-reference'"));
+    assert!(with(&spd[..spd.len() - 9], json!({})).0.contains("damaged"));
+    assert!(with(b"", json!({})).0.contains("damaged"));
+    let mut nan = spd.to_vec();
+    let end = nan.len();
+    nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    assert!(with(&nan, json!({})).0.contains("has NaN at place"));
+    // Same length, another width: the header no longer fits the arrays.
+    let text = String::from_utf8_lossy(spd).into_owned();
+    let at = text.find("\\\"width\\\":32").unwrap();
+    let mut wide = spd.to_vec();
+    wide[at..at + 12].copy_from_slice(b"\\\"width\\\":31");
+    assert!(with(&wide, json!({})).0.contains("has shape"), "{}", with(&wide, json!({})).0);
+    let level2 = include_bytes!("../models/mlp-dense-level2.safetensors");
+    let size = with(level2, json!({})).1;
+    assert!(size.contains("for a 3 by 3 grid, the matrix has 7 by 7 nodes"), "{size}");
+    assert!(with(spd, json!({"variant": "stencil"})).0.contains("'variant'"));
+    let missing = system(3, 0.25, 0).with_host(Arc::new(OneFile(vec![])));
+    let missing = reference(json!({"model": "no.safetensors"}), &missing).err().unwrap();
+    assert!(missing.to_string().contains("no.safetensors: no such file"));
+}
+
+#[test]
+fn bands_of_a_generated_system_are_the_matrix() {
+    let system = system(3, 0.25, 2);
+    let bands = Bands::of(system.a(), None).unwrap();
+    assert_eq!(bands.grid, Grid { mx: 7, my: 7 });
+    let at = (3 + 1) * 8 + 2 + 1;
+    let row = 3 * 7 + 2;
+    let entry = |column: usize| system.a().own().view().get(row, column);
+    for (band, column) in [(0, row), (1, row + 1), (2, row + 7), (3, row + 8)] {
+        assert_eq!(bands.plane(band)[at], entry(column));
+    }
+}
