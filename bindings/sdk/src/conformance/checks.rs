@@ -143,10 +143,8 @@ impl<G: Generator> Kit<G> {
                         assert!(z.iter().all(|z| z.is_finite()));
                     }
                     Err(error) => {
-                        let refused = matches!(
-                            error.root(),
-                            Error::Unsupported(_) | Error::Elsewhere { .. }
-                        );
+                        let refused =
+                            matches!(error.root(), Error::Unsupported(_) | Error::Elsewhere { .. });
                         assert!(refused, "on rows {starts:?}: {error}");
                     }
                 }
@@ -219,7 +217,9 @@ impl<G: Generator> Kit<G> {
         match G::refresh(&mut m, &params, &new) {
             Err(Error::Unsupported(_)) if !G::CAPABILITIES.refresh => return,
             Err(error) => panic!("{error}"),
-            Ok(()) => assert!(G::CAPABILITIES.refresh, "it has a refresh that it does not announce"),
+            Ok(()) => {
+                assert!(G::CAPABILITIES.refresh, "it has a refresh that it does not announce")
+            }
         }
         assert_eq!(seen(&m, n), seen(&made(&new), n), "refreshed and generated anew");
     }

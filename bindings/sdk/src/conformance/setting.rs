@@ -3,13 +3,13 @@ use super::dense::Dense;
 use precondor_bridge::method::Loaded;
 use precondor_bridge::status::call;
 use precondor_bridge::{host, raw, system};
+use precondor_core::Result;
 use precondor_core::comm::{Comm, threads};
 use precondor_core::matrix::{DistCsr, Space};
 use precondor_core::precond::{Generator, Preconditioner};
 use precondor_core::problem::{Poisson, Problem};
 use precondor_core::registry::{DynGenerator, Native};
 use precondor_core::system::System;
-use precondor_core::Result;
 use serde_json::Value;
 use std::marker::PhantomData;
 use std::ptr::null_mut;
@@ -65,11 +65,7 @@ impl<G: Generator> Kit<G> {
     }
 
     /// The test system on any distribution, with other values.
-    pub(super) fn spread(
-        &self,
-        space: &Arc<Space>,
-        f: impl Fn(u64, u64, f64) -> f64,
-    ) -> System {
+    pub(super) fn spread(&self, space: &Arc<Space>, f: impl Fn(u64, u64, f64) -> f64) -> System {
         let (first, last) = (space.start() as usize, space.start() as usize + space.n_own());
         let (mut row_ptr, mut cols, mut values) = (vec![0], vec![], vec![]);
         for i in first..last {
@@ -117,7 +113,7 @@ impl<G: Generator> Kit<G> {
     /// M of each rank's rows, put together; an error where a rank has one.
     pub(super) fn dense_on(&self, ranks: usize) -> Result<Dense> {
         let n = self.n();
-        let parts = threads::run(ranks, |backend| {
+        let parts: Vec<Result<_>> = threads::run(ranks, |backend| {
             let space = Space::even(Comm::new(backend), n as u64);
             let m = self.make(&self.spread(&space, |_, _, v| v))?;
             let mine = space.start() as usize..space.start() as usize + space.n_own();
