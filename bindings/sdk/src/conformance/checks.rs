@@ -213,7 +213,7 @@ impl<G: Generator> Kit<G> {
         // Symmetric where the matrix is, and still definite.
         let new = self.with_values(|i, j, v| v * (1.0 + 0.125 * ((i + j) % 3) as f64 / 8.0));
         let made = |system| G::generate(&params, system).expect("the method works");
-        let mut m = made(old);
+        let mut m = made(&old);
         match G::refresh(&mut m, &params, &new) {
             Err(Error::Unsupported(_)) if !G::CAPABILITIES.refresh => return,
             Err(error) => panic!("{error}"),
@@ -221,11 +221,13 @@ impl<G: Generator> Kit<G> {
                 assert!(G::CAPABILITIES.refresh, "it has a refresh that it does not announce")
             }
         }
-        assert_eq!(seen(&m, n), seen(&made(&new), n), "refreshed and generated anew");
+        // Notes may tell of the refresh.
+        let [refreshed, anew] = [&m, &made(&new)].map(|m| seen(m, n).without_notes());
+        assert_eq!(refreshed, anew, "refreshed and generated anew");
     }
 
     fn made(&self) -> Box<dyn Preconditioner> {
-        self.make(self.whole()).expect("the method works on the test system")
+        self.make(&self.whole()).expect("the method works on the test system")
     }
 }
 

@@ -3,13 +3,14 @@ use super::dense::Dense;
 use precondor_bridge::method::Loaded;
 use precondor_bridge::status::call;
 use precondor_bridge::{host, raw, system};
-use precondor_core::Result;
 use precondor_core::comm::{Comm, threads};
+use precondor_core::host::{Host, Level};
 use precondor_core::matrix::{DistCsr, Space};
 use precondor_core::precond::{Generator, Preconditioner};
 use precondor_core::problem::{Poisson, Problem};
-use precondor_core::registry::{DynGenerator, Native};
+use precondor_core::registry::{DynGenerator, Native, Registry};
 use precondor_core::system::System;
+use precondor_core::{Error, Result};
 use serde_json::Value;
 use std::marker::PhantomData;
 use std::ptr::null_mut;
@@ -20,6 +21,7 @@ pub struct Kit<G> {
     pub(super) params: Value,
     pub(super) tolerance: f64,
     system: System,
+    peers: Registry,
     _method: PhantomData<G>,
 }
 
@@ -29,7 +31,18 @@ impl<G: Generator> Kit<G> {
     /// # Panics
     /// Where the test system cannot be made.
     pub fn new(params: Value) -> Self {
-        Kit { params, tolerance: 1e-10, system: poisson(3), _method: PhantomData }
+        let peers = Registry::new();
+        Kit { params, tolerance: 1e-10, system: poisson(3), peers, _method: PhantomData }
+    }
+
+    /// Lets it set up `H` by name, as an inner method.
+    ///
+    /// # Panics
+    /// Where a method of that name is there already.
+    #[must_use]
+    pub fn beside<H: Generator>(mut self) -> Self {
+        self.peers.add(Native::<H>::method()).expect("a name of its own");
+        self
     }
 
     /// Tests it on a perturbed Poisson matrix of `level` ((2^level − 1)² rows) rather than 3.
@@ -55,8 +68,8 @@ impl<G: Generator> Kit<G> {
     }
 
     /// The test system.
-    pub(super) fn whole(&self) -> &System {
-        &self.system
+    pub(super) fn whole(&self) -> System {
+        self.with_values(|_, _, v| v)
     }
 
     /// The test system with other values: `f(row, column, value)`.
@@ -76,7 +89,8 @@ impl<G: Generator> Kit<G> {
             row_ptr.push(cols.len() as u32);
         }
         let a = DistCsr::from_rows(space, &row_ptr, &cols, &values).expect("rows of a matrix");
-        self.system.all_aux().fold(System::new(a), |system, (name, aux)| {
+        let host = Arc::new(Peers(self.peers.clone()));
+        self.system.all_aux().fold(System::new(a).with_host(host), |system, (name, aux)| {
             let mine = aux.values[first * aux.width..last * aux.width].to_vec();
             system.with_aux(name, aux.width, mine).expect("data of these rows")
         })
@@ -107,7 +121,7 @@ impl<G: Generator> Kit<G> {
 
     /// M on one rank, dense.
     pub(super) fn dense(&self) -> Dense {
-        dense_of(&*self.make(self.whole()).expect("the method works on the test system"), self.n())
+        dense_of(&*self.make(&self.whole()).expect("the method works on the test system"), self.n())
     }
 
     /// M of each rank's rows, put together; an error where a rank has one.
@@ -137,6 +151,24 @@ impl<G: Generator> Kit<G> {
         }
         Ok(all)
     }
+}
+
+/// A host that offers methods by name and nothing else.
+struct Peers(Registry);
+
+impl Host for Peers {
+    fn inner(
+        &self,
+        name: &str,
+        params: &Value,
+        system: &System,
+    ) -> Result<Box<dyn Preconditioner>> {
+        self.0.get(name)?.generate(params, system)
+    }
+    fn read(&self, path: &str) -> Result<Vec<u8>> {
+        Err(Error::file(path, "the test kit has no files"))
+    }
+    fn log(&self, _: Level, _: &str) {}
 }
 
 /// A perturbed Poisson system on one rank.
@@ -192,6 +224,7 @@ pub fn same(one: &dyn DynGenerator, other: &dyn DynGenerator, params: &Value, sy
         params: params.clone(),
         tolerance: 0.0,
         system: system.clone(),
+        peers: Registry::new(),
         _method: PhantomData,
     };
     for ranks in 1..=3 {
@@ -215,6 +248,12 @@ pub(super) struct Seen {
     bytes: usize,
     notes: Vec<String>,
     explicit: Option<String>,
+}
+
+impl Seen {
+    pub(super) fn without_notes(self) -> Self {
+        Seen { notes: Vec::new(), ..self }
+    }
 }
 
 pub(super) fn seen(m: &dyn Preconditioner, n: usize) -> Seen {
