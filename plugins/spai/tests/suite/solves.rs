@@ -8,6 +8,15 @@ use precondor_sdk::prelude::*;
 use std::ops::ControlFlow;
 
 fn iterations<G: Generator>(params: &G::Params, method: Method) -> Vec<usize> {
+    iterations_at::<G>(5, 1..=5, params, method)
+}
+
+fn iterations_at<G: Generator>(
+    level: u32,
+    seeds: std::ops::RangeInclusive<u64>,
+    params: &G::Params,
+    method: Method,
+) -> Vec<usize> {
     let stop = Stop {
         criterion: Criterion::RelativeResidual,
         tolerance: 1e-8,
@@ -15,7 +24,8 @@ fn iterations<G: Generator>(params: &G::Params, method: Method) -> Vec<usize> {
         divergence: 1e8,
     };
     let count = |seed| {
-        let problem = Problem::Poisson(Poisson { seed, rhs: Rhs::Random, ..Poisson::at_level(5) });
+        let problem =
+            Problem::Poisson(Poisson { seed, rhs: Rhs::Random, ..Poisson::at_level(level) });
         let (system, b) = problem.generate(Comm::solo()).unwrap();
         let m = G::generate(params, &system).unwrap();
         let mut x = vec![0.0; b.len()];
@@ -24,7 +34,7 @@ fn iterations<G: Generator>(params: &G::Params, method: Method) -> Vec<usize> {
         assert_eq!(report.outcome, Outcome::Converged);
         report.iterations
     };
-    (1..=5).map(count).collect()
+    seeds.map(count).collect()
 }
 
 fn near(counts: &[usize], expected: f64) {
@@ -36,6 +46,7 @@ fn near(counts: &[usize], expected: f64) {
 fn spai_in_conjugate_gradients_and_richardson() {
     let symmetrise = SpaiParams { symmetrise: true, ..SpaiParams::default() };
     near(&iterations::<Spai>(&symmetrise, Method::Cg), 63.0);
+    near(&iterations_at::<Spai>(7, 1..=1, &symmetrise, Method::Cg), 231.0);
     let richardson = Method::Richardson { damping: 1.0 };
     near(&iterations::<Spai>(&SpaiParams::default(), richardson), 949.0);
 }
