@@ -2,6 +2,7 @@
 //! those of independent prototypes on other meshes of the same kind.
 use precondor_plugin_spai::{Fsai, FsaiParams, Spai, SpaiParams};
 use precondor_sdk::core::comm::Comm;
+use precondor_sdk::core::kernel::lanczos;
 use precondor_sdk::core::problem::{Poisson, Problem, Rhs};
 use precondor_sdk::core::solver::{Criterion, Method, Outcome, Step, Stop, solve};
 use precondor_sdk::prelude::*;
@@ -47,8 +48,13 @@ fn spai_in_conjugate_gradients_and_richardson() {
     let symmetrise = SpaiParams { symmetrise: true, ..SpaiParams::default() };
     near(&iterations::<Spai>(&symmetrise, Method::Cg), 63.0);
     near(&iterations_at::<Spai>(7, 1..=1, &symmetrise, Method::Cg), 231.0);
-    let richardson = Method::Richardson { damping: 1.0 };
-    near(&iterations::<Spai>(&SpaiParams::default(), richardson), 949.0);
+    // Richardson's iteration at its best damping, 2/(λmin + λmax).
+    let problem = Problem::Poisson(Poisson { seed: 1, ..Poisson::at_level(5) });
+    let (system, _) = problem.generate(Comm::solo()).unwrap();
+    let m = Spai::generate(&symmetrise, &system).unwrap();
+    let ends = lanczos::of_preconditioned(system.a(), &m, &lanczos::Options::default()).unwrap();
+    let richardson = Method::Richardson { damping: 2.0 / (ends.min + ends.max) };
+    near(&iterations_at::<Spai>(5, 1..=1, &SpaiParams::default(), richardson), 949.0);
 }
 
 #[test]
