@@ -66,8 +66,8 @@ pub(crate) fn part(m: &DistCsr) -> Result<DistCsr> {
 
 /// Whether the symmetric `m` is positive definite. Collective.
 ///
-/// First by proof: with D = diag(M) positive, the row sums of some power of T = D⁻¹|M − D| are below
-/// 1. Then the spectral radius of T is below 1, which makes M an H-matrix with positive diagonal,
+/// First by proof: with D = diag(M) positive, the row sums of some power of T = D⁻¹|M − D| are less
+/// than one. Then the spectral radius of T is below 1, which makes M an H-matrix with positive diagonal,
 /// and a symmetric one is positive definite. The first power is Gershgorin's theorem; each costs a
 /// product with M. Where that fails, by the Lanczos process: the smallest eigenvalue that it finds,
 /// less the bound on its error, is positive. From a random start the process misses the end of the
