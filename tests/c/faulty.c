@@ -31,6 +31,7 @@ static precondor_status generate(precondor_text params, const precondor_system *
 #endif
 }
 
+#if !defined NO_APPLY
 /* An instance that is NULL, and NaN as its result: both are the plugin's affair. */
 static precondor_status apply(void *instance, const double *r, double *z, size_t n,
                               precondor_failure *why) {
@@ -39,6 +40,7 @@ static precondor_status apply(void *instance, const double *r, double *z, size_t
     for (i = 0; i < n; i++) z[i] = NAN;
     return PRECONDOR_OK;
 }
+#endif
 
 static void destroy(void *instance) { (void)instance; }
 static uint32_t properties(void *instance) { return (void)instance, PRECONDOR_CONSTANT; }

@@ -194,7 +194,8 @@ unsafe fn take_through(source: Arc<Source>) -> Result<DistCsr> {
         let ghost = Csr::from_storage(ghost_ids.len(), arrays(&source, Half::Ghost)?)?;
         let link = match space.comm().size() {
             1 => Arc::new(Solo) as Arc<dyn Exchange>,
-            _ => comm::take_exchange(table.exchange)?,
+            // A scope of this side must hear of failures from here, too.
+            _ => space.comm().guarded(comm::take_exchange(table.exchange)?),
         };
         DistCsr::from_parts(own, ghost, ghost_ids, space, link)
     }

@@ -5,7 +5,7 @@ use crate::trust;
 use precondor_core::Error;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::ffi::{CStr, OsStr};
+use std::ffi::{CStr, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ impl Search {
     /// Looks for libraries without opening any.
     pub fn find(&self) -> Found {
         let mut problems = Vec::new();
-        let looked_in = self.folders(&mut problems);
+        let looked_in = self.folders(std::env::var_os("PRECONDOR_PATH"), &mut problems);
         let mut candidates: BTreeMap<String, PathBuf> = BTreeMap::new();
         for folder in &looked_in {
             let files = files(folder).unwrap_or_else(|e| {
@@ -74,10 +74,10 @@ impl Search {
         Found { candidates, problems, looked_in }
     }
 
-    /// The folders, first to last, each once.
-    fn folders(&self, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+    /// The folders, first to last, each once; `path` is the value of `PRECONDOR_PATH`.
+    fn folders(&self, path: Option<OsString>, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
         let mut all = self.extra.clone();
-        if let Some(path) = std::env::var_os("PRECONDOR_PATH") {
+        if let Some(path) = path {
             for entry in std::env::split_paths(&path).filter(|e| !e.as_os_str().is_empty()) {
                 if entry.is_absolute() {
                     all.push(entry);
@@ -88,9 +88,9 @@ impl Search {
             }
         }
         if let Some(here) = own_folder() {
-            for below in ["", "deps", "../deps", "../lib/precondor"] {
-                all.push(here.join(below));
-            }
+            let above = here.parent().map(Path::to_owned);
+            all.extend([here.clone(), here.join("deps")]);
+            all.extend(above.iter().flat_map(|f| [f.join("deps"), f.join("lib/precondor")]));
         }
         all.extend(data_folder());
         let mut seen = Vec::new();
@@ -167,4 +167,31 @@ fn data_folder() -> Option<PathBuf> {
 pub(crate) fn not_found(error: Error, looked_in: &[PathBuf]) -> Error {
     let folders: Vec<String> = looked_in.iter().map(|f| f.display().to_string()).collect();
     Error::Parameter(format!("{error}; looked for plugins in {}", folders.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_come_in_the_order_of_the_contract() {
+        let search = Search { extra: vec!["/first".into()], base: ".".into() };
+        let mut problems = Vec::new();
+        let path = Some("/second:relative/third::/fourth:/first".into());
+        let folders = search.folders(path, &mut problems);
+        assert_eq!(folders[..3], ["/first", "/second", "/fourth"].map(PathBuf::from));
+        assert_eq!(problems.len(), 1);
+        assert_eq!(problems[0].path, Path::new("relative/third"));
+        assert!(problems[0].reason.contains("not absolute"), "{}", problems[0].reason);
+        // Then beside this test program, which cargo puts into deps/.
+        let here = std::env::current_exe().and_then(|exe| exe.canonicalize()).expect("a program");
+        assert_eq!(folders[3], here.parent().expect("a folder"));
+        let last = folders.last().expect("not empty");
+        assert!(last.ends_with("precondor/plugins"), "{}", last.display());
+        let mut real: Vec<_> = folders.iter().filter_map(|f| f.canonicalize().ok()).collect();
+        let all = real.len();
+        real.sort();
+        real.dedup();
+        assert_eq!(real.len(), all, "each folder once");
+    }
 }

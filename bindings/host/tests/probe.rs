@@ -1,10 +1,11 @@
 //! Looking at libraries in a child process: this test is a program that is called again as the
 //! child.
-mod support;
+#[path = "boundary/compile.rs"]
+mod compile;
 
+use compile::{Scratch, compile};
 use precondor_host::{PROBE, probe, probe_child};
 use std::process::ExitCode;
-use support::{Scratch, compile};
 
 fn main() -> ExitCode {
     let args: Vec<_> = std::env::args_os().collect();

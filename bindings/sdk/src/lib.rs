@@ -1,6 +1,7 @@
 //! What a plugin author depends on: the traits of the core, and one macro that exports them.
 #![deny(missing_docs)]
 
+pub mod conformance;
 #[doc(hidden)]
 pub mod export;
 

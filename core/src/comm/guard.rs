@@ -98,6 +98,11 @@ impl Comm {
         mine.and_then(|value| agreed.map(|()| value))
     }
 
+    /// The same exchange, guarded by the scope that its halves are called in.
+    pub fn guarded(&self, inner: Arc<dyn Exchange>) -> Arc<dyn Exchange> {
+        Arc::new(Guarded { comm: self.clone(), inner })
+    }
+
     /// All ranks succeed, or all fail: hands `mine` back where every rank has `Ok`. Collective.
     pub fn agree<T>(&self, mine: Result<T>) -> Result<T> {
         self.scope(|| mine)
@@ -168,7 +173,7 @@ impl Communicator for Comm {
     }
     fn exchange(&self, plan: HaloPlan) -> Result<Box<dyn Exchange>> {
         self.enter("exchange")?;
-        let inner = self.backend.exchange(plan)?;
+        let inner = Arc::from(self.backend.exchange(plan)?);
         Ok(Box::new(Guarded { comm: self.clone(), inner }))
     }
     fn duplicate(&self) -> Result<Arc<dyn Communicator>> {
@@ -189,7 +194,7 @@ impl Communicator for Comm {
 
 struct Guarded {
     comm: Comm,
-    inner: Box<dyn Exchange>,
+    inner: Arc<dyn Exchange>,
 }
 
 impl Exchange for Guarded {

@@ -1,8 +1,8 @@
 //! Failure on one rank ends the set-up on all of them, wherever each of them is.
-#[path = "support/methods.rs"]
-mod methods;
-mod support;
 
+use crate::compile::{Scratch, compile};
+use crate::methods;
+use crate::support::{tridiagonal, without_hanging};
 use precondor_core::Error;
 use precondor_core::comm::{Comm, threads};
 use precondor_core::host::Host;
@@ -11,7 +11,6 @@ use precondor_core::system::System;
 use precondor_host::services;
 use serde_json::json;
 use std::sync::Arc;
-use support::{Scratch, compile, tridiagonal, without_hanging};
 
 /// How the set-up of `method` ends on each rank. The ranks can still talk to each other then.
 fn ends(

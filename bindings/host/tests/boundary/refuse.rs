@@ -1,13 +1,13 @@
 //! Libraries that a host must not load, and what it says about them.
-mod support;
 
+use crate::compile::{Scratch, compile};
+use crate::support::solo;
 use precondor_core::Error;
 use precondor_host::{Plugins, Search, load_library};
 use serde_json::json;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use support::{Scratch, compile, solo};
 
 const INCLUDE: &str = "bindings/abi/include";
 
@@ -54,7 +54,8 @@ fn every_fault_of_a_library_is_named() {
 fn what_is_no_plugin_is_refused_with_the_reason() {
     let folder = Scratch::new();
     let named = |name: &str| folder.path().join(format!("libprecondor_plugin_{name}.so"));
-    fs::write(named("text"), "not a library at all").expect("written");
+    fs::write(named("text"), "not a library at all, but long enough for the head of one".repeat(3))
+        .expect("written");
     fs::write(named("empty"), "").expect("written");
     fs::write(named("Upper"), "passed over").expect("written");
     // A real library of something else, under a plugin's name.

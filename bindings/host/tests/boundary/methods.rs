@@ -3,10 +3,10 @@ use precondor_core::comm::{Comm, HaloPlan};
 use precondor_core::matrix::{Explicit, ExplicitKind};
 use precondor_core::registry::DynGenerator;
 use precondor_core::train::{Progress, Trainable, Training};
+use precondor_sdk::abi;
 use precondor_sdk::export::{method, plugin, trainable};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{self, Value};
-use precondor_sdk::{abi, schemars};
 use std::sync::Arc;
 
 static METHODS: &[&abi::Method] = &[

@@ -1,8 +1,8 @@
 //! Methods inside methods, and loops that the host runs for them.
-#[path = "support/methods.rs"]
-mod methods;
-mod support;
 
+use crate::compile::Scratch;
+use crate::methods;
+use crate::support::{applied, tridiagonal, without_hanging};
 use precondor_bridge::host as bridge;
 use precondor_core::comm::{Comm, Communicator, threads};
 use precondor_core::host::Host;
@@ -14,7 +14,6 @@ use serde_json::json;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use support::{applied, tridiagonal, without_hanging};
 
 /// All methods of the tests, and jacobi linked in.
 fn registry() -> Arc<Registry> {
@@ -55,7 +54,9 @@ fn a_method_inside_a_method_is_that_method() {
 fn a_failure_inside_an_inner_method_reaches_all_ranks_and_names_it() {
     without_hanging(|| {
         let registry = registry();
-        let host = services(&registry, Path::new("."));
+        let folder = Scratch::new();
+        std::fs::write(folder.path().join("message.txt"), "the same for all").expect("written");
+        let host = services(&registry, folder.path());
         let method = registry.get("wrapper").expect("there");
         for (at, rank) in (0..methods::STEPS).flat_map(|at| [(at, 0), (at, 1), (at, 2)]) {
             let inner = json!({"name": "steps", "at": at, "rank": rank});

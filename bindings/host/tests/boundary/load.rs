@@ -1,6 +1,7 @@
 //! Real libraries, really loaded: in Rust, in C, and one from the past.
-mod support;
 
+use crate::compile::{Scratch, compile};
+use crate::support::{applied, on_space, tridiagonal};
 use precondor_core::comm::{Comm, threads};
 use precondor_core::matrix::Space;
 use precondor_core::registry::{DynGenerator, Native};
@@ -8,8 +9,6 @@ use precondor_core::schema;
 use precondor_core::system::System;
 use precondor_host::{Plugins, Search};
 use serde_json::json;
-use std::sync::Arc;
-use support::{Scratch, applied, compile, on_space, tridiagonal};
 
 fn plugins(extra: &[&Scratch]) -> Plugins {
     let extra = extra.iter().map(|s| s.path().to_path_buf()).collect();
@@ -66,7 +65,7 @@ fn a_plugin_in_c_gives_the_bits_of_the_one_in_rust() {
     for damping in [json!({}), json!({"damping": 0.7}), json!({"damping": 1.0 / 3.0})] {
         same(&**in_c, &*in_rust, &damping);
     }
-    let error = in_c.generate(&json!({"dampin": 1.0}), &support::solo(3)).err();
+    let error = in_c.generate(&json!({"dampin": 1.0}), &crate::support::solo(3)).err();
     let text = error.expect("no such key").to_string();
     assert!(text.contains("did you mean 'damping'?"), "{text}");
 }
@@ -96,12 +95,4 @@ fn ranks_without_rows_take_part() {
             assert!(m.properties().positive_definite);
         });
     }
-}
-
-#[test]
-fn two_plugins_can_be_linked_into_one_program() {
-    // This test is linked with jacobi and with the methods of the SDK's own tests; all it takes is
-    // that their symbols differ, which they do by the names of their crates.
-    let one: Arc<dyn DynGenerator> = Native::<precondor_plugin_jacobi::Jacobi>::method();
-    assert_eq!(one.origin(), "linked in");
 }

@@ -1,8 +1,7 @@
 //! What goes wrong inside a method stays there; what is lent is kept, or copied, as said.
-#[path = "support/methods.rs"]
-mod methods;
-mod support;
 
+use crate::methods;
+use crate::support::{applied, solo};
 use precondor_core::comm::Comm;
 use precondor_core::comm::Solo;
 use precondor_core::host::{Alone, Host};
@@ -15,7 +14,6 @@ use precondor_core::{Error, Result};
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use support::{applied, solo};
 
 #[test]
 fn a_panic_poisons_its_instance_and_no_other() {
@@ -37,6 +35,26 @@ fn a_panic_poisons_its_instance_and_no_other() {
     let third = method.generate(&json!({"error": true}), &system).expect("generates");
     assert_eq!(third.apply(&bad, &mut z), Err(Error::Data("on purpose".into())));
     assert_eq!(third.apply(&good, &mut z), Ok(()));
+}
+
+#[test]
+fn a_real_library_that_panics_is_contained() {
+    let here = std::env::current_exe().expect("this test");
+    let folder = here.parent().and_then(|deps| deps.parent()).expect("deps of a profile");
+    let file = folder.join("examples/libprecondor_plugin_panics.so");
+    assert!(file.exists(), "build it: cargo build -p precondor-host --examples");
+    let method = precondor_host::load_library(&file).expect("a plugin").remove(0);
+    let system = solo(2);
+    let error = method.generate(&json!({"generate": true}), &system).err();
+    assert_eq!(error, Some(Error::Panicked("told to panic in generate".into())));
+    let new = || method.generate(&json!({}), &system).expect("generates");
+    let (one, other) = (new(), new());
+    let mut z = [0.0; 2];
+    let end = one.apply(&[1.0, -1.0], &mut z);
+    assert_eq!(end, Err(Error::Panicked("told to panic in apply".into())));
+    assert!(matches!(one.apply(&[1.0, 1.0], &mut z), Err(Error::Panicked(_))), "poisoned");
+    assert_eq!(other.apply(&[1.0, 2.0], &mut z), Ok(()));
+    assert_eq!(z, [1.0, 2.0]);
 }
 
 #[test]

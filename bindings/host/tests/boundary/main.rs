@@ -1,0 +1,9 @@
+//! The plugin boundary from the host's side: what loads, what is refused, what is contained.
+mod collective;
+mod compile;
+mod compose;
+mod contain;
+mod load;
+mod methods;
+mod refuse;
+mod support;

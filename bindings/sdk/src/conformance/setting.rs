@@ -1,0 +1,283 @@
+//! What the checks start from: a method with parameters, and systems on ranks.
+use super::dense::Dense;
+use precondor_bridge::method::Loaded;
+use precondor_bridge::status::call;
+use precondor_bridge::{host, raw, system};
+use precondor_core::comm::{Comm, threads};
+use precondor_core::host::{Host, Level};
+use precondor_core::matrix::{DistCsr, Space};
+use precondor_core::precond::{Generator, Preconditioner};
+use precondor_core::problem::{Poisson, Problem};
+use precondor_core::registry::{DynGenerator, Native, Registry};
+use precondor_core::system::System;
+use precondor_core::{Error, Result};
+use serde_json::Value;
+use std::marker::PhantomData;
+use std::ptr::null_mut;
+use std::sync::Arc;
+
+/// A method, its parameters, and how to test it.
+pub struct Kit<G> {
+    pub(super) params: Value,
+    pub(super) tolerance: f64,
+    system: System,
+    peers: Registry,
+    _method: PhantomData<G>,
+}
+
+impl<G: Generator> Kit<G> {
+    /// Tests `G` with the parameters `params`.
+    ///
+    /// # Panics
+    /// Where the test system cannot be made.
+    pub fn new(params: Value) -> Self {
+        let peers = Registry::new();
+        Kit { params, tolerance: 1e-10, system: poisson(3), peers, _method: PhantomData }
+    }
+
+    /// Lets it set up `H` by name, as an inner method.
+    ///
+    /// # Panics
+    /// Where a method of that name is there already.
+    #[must_use]
+    pub fn beside<H: Generator>(mut self) -> Self {
+        self.peers.add(Native::<H>::method()).expect("a name of its own");
+        self
+    }
+
+    /// Tests it on a perturbed Poisson matrix of `level` ((2^level − 1)² rows) rather than 3.
+    #[must_use]
+    pub fn level(self, level: u32) -> Self {
+        Kit { system: poisson(level), ..self }
+    }
+
+    /// Tests it on another matrix of one rank, of a few dozen rows.
+    #[must_use]
+    pub fn system(self, system: System) -> Self {
+        Kit { system, ..self }
+    }
+
+    /// Entries of M that are computed in single precision agree to 10⁻⁵ only.
+    #[must_use]
+    pub fn single_precision(self) -> Self {
+        Kit { tolerance: 1e-5, ..self }
+    }
+
+    pub(super) fn n(&self) -> usize {
+        self.system.a().n_own()
+    }
+
+    /// The test system.
+    pub(super) fn whole(&self) -> System {
+        self.with_values(|_, _, v| v)
+    }
+
+    /// The test system with other values: `f(row, column, value)`.
+    pub(super) fn with_values(&self, f: impl Fn(u64, u64, f64) -> f64) -> System {
+        self.spread(&Space::solo(self.n()), f)
+    }
+
+    /// The test system on any distribution, with other values.
+    pub(super) fn spread(&self, space: &Arc<Space>, f: impl Fn(u64, u64, f64) -> f64) -> System {
+        let (first, last) = (space.start() as usize, space.start() as usize + space.n_own());
+        let (mut row_ptr, mut cols, mut values) = (vec![0], vec![], vec![]);
+        for i in first..last {
+            for (j, v) in self.system.a().global_entries(i) {
+                cols.push(j);
+                values.push(f(i as u64, j, v));
+            }
+            row_ptr.push(cols.len() as u32);
+        }
+        let a = DistCsr::from_rows(space, &row_ptr, &cols, &values).expect("rows of a matrix");
+        let host = Arc::new(Peers(self.peers.clone()));
+        self.system.all_aux().fold(System::new(a).with_host(host), |system, (name, aux)| {
+            let mine = aux.values[first * aux.width..last * aux.width].to_vec();
+            system.with_aux(name, aux.width, mine).expect("data of these rows")
+        })
+    }
+
+    /// Sets the method up. Collective.
+    pub(super) fn make(&self, system: &System) -> Result<Box<dyn Preconditioner>> {
+        Native::<G>::method().generate(&self.params, system)
+    }
+
+    /// Sets the method up through its C table, as a host does. Collective.
+    pub(super) fn make_across(&self, on: &System) -> Result<Box<dyn Preconditioner>> {
+        let table: &'static _ = Box::leak(Box::new(crate::export::method::<G>("0")));
+        let params = self.params.to_string();
+        let mut instance = null_mut();
+        on.a().space().comm().scope(|| {
+            // SAFETY: a table of this crate; what is lent outlives the call.
+            unsafe {
+                let (lent, services) = (system::lend(on), host::lend(on.host()));
+                let (s, h) = (&raw const lent.table, &raw const services.table);
+                let params = precondor_abi::Text::new(&params);
+                let table = raw::table(table)?;
+                call(|why| (table.generate)(params, s, h, &mut instance, why))?;
+                Ok(Box::new(Loaded::new(table, instance, on.a())?) as _)
+            }
+        })
+    }
+
+    /// M on one rank, dense.
+    pub(super) fn dense(&self) -> Dense {
+        dense_of(&*self.make(&self.whole()).expect("the method works on the test system"), self.n())
+    }
+
+    /// M of each rank's rows, put together; an error where a rank has one.
+    pub(super) fn dense_on(&self, ranks: usize) -> Result<Dense> {
+        let n = self.n();
+        let parts: Vec<Result<_>> = threads::run(ranks, |backend| {
+            let space = Space::even(Comm::new(backend), n as u64);
+            let m = self.make(&self.spread(&space, |_, _, v| v))?;
+            let mine = space.start() as usize..space.start() as usize + space.n_own();
+            let mut z = vec![0.0; space.n_own()];
+            let mut columns = Vec::new();
+            for j in 0..n {
+                let unit: Vec<f64> = mine.clone().map(|i| f64::from(u8::from(i == j))).collect();
+                m.apply(&unit, &mut z)?;
+                columns.push(z.clone());
+            }
+            Ok((mine.start, columns))
+        });
+        let mut all = Dense::zeros(n);
+        for part in parts {
+            let (start, columns) = part?;
+            for (j, column) in columns.iter().enumerate() {
+                for (i, value) in column.iter().enumerate() {
+                    all.set(start + i, j, *value);
+                }
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// A host that offers methods by name and nothing else.
+struct Peers(Registry);
+
+impl Host for Peers {
+    fn inner(
+        &self,
+        name: &str,
+        params: &Value,
+        system: &System,
+    ) -> Result<Box<dyn Preconditioner>> {
+        self.0.get(name)?.generate(params, system)
+    }
+    fn read(&self, path: &str) -> Result<Vec<u8>> {
+        Err(Error::file(path, "the test kit has no files"))
+    }
+    fn log(&self, _: Level, _: &str) {}
+}
+
+/// A perturbed Poisson system on one rank.
+fn poisson(level: u32) -> System {
+    let problem = Problem::Poisson(Poisson::at_level(level));
+    problem.generate(Comm::solo()).expect("a model problem").0
+}
+
+/// M as a dense matrix, column by column.
+pub(super) fn dense_of(m: &dyn Preconditioner, n: usize) -> Dense {
+    columns(n, |unit, z| m.apply(unit, z))
+}
+
+/// The matrix of a linear map.
+pub(super) fn columns(n: usize, f: impl Fn(&[f64], &mut [f64]) -> Result<()>) -> Dense {
+    let mut all = Dense::zeros(n);
+    let (mut unit, mut z) = (vec![0.0; n], vec![0.0; n]);
+    for j in 0..n {
+        unit[j] = 1.0;
+        f(&unit, &mut z).expect("a unit vector is good data");
+        unit[j] = 0.0;
+        for (i, value) in z.iter().enumerate() {
+            all.set(i, j, *value);
+        }
+    }
+    all
+}
+
+/// A vector without special values, the same for the same `seed`.
+pub(super) fn vector(n: usize, seed: u64) -> Vec<f64> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+    };
+    std::iter::repeat_with(next).take(n).collect()
+}
+
+/// Asserts that two methods cannot be told apart on one to three ranks: the same schema,
+/// properties, numbers and notes, and applications with the same bits.
+///
+/// # Panics
+/// Where they can.
+pub fn same(one: &dyn DynGenerator, other: &dyn DynGenerator, params: &Value, system: &System) {
+    assert_eq!(one.name(), other.name());
+    assert_eq!(one.summary(), other.summary());
+    assert_eq!(one.schema(), other.schema());
+    assert_eq!(one.train_schema(), other.train_schema());
+    assert_eq!(one.capabilities(), other.capabilities());
+    let kit = Kit::<Nothing> {
+        params: params.clone(),
+        tolerance: 0.0,
+        system: system.clone(),
+        peers: Registry::new(),
+        _method: PhantomData,
+    };
+    for ranks in 1..=3 {
+        threads::run(ranks, |backend| {
+            let space = Space::even(Comm::new(backend), system.a().n_global());
+            let on = kit.spread(&space, |_, _, v| v).with_host(Arc::clone(system.host()));
+            let seen = |method: &dyn DynGenerator| {
+                method.generate(params, &on).map(|m| seen(&*m, space.n_own()))
+            };
+            assert_eq!(seen(one), seen(other), "{} on {ranks} ranks", one.name());
+        });
+    }
+}
+
+/// All that can be seen of a preconditioner.
+#[derive(Debug, PartialEq)]
+pub(super) struct Seen {
+    applied: Vec<u64>,
+    properties: precondor_core::precond::Properties,
+    stored_entries: usize,
+    bytes: usize,
+    notes: Vec<String>,
+    explicit: Option<String>,
+}
+
+impl Seen {
+    pub(super) fn without_notes(self) -> Self {
+        Seen { notes: Vec::new(), ..self }
+    }
+}
+
+pub(super) fn seen(m: &dyn Preconditioner, n: usize) -> Seen {
+    let mut z = vec![f64::NAN; n];
+    m.apply(&vector(n, 1), &mut z).expect("good data");
+    Seen {
+        applied: z.iter().map(|z| z.to_bits()).collect(),
+        properties: m.properties(),
+        stored_entries: m.stored_entries(),
+        bytes: m.bytes(),
+        notes: m.notes(),
+        explicit: m.explicit().map(|explicit| format!("{explicit:?}")),
+    }
+}
+
+/// No method; stands where only a system is spread.
+struct Nothing;
+
+impl Generator for Nothing {
+    const NAME: &'static str = "nothing";
+    const SUMMARY: &'static str = "no method";
+    type Params = ();
+    type Output = precondor_core::precond::Identity;
+    fn generate((): &(), _: &System) -> Result<Self::Output> {
+        Ok(precondor_core::precond::Identity)
+    }
+}

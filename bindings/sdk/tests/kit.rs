@@ -1,0 +1,198 @@
+//! The test kit finds what it looks for: one method with one fault for each check.
+use precondor_core::comm::Communicator;
+use precondor_core::matrix::{Explicit, ExplicitKind};
+use precondor_sdk::conformance::{Counting, Kit, json};
+use precondor_sdk::prelude::*;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+const SOUND: u8 = 0;
+const NOT_LINEAR: u8 = 1;
+const ADDS_TO_Z: u8 = 2;
+const RANDOM: u8 = 3;
+const ALLOCATES: u8 = 4;
+const UNSYMMETRIC: u8 = 5;
+const INDEFINITE: u8 = 6;
+const RANK_DEPENDENT: u8 = 7;
+const SILENT_ON_ZERO_ROWS: u8 = 8;
+const FAILS_WITHOUT_ROWS: u8 = 9;
+const SHOWS_ANOTHER: u8 = 10;
+const MANY_DIFFERS: u8 = 11;
+const WRONG_TRANSPOSE: u8 = 12;
+const STALE_AFTER_REFRESH: u8 = 13;
+const UNDESCRIBED: u8 = 14;
+
+/// Scaling by the diagonal, with one fault.
+struct Faulty<const FAULT: u8>;
+
+struct Scaled<const FAULT: u8> {
+    scale: Vec<f64>,
+    a: DistCsr,
+    calls: AtomicU64,
+}
+
+#[derive(Deserialize)]
+#[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
+struct Params<const FAULT: u8> {
+    factor: f64,
+}
+
+impl<const FAULT: u8> JsonSchema for Params<FAULT> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Params".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let said = if FAULT == UNDESCRIBED { "" } else { "A factor." };
+        schemars::json_schema!({
+            "type": "object",
+            "properties": {"factor": {"type": "number", "description": said}},
+        })
+    }
+}
+
+impl<const FAULT: u8> Default for Params<FAULT> {
+    fn default() -> Self {
+        Params { factor: 1.0 }
+    }
+}
+
+impl<const FAULT: u8> Generator for Faulty<FAULT> {
+    const NAME: &'static str = "faulty";
+    const SUMMARY: &'static str = "has one fault";
+    const CAPABILITIES: Capabilities =
+        Capabilities { explicit: true, transpose: true, refresh: true, many: true };
+    type Params = Params<FAULT>;
+    type Output = Scaled<FAULT>;
+
+    fn generate(params: &Params<FAULT>, system: &System) -> Result<Scaled<FAULT>> {
+        let a = system.a();
+        let (rank, n) = (a.space().comm().rank(), a.n_own());
+        if FAULT == FAILS_WITHOUT_ROWS && n == 0 {
+            return Err(Error::Data("no rows here".into()));
+        }
+        let scale = (0..n).map(|i| match a.diagonal(i) {
+            0.0 if FAULT != SILENT_ON_ZERO_ROWS => {
+                Err(Error::breakdown(a.global_row(i), "zero diagonal"))
+            }
+            0.0 => Ok(1.0),
+            _ if FAULT == INDEFINITE && a.global_row(i) == 3 => Ok(-1.0),
+            d if FAULT == RANK_DEPENDENT => Ok(params.factor / d / (1.0 + rank as f64)),
+            d => Ok(params.factor / d),
+        });
+        let scale = scale.collect::<Result<Vec<f64>>>()?;
+        a.space().comm().sum(&mut [0.0])?;
+        Ok(Scaled { scale, a: a.clone(), calls: AtomicU64::new(0) })
+    }
+
+    fn refresh(m: &mut Scaled<FAULT>, params: &Params<FAULT>, system: &System) -> Result<()> {
+        if FAULT != STALE_AFTER_REFRESH {
+            *m = Self::generate(params, system)?;
+        }
+        Ok(())
+    }
+}
+
+impl<const FAULT: u8> Preconditioner for Scaled<FAULT> {
+    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
+        let call = self.calls.fetch_add(1, Relaxed) as f64;
+        let copy = if FAULT == ALLOCATES { r.to_vec() } else { Vec::new() };
+        for i in 0..r.len() {
+            let held = z[i];
+            z[i] = self.scale[i] * if FAULT == ALLOCATES { copy[i] } else { r[i] };
+            match FAULT {
+                NOT_LINEAR => z[i] += 1e-3 * r[i] * r[i],
+                ADDS_TO_Z => z[i] += held,
+                RANDOM => z[i] *= 1.0 + call * 1e-15,
+                UNSYMMETRIC | WRONG_TRANSPOSE if i > 0 => z[i] += r[i - 1],
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+    fn apply_many(&self, k: usize, r: &[f64], z: &mut [f64]) -> Result<()> {
+        let n = self.scale.len();
+        for j in 0..k {
+            self.apply(&r[j * n..(j + 1) * n], &mut z[j * n..(j + 1) * n])?;
+        }
+        if FAULT == MANY_DIFFERS && k > 1 {
+            z[n] = 0.0;
+        }
+        Ok(())
+    }
+    fn apply_transpose(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
+        self.apply(r, z)
+    }
+    fn properties(&self) -> Properties {
+        match FAULT {
+            WRONG_TRANSPOSE => Properties::GENERAL,
+            _ => Properties::SPD,
+        }
+    }
+    fn stored_entries(&self) -> usize {
+        self.scale.len()
+    }
+    fn bytes(&self) -> usize {
+        8 * self.scale.len()
+    }
+    fn explicit(&self) -> Option<Explicit<'_>> {
+        (FAULT == SHOWS_ANOTHER).then(|| Explicit::of(ExplicitKind::Inverse, &self.a))
+    }
+}
+
+fn kit<const FAULT: u8>() -> Kit<Faulty<FAULT>> {
+    Kit::new(json!({"factor": 0.5}))
+}
+
+#[test]
+fn a_sound_method_passes() {
+    let kit = kit::<SOUND>();
+    kit.describes_itself();
+    kit.is_linear();
+    kit.overwrites_its_result();
+    kit.gives_the_same_bits_again();
+    kit.allocates_nothing_in_apply();
+    kit.is_symmetric_and_definite_as_declared();
+    kit.is_the_same_on_any_number_of_ranks_as_declared();
+    kit.refuses_or_survives_a_zero_row_on_all_ranks();
+    kit.works_with_ranks_that_have_no_rows();
+    kit.gives_the_same_bits_across_the_c_tables();
+    kit.applies_what_it_shows();
+    kit.applies_many_as_one_by_one();
+    kit.applies_its_transpose();
+    kit.refreshes_to_what_it_would_generate();
+}
+
+macro_rules! found {
+    ($($fault:ident: $check:ident, $text:literal;)+) => {
+        mod found {
+            use super::*;
+            $(
+                #[test]
+                #[allow(non_snake_case)]
+                #[should_panic(expected = $text)]
+                fn $fault() {
+                    kit::<{ super::$fault }>().$check();
+                }
+            )+
+        }
+    };
+}
+
+found! {
+    NOT_LINEAR: is_linear, "of M(αx + βy)";
+    ADDS_TO_Z: overwrites_its_result, "what z held plays no part";
+    RANDOM: gives_the_same_bits_again, "applied twice";
+    ALLOCATES: allocates_nothing_in_apply, "allocations in apply";
+    UNSYMMETRIC: is_symmetric_and_definite_as_declared, "declared symmetric";
+    INDEFINITE: is_symmetric_and_definite_as_declared, "declared positive definite";
+    RANK_DEPENDENT: is_the_same_on_any_number_of_ranks_as_declared, "declared rank independent";
+    SILENT_ON_ZERO_ROWS: refuses_or_survives_a_zero_row_on_all_ranks, "told in the notes";
+    FAILS_WITHOUT_ROWS: works_with_ranks_that_have_no_rows, "no rows here";
+    SHOWS_ANOTHER: applies_what_it_shows, "the shown inverse is off";
+    MANY_DIFFERS: applies_many_as_one_by_one, "of vector 1 of 3";
+    WRONG_TRANSPOSE: applies_its_transpose, "the transpose is off";
+    STALE_AFTER_REFRESH: refreshes_to_what_it_would_generate, "refreshed and generated anew";
+    UNDESCRIBED: describes_itself, "parameter 'factor' has no description";
+}

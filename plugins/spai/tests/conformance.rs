@@ -1,0 +1,8 @@
+//! What the interface asks of every method.
+use precondor_plugin_spai::{Fsai, Spai};
+
+precondor_sdk::conformance! {
+    spai: Kit::<Spai>::new(json!({}));
+    spai_of_power_2: Kit::<Spai>::new(json!({"power": 2}));
+    fsai: Kit::<Fsai>::new(json!({}));
+}
