@@ -1,5 +1,4 @@
 //! The configurations beside the shipped models are the ones that made them.
-#![allow(clippy::unwrap_used, missing_docs)]
 
 use std::path::Path;
 

@@ -1,10 +1,8 @@
 //! The two methods with their shipped models, on systems that no training has seen.
-#![allow(clippy::unwrap_used, missing_docs)]
-#[path = "support/mod.rs"]
-mod support;
 
 use std::sync::Arc;
 
+use crate::support::*;
 use precondor_plugin_mlp::dense::MlpDense;
 use precondor_plugin_mlp::grid::{Bands, Grid};
 use precondor_plugin_mlp::pgp::Variant;
@@ -16,7 +14,6 @@ use precondor_sdk::core::comm::threads;
 use precondor_sdk::core::problem::{Poisson, Problem};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, from_value, json};
-use support::*;
 
 fn reference(params: Value, system: &System) -> Result<ReferenceMap> {
     MlpReference::generate(&from_value(params).unwrap(), system)
@@ -344,8 +341,8 @@ impl Host for OneFile {
 
 #[test]
 fn unusable_models_are_refused_with_the_reason() {
-    let spd = include_bytes!("../models/mlp-reference-spd.safetensors");
-    let dense3 = include_bytes!("../models/mlp-dense-level3.safetensors");
+    let spd = include_bytes!("../../models/mlp-reference-spd.safetensors");
+    let dense3 = include_bytes!("../../models/mlp-dense-level3.safetensors");
     let with = |bytes: &[u8], params: Value| {
         let system = system(3, 0.25, 0).with_host(Arc::new(OneFile(bytes.to_vec())));
         let mut params = params;
@@ -373,7 +370,7 @@ fn unusable_models_are_refused_with_the_reason() {
     let mut wide = spd.to_vec();
     wide[at..at + 12].copy_from_slice(b"\\\"width\\\":31");
     assert!(with(&wide, json!({})).0.contains("has shape"), "{}", with(&wide, json!({})).0);
-    let level2 = include_bytes!("../models/mlp-dense-level2.safetensors");
+    let level2 = include_bytes!("../../models/mlp-dense-level2.safetensors");
     let size = with(level2, json!({})).1;
     assert!(size.contains("for a 3 by 3 grid, the matrix has 7 by 7 nodes"), "{size}");
     assert!(with(spd, json!({"variant": "stencil"})).0.contains("'variant'"));

@@ -1,15 +1,12 @@
 //! Training: it learns, it is reproducible, and an interrupted run ends where a whole one does.
-#![allow(clippy::unwrap_used, missing_docs)]
-#[path = "support/mod.rs"]
-mod support;
 
+use crate::support::*;
 use precondor_plugin_mlp::dense::{self, MlpDense};
 use precondor_plugin_mlp::pgp::Variant;
 use precondor_plugin_mlp::reference::{MlpReference, ReferenceMap};
 use precondor_plugin_mlp::reference_train::{TrainParams, Weights};
 use precondor_sdk::core::train::Trainable;
 use precondor_sdk::prelude::*;
-use support::*;
 
 fn small(variant: Variant) -> TrainParams {
     TrainParams {

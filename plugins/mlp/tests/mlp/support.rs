@@ -1,5 +1,4 @@
 //! What several tests here need: fresh systems, iteration counts, training without a host.
-#![allow(clippy::unwrap_used)]
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
