@@ -40,6 +40,12 @@ impl Triangle {
         self.values.push(value);
     }
 
+    /// Appends entries with the value 0, to be filled in through [`row_mut`](Triangle::row_mut).
+    pub fn push_pattern(&mut self, cols: &[u32]) {
+        self.cols.extend_from_slice(cols);
+        self.values.resize(self.cols.len(), 0.0);
+    }
+
     /// Ends the row under construction.
     ///
     /// # Errors
@@ -69,6 +75,34 @@ impl Triangle {
     pub fn shrink(&mut self) {
         self.cols.shrink_to_fit();
         self.values.shrink_to_fit();
+    }
+
+    /// The transpose.
+    #[must_use]
+    pub fn transposed(&self) -> Triangle {
+        let n = self.n_rows();
+        let mut row_ptr = vec![0u32; n + 1];
+        for &j in &self.cols {
+            row_ptr[j as usize + 1] += 1;
+        }
+        for j in 0..n {
+            row_ptr[j + 1] += row_ptr[j];
+        }
+        let mut next = row_ptr.clone();
+        let (mut cols, mut values) = (vec![0; self.nnz()], vec![0.0; self.nnz()]);
+        for i in 0..n {
+            let (of_row, t) = self.row(i);
+            for (&j, &t) in of_row.iter().zip(t) {
+                let at = next[j as usize] as usize;
+                (cols[at], values[at]) = (i as u32, t);
+                next[j as usize] += 1;
+            }
+        }
+        let shape = match self.shape {
+            Shape::Lower => Shape::Upper,
+            Shape::Upper => Shape::Lower,
+        };
+        Triangle { shape, row_ptr, cols, values }
     }
 
     /// Rows.
@@ -193,10 +227,15 @@ mod tests {
                 let mut y = vec![f64::NAN; n];
                 t.solve(&mut y, |i, _| b[i]);
                 let mut yt = product(&|i, j| entry(shape, j, i));
+                let mut copied = yt.clone();
                 t.solve_transposed(&mut yt);
+                let transposed = t.transposed();
+                assert_eq!(transposed.transposed(), t);
+                transposed.solve(&mut copied, |i, x| x[i]);
                 for i in 0..n {
                     assert!((y[i] - x[i]).abs() < 1e-12, "{shape:?} {i}: {} {}", y[i], x[i]);
                     assert!((yt[i] - x[i]).abs() < 1e-12, "{shape:?} {i}: {} {}", yt[i], x[i]);
+                    assert!((copied[i] - x[i]).abs() < 1e-12, "{shape:?} {i}: {}", copied[i]);
                     let off_diagonal = b[i] - x[i];
                     assert!((t.row_dot(i, &x) - off_diagonal).abs() < 1e-12);
                 }

@@ -5,6 +5,7 @@ mod explicit;
 pub mod io;
 mod space;
 mod symmetry;
+mod stats;
 
 pub use csr::{Csr, CsrStorage, CsrView};
 pub use dist::DistCsr;
@@ -12,3 +13,4 @@ pub use explicit::{Explicit, ExplicitKind, ExplicitView, Values};
 pub(crate) use space::total;
 pub use space::{Space, distance_local, dot_local};
 pub use symmetry::Unsymmetric;
+pub use stats::{Square, Statistics, Unequal};

@@ -10,14 +10,16 @@
 //! Each rank factorises the block of columns that it owns and shifts it as that block needs: block
 //! Jacobi between the ranks, and M depends on their number.
 //!
-//! Cost: setup O(Σ over entries of L of the length of their column's row) an attempt; apply two
-//! passes over L, 12 bytes an entry, half of A's; no communication, but for the test of symmetry. A
-//! refresh keeps the pattern.
+//! Cost: setup O(Σ over entries of L of the length of their column's row) an attempt, of the order
+//! of ten products with A; apply one product's worth of flops; L is kept by rows and by columns
+//! (twice the memory, but both substitutions gather), together the size of A. No communication, but
+//! for the test of symmetry. A refresh keeps the pattern.
 //!
 //! Reference: J. A. Meijerink, H. A. van der Vorst, Math. Comp. 31 (1977) 148–162 (IC(0));
 //! T. A. Manteuffel, Math. Comp. 34 (1980) 473–497 (shift); C.-J. Lin, J. J. Moré, SIAM J. Sci.
 //! Comput. 21 (1999) 24–45 (its doubling).
-use crate::cholesky::Cholesky;
+use crate::cholesky;
+use crate::factors::Factors;
 use precondor_sdk::prelude::*;
 
 /// First shift tried after a breakdown without one.
@@ -38,7 +40,7 @@ pub struct Ic;
 
 /// The factors of this rank's block.
 pub struct IncompleteCholesky {
-    factors: Cholesky,
+    factors: Factors,
     shifts: Shifts,
     refreshed: u32,
     ranks: usize,
@@ -61,7 +63,7 @@ impl Generator for Ic {
     fn generate(params: &Params, system: &System) -> Result<IncompleteCholesky> {
         let a = system.a();
         let diagonal = checked_diagonal(a)?;
-        let mut factors = Cholesky::pattern(a.own().view())?;
+        let mut factors = cholesky::pattern(a.own().view())?;
         let shifts = factorise(params, a, &diagonal, &mut factors)?;
         let ranks = a.space().comm().size();
         Ok(IncompleteCholesky { factors, shifts, refreshed: 0, ranks })
@@ -69,7 +71,7 @@ impl Generator for Ic {
 
     fn refresh(m: &mut IncompleteCholesky, params: &Params, system: &System) -> Result<()> {
         let a = system.a();
-        let mut changed = [f64::from(u8::from(!m.factors.fits(a.own().view())))];
+        let mut changed = [f64::from(u8::from(!cholesky::fits(&m.factors, a.own().view())))];
         a.space().comm().max(&mut changed)?;
         if changed[0] != 0.0 {
             return Err(Error::PatternChanged);
@@ -103,13 +105,13 @@ fn factorise(
     params: &Params,
     a: &DistCsr,
     diagonal: &[f64],
-    factors: &mut Cholesky,
+    factors: &mut Factors,
 ) -> Result<Shifts> {
     let own = a.own().view();
     let fullest = (0..own.n_rows()).map(|i| own.row_cols(i).len()).max().unwrap_or(0);
     let mut most = [params.shift, 0.0];
     let [alpha, failed] = &mut most;
-    while let Some(row) = factors.factorise(own, diagonal, *alpha) {
+    while let Some(row) = cholesky::factorise(factors, own, diagonal, *alpha) {
         if *alpha > fullest as f64 {
             return Err(Error::breakdown(
                 a.global_row(row),
@@ -138,7 +140,7 @@ impl Preconditioner for IncompleteCholesky {
         self.factors.lower.nnz() + self.factors.inverse.len()
     }
     fn bytes(&self) -> usize {
-        self.factors.lower.bytes() + 8 * self.factors.inverse.len()
+        self.factors.bytes()
     }
     fn notes(&self) -> Vec<String> {
         let mut notes = crate::notes(self.ranks, self.refreshed, "the pattern of the factors kept");

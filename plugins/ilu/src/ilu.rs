@@ -12,8 +12,8 @@
 //! Each rank factorises the block of columns that it owns: block Jacobi between the ranks, and M
 //! depends on their number.
 //!
-//! Cost: setup O(Σ over entries of L of the length of that row of U), of the order of ten products
-//! with A for ILU(0); apply one product's worth of flops over the factors' entries, 12 bytes each;
+//! Cost: setup O(Σ over entries of L of the length of that row of U), of the order of twenty
+//! products with A for ILU(0); apply one product's worth of flops over the factors' entries, 12 bytes each;
 //! no communication. A refresh skips the search for fill.
 //!
 //! Reference: Y. Saad, *Iterative Methods for Sparse Linear Systems*, 2nd ed., SIAM 2003, §10.3

@@ -11,6 +11,17 @@ pub fn pattern(a: CsrView<'_>, level: u32) -> Result<Factors> {
     let n = a.n_rows();
     let mut factors = Factors::with_capacity(n, a.nnz());
     let Factors { lower, upper, inverse } = &mut factors;
+    inverse.resize(n, 0.0);
+    if level == 0 {
+        for i in 0..n {
+            let (below, above) = around_diagonal(a, i);
+            lower.push_pattern(below);
+            upper.push_pattern(above);
+            lower.end_row()?;
+            upper.end_row()?;
+        }
+        return Ok(factors);
+    }
     // Levels of the entries of U, where its rows start among them, and, of the row under
     // construction, the next column after each (`end` heads the list and ends it).
     let (mut levels, mut starts) = (Vec::<u32>::new(), Vec::<usize>::with_capacity(n));
@@ -18,9 +29,7 @@ pub fn pattern(a: CsrView<'_>, level: u32) -> Result<Factors> {
     let mut next = vec![end; n + 1];
     let (mut level_of, mut seen) = (vec![0u32; n], vec![u32::MAX; n]);
     for i in 0..n as u32 {
-        let row = a.row_cols(i as usize);
-        let (below, above) = row.split_at(row.partition_point(|&j| j < i));
-        let above = above.strip_prefix(&[i]).unwrap_or(above);
+        let (below, above) = around_diagonal(a, i as usize);
         let mut last = end;
         for &j in below.iter().chain(&[i]).chain(above) {
             next[last as usize] = j;
@@ -30,7 +39,7 @@ pub fn pattern(a: CsrView<'_>, level: u32) -> Result<Factors> {
         next[last as usize] = end;
 
         let mut k = next[n];
-        while k < i && level > 0 {
+        while k < i {
             let (cols, _) = upper.row(k as usize);
             let mut place = k;
             for (t, &j) in cols.iter().enumerate() {
@@ -66,11 +75,17 @@ pub fn pattern(a: CsrView<'_>, level: u32) -> Result<Factors> {
         }
         lower.end_row()?;
         upper.end_row()?;
-        inverse.push(0.0);
     }
     lower.shrink();
     upper.shrink();
     Ok(factors)
+}
+
+/// Columns of row `i` below and above the diagonal.
+fn around_diagonal(a: CsrView<'_>, i: usize) -> (&[u32], &[u32]) {
+    let row = a.row_cols(i);
+    let (below, above) = row.split_at(row.partition_point(|&j| (j as usize) < i));
+    (below, above.strip_prefix(&[i as u32]).unwrap_or(above))
 }
 
 /// The values of L, D and U on the pattern that `factors` has (Saad, algorithm 10.4: rows, each

@@ -1,0 +1,10 @@
+//! Tests of the two methods against dense linear algebra, on one and on several ranks.
+#![allow(clippy::unwrap_used)]
+mod common;
+mod errors;
+mod fsai;
+mod random;
+mod ranks;
+mod refresh;
+mod solves;
+mod spai;

@@ -1,0 +1,59 @@
+//! Iteration counts on perturbed Poisson problems (31 × 31 nodes, relative residual 1e-8), against
+//! those of independent prototypes on other meshes of the same kind.
+use precondor_plugin_spai::{Fsai, FsaiParams, Spai, SpaiParams};
+use precondor_sdk::core::comm::Comm;
+use precondor_sdk::core::problem::{Poisson, Problem, Rhs};
+use precondor_sdk::core::solver::{Criterion, Method, Outcome, Step, Stop, solve};
+use precondor_sdk::prelude::*;
+use std::ops::ControlFlow;
+
+fn iterations<G: Generator>(params: &G::Params, method: Method) -> Vec<usize> {
+    let stop = Stop {
+        criterion: Criterion::RelativeResidual,
+        tolerance: 1e-8,
+        max_iterations: 5000,
+        divergence: 1e8,
+    };
+    let count = |seed| {
+        let problem = Problem::Poisson(Poisson { seed, rhs: Rhs::Random, ..Poisson::at_level(5) });
+        let (system, b) = problem.generate(Comm::solo()).unwrap();
+        let m = G::generate(params, &system).unwrap();
+        let mut x = vec![0.0; b.len()];
+        let mut unwatched = |_: &Step| ControlFlow::Continue(());
+        let report = solve(&method, system.a(), &m, &b, &mut x, &stop, &mut unwatched).unwrap();
+        assert_eq!(report.outcome, Outcome::Converged);
+        report.iterations
+    };
+    (1..=5).map(count).collect()
+}
+
+fn near(counts: &[usize], expected: f64) {
+    let mean = counts.iter().sum::<usize>() as f64 / counts.len() as f64;
+    assert!((mean / expected - 1.0).abs() < 0.08, "{counts:?}, expected about {expected}");
+}
+
+#[test]
+fn spai_in_conjugate_gradients_and_richardson() {
+    let symmetrise = SpaiParams { symmetrise: true, ..SpaiParams::default() };
+    near(&iterations::<Spai>(&symmetrise, Method::Cg), 63.0);
+    let richardson = Method::Richardson { damping: 1.0 };
+    near(&iterations::<Spai>(&SpaiParams::default(), richardson), 949.0);
+}
+
+#[test]
+fn fsai_in_conjugate_gradients() {
+    let power = |power| FsaiParams { power, ..FsaiParams::default() };
+    near(&iterations::<Fsai>(&power(1), Method::Cg), 55.0);
+    near(&iterations::<Fsai>(&power(2), Method::Cg), 36.0);
+}
+
+#[test]
+fn unsymmetric_spai_in_gmres_and_bicgstab() {
+    let gmres = iterations::<Spai>(&SpaiParams::default(), Method::Gmres { restart: 100 });
+    let cg = SpaiParams { symmetrise: true, ..SpaiParams::default() };
+    let cg = iterations::<Spai>(&cg, Method::Cg);
+    // GMRES minimises what CG only bounds; it can differ by the asymmetry of M alone.
+    assert!(gmres.iter().zip(&cg).all(|(g, c)| *g <= c + 3), "{gmres:?} and {cg:?}");
+    let bicgstab = iterations::<Spai>(&SpaiParams::default(), Method::Bicgstab);
+    assert!(bicgstab.iter().zip(&cg).all(|(b, c)| b < c), "{bicgstab:?} and {cg:?}");
+}
