@@ -23,9 +23,7 @@ fn training<T: Serialize + serde::de::DeserializeOwned + JsonSchema>(
 #[test]
 fn shipped_models_were_made_by_the_configurations_beside_them() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
-    for name in
-        ["mlp-reference-spd", "mlp-reference-stencil", "mlp-dense-level2", "mlp-dense-level3"]
-    {
+    for name in ["mlp-reference-spd", "mlp-reference-stencil", "mlp-dense-level2"] {
         let file = folder.join(name).with_extension("toml");
         let (params, data, method) = match name.starts_with(MlpDense::NAME) {
             true => training::<dense::TrainParams>(&file),
