@@ -56,6 +56,7 @@ impl Packed {
 
 /// `y = W x + b` for [`LANES`] nodes; input `k` of the first node stands at `from[starts[k]]`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+#[expect(clippy::needless_range_loop, reason = "loops of fixed length keep the sums in registers")]
 fn layer(packed: &Packed, from: &[f32], starts: &[usize], finish: Finish, y: &mut [Block]) {
     let blocks = packed.weights.chunks_exact(packed.inputs).zip(&packed.bias);
     for ((weights, bias), y) in blocks.zip(y) {
@@ -158,8 +159,7 @@ mod tests {
         for (hidden, outputs) in [(vec![], 3), (vec![9, 6], 14), (vec![32, 32], 18)] {
             let net = Net::new(5, &hidden, outputs, true);
             let mut random = Random::new(1, 0);
-            let parameters: Vec<f32> =
-                (0..net.len()).map(|_| random.unit() as f32 - 0.5).collect();
+            let parameters: Vec<f32> = (0..net.len()).map(|_| random.unit() as f32 - 0.5).collect();
             let buffer: Vec<f32> = (0..300).map(|_| random.unit() as f32 - 0.5).collect();
             let offsets = vec![7, 0, 100, 101, 90];
             let mut inputs = Vec::new();
