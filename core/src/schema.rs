@@ -60,6 +60,19 @@ pub fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
     }
 }
 
+/// The name and the parameters in a value that names a method: a string, or an object with `name`.
+pub fn named_method(value: &Value) -> Option<(String, Value)> {
+    match value {
+        Value::String(name) => Some((name.clone(), Value::Object(serde_json::Map::new()))),
+        Value::Object(fields) => {
+            let mut rest = fields.clone();
+            let name = rest.remove("name")?.as_str()?.to_owned();
+            Some((name, Value::Object(rest)))
+        }
+        _ => None,
+    }
+}
+
 /// The name among `known` that `word` most likely meant.
 pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let limit = 1 + word.chars().count() / 3;

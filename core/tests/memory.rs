@@ -42,7 +42,7 @@ fn assembling_and_reading_stay_within_their_memory() {
         let (back, bytes) = peak(|| mm::read(&path).expect("read"));
         assert_eq!(back.view().values, a.view().values);
         let times = bytes as f64 / a.bytes() as f64;
-        assert!(times < 1.55 && times >= 1.0, "{name}: {times} × the matrix");
+        assert!((1.0..1.55).contains(&times), "{name}: {times} × the matrix");
     }
     std::fs::remove_file(&path).expect("removed");
 }

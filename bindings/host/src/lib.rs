@@ -22,8 +22,9 @@ mod search;
 mod services;
 mod trust;
 
-pub use library::load_library;
+pub use library::{accept, load_library};
 pub use nested::fault;
 pub use plugins::{Library, Plugins, Problem};
 pub use probe::{MethodInfo, PROBE, probe, probe_child};
 pub use search::{Candidate, Found, Search};
+pub use services::services;

@@ -60,15 +60,31 @@ pub(crate) fn open(path: &Path, peers: &Arc<Peers>) -> Result<Vec<Arc<dyn DynGen
     // Never unloaded, so that tables and code live for ever.
     std::mem::forget(library);
     // SAFETY: the symbol of that name is an entry table, and lives for ever.
-    unsafe { accept(entry, &path.display().to_string(), peers).map_err(named) }
+    unsafe { take(entry, &path.display().to_string(), peers).map_err(named) }
+}
+
+/// The methods of an entry table that is in memory already: of a plugin that a program is linked
+/// with. Every part of it is checked. `origin` is told where the methods come from.
+///
+/// # Errors
+/// As [`load_library`].
+///
+/// # Safety
+/// `entry` is null or leads to a magic number and, if that is right, to an entry table that lives
+/// for ever and keeps the C contract.
+pub unsafe fn accept(
+    entry: *const abi::Plugin,
+    origin: &str,
+) -> Result<Vec<Arc<dyn DynGenerator>>> {
+    // SAFETY: the caller's promise.
+    unsafe { take(entry, origin, &Arc::default()) }
 }
 
 /// Takes the methods of an entry table after checking every part of it.
 ///
 /// # Safety
-/// `entry` is null or leads to a magic number and, if that is right, to an entry table that lives
-/// for ever and keeps the C contract.
-pub(crate) unsafe fn accept(
+/// As [`accept`].
+unsafe fn take(
     entry: *const abi::Plugin,
     origin: &str,
     peers: &Arc<Peers>,

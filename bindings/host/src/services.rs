@@ -26,6 +26,14 @@ impl Peers {
     }
 }
 
+/// Services for programs that fill a registry themselves: methods find each other in `registry`,
+/// files that parameters name are relative to `base`.
+pub fn services(registry: &Arc<Registry>, base: &Path) -> Arc<dyn Host> {
+    let peers = Arc::new(Peers::default());
+    peers.complete(registry);
+    Arc::new(Services::new(&peers, base))
+}
+
 /// Services of a process: a thread pool, files relative to a folder, `tracing`, a registry.
 pub(crate) struct Services {
     peers: Arc<Peers>,

@@ -54,8 +54,8 @@ fn scale(s: &mut Lanes, x: &Lanes) {
 ///
 /// Returns the smallest ratio of a pivot to the diagonal entry it came from, the squared sine of
 /// the angle between a row and those before it: about the inverse condition number of the matrix
-/// scaled to a unit diagonal, never larger than 1. Where it is zero, negative or NaN, the matrix is
-/// not positive definite to working precision and L is of no use.
+/// scaled to a unit diagonal, from 0 to 1. Where it is zero, the matrix is not positive definite to
+/// working precision (or not of finite numbers) and L is of no use.
 ///
 /// # Panics
 /// Where `n` is shorter than k (k + 1) / 2.
@@ -79,8 +79,8 @@ pub fn cholesky(k: usize, n: &mut [Lanes]) -> Lanes {
         }
         for l in 0..LANES {
             let ratio = pivot.0[l] / diagonal.0[l];
-            // A NaN replaces the worst so far; all later pivots of its lane are NaN too.
-            worst.0[l] = if ratio > worst.0[l] { worst.0[l] } else { ratio };
+            let ratio = if pivot.0[l] > 0.0 && ratio > 0.0 { ratio } else { 0.0 };
+            worst.0[l] = if ratio < worst.0[l] { ratio } else { worst.0[l] };
             row[a].0[l] = 1.0 / pivot.0[l].sqrt();
         }
     }
@@ -159,7 +159,7 @@ pub struct Fits {
     ranges: Vec<(u32, u32)>,
     listed: bool,
     sizes: [usize; LANES],
-    targets: [u32; LANES],
+    targets: [Option<u32>; LANES],
     normal: Vec<Lanes>,
     solution: Vec<Lanes>,
 }
@@ -219,10 +219,10 @@ impl Fits {
         &mut self.cells
     }
 
-    /// Completes problem `lane`: its unknowns, and the column where e is one.
-    pub fn close(&mut self, lane: usize, size: usize, target: usize) {
+    /// Completes problem `lane`: its unknowns, and the column where e is one, if B has it.
+    pub fn close(&mut self, lane: usize, size: usize, target: Option<u32>) {
         self.sizes[lane] = size;
-        self.targets[lane] = target as u32;
+        self.targets[lane] = target;
     }
 
     /// Solves all problems that were closed; returns the pivot ratios of [`cholesky`].
@@ -233,12 +233,12 @@ impl Fits {
         self.normal.resize(packed(k, 0), Lanes::default());
         add_outer(&self.ranges, &self.rows, k, &self.cells, &mut self.normal);
         self.solution.clear();
-        let (size, target) = (self.sizes[0], self.targets[0]);
-        if size == k && self.sizes == [size; LANES] && self.targets == [target; LANES] {
-            let column = target as usize * k;
-            self.solution.extend_from_slice(&self.cells[column..column + k]);
-        } else {
-            self.pad();
+        match self.targets[0] {
+            Some(target) if self.sizes == [k; LANES] && self.targets == [Some(target); LANES] => {
+                let column = target as usize * k;
+                self.solution.extend_from_slice(&self.cells[column..column + k]);
+            }
+            _ => self.pad(),
         }
         let worst = cholesky(k, &mut self.normal);
         solve_lower(k, &self.normal, &mut self.solution);
@@ -264,9 +264,12 @@ impl Fits {
     /// Right-hand sides of problems of different sizes, made up to size k by unit rows.
     fn pad(&mut self) {
         self.solution.resize(self.k, Lanes::default());
-        for (lane, (&size, &target)) in self.sizes.iter().zip(&self.targets).enumerate() {
-            for a in 0..size {
-                self.solution[a].0[lane] = self.cells[target as usize * self.k + a].0[lane];
+        for (lane, (&size, target)) in self.sizes.iter().zip(&self.targets).enumerate() {
+            if let Some(target) = target {
+                let column = &self.cells[*target as usize * self.k..][..size];
+                for (x, cell) in self.solution.iter_mut().zip(column) {
+                    x.0[lane] = cell.0[lane];
+                }
             }
             for a in size..self.k {
                 self.normal[packed(a, a)].0[lane] = 1.0;
@@ -280,17 +283,16 @@ impl Fits {
         &self.solution[a]
     }
 
-    /// Bᵀ of problem `lane`, columns × size, column after column, for a method that does not
-    /// square the condition; and the row where e is one.
-    pub fn transposed(&self, lane: usize) -> (Vec<f64>, usize) {
+    /// Bᵀ of problem `lane`, columns × size, column after column, and e, for a method that does not
+    /// square the condition.
+    pub fn transposed(&self, lane: usize) -> (Vec<f64>, Vec<f64>) {
         let entry = |a: usize, column: usize| self.cells[column * self.k + a].0[lane];
         let column = |a| (0..self.columns).map(move |column| entry(a, column));
-        ((0..self.sizes[lane]).flat_map(column).collect(), self.targets[lane] as usize)
-    }
-
-    /// Columns of the local matrices of this batch.
-    pub fn columns(&self) -> usize {
-        self.columns
+        let mut unit = vec![0.0; self.columns];
+        if let Some(target) = self.targets[lane] {
+            unit[target as usize] = 1.0;
+        }
+        ((0..self.sizes[lane]).flat_map(column).collect(), unit)
     }
 }
 

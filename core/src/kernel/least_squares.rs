@@ -20,7 +20,7 @@ const DEPENDENT: f64 = 1e-13;
 /// Where `a` is no whole number of columns.
 pub fn solve(mut a: Vec<f64>, mut b: Vec<f64>) -> (Vec<f64>, usize) {
     let m = b.len();
-    assert!(m > 0 && a.len() % m == 0, "columns of {m} entries");
+    assert!(m > 0 && a.len().is_multiple_of(m), "columns of {m} entries");
     let n = a.len() / m;
     let mut length: Vec<f64> = a.chunks(m).map(norm).collect();
     for (column, length) in a.chunks_mut(m).zip(&mut length) {
@@ -34,7 +34,7 @@ pub fn solve(mut a: Vec<f64>, mut b: Vec<f64>) -> (Vec<f64>, usize) {
         let left = |j: &usize| norm(&a[order[*j] * m + rank..(order[*j] + 1) * m]);
         let sizes = (rank..n).map(|j| (left(&j), j));
         let largest = sizes.fold((0.0, rank), |best, x| if x.0 > best.0 { x } else { best });
-        if !(largest.0 > DEPENDENT) {
+        if largest.0 <= DEPENDENT {
             break;
         }
         order.swap(rank, largest.1);

@@ -39,6 +39,27 @@ impl CsrStorage for Owned {
     }
 }
 
+/// The pattern of another matrix with values of its own.
+struct Revalued {
+    pattern: Arc<dyn CsrStorage>,
+    values: Vec<f64>,
+}
+
+impl CsrStorage for Revalued {
+    fn row_ptr(&self) -> &[u32] {
+        self.pattern.row_ptr()
+    }
+    fn cols(&self) -> &[u32] {
+        self.pattern.cols()
+    }
+    fn values(&self) -> &[f64] {
+        &self.values
+    }
+    fn retain(self: Arc<Self>) -> Arc<dyn CsrStorage> {
+        self // the pattern was retained when this was made
+    }
+}
+
 /// A sparse matrix in one memory, immutable; clones share (or retain) the arrays.
 ///
 /// Columns are strictly increasing within each row. At most 2³² − 1 entries.
@@ -126,6 +147,18 @@ impl Csr {
         cols.truncate(to);
         values.truncate(to);
         Csr::new(n_cols, row_ptr, cols, values)
+    }
+
+    /// Other values on the same pattern, whose arrays are shared.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where there is not one value for each entry.
+    pub fn with_values(&self, values: Vec<f64>) -> Result<Self> {
+        if values.len() != self.nnz() {
+            return Err(Error::Data(format!("{} values for {} entries", values.len(), self.nnz())));
+        }
+        let pattern = Arc::clone(&self.storage).retain();
+        Ok(Csr { storage: Arc::new(Revalued { pattern, values }), n_cols: self.n_cols })
     }
 
     /// Rows.

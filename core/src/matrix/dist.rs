@@ -101,6 +101,16 @@ impl DistCsr {
         Ok(DistCsr { own, ghost, ghost_ids, space, link, arrived, boundary, symmetry })
     }
 
+    /// Other values on the same pattern. Index arrays and halo are shared, so exchanges of the two
+    /// matrices must not overlap. Not collective.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where there is not one value for each entry of the two blocks.
+    pub fn with_values(&self, own: Vec<f64>, ghost: Vec<f64>) -> Result<Self> {
+        let (own, ghost) = (self.own.with_values(own)?, self.ghost.with_values(ghost)?);
+        Ok(DistCsr { own, ghost, symmetry: Arc::default(), ..self.clone() })
+    }
+
     /// The block of columns that this rank owns, n × n.
     pub fn own(&self) -> &Csr {
         &self.own

@@ -1,9 +1,12 @@
 //! What can be said about a matrix before solving with it.
 use super::{Csr, DistCsr};
 use crate::Result;
-use crate::kernel::{lanczos, symmetry};
+use crate::kernel::lanczos;
 use serde::Serialize;
 use std::fmt;
+
+/// Row sums this much above the diagonal, relatively, still count as dominated: rounding.
+const ROUNDING: f64 = 1e-12;
 
 /// Counts and properties of a matrix. Rows and columns are counted from 0.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -71,7 +74,7 @@ impl Statistics {
     /// [`crate::Error::Data`] for a symmetric matrix with values that are not finite.
     pub fn of(a: &Csr, options: &lanczos::Options) -> Result<Self> {
         let lengths = || a.view().row_ptr.windows(2).map(|pair| (pair[1] - pair[0]) as usize);
-        let square = (a.n_rows() == a.n_cols()).then(|| Square::of(a));
+        let square = (a.n_rows() == a.n_cols()).then(|| Square::of(a)).transpose()?;
         let symmetric = square.as_ref().is_some_and(|s| s.symmetric && a.n_rows() > 0);
         let spectrum = symmetric
             .then(|| lanczos::of_matrix(&DistCsr::solo(a.clone())?, options))
@@ -91,7 +94,7 @@ impl Statistics {
 }
 
 impl Square {
-    fn of(a: &Csr) -> Self {
+    fn of(a: &Csr) -> Result<Self> {
         let view = a.view();
         let rows = 0..a.n_rows();
         let diagonal: Vec<f64> = rows.clone().map(|i| view.get(i, i)).collect();
@@ -102,27 +105,27 @@ impl Square {
         };
         let dominant = |&i: &usize| {
             let off = view.row(i).filter(|&(j, _)| j != i).map(|(_, v)| v.abs()).sum::<f64>();
-            diagonal[i].abs() >= off * (1.0 - symmetry::ROUNDING)
+            diagonal[i].abs() >= off * (1.0 - ROUNDING)
         };
         let transpose = a.transpose();
         let across = transpose.view();
-        let unequal = symmetry::first_unequal(view, &diagonal);
-        Square {
+        let unequal = DistCsr::solo(a.clone())?.first_unsymmetric()?;
+        Ok(Square {
             lower_bandwidth: rows.clone().map(|i| reach(i).0).max().unwrap_or(0),
             upper_bandwidth: rows.clone().map(|i| reach(i).1).max().unwrap_or(0),
             pattern_symmetric: view.row_ptr == across.row_ptr && view.cols == across.cols,
             symmetric: unequal.is_none(),
             unequal: unequal.map(|u| Unequal {
-                row: u.row,
-                col: u.col,
-                value: u.value,
-                across: u.across,
+                row: u.row as usize,
+                col: u.col as usize,
+                value: u.entry,
+                across: u.mirror,
             }),
             positive_diagonal: diagonal.iter().all(|&d| d > 0.0),
             zero_diagonals: diagonal.iter().filter(|&&d| d == 0.0).count(),
             first_zero_diagonal: diagonal.iter().position(|&d| d == 0.0),
             dominant_rows: rows.filter(dominant).count(),
-        }
+        })
     }
 }
 

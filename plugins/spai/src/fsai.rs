@@ -164,7 +164,7 @@ impl Rows<'_> {
             for (lane, &i) in rows.iter().enumerate() {
                 let i = i as usize;
                 let (k, to) = (self.pattern.row(i).len(), self.pattern.row_ptr[i] as usize - first);
-                if !(ratio.0[lane] > k as f64 * f64::EPSILON) {
+                if ratio.0[lane] <= k as f64 * f64::EPSILON {
                     return Err(Error::breakdown(
                         self.start + i as u64,
                         "the matrix is not positive definite on the pattern of this row",

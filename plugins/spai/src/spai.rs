@@ -170,16 +170,14 @@ fn invert(
     system: &System,
 ) -> Result<(DistCsr, Counts, Option<symmetric::Proof>)> {
     let a = system.a();
-    let (m, counts) = {
+    let mut values = vec![0.0; plan.pattern.cols.len()];
+    let counts = {
         let reach = plan.pattern.reach(a)?;
         let rows = Rows::new(a, &reach, &plan.pattern, system)?;
-        let mut values = vec![0.0; plan.pattern.cols.len()];
-        let fitted = rows.fit(system, &mut values);
-        (
-            a.space().comm().agree(fitted).and_then(|()| plan.pattern.matrix(a.space(), values))?,
-            rows.counts(),
-        )
+        rows.fit(system, &mut values)?;
+        rows.counts()
     };
+    let m = plan.pattern.matrix(a.space(), values)?;
     plan.computed += 1;
     if !params.symmetrise {
         return Ok((m, counts, None));
@@ -318,7 +316,8 @@ impl<'a> Rows<'a> {
                 put(&mut work.fits, cell, value);
             });
         }
-        work.target = work.column[self.reach.numbering().of_own(i) as usize] as usize;
+        let target = work.column[self.reach.numbering().of_own(i) as usize];
+        work.target = (target != NEW).then_some(target);
         for c in work.columns.drain(..) {
             work.column[c as usize] = NEW;
         }
@@ -345,10 +344,10 @@ impl<'a> Rows<'a> {
 
     /// Row `i` by orthogonal factors; `lane` holds its problem.
     fn fit_alone(&self, i: usize, lane: usize, work: &Work, row: &mut [f64]) -> Result<()> {
-        let (transposed, target) = work.fits.transposed(lane);
-        for (&j, of_row) in
-            self.pattern.row(i).iter().zip(transposed.chunks(work.fits.columns().max(1)))
-        {
+        let (transposed, unit) = work.fits.transposed(lane);
+        let columns = unit.len();
+        for (a, &j) in self.pattern.row(i).iter().enumerate() {
+            let of_row = &transposed[a * columns..(a + 1) * columns];
             let fault = |what| Error::breakdown(self.reach.numbering().global(j), what);
             if of_row.iter().any(|v| !v.is_finite()) {
                 return Err(fault("it has an entry that is not a finite number"));
@@ -356,10 +355,6 @@ impl<'a> Rows<'a> {
             if of_row.iter().all(|&v| v == 0.0) {
                 return Err(fault("it has no non-zero entry: the matrix is singular"));
             }
-        }
-        let mut unit = vec![0.0; work.fits.columns()];
-        if let Some(one) = unit.get_mut(target) {
-            *one = 1.0;
         }
         let (m, rank) = least_squares::solve(transposed, unit);
         row.copy_from_slice(&m);
@@ -386,8 +381,8 @@ struct Work {
     columns: Vec<u32>,
     /// Cells of the entries of the problem traced last, in the order in which rows of A hold them.
     cells: Vec<u32>,
-    /// Number of the column where the unit vector of that problem is one.
-    target: usize,
+    /// Number of the column where the unit vector of that problem is one, where it has one.
+    target: Option<u32>,
     /// Unknowns of the batch at hand.
     size: usize,
     /// The last row of the batch before, where all its rows were alike.
@@ -405,7 +400,7 @@ impl Work {
             column: vec![NEW; n_columns],
             columns: Vec::new(),
             cells: Vec::new(),
-            target: 0,
+            target: None,
             size: 0,
             last: NOWHERE,
         }

@@ -2,7 +2,7 @@
 //! those of independent prototypes on other meshes of the same kind.
 use precondor_plugin_spai::{Fsai, FsaiParams, Spai, SpaiParams};
 use precondor_sdk::core::comm::Comm;
-use precondor_sdk::core::problem::{Poisson, Problem};
+use precondor_sdk::core::problem::{Poisson, Problem, Rhs};
 use precondor_sdk::core::solver::{Criterion, Method, Outcome, Step, Stop, solve};
 use precondor_sdk::prelude::*;
 use std::ops::ControlFlow;
@@ -15,7 +15,7 @@ fn iterations<G: Generator>(params: &G::Params, method: Method) -> Vec<usize> {
         divergence: 1e8,
     };
     let count = |seed| {
-        let problem = Problem::Poisson(Poisson { seed, ..Poisson::at_level(5) });
+        let problem = Problem::Poisson(Poisson { seed, rhs: Rhs::Random, ..Poisson::at_level(5) });
         let (system, b) = problem.generate(Comm::solo()).unwrap();
         let m = G::generate(params, &system).unwrap();
         let mut x = vec![0.0; b.len()];
@@ -29,7 +29,7 @@ fn iterations<G: Generator>(params: &G::Params, method: Method) -> Vec<usize> {
 
 fn near(counts: &[usize], expected: f64) {
     let mean = counts.iter().sum::<usize>() as f64 / counts.len() as f64;
-    assert!((mean / expected - 1.0).abs() < 0.05, "{counts:?}, expected about {expected}");
+    assert!((mean / expected - 1.0).abs() < 0.08, "{counts:?}, expected about {expected}");
 }
 
 #[test]

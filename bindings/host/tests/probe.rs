@@ -1,0 +1,39 @@
+//! Looking at libraries in a child process: this test is a program that is called again as the
+//! child.
+mod support;
+
+use precondor_host::{PROBE, probe, probe_child};
+use std::process::ExitCode;
+use support::{Scratch, compile};
+
+fn main() -> ExitCode {
+    let args: Vec<_> = std::env::args_os().collect();
+    if args.get(1).is_some_and(|first| first == PROBE) {
+        return probe_child(args[2].as_ref());
+    }
+    let folder = Scratch::new();
+    let include = "bindings/abi/include";
+    let source = "tests/c/faulty.c";
+
+    let file = compile(folder.path(), "jacobi_c", "tests/c/jacobi.c", include, &[]);
+    let methods = probe(&file).expect("a sound plugin");
+    assert_eq!(methods.len(), 1);
+    assert_eq!(methods[0].name, "jacobi-c");
+    assert_eq!(methods[0].version, "1.0.0");
+    assert_eq!(methods[0].extensions, Vec::<String>::new());
+    assert_eq!(methods[0].schema["properties"]["damping"]["exclusiveMaximum"], 2.0);
+
+    let crash = ["-DCRASH", "-DNAME=precondor_plugin_crash"];
+    let file = compile(folder.path(), "crash", source, include, &crash);
+    let text = probe(&file).expect_err("it aborts").to_string();
+    assert!(text.contains("it crashes while it is loaded (signal 6)"), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+
+    let newer = ["-DNEWER_ABI", "-DNAME=precondor_plugin_newer"];
+    let file = compile(folder.path(), "newer", source, include, &newer);
+    let text = probe(&file).expect_err("another ABI").to_string();
+    assert!(text.contains("it speaks plugin ABI 2.3"), "{text}");
+    assert_eq!(text.matches("libprecondor_plugin_newer.so").count(), 1, "{text}");
+    println!("test probe ... ok");
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,210 @@
+//! Libraries that a host must not load, and what it says about them.
+mod support;
+
+use precondor_core::Error;
+use precondor_host::{Plugins, Search, load_library};
+use serde_json::json;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use support::{Scratch, compile, solo};
+
+const INCLUDE: &str = "bindings/abi/include";
+
+fn search(folders: &[&Path]) -> Plugins {
+    let extra: Vec<PathBuf> = folders.iter().map(|f| f.to_path_buf()).collect();
+    Plugins::load(&Search { extra, base: ".".into() }).expect("a base folder")
+}
+
+/// What is said about the file called `name`.
+fn reason(plugins: &Plugins, name: &str) -> String {
+    let problem = plugins.problems().iter().find(|p| p.path.ends_with(name));
+    problem.map(|p| p.reason.clone()).unwrap_or_else(|| panic!("{:?}", plugins.problems()))
+}
+
+#[test]
+fn every_fault_of_a_library_is_named() {
+    let folder = Scratch::new();
+    let cases = [
+        ("NEWER_ABI", "it speaks plugin ABI 2.3, this program 1.0: use a newer Precondor"),
+        ("OLDER_ABI", "it speaks plugin ABI 0.0, this program 1.0: rebuild the plugin"),
+        ("OTHER_MAGIC", "it is no Precondor plugin"),
+        ("SHORT_ENTRY", "its entry table is 8 bytes long, 40 are needed"),
+        ("SHORT_METHOD", "table precondor_method: it is 24 bytes long, 128 are needed"),
+        ("SHORT_EXTENSION", "table precondor_explicit_part: it is 8 bytes long, 16 are needed"),
+        ("NO_APPLY", "its function 'apply' is null"),
+        ("NULL_METHOD", "method 1: table precondor_method: 0x0 is no pointer to one"),
+        ("TOO_MANY", "18446744073709551615 methods are more than 4096"),
+        ("TWICE", "it has two methods 'faulty'"),
+        ("WRONG_ID", "its id 'Faulty <b>' is not made of lower-case letters"),
+        ("SCHEMA_IS_NO_JSON", "its schema is not JSON"),
+    ];
+    for (i, (fault, text)) in cases.iter().enumerate() {
+        let define = format!("-D{fault}");
+        let name = format!("-DNAME=precondor_plugin_f{i}");
+        compile(folder.path(), &format!("f{i}"), "tests/c/faulty.c", INCLUDE, &[&define, &name]);
+        let plugins = search(&[folder.path()]);
+        let got = reason(&plugins, &format!("libprecondor_plugin_f{i}.so"));
+        assert!(got.contains(text), "{fault}: {got}");
+        assert!(plugins.registry().get("faulty").is_err(), "{fault}");
+    }
+}
+
+#[test]
+fn what_is_no_plugin_is_refused_with_the_reason() {
+    let folder = Scratch::new();
+    let named = |name: &str| folder.path().join(format!("libprecondor_plugin_{name}.so"));
+    fs::write(named("text"), "not a library at all").expect("written");
+    fs::write(named("empty"), "").expect("written");
+    fs::write(named("Upper"), "passed over").expect("written");
+    // A real library of something else, under a plugin's name.
+    compile(folder.path(), "other", "tests/c/faulty.c", INCLUDE, &["-DNAME=something_else"]);
+    let plugins = search(&[folder.path()]);
+    for (name, text) in [
+        ("text", "invalid ELF header"),
+        ("empty", "file too short"),
+        ("other", "it exports no 'precondor_plugin_other'"),
+    ] {
+        let got = reason(&plugins, &format!("libprecondor_plugin_{name}.so"));
+        assert!(got.contains(text), "{name}: {got}");
+        let error = load_library(&named(name)).err().expect("refused");
+        assert!(matches!(error, Error::Plugin(_)) && error.to_string().contains(text), "{error}");
+    }
+    assert!(plugins.problems().iter().all(|p| !p.path.ends_with("libprecondor_plugin_Upper.so")));
+    let error = load_library(Path::new("/usr/lib/libm.so")).err().expect("refused");
+    assert!(error.to_string().contains("a plugin's file is called"), "{error}");
+    let error = load_library(&named("absent")).err().expect("refused");
+    assert!(error.to_string().contains("No such file"), "{error}");
+}
+
+#[test]
+fn a_newer_minor_version_and_no_methods_are_fine() {
+    let folder = Scratch::new();
+    compile(folder.path(), "faulty", "tests/c/faulty.c", INCLUDE, &["-DNEWER_MINOR"]);
+    let none = ["-DNONE", "-DNAME=precondor_plugin_none"];
+    let none = compile(folder.path(), "none", "tests/c/faulty.c", INCLUDE, &none);
+    let plugins = search(&[folder.path()]);
+    let method = plugins.registry().get("faulty").expect("loaded");
+    assert_eq!(method.version(), "");
+    assert_eq!(load_library(&none).expect("loaded").len(), 0);
+}
+
+#[test]
+fn what_a_method_hands_out_is_checked() {
+    let folder = Scratch::new();
+    let load = |name: &str, fault: &str| {
+        let symbol = format!("-DNAME=precondor_plugin_{name}");
+        let defines: &[&str] = &[fault, &symbol];
+        let file = compile(folder.path(), name, "tests/c/faulty.c", INCLUDE, defines);
+        load_library(&file).expect("loads").remove(0)
+    };
+    let system = solo(3);
+    let error = load("inverse", "-DWRONG_INVERSE").generate(&json!({}), &system).err();
+    let text = error.expect("refused").to_string();
+    assert!(text.contains("row offsets of the stored inverse"), "{text}");
+    let error = load("status", "-DNEW_STATUS").generate(&json!({}), &system).err();
+    assert_eq!(error, Some(Error::Plugin("no reason given (status 4711)".into())));
+    // NaN is data: it passes, and the solver tells. Notes come one by one.
+    let m = load("nan", "-DFINE").generate(&json!({}), &system).expect("generates");
+    let mut z = [0.0; 3];
+    assert_eq!(m.apply(&[1.0; 3], &mut z), Ok(()));
+    assert!(z.iter().all(|z| z.is_nan()));
+    assert_eq!(m.notes(), ["first", "second"]);
+    let error = m.apply(&[1.0; 2], &mut z).expect_err("too short");
+    assert!(error.to_string().contains("3 are needed"), "{error}");
+}
+
+#[test]
+fn files_that_others_could_have_written_are_not_loaded() {
+    let folder = Scratch::new();
+    let inside = folder.path().join("inside");
+    fs::create_dir(&inside).expect("made");
+    let file = compile(&inside, "faulty", "tests/c/faulty.c", INCLUDE, &[]);
+    let mode = |path: &Path, mode| {
+        fs::set_permissions(path, Permissions::from_mode(mode)).expect("ours");
+    };
+    let loads = || {
+        let plugins = search(&[&inside]);
+        let found = plugins.registry().get("faulty").is_ok();
+        if !found {
+            let text = reason(&plugins, "libprecondor_plugin_faulty.so");
+            assert!(text.contains("can be written by everybody"), "{text}");
+        }
+        found
+    };
+    assert!(loads());
+    for (path, bad, good) in
+        [(&*file, 0o777, 0o755), (&inside, 0o777, 0o755), (folder.path(), 0o777, 0o755)]
+    {
+        mode(path, bad);
+        assert!(!loads(), "{}", path.display());
+        mode(path, good);
+        assert!(loads(), "{}", path.display());
+    }
+    // A sticky ancestor (as /tmp is) is fine, a sticky folder itself is not.
+    mode(folder.path(), 0o1777);
+    assert!(loads());
+    mode(&inside, 0o1777);
+    assert!(!loads());
+    mode(&inside, 0o755);
+    // A link in a good folder to a file in a bad one is a file in a bad one.
+    let linked = Scratch::new();
+    let link = linked.path().join("libprecondor_plugin_faulty.so");
+    std::os::unix::fs::symlink(&file, &link).expect("linked");
+    mode(&inside, 0o777);
+    let plugins = search(&[linked.path()]);
+    assert!(reason(&plugins, "libprecondor_plugin_faulty.so").contains("by everybody"));
+    mode(&inside, 0o755);
+    // Somebody else's file; only root can make one.
+    if std::os::unix::fs::chown(&file, Some(12345), None).is_ok() {
+        let plugins = search(&[&inside]);
+        let text = reason(&plugins, "libprecondor_plugin_faulty.so");
+        assert!(text.contains("belongs to user 12345"), "{text}");
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_read_is_told() {
+    let folder = Scratch::new();
+    let file = folder.path().join("plugins");
+    fs::write(&file, "a file where a folder is expected").expect("written");
+    let plugins = search(&[&file]);
+    assert!(reason(&plugins, "plugins").contains("Not a directory"), "{:?}", plugins.problems());
+}
+
+#[test]
+fn the_first_copy_wins_and_another_version_behind_it_is_told() {
+    let (first, second, third) = (Scratch::new(), Scratch::new(), Scratch::new());
+    let file = compile(first.path(), "faulty", "tests/c/faulty.c", INCLUDE, &[]);
+    let name = "libprecondor_plugin_faulty.so";
+    fs::copy(&file, second.path().join(name)).expect("copied");
+    compile(third.path(), "faulty", "tests/c/faulty.c", INCLUDE, &["-DNEWER_MINOR"]);
+    let plugins = search(&[first.path(), second.path(), third.path()]);
+    let library = plugins.libraries().iter().find(|l| l.path.ends_with(name)).expect("loaded");
+    assert!(library.path.starts_with(first.path().canonicalize().expect("there")));
+    assert_eq!(library.methods, ["faulty"]);
+    assert_eq!(library.digest.len(), 64);
+    let told: Vec<_> = plugins.problems().iter().filter(|p| p.path.ends_with(name)).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].path.starts_with(third.path()) && told[0].reason.contains("hidden by"));
+}
+
+#[test]
+fn two_libraries_with_one_method_are_told_and_the_first_wins() {
+    let folder = Scratch::new();
+    compile(folder.path(), "faulty", "tests/c/faulty.c", INCLUDE, &[]);
+    let twin = ["-DNAME=precondor_plugin_twin"];
+    compile(folder.path(), "twin", "tests/c/faulty.c", INCLUDE, &twin);
+    let plugins = search(&[folder.path()]);
+    let text = reason(&plugins, "libprecondor_plugin_twin.so");
+    assert!(text.contains("method 'faulty'") && text.contains("is there already"), "{text}");
+}
+
+#[test]
+fn an_unknown_method_lists_what_is_there_and_where_it_looked() {
+    let folder = Scratch::new();
+    let plugins = search(&[folder.path()]);
+    let text = plugins.get("jacoby").err().expect("unknown").to_string();
+    assert!(text.contains("did you mean 'jacobi'?"), "{text}");
+    assert!(text.contains(&folder.path().display().to_string()), "{text}");
+}

@@ -1,0 +1,107 @@
+//! What the tests of loading share.
+use precondor_core::comm::Comm;
+use precondor_core::matrix::{DistCsr, Space};
+use precondor_core::precond::Preconditioner;
+use precondor_core::system::System;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// A folder that goes when the test ends.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    pub fn new() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let k = NEXT.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("precondor-{}-{k}", std::process::id()));
+        std::fs::create_dir(&folder).expect("a folder of our own");
+        Scratch(folder)
+    }
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).expect("removed");
+    }
+}
+
+/// A file of the repository.
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+}
+
+/// Compiles `source` to `folder/libprecondor_plugin_NAME.so` as the header's users do.
+pub fn compile(folder: &Path, name: &str, source: &str, include: &str, more: &[&str]) -> PathBuf {
+    let library = folder.join(format!("libprecondor_plugin_{name}.so"));
+    let out = Command::new("cc")
+        .args(["-std=c11", "-Wall", "-Wextra", "-pedantic", "-Werror"])
+        .args(["-O2", "-ffp-contract=off", "-shared", "-fPIC", "-I"])
+        .arg(repository(include))
+        .args(more)
+        .arg(repository(source))
+        .arg("-o")
+        .arg(&library)
+        .output()
+        .expect("a C compiler 'cc'");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    library
+}
+
+/// The rows of a tridiagonal matrix on this rank: 2 + i on the diagonal but for `zero_row`, −1
+/// beside it.
+pub fn tridiagonal(comm: Comm, n: u64, zero_row: Option<u64>) -> DistCsr {
+    on_space(&Space::even(comm, n), zero_row)
+}
+
+/// The same on any distribution.
+pub fn on_space(space: &std::sync::Arc<Space>, zero_row: Option<u64>) -> DistCsr {
+    let n = space.n_global();
+    let (mut row_ptr, mut cols, mut values) = (vec![0], vec![], vec![]);
+    for i in space.start()..space.start() + space.n_own() as u64 {
+        for j in i.saturating_sub(1)..(i + 2).min(n) {
+            cols.push(j);
+            values.push(match (i == j, zero_row == Some(i)) {
+                (_, true) => 0.0,
+                (true, false) => 2.0 + i as f64,
+                (false, false) => -1.0,
+            });
+        }
+        row_ptr.push(cols.len() as u32);
+    }
+    DistCsr::from_rows(space, &row_ptr, &cols, &values).expect("fits")
+}
+
+/// A system of one rank.
+pub fn solo(n: u64) -> System {
+    System::new(tridiagonal(Comm::solo(), n, None))
+}
+
+/// The bits of M r for a fixed r.
+pub fn applied(m: &dyn Preconditioner, n: usize) -> Vec<u64> {
+    let r: Vec<f64> = (0..n).map(|i| (i as f64).sin()).collect();
+    let mut z = vec![f64::NAN; n];
+    m.apply(&r, &mut z).expect("applies");
+    z.iter().map(|z| z.to_bits()).collect()
+}
+
+/// Runs `f`; a test that hangs fails instead.
+pub fn without_hanging(f: impl FnOnce() + Send + 'static) {
+    let (done, wait) = std::sync::mpsc::channel();
+    let worker = std::thread::spawn(move || {
+        f();
+        done.send(()).expect("somebody waits");
+    });
+    if wait.recv_timeout(Duration::from_secs(120))
+        == Err(std::sync::mpsc::RecvTimeoutError::Timeout)
+    {
+        panic!("some rank still waits for another");
+    }
+    if let Err(panic) = worker.join() {
+        std::panic::resume_unwind(panic);
+    }
+}

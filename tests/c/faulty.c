@@ -1,0 +1,151 @@
+/* One plugin with one fault, chosen when it is compiled: what a host must survive. */
+#include "precondor.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#ifndef NAME
+#define NAME precondor_plugin_faulty
+#endif
+
+static precondor_status schema(const precondor_sink *out, precondor_failure *why) {
+    (void)why;
+#if defined SCHEMA_IS_NO_JSON
+    precondor_put(out, "damping: a number");
+#else
+    precondor_put(out, "{\"type\":\"object\",\"properties\":{}}");
+#endif
+    return PRECONDOR_OK;
+}
+
+static precondor_status generate(precondor_text params, const precondor_system *system,
+                                 const precondor_host *host, void **instance,
+                                 precondor_failure *why) {
+    (void)params, (void)system, (void)host, (void)instance;
+#if defined NEW_STATUS
+    (void)why;
+    return 4711;
+#else
+    (void)why;
+    return PRECONDOR_OK;
+#endif
+}
+
+/* An instance that is NULL, and NaN as its result: both are the plugin's affair. */
+static precondor_status apply(void *instance, const double *r, double *z, size_t n,
+                              precondor_failure *why) {
+    size_t i;
+    (void)instance, (void)r, (void)why;
+    for (i = 0; i < n; i++) z[i] = NAN;
+    return PRECONDOR_OK;
+}
+
+static void destroy(void *instance) { (void)instance; }
+static uint32_t properties(void *instance) { return (void)instance, PRECONDOR_CONSTANT; }
+static uint64_t none(void *instance) { return (void)instance, 0; }
+
+static precondor_status notes(void *instance, const precondor_sink *out, precondor_failure *why) {
+    (void)instance, (void)why;
+    precondor_put(out, "first");
+    precondor_put(out, "second");
+    return PRECONDOR_OK;
+}
+
+#if defined WRONG_INVERSE
+/* Offsets that lead beyond the entries. */
+static precondor_status view(void *instance, precondor_explicit *out, precondor_failure *why) {
+    static const uint32_t row_ptr[] = {0, 1, 2, 400000}, cols[] = {0, 1, 2};
+    static const double values[] = {1, 1, 1};
+    (void)instance, (void)why;
+    out->kind = PRECONDOR_KIND_INVERSE;
+    out->value_type = PRECONDOR_VALUE_F64;
+    out->n_own = 3;
+    out->own.row_ptr = row_ptr;
+    out->own.cols = cols;
+    out->own.values = values;
+    out->own.nnz = 3;
+    return PRECONDOR_OK;
+}
+static const precondor_explicit_part explicit_part = {sizeof explicit_part, view};
+#elif defined SHORT_EXTENSION
+static const size_t explicit_part = sizeof(size_t);
+#endif
+
+static const void *extension(precondor_text id) {
+#if defined WRONG_INVERSE || defined SHORT_EXTENSION
+    if (precondor_is(id, PRECONDOR_EXPLICIT)) return &explicit_part;
+#endif
+    (void)id;
+    return NULL;
+}
+
+#if defined CRASH
+__attribute__((constructor)) static void crash(void) { abort(); }
+#endif
+
+static const precondor_method method = {
+#if defined SHORT_METHOD
+    3 * sizeof(size_t),
+#else
+    sizeof(precondor_method),
+#endif
+#if defined WRONG_ID
+    PRECONDOR_TEXT("Faulty <b>"),
+#else
+    PRECONDOR_TEXT("faulty"),
+#endif
+    PRECONDOR_TEXT("has one fault"),
+    {NULL, 0}, /* no version: nothing at all is a text, too */
+    schema,
+    generate,
+#if defined NO_APPLY
+    NULL,
+#else
+    apply,
+#endif
+    destroy,
+    properties,
+    none,
+    none,
+    notes,
+    extension,
+};
+
+static const precondor_method *const methods[] = {
+    &method,
+#if defined TWICE
+    &method,
+#elif defined NULL_METHOD
+    NULL,
+#endif
+};
+
+const precondor_plugin NAME = {
+#if defined OTHER_MAGIC
+    42,
+#else
+    PRECONDOR_MAGIC,
+#endif
+#if defined NEWER_ABI
+    PRECONDOR_ABI_MAJOR + 1, 3,
+#elif defined OLDER_ABI
+    PRECONDOR_ABI_MAJOR - 1, 0,
+#elif defined NEWER_MINOR
+    PRECONDOR_ABI_MAJOR, PRECONDOR_ABI_MINOR + 7,
+#else
+    PRECONDOR_ABI_MAJOR, PRECONDOR_ABI_MINOR,
+#endif
+#if defined SHORT_ENTRY
+    sizeof(size_t),
+#else
+    sizeof(precondor_plugin),
+#endif
+    methods,
+#if defined TOO_MANY
+    SIZE_MAX,
+#elif defined NONE
+    0,
+#else
+    sizeof methods / sizeof methods[0],
+#endif
+};
