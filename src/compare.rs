@@ -41,7 +41,7 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 pub struct Args {
     /// The configuration (TOML)
-    config: PathBuf,
+    pub config: PathBuf,
     /// Override a key: `--set problem.samples=5`, `--set run.0.preconditioner.damping=0.5`
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
@@ -122,7 +122,7 @@ fn runs(root: &Node, session: &Session) -> Result<Vec<Run>> {
         node.only(&["label", "group", "solver", "preconditioner"])?;
         let text = |key: &str| node.get(key).map(|n| n.text().map(str::to_owned)).transpose();
         let solver = SolverConfig::from_nodes(node.get("solver").unwrap_or(&nothing), shared)?;
-        let method = node.get("preconditioner").map(|n| config::method(n, session.registry()));
+        let method = node.get("preconditioner").map(|n| session.method(n));
         let method = method.transpose()?;
         let label = text("label")?.unwrap_or_else(|| measure::name(method.as_ref()).to_owned());
         let group = text("group")?.unwrap_or_else(|| "methods".to_owned());

@@ -19,7 +19,7 @@ use precondor_core::matrix::io::matrix_market;
 use precondor_core::problem::Problem;
 use precondor_core::system::System;
 use precondor_core::{Error, Result};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// Systems that belong together: a row of a table is their mean.
@@ -186,7 +186,14 @@ impl Case {
                 let json = problem.to_json();
                 let Some(fields) = json.as_object() else { return json.to_string() };
                 let kind = fields.get("kind").and_then(Value::as_str).unwrap_or_default();
-                let others = fields.iter().filter(|(key, _)| *key != "kind");
+                let plain = Problem::from_json(&json!({ "kind": kind })).map(|p| p.to_json());
+                let plain = plain.unwrap_or_default();
+                let told = |key: &str, value| match key {
+                    "kind" => false,
+                    "level" | "seed" | "shift" | "rhs" => true,
+                    _ => plain.get(key) != Some(value),
+                };
+                let others = fields.iter().filter(|(key, value)| told(key, value));
                 let words = others.map(|(key, value)| match value {
                     Value::String(text) => format!("{key} {text}"),
                     value => format!("{key} {value}"),

@@ -7,21 +7,26 @@ mod compare;
 mod exact;
 mod experiment;
 mod files;
+mod install;
+mod matrix;
 mod measure;
+mod plugins;
+mod problem;
 mod report;
 mod session;
 mod solve;
+mod train;
 
 use clap::{Parser, Subcommand};
 use precondor_core::Result;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Solves sparse linear systems with preconditioners, classical and learned, that are chosen by
 /// name and loaded as plugins.
 #[derive(Parser)]
-#[command(name = "precondor", version, infer_subcommands = true)]
+#[command(name = "precondor", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -37,6 +42,11 @@ struct Cli {
 enum Command {
     Solve(solve::Args),
     Compare(compare::Args),
+    Train(train::Args),
+    Problem(problem::Args),
+    Matrix(matrix::Args),
+    Plugins(plugins::Args),
+    Install(install::Args),
 }
 
 /// How a command ended that did not fail.
@@ -51,6 +61,9 @@ enum Status {
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = child() {
+        return code;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => {
@@ -72,10 +85,28 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<Status> {
-    let session = || session::Session::open(&cli.plugin_path);
+    let session = |config: Option<&Path>| {
+        session::Session::open(&cli.plugin_path, config.and_then(Path::parent))
+    };
     match &cli.command {
-        Command::Solve(args) => solve::run(args, &session()?),
-        Command::Compare(args) => compare::run(args, &session()?),
+        Command::Solve(args) => solve::run(args, &session(Some(&args.config))?),
+        Command::Compare(args) => compare::run(args, &session(Some(&args.config))?),
+        Command::Train(args) => train::run(args, &session(Some(&args.config))?),
+        Command::Problem(args) => problem::run(args, &session(args.config.as_deref())?),
+        Command::Matrix(args) => matrix::run(args),
+        Command::Plugins(args) => plugins::run(args, &cli.plugin_path),
+        Command::Install(args) => install::run(args, &session(None)?),
+    }
+}
+
+/// Child processes that look at one plugin, so that a crash is theirs alone.
+fn child() -> Option<ExitCode> {
+    let mut arguments = std::env::args_os().skip(1);
+    let (first, path) = (arguments.next()?, PathBuf::from(arguments.next()?));
+    match first.to_str()? {
+        precondor_host::PROBE => Some(precondor_host::probe_child(&path)),
+        plugins::CHECK => Some(plugins::check_child(&path)),
+        _ => None,
     }
 }
 

@@ -55,7 +55,7 @@ pub fn set_up(
     match method {
         None => Ok(Box::new(Identity)),
         Some(config) => {
-            let generator = session.registry().get(&config.name)?;
+            let generator = session.generator(&config.name)?;
             let made = generator.generate(&config.params, &task.system);
             made.map_err(|e| e.inside(config.name.as_str()))
         }

@@ -1,33 +1,50 @@
 //! What all commands start from: methods, host services, a configuration.
 use precondor_core::Result;
-use precondor_core::config::{self, Node};
-use precondor_core::host::{Alone, Host};
-use precondor_core::registry::{Native, Registry};
+use precondor_core::config::{self, MethodConfig, Node};
+use precondor_core::host::Host;
+use precondor_core::registry::DynGenerator;
+use precondor_host::{Plugins, Search};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The methods that are there, and the services lent to them.
 pub struct Session {
-    registry: Arc<Registry>,
-    host: Arc<dyn Host>,
+    plugins: Plugins,
 }
 
 impl Session {
-    /// Loads the plugins.
-    pub fn open(_: &[PathBuf]) -> Result<Session> {
-        let mut registry = Registry::new();
-        registry.add(Native::<precondor_plugin_jacobi::Jacobi>::method())?;
-        Ok(Session { registry: Arc::new(registry), host: Arc::new(Alone) })
+    /// Loads the plugins. Files that parameters name are looked for in `base` (none: here), the
+    /// folder of the configuration.
+    pub fn open(plugin_path: &[PathBuf], base: Option<&Path>) -> Result<Session> {
+        let base = base.filter(|path| path.is_dir()).unwrap_or(Path::new("."));
+        let plugins = Plugins::load(&Search { extra: plugin_path.to_vec(), base: base.into() })?;
+        for problem in plugins.problems() {
+            tracing::warn!("plugin {}: {}", problem.path.display(), problem.reason);
+        }
+        Ok(Session { plugins })
     }
 
-    /// Methods by name.
-    pub fn registry(&self) -> &Registry {
-        &self.registry
+    /// The plugins.
+    pub fn plugins(&self) -> &Plugins {
+        &self.plugins
+    }
+
+    /// The method `name`, or who is there and where it was looked for.
+    pub fn generator(&self, name: &str) -> Result<&Arc<dyn DynGenerator>> {
+        self.plugins.get(name)
+    }
+
+    /// Reads a section that names a method.
+    pub fn method(&self, node: &Node) -> Result<MethodConfig> {
+        config::method(node, |name, params| {
+            self.generator(name)?;
+            precondor_host::fault(self.plugins.registry(), name, params)
+        })
     }
 
     /// Services lent to methods.
     pub fn host(&self) -> Arc<dyn Host> {
-        Arc::clone(&self.host)
+        self.plugins.host()
     }
 }
 

@@ -22,7 +22,7 @@ use std::time::Duration;
 #[derive(clap::Args)]
 pub struct Args {
     /// The configuration (TOML)
-    config: PathBuf,
+    pub config: PathBuf,
     /// Override a key: `--set solver.tolerance=1e-8`, `--set preconditioner.name=ilu`
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
@@ -64,7 +64,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         Some(section) => SolverConfig::from_node(section)?,
         None => SolverConfig::default(),
     };
-    let method = root.get("preconditioner").map(|node| config::method(node, session.registry()));
+    let method = root.get("preconditioner").map(|node| session.method(node));
     let method = method.transpose()?;
     let case = experiment::single(&root)?;
     let task = case.task(0, session)?;

@@ -108,7 +108,8 @@ fn section(out: &mut String, comparison: &Comparison, case: usize) {
     );
     let groups = comparison.groups();
     for (group, rows) in &groups {
-        let head = if groups.len() > 1 { format!("<b>{}</b> ", esc(group)) } else { String::new() };
+        let head =
+            if groups.len() > 1 { format!("<b>{}:</b> ", esc(group)) } else { String::new() };
         let text = reading::of_group(comparison, case, rows);
         put!(out, "<p class=\"reading\">{head}{}</p>\n", esc(&text));
     }

@@ -6,6 +6,7 @@ pub mod json;
 mod plot;
 mod provenance;
 mod reading;
+pub mod spy;
 pub mod text;
 
 pub use provenance::Provenance;

@@ -3,7 +3,7 @@ use precondor_core::{Error, Result};
 use std::cell::RefCell;
 
 /// Methods that may be nested.
-pub(crate) use precondor_core::config::MAX_DEPTH as DEPTH;
+pub(crate) const DEPTH: usize = 8;
 
 thread_local! {
     static CHAIN: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };

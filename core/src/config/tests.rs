@@ -1,57 +1,30 @@
 use super::*;
-use crate::precond::{Generator, Preconditioner, Properties};
-use crate::registry::{Native, Registry};
-use crate::schema;
-use crate::system::System;
+use crate::schema::{self, Fault};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[allow(dead_code, reason = "only the schema of the fields matters here")]
+struct Inner {
+    name: String,
+    damping: f64,
+}
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 struct Params {
     #[schemars(range(max = 2.0))]
     damping: f64,
-    #[schemars(extend("x-precondor-file" = true))]
-    model: Option<String>,
-    #[schemars(extend("x-precondor-method" = true))]
-    inner: serde_json::Value,
+    inner: Inner,
 }
 
-struct Wrap;
-struct Nothing;
-
-impl Preconditioner for Nothing {
-    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        z.copy_from_slice(r);
-        Ok(())
+/// Knows one method, `wrap`.
+fn check(name: &str, params: &Value) -> Result<Option<Fault>> {
+    match name {
+        "wrap" => Ok(schema::fault(&schema::of::<Params>(), params)),
+        _ => Err(Error::Parameter(format!("no preconditioner '{name}'"))),
     }
-    fn properties(&self) -> Properties {
-        Properties::SPD
-    }
-    fn stored_entries(&self) -> usize {
-        0
-    }
-    fn bytes(&self) -> usize {
-        0
-    }
-}
-
-impl Generator for Wrap {
-    const NAME: &'static str = "wrap";
-    const SUMMARY: &'static str = "a method with an inner one";
-    type Params = Params;
-    type Output = Nothing;
-    fn generate(_: &Params, _: &System) -> Result<Nothing> {
-        Ok(Nothing)
-    }
-}
-
-fn registry() -> Registry {
-    let mut registry = Registry::new();
-    registry.add(Native::<Wrap>::method()).unwrap();
-    registry
 }
 
 fn tree(text: &str) -> Node {
@@ -135,7 +108,7 @@ fn overrides_replace_add_and_name_the_flag() {
             "preconditioner.inner.dampin=3",
             "'dampin': there is no such key; did you mean 'damping'?",
         ),
-        ("preconditioner.inner.name=rap", "no preconditioner 'rap'; did you mean 'wrap'?"),
+        ("preconditioner.name=rap", "no preconditioner 'rap'"),
         ("run.1.label=x", "'1' is not one of the 1 items"),
         ("preconditioner.damping.x=1", "there is the value 1.5 where 'x' would go"),
         ("preconditioner", "it must look like section.key=value"),
@@ -143,39 +116,28 @@ fn overrides_replace_add_and_name_the_flag() {
     ] {
         let mut changed = root.clone();
         let result = set(&mut changed, flag)
-            .and_then(|()| method(changed.get("preconditioner").unwrap(), &registry()));
+            .and_then(|()| method(changed.get("preconditioner").unwrap(), check));
         let got = message(result);
         assert!(got.contains(why) && got.starts_with(&format!("--set {flag}")), "{flag}: {got}");
     }
 }
 
 #[test]
-fn files_of_methods_are_found_from_the_configuration() {
-    let root = tree(
-        "[preconditioner]\nname = \"wrap\"\nmodel = \"m.bin\"\n\
-         inner = { name = \"wrap\", model = \"/abs.bin\" }",
-    );
-    let config = method(root.get("preconditioner").unwrap(), &registry()).unwrap();
-    assert_eq!(config.name, "wrap");
-    assert_eq!(config.params["model"], "/configs/m.bin");
-    assert_eq!(config.params["inner"], json!({"name": "wrap", "model": "/abs.bin"}));
-    assert!(schema::check(&schema::of::<Params>(), &config.params).is_ok());
-}
-
-#[test]
-fn nesting_too_deep_shows_the_chain() {
-    let nest = |depth: usize| {
-        (1..depth).fold("\"wrap\"".into(), |inner: String, _| {
-            format!("{{ name = \"wrap\", inner = {inner} }}")
-        })
-    };
-    let read = |depth| {
-        let root = tree(&format!("preconditioner = {}", nest(depth)));
-        message(method(root.get("preconditioner").unwrap(), &registry()))
-    };
-    assert_eq!(read(MAX_DEPTH), "no error");
-    let got = read(MAX_DEPTH + 1);
-    assert!(got.contains("more than 8 methods in one another: wrap → wrap → "), "{got}");
+fn a_method_is_a_name_or_a_table_with_one() {
+    let read = |text: &str| method(tree(text).get("preconditioner").unwrap(), check);
+    let named = read("preconditioner = 'wrap'").unwrap();
+    assert_eq!((named.name.as_str(), named.params), ("wrap", json!({})));
+    let full = read("[preconditioner]\nname = 'wrap'\ndamping = 1").unwrap();
+    assert_eq!((full.name.as_str(), full.params), ("wrap", json!({"damping": 1})));
+    for (text, want) in [
+        ("[preconditioner]\ndamping = 1", "run.toml:1:1: 'name' is missing"),
+        ("[preconditioner]\nname = 3", "run.toml:2:8: 3 is not of type string"),
+        ("[preconditioner]\nname = 'rap'", "run.toml:2:8: no preconditioner 'rap'"),
+        ("preconditioner = ['wrap']", "run.toml:1:18: 'name' is missing"),
+    ] {
+        let got = message(read(text));
+        assert!(got.starts_with(want), "{text}: {got}");
+    }
 }
 
 #[test]

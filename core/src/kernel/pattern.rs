@@ -258,6 +258,14 @@ fn neighbourhood(near: &Reach<'_>, i: usize, power: usize, part: Part, out: &mut
         out.push(me);
         return;
     }
+    let first = near.numbering().of_own(0);
+    if let Some(cols) = near.own_cols(i)
+        && let Ok(diagonal) = cols.binary_search(&(i as u32))
+    {
+        let kept = if part == Part::Full { cols } else { &cols[..=diagonal] };
+        out.extend(kept.iter().map(|c| first + c));
+        return;
+    }
     let mut met = false;
     near.visit(me, |c, _| {
         if c >= me && !met {

@@ -1,4 +1,5 @@
 //! Batched solves, least squares, patterns of powers and fetched rows against plain dense ones.
+#![allow(clippy::unwrap_used)]
 use crate::common::*;
 use precondor_core::Error;
 use precondor_core::host::Alone;
@@ -81,7 +82,11 @@ fn fits_of_different_sizes_share_a_batch() {
     // Lane l: a (1 + l) × (3 + l) matrix with about two thirds of the entries, e in column l / 2.
     let entry = |lane: usize, a: usize, column: usize| {
         let x = rough(17 + lane + 13 * a + 101 * column);
-        if (a + column + lane) % 3 == 0 { 0.0 } else { x + if a == column { 2.0 } else { 0.0 } }
+        if (a + column + lane).is_multiple_of(3) {
+            0.0
+        } else {
+            x + if a == column { 2.0 } else { 0.0 }
+        }
     };
     let mut fits = Fits::default();
     for round in 0..3 {

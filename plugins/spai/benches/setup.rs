@@ -79,7 +79,7 @@ fn solves(n: usize) -> Result<f64> {
                 fits.cells()[cell].0 = [value; LANES];
             }
         }
-        (0..LANES).for_each(|lane| fits.close(lane, offsets.len(), 0));
+        (0..LANES).for_each(|lane| fits.close(lane, offsets.len(), Some(0)));
         sum += fits.solve().0[0];
     }
     Ok(sum)

@@ -1,4 +1,5 @@
 //! Tests of the two methods against dense linear algebra, on one and on several ranks.
+#![allow(clippy::unwrap_used)]
 mod common;
 mod errors;
 mod fsai;

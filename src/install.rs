@@ -1,0 +1,90 @@
+//! `precondor install`: the program with everything it needs, in a folder of its own.
+//!
+//! | where under PREFIX | what |
+//! |---|---|
+//! | `bin/precondor` | this program |
+//! | `lib/precondor/` | the plugins that it loads |
+//! | `include/precondor.h` | the header for plugins in C |
+//! | `share/precondor/examples/` | configurations to start from |
+//! | `share/precondor/sdk/` | sources that `plugins new` builds against: the SDK is in no registry |
+//!
+//! Trained models are inside their plugins. Files are put in place one by one, each in one step, the
+//! program last: whatever interrupts, every file is whole and an older installation still runs.
+use crate::files::{make_folder, print};
+use crate::plugins::sdk;
+use crate::session::Session;
+use crate::Status;
+use precondor_core::file::replace;
+use precondor_core::{Error, Result};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// The header for plugins in C.
+const HEADER: &str = include_str!("../bindings/abi/include/precondor.h");
+/// Configurations to start from.
+const EXAMPLES: [(&str, &str); 3] = [
+    ("solve.toml", include_str!("../examples/solve.toml")),
+    ("poisson.toml", include_str!("../examples/poisson.toml")),
+    ("train-mlp-reference.toml", include_str!("../examples/train-mlp-reference.toml")),
+];
+
+/// Install the program, its plugins, the C header, examples and the SDK's sources
+#[derive(clap::Args)]
+pub struct Args {
+    /// The folder to install into: PREFIX/bin/precondor and so on
+    #[arg(long, value_name = "PREFIX")]
+    prefix: PathBuf,
+}
+
+pub fn run(args: &Args, session: &Session) -> Result<Status> {
+    let prefix = &args.prefix;
+    let place = |below: &str| -> Result<PathBuf> {
+        let folder = prefix.join(below);
+        make_folder(&folder).map(|()| folder)
+    };
+    let libraries = session.plugins().libraries();
+    if libraries.is_empty() {
+        return Err(Error::Plugin("there are no plugins to install beside the program".into()));
+    }
+    let folder = place("lib/precondor")?;
+    for library in libraries {
+        let name = library.path.file_name().unwrap_or_default();
+        copy(&library.path, &folder.join(name))?;
+    }
+    put(&place("include")?.join("precondor.h"), HEADER)?;
+    let folder = place("share/precondor/examples")?;
+    EXAMPLES.iter().try_for_each(|(name, text)| put(&folder.join(name), text))?;
+    let sources = sdk::find(None).ok();
+    if let Some(sources) = &sources {
+        sdk::copy(sources, &prefix.join("share/precondor/sdk"))?;
+    }
+    let program = std::env::current_exe().map_err(|e| Error::file("/proc/self/exe", e))?;
+    let installed = place("bin")?.join("precondor");
+    copy(&program, &installed)?;
+    let mut told = format!(
+        "{} installed with {} plugin libraries in {}\n",
+        installed.display(),
+        libraries.len(),
+        prefix.join("lib/precondor").display()
+    );
+    if sources.is_none() {
+        told += "without the SDK's sources, which are not there any more: `plugins new` will need \
+                 --sdk\n";
+    }
+    print(&told)?;
+    Ok(Status::Done)
+}
+
+fn put(path: &Path, text: &str) -> Result<()> {
+    replace(path, |out| out.write_all(text.as_bytes()))
+}
+
+/// A copy with the same permissions but for group and others, who may not write.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let mut source = std::fs::File::open(from).map_err(|e| Error::file(from, e))?;
+    let mode = source.metadata().map_err(|e| Error::file(from, e))?.permissions().mode();
+    replace(to, |out| std::io::copy(&mut source, out).map(|_| ()))?;
+    let permissions = std::fs::Permissions::from_mode(mode & 0o755);
+    std::fs::set_permissions(to, permissions).map_err(|e| Error::file(to, e))
+}

@@ -1,0 +1,237 @@
+//! `precondor train`: a model from scratch, or on from a checkpoint.
+//!
+//! ```toml
+//! [model]
+//! method = "mlp-reference"            # a method that learns
+//! output = "my-model.safetensors"     # beside the configuration; or --output
+//! checkpoint_every = 500              # steps; 500 unless given, 0 for none
+//!
+//! [train]                             # the method's own: see `precondor plugins describe`
+//! steps = 30_000
+//!
+//! [data]                              # model problems to train on; each level is a family
+//! kind = "poisson"
+//! levels = [4, 5]
+//! shift = 0.3
+//! ```
+use crate::experiment;
+use crate::files::{print, write};
+use crate::report::format::{bytes, number, seconds};
+use crate::session::{Session, configuration};
+use crate::Status;
+use indicatif::{ProgressBar, ProgressStyle};
+use precondor_core::comm::Comm;
+use precondor_core::config::Node;
+use precondor_core::problem::Families;
+use precondor_core::train::{Progress, Training, Watch};
+use precondor_core::{Error, Result};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// Train a model for a method that learns
+///
+/// Checkpoints go beside the model; after an interruption of any kind `--resume` goes on from the
+/// last one and ends with the same model as an uninterrupted run.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The configuration (TOML): [model], [train], [data]
+    pub config: PathBuf,
+    /// Go on from the checkpoint of an interrupted run
+    #[arg(long)]
+    resume: bool,
+    /// Write the model here, not where the configuration says
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Override a key: `--set train.steps=1000`
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+}
+
+/// The section `[model]`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ModelSection {
+    /// The method that learns.
+    method: String,
+    /// The model's file.
+    output: Option<String>,
+    /// Steps between checkpoints.
+    #[serde(default = "default_interval")]
+    checkpoint_every: u64,
+}
+
+fn default_interval() -> u64 {
+    500
+}
+
+pub fn run(args: &Args, session: &Session) -> Result<Status> {
+    let root = configuration(&args.config, &args.overrides)?;
+    root.only(&["model", "train", "data"])?;
+    let section = |name: &str| {
+        let missing = || root.error(format!("section [{name}] is missing"));
+        root.get(name).ok_or_else(missing)
+    };
+    let model_node = section("model")?;
+    let model: ModelSection = model_node.read()?;
+    let in_method = |e: Error| match (model_node.get("method"), e) {
+        (Some(node), Error::Parameter(why)) => node.error(why),
+        (_, other) => other,
+    };
+    let method = session.generator(&model.method).map_err(in_method)?;
+    let schema = method.train_schema().ok_or_else(|| {
+        in_method(Error::Parameter(format!("{} has nothing to train", method.name())))
+    })?;
+    let params = match root.get("train") {
+        Some(node) => {
+            let json = node.json();
+            node.check(&schema, &json)?;
+            json
+        }
+        None => Value::Object(serde_json::Map::new()),
+    };
+    let samples = Families::new(experiment::problems(section("data")?)?)?;
+    let output = output(args, model_node)?;
+    let checkpoint = beside(&output);
+    let resume = state(&checkpoint, args.resume)?;
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let on_signal = Arc::clone(&stop);
+    ctrlc::set_handler(move || on_signal.store(true, Ordering::Relaxed))
+        .map_err(|e| Error::Unsupported(format!("cannot catch an interrupt: {e}")))?;
+    let mut watch = Watcher {
+        bar: bar(),
+        checkpoint: &checkpoint,
+        every: model.checkpoint_every,
+        saved: resume.is_some(),
+        last: None,
+        told: 0,
+        stop,
+    };
+    let start = Instant::now();
+    let (comm, host) = (Comm::solo(), session.host());
+    let training = Training {
+        comm: &comm,
+        host: &host,
+        samples: &samples,
+        resume: resume.as_deref(),
+        watch: &mut watch,
+    };
+    let trained = method.train(&params, training);
+    watch.bar.finish_and_clear();
+    match trained.map_err(|e| e.inside(method.name())) {
+        Ok(bytes) => {
+            write(&output, &bytes)?;
+            // The model is there: the checkpoint has done its work. One that stays does no harm.
+            let _ = std::fs::remove_file(&checkpoint);
+            print(&told(&output, bytes.len(), watch.last, start.elapsed().as_secs_f64()))?;
+            Ok(Status::Done)
+        }
+        Err(e) if *e.root() == Error::Interrupted && watch.saved => Err(Error::Unsupported(
+            format!("interrupted; go on with `precondor train {} --resume`", args.config.display()),
+        )),
+        Err(e) => Err(e),
+    }
+}
+
+/// Where the model goes; its folder is made.
+fn output(args: &Args, model: &Node) -> Result<PathBuf> {
+    let path = match (&args.output, model.get("output")) {
+        (Some(path), _) => path.clone(),
+        (None, Some(node)) => node.path()?,
+        (None, None) => {
+            return Err(model.error("'output' is missing: the file to write the model to"));
+        }
+    };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        crate::files::make_folder(folder)?;
+    }
+    Ok(path)
+}
+
+/// The checkpoint's file.
+fn beside(output: &Path) -> PathBuf {
+    let mut name = output.file_name().unwrap_or_default().to_owned();
+    name.push(".checkpoint");
+    output.with_file_name(name)
+}
+
+/// The checkpoint to go on from.
+fn state(checkpoint: &Path, resume: bool) -> Result<Option<Vec<u8>>> {
+    match (std::fs::read(checkpoint), resume) {
+        (Ok(state), true) => Ok(Some(state)),
+        (Ok(_), false) => Err(Error::file(
+            checkpoint,
+            "a checkpoint of an interrupted run: go on from it with --resume, or delete it",
+        )),
+        (Err(e), _) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::file(checkpoint, e)),
+        (Err(_), true) => Err(Error::file(
+            checkpoint,
+            "there is no checkpoint to go on from; leave --resume out to start anew",
+        )),
+        (Err(_), false) => Ok(None),
+    }
+}
+
+fn told(output: &Path, length: usize, last: Option<Progress>, elapsed: f64) -> String {
+    let last = last.map_or(String::new(), |p| {
+        format!("; {} steps, last loss {}", p.step, number(p.loss))
+    });
+    let (size, elapsed) = (bytes(length as f64), seconds(elapsed));
+    format!("{} ({size}) written after {elapsed}{last}\n", output.display())
+}
+
+/// Shows how far training is, keeps checkpoints, listens for an interrupt.
+struct Watcher<'a> {
+    bar: ProgressBar,
+    checkpoint: &'a Path,
+    every: u64,
+    /// Whether there is a checkpoint of this run.
+    saved: bool,
+    last: Option<Progress>,
+    /// Twentieths of the run that the log knows of.
+    told: u64,
+    stop: Arc<AtomicBool>,
+}
+
+impl Watch for Watcher<'_> {
+    fn progress(&mut self, progress: &Progress) {
+        let Progress { step, steps, loss, learning_rate } = *progress;
+        self.last = Some(*progress);
+        self.bar.set_length(steps);
+        self.bar.set_position(step);
+        self.bar.set_message(format!("loss {}, rate {}", number(loss), number(learning_rate)));
+        let part = 20 * step / steps.max(1);
+        if part > self.told {
+            self.told = part;
+            tracing::info!("step {step} of {steps}: loss {loss:.3e}, rate {learning_rate:.2e}");
+        }
+    }
+
+    fn checkpoint(&mut self, state: &[u8]) -> Result<()> {
+        write(self.checkpoint, state)?;
+        self.saved = true;
+        Ok(())
+    }
+
+    fn checkpoint_every(&self) -> u64 {
+        self.every
+    }
+
+    fn cancelled(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// Steps done, loss, rate and the time left; shown on a terminal only.
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::new(0);
+    match ProgressStyle::with_template("{bar:30} step {pos}/{len}, {msg}, {eta} left") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
