@@ -56,7 +56,6 @@ impl Packed {
 
 /// `y = W x + b` for [`LANES`] nodes; input `k` of the first node stands at `from[starts[k]]`.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-#[expect(clippy::needless_range_loop, reason = "loops of fixed length keep the sums in registers")]
 fn layer(packed: &Packed, from: &[f32], starts: &[usize], finish: Finish, y: &mut [Block]) {
     let blocks = packed.weights.chunks_exact(packed.inputs).zip(&packed.bias);
     for ((weights, bias), y) in blocks.zip(y) {
