@@ -22,7 +22,6 @@ const SHOWS_ANOTHER: u8 = 10;
 const MANY_DIFFERS: u8 = 11;
 const WRONG_TRANSPOSE: u8 = 12;
 const STALE_AFTER_REFRESH: u8 = 13;
-const UNDESCRIBED: u8 = 14;
 
 /// Scaling by the diagonal, with one fault.
 struct Faulty<const FAULT: u8>;
@@ -33,26 +32,15 @@ struct Scaled<const FAULT: u8> {
     calls: AtomicU64,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
-struct Params<const FAULT: u8> {
+#[schemars(crate = "precondor_sdk::schemars")]
+struct Params {
+    /// A factor.
     factor: f64,
 }
 
-impl<const FAULT: u8> JsonSchema for Params<FAULT> {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Params".into()
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let said = if FAULT == UNDESCRIBED { "" } else { "A factor." };
-        schemars::json_schema!({
-            "type": "object",
-            "properties": {"factor": {"type": "number", "description": said}},
-        })
-    }
-}
-
-impl<const FAULT: u8> Default for Params<FAULT> {
+impl Default for Params {
     fn default() -> Self {
         Params { factor: 1.0 }
     }
@@ -63,10 +51,10 @@ impl<const FAULT: u8> Generator for Faulty<FAULT> {
     const SUMMARY: &'static str = "has one fault";
     const CAPABILITIES: Capabilities =
         Capabilities { explicit: true, transpose: true, refresh: true, many: true };
-    type Params = Params<FAULT>;
+    type Params = Params;
     type Output = Scaled<FAULT>;
 
-    fn generate(params: &Params<FAULT>, system: &System) -> Result<Scaled<FAULT>> {
+    fn generate(params: &Params, system: &System) -> Result<Scaled<FAULT>> {
         let a = system.a();
         let (rank, n) = (a.space().comm().rank(), a.n_own());
         if FAULT == FAILS_WITHOUT_ROWS && n == 0 {
@@ -86,7 +74,7 @@ impl<const FAULT: u8> Generator for Faulty<FAULT> {
         Ok(Scaled { scale, a: a.clone(), calls: AtomicU64::new(0) })
     }
 
-    fn refresh(m: &mut Scaled<FAULT>, params: &Params<FAULT>, system: &System) -> Result<()> {
+    fn refresh(m: &mut Scaled<FAULT>, params: &Params, system: &System) -> Result<()> {
         if FAULT != STALE_AFTER_REFRESH {
             *m = Self::generate(params, system)?;
         }
@@ -194,5 +182,31 @@ found! {
     MANY_DIFFERS: applies_many_as_one_by_one, "of vector 1 of 3";
     WRONG_TRANSPOSE: applies_its_transpose, "the transpose is off";
     STALE_AFTER_REFRESH: refreshes_to_what_it_would_generate, "refreshed and generated anew";
-    UNDESCRIBED: describes_itself, "parameter 'factor' has no description";
+}
+
+/// A method whose parameter nobody describes.
+struct Undescribed;
+
+// The missing line is the fault: what is no doc comment is no description.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
+#[schemars(crate = "precondor_sdk::schemars")]
+struct Bare {
+    factor: f64,
+}
+
+impl Generator for Undescribed {
+    const NAME: &'static str = "undescribed";
+    const SUMMARY: &'static str = "has an undescribed parameter";
+    type Params = Bare;
+    type Output = Scaled<SOUND>;
+    fn generate(params: &Bare, system: &System) -> Result<Scaled<SOUND>> {
+        Faulty::generate(&Params { factor: params.factor }, system)
+    }
+}
+
+#[test]
+#[should_panic(expected = "parameter 'factor' has no description")]
+fn an_undescribed_parameter_is_found() {
+    Kit::<Undescribed>::new(json!({})).describes_itself();
 }
