@@ -10,10 +10,10 @@
 //!
 //! Trained models are inside their plugins. Files are put in place one by one, each in one step, the
 //! program last: whatever interrupts, every file is whole and an older installation still runs.
+use crate::Status;
 use crate::files::{make_folder, print};
 use crate::plugins::sdk;
 use crate::session::Session;
-use crate::Status;
 use precondor_core::file::replace;
 use precondor_core::{Error, Result};
 use std::io::Write;

@@ -2,10 +2,10 @@
 use crate::Status;
 use crate::files::{print, print_json, write};
 use crate::report::spy;
+use precondor_core::Result;
 use precondor_core::kernel::lanczos;
 use precondor_core::matrix::Statistics;
 use precondor_core::matrix::io::matrix_market;
-use precondor_core::Result;
 use std::path::PathBuf;
 
 /// Describe a Matrix Market file: sizes, symmetry, diagonal, spectrum

@@ -2,9 +2,9 @@
 use crate::files::print;
 use crate::session::{Session, configuration};
 use crate::{Status, experiment};
+use precondor_core::Result;
 use precondor_core::config::{self, Node};
 use precondor_core::matrix::io::matrix_market;
-use precondor_core::Result;
 use std::path::{Path, PathBuf};
 
 /// Write a model problem as Matrix Market files

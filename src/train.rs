@@ -14,11 +14,11 @@
 //! levels = [4, 5]
 //! shift = 0.3
 //! ```
+use crate::Status;
 use crate::experiment;
 use crate::files::{print, write};
 use crate::report::format::{bytes, number, seconds};
 use crate::session::{Session, configuration};
-use crate::Status;
 use indicatif::{ProgressBar, ProgressStyle};
 use precondor_core::comm::Comm;
 use precondor_core::config::Node;
@@ -178,9 +178,8 @@ fn state(checkpoint: &Path, resume: bool) -> Result<Option<Vec<u8>>> {
 }
 
 fn told(output: &Path, length: usize, last: Option<Progress>, elapsed: f64) -> String {
-    let last = last.map_or(String::new(), |p| {
-        format!("; {} steps, last loss {}", p.step, number(p.loss))
-    });
+    let last =
+        last.map_or(String::new(), |p| format!("; {} steps, last loss {}", p.step, number(p.loss)));
     let (size, elapsed) = (bytes(length as f64), seconds(elapsed));
     format!("{} ({size}) written after {elapsed}{last}\n", output.display())
 }

@@ -1,4 +1,5 @@
 //! The memory that solvers claim: so many n-vectors at the start, nothing in an iteration.
+#![allow(clippy::unwrap_used)]
 use allocation_counter::{AllocationInfo, measure};
 use precondor_core::comm::{Comm, threads};
 use precondor_core::matrix::{DistCsr, Space};

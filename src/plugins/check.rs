@@ -88,7 +88,10 @@ fn in_child(path: &Path) -> Result<Vec<Checked>> {
     serde_json::from_slice(&output.stdout).map_err(|_| {
         let last = String::from_utf8_lossy(&output.stderr);
         let last = last.trim().lines().last().unwrap_or_default().to_owned();
-        refuse(format!("it ended the process while its methods were tried ({}) {last}", output.status))
+        refuse(format!(
+            "it ended the process while its methods were tried ({}) {last}",
+            output.status
+        ))
     })
 }
 
@@ -185,7 +188,8 @@ fn apply_checks(
         check("z is overwritten", if same(&over) { None } else { kept() });
         let sum: Vec<f64> = x.iter().zip(&y).map(|(x, y)| 2.0 * x - 3.0 * y).collect();
         let of_sum = apply(&sum, 0.0)?;
-        let error = mx.iter().zip(&my).zip(&of_sum).map(|((a, b), c)| (2.0 * a - 3.0 * b - c).abs());
+        let error =
+            mx.iter().zip(&my).zip(&of_sum).map(|((a, b), c)| (2.0 * a - 3.0 * b - c).abs());
         check("M is linear", apart(error.fold(0.0, f64::max), largest(&mx) + largest(&my)));
     }
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();

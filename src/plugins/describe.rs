@@ -88,7 +88,9 @@ fn kind(root: &Value, of: &Value) -> String {
         words = vec!["a file"];
     }
     let mut text = if words.is_empty() { "any value".to_owned() } else { words.join(" or ") };
-    if let Some(items) = of["prefixItems"].as_array().map(Vec::len).or(of["minItems"].as_u64().map(|n| n as usize)) {
+    if let Some(items) =
+        of["prefixItems"].as_array().map(Vec::len).or(of["minItems"].as_u64().map(|n| n as usize))
+    {
         let _ = write!(text, " of {items}");
     }
     for (key, sign) in

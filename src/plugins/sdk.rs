@@ -25,9 +25,8 @@ pub fn find(given: Option<&Path>) -> Result<PathBuf> {
         Some(path) => vec![path.to_owned()],
         None => [Some(built_from), installed].into_iter().flatten().collect(),
     };
-    let complete = |root: &&PathBuf| {
-        CRATES.iter().all(|name| root.join(name).join("Cargo.toml").is_file())
-    };
+    let complete =
+        |root: &&PathBuf| CRATES.iter().all(|name| root.join(name).join("Cargo.toml").is_file());
     match places.iter().find(complete) {
         Some(root) => root.canonicalize().map_err(|e| Error::file(root, e)),
         None => {
@@ -52,7 +51,8 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
 /// The workspace of the copy: what all crates share, and nothing of the program itself.
 fn workspace() -> String {
     let shared = |line: &&str| line.starts_with("[workspace.");
-    let mut out = String::from("[workspace]\nresolver = \"3\"\nmembers = [\"core\", \"bindings/*\"]\n");
+    let mut out =
+        String::from("[workspace]\nresolver = \"3\"\nmembers = [\"core\", \"bindings/*\"]\n");
     let mut inside = false;
     for line in WORKSPACE.lines() {
         if line.starts_with('[') {
@@ -96,7 +96,10 @@ mod tests {
     #[test]
     fn the_copied_workspace_keeps_what_crates_inherit_and_drops_the_program() {
         let text = workspace();
-        assert!(text.contains("[workspace.package]") && text.contains("edition = \"2024\""), "{text}");
+        assert!(
+            text.contains("[workspace.package]") && text.contains("edition = \"2024\""),
+            "{text}"
+        );
         assert!(text.contains("[workspace.lints.rust]"), "{text}");
         assert!(!text.contains("[package]") && !text.contains("plugins/"), "{text}");
     }

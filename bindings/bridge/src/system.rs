@@ -23,6 +23,7 @@ pub struct SystemParts<A> {
 /// Auxiliary data as tables.
 struct AuxTables {
     pointers: Vec<*const abi::Aux>,
+    #[expect(clippy::vec_box, reason = "the other side holds pointers to the tables")]
     _tables: Vec<Box<abi::Aux>>,
     _data: Vec<(String, Aux)>,
 }

@@ -21,7 +21,7 @@ pub fn fault(registry: &Registry, name: &str, params: &Value) -> Result<Option<F
 pub(crate) fn check(name: &str, schema: &Value, peers: &Peers, params: &Value) -> Result<()> {
     let registry = peers.registry();
     let chain = &mut vec![name.to_owned()];
-    Ok(check_all(registry.as_deref(), schema, params, chain).map_err(Error::from)?)
+    check_all(registry.as_deref(), schema, params, chain).map_err(Error::from)
 }
 
 /// Checks parameters of the last method of `chain`; without a registry, no inner methods.

@@ -71,7 +71,7 @@ fn the_caret_stays_under_what_it_points_at() {
     let caret = lines[3].chars().position(|c| c == '^').unwrap();
     assert_eq!(lines[2].chars().nth(caret), Some('\''), "{got}");
     let long =
-        format!("solver = {{ {} dampin = 1 }}", "tolerance = 1,".repeat(1) + &" ".repeat(900));
+        format!("solver = {{ {} dampin = 1 }}", "tolerance = 1,".to_owned() + &" ".repeat(900));
     let got = message(SolverConfig::from_node(tree(&long).get("solver").unwrap()));
     let lines: Vec<&str> = got.lines().collect();
     assert!(lines.iter().skip(1).all(|line| line.len() < 130), "{got}");

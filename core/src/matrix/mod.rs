@@ -4,13 +4,13 @@ mod dist;
 mod explicit;
 pub mod io;
 mod space;
-mod symmetry;
 mod stats;
+mod symmetry;
 
 pub use csr::{Csr, CsrStorage, CsrView};
 pub use dist::DistCsr;
 pub use explicit::{Explicit, ExplicitKind, ExplicitView, Values};
 pub(crate) use space::total;
 pub use space::{Space, distance_local, dot_local};
-pub use symmetry::Unsymmetric;
 pub use stats::{Square, Statistics, Unequal};
+pub use symmetry::Unsymmetric;

@@ -1,4 +1,5 @@
 //! Tests of the core through its public interface.
+#![allow(clippy::unwrap_used)]
 mod collectives;
 mod common;
 mod kernels;

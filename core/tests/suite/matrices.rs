@@ -71,6 +71,27 @@ fn two_matrices_do_not_mix_their_messages() {
 }
 
 #[test]
+fn other_values_on_the_same_pattern_share_its_halo() {
+    let (a, x) = (laplace(6), vector(36));
+    let doubled = |v: &[f64]| v.iter().map(|v| 2.0 * v).collect::<Vec<_>>();
+    let got = on_ranks(3, true, &a, |a| {
+        assert!(a.first_unsymmetric().unwrap().is_none());
+        let (own_values, ghost_values) = (a.own().view().values, a.ghost().view().values);
+        let twice = a.with_values(doubled(own_values), doubled(ghost_values)).unwrap();
+        let mut y = vec![0.0; a.n_own()];
+        twice.spmv(own(&a, &x), &mut y).unwrap();
+        let short = a.with_values(vec![1.0; own_values.len() + 1], ghost_values.to_vec());
+        assert!(short.unwrap_err().to_string().contains("values for"));
+        // What was found out about the one is not believed of the other.
+        let rising = (0..own_values.len()).map(|k| k as f64).collect();
+        let other = twice.clone().with_values(rising, ghost_values.to_vec()).unwrap();
+        assert!(other.first_unsymmetric().unwrap().is_some());
+        y
+    });
+    assert_eq!(got.concat(), doubled(&times(&a, &x)));
+}
+
+#[test]
 fn inner_products_are_as_good_as_twice_the_precision() {
     // Cancelling terms in an order that plain summation gets wrong, cut in all ways.
     let (big, n) = (1e16, 100);

@@ -266,8 +266,9 @@ mod tests {
                             + 1;
                         let mut value = |step: f64| {
                             let mut moved = stencils.clone();
-                            let stencil =
-                                [&mut moved.p, &mut moved.r, &mut moved.s][which].values.as_mut_slice();
+                            let stencil = [&mut moved.p, &mut moved.r, &mut moved.s][which]
+                                .values
+                                .as_mut_slice();
                             stencil[at] += step;
                             chain.loss(&a, &moved, &z, 0.0)
                         };

@@ -5,7 +5,7 @@
 //! Trained by the mean square of `M − A⁻¹`.
 //!
 //! - **Works for** one size only: the network's input and output are those of the matrices it was
-//!   trained on. Shipped for levels 2 and 3 (9 and 49 unknowns). It shows what the plain approach gives:
+//!   trained on. Shipped for level 2 (9 unknowns). It shows what the plain approach gives:
 //!   a constant matrix, the inverse of the unshifted mesh's, is better from 49 unknowns on.
 //! - **Setup**: about `2n³` flops in the output layer. **Application**: `2n²` flops, a dense product; `n²`
 //!   stored numbers. **Communication**: the ghost exchange of a dense matrix.
@@ -28,7 +28,7 @@ use crate::train::{self, Run, State};
 #[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
 #[schemars(crate = "precondor_sdk::schemars")]
 pub struct Params {
-    /// A model file to use instead of the shipped ones, which are for 3 by 3 and 7 by 7 nodes.
+    /// A model file to use instead of the shipped one, which is for 3 by 3 nodes.
     #[schemars(extend("x-precondor-file" = true))]
     pub model: Option<String>,
     /// Nodes in a row and number of rows; recognised from the matrix where it is left out.
@@ -76,10 +76,8 @@ const DECAY: [f64; 2] = [0.9, 0.999];
 const LARGEST: usize = 1024;
 
 /// The shipped models.
-const SHIPPED: [(Grid, &[u8]); 2] = [
-    (Grid { mx: 3, my: 3 }, include_bytes!("../models/mlp-dense-level2.safetensors")),
-    (Grid { mx: 7, my: 7 }, include_bytes!("../models/mlp-dense-level3.safetensors")),
-];
+const SHIPPED: [(Grid, &[u8]); 1] =
+    [(Grid { mx: 3, my: 3 }, include_bytes!("../models/mlp-dense-level2.safetensors"))];
 
 /// Where the network's inputs stand: `(band, node)`, every diagonal at its full length.
 fn inputs(grid: Grid) -> Vec<(usize, usize)> {

@@ -158,8 +158,7 @@ mod tests {
         for (hidden, outputs) in [(vec![], 3), (vec![9, 6], 14), (vec![32, 32], 18)] {
             let net = Net::new(5, &hidden, outputs, true);
             let mut random = Random::new(1, 0);
-            let parameters: Vec<f32> =
-                (0..net.len()).map(|_| random.unit() as f32 - 0.5).collect();
+            let parameters: Vec<f32> = (0..net.len()).map(|_| random.unit() as f32 - 0.5).collect();
             let buffer: Vec<f32> = (0..300).map(|_| random.unit() as f32 - 0.5).collect();
             let offsets = vec![7, 0, 100, 101, 90];
             let mut inputs = Vec::new();

@@ -152,7 +152,8 @@ mod tests {
 
     fn refusal(bytes: &[u8], method: &str, kind: Kind, name: &str, shape: &[usize]) -> String {
         let read = Reader::new(bytes, method, kind);
-        let error = read.and_then(|mut r| r.take(name, shape).and_then(|_| r.finish())).unwrap_err();
+        let error =
+            read.and_then(|mut r| r.take(name, shape).and_then(|_| r.finish())).unwrap_err();
         error.to_string()
     }
 
@@ -174,14 +175,18 @@ mod tests {
             assert!(why(&good[..cut]).contains("damaged"), "{cut}: {}", why(&good[..cut]));
         }
         assert!(refusal(&good, "other", kind, "a", &[2, 2]).contains("'some-method', not 'other'"));
-        assert!(refusal(&good, method, Kind::Checkpoint, "a", &[2, 2]).contains("not a checkpoint"));
+        assert!(
+            refusal(&good, method, Kind::Checkpoint, "a", &[2, 2]).contains("not a checkpoint")
+        );
         assert!(refusal(&good, method, kind, "b", &[2, 2]).contains("'b' is missing"));
         assert!(refusal(&good, method, kind, "a", &[4]).contains("[2, 2], not [4]"));
         assert!(why(&file(&[1.0, f32::NAN, 0.0, 0.0])).contains("NaN at place 1"));
         let mut two = card();
         two.metrics = json!({});
         let part = |name: &str| Part { name: name.into(), shape: vec![2, 2], values: &[0.0; 4] };
-        assert!(why(&write(&two, &[part("a"), part("b")]).unwrap()).contains("2 arrays, 1 expected"));
+        assert!(
+            why(&write(&two, &[part("a"), part("b")]).unwrap()).contains("2 arrays, 1 expected")
+        );
         // A header that promises more than any memory holds.
         let mut huge = good.clone();
         huge[..8].copy_from_slice(&u64::MAX.to_le_bytes());

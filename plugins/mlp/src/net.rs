@@ -240,9 +240,7 @@ impl Net {
         for (k, layer) in self.layers.iter().enumerate() {
             let bound = 1.0 / (layer.weight.columns as f64).sqrt();
             let shrink = if k + 1 == self.layers.len() { last } else { 1.0 };
-            for (tensor, shrink) in
-                [(Some(&layer.weight), shrink), (layer.bias.as_ref(), 1.0)]
-            {
+            for (tensor, shrink) in [(Some(&layer.weight), shrink), (layer.bias.as_ref(), 1.0)] {
                 for p in &mut parameters[tensor.map_or(0..0, Tensor::range)] {
                     *p = T::rounded(shrink * bound * (2.0 * random.unit() - 1.0));
                 }
@@ -387,6 +385,9 @@ mod tests {
 
     #[test]
     fn flops_count_every_weight_twice() {
-        assert_eq!(Net::new(45, &[32, 32], 14, true).flops(), 2 * (45 * 32 + 32 * 32 + 32 * 14 + 45 * 14));
+        assert_eq!(
+            Net::new(45, &[32, 32], 14, true).flops(),
+            2 * (45 * 32 + 32 * 32 + 32 * 14 + 45 * 14)
+        );
     }
 }

@@ -6,7 +6,6 @@
 //!   Nesterov momentum 0.95. K. Jordan et al., *Muon: an optimizer for hidden layers in neural networks*
 //!   (2024).
 
-
 use crate::net::{Operand, Role, Tensor, multiply};
 use crate::number::Number;
 
@@ -240,7 +239,10 @@ mod tests {
     fn clipping_keeps_the_direction() {
         let mut gradient = [3.0f64, 4.0];
         assert_eq!(clip(&mut gradient, 1.0), 5.0);
-        assert!((norm(&gradient) - 1.0).abs() < 1e-6 && (gradient[1] / gradient[0] - 4.0 / 3.0).abs() < 1e-12);
+        assert!(
+            (norm(&gradient) - 1.0).abs() < 1e-6
+                && (gradient[1] / gradient[0] - 4.0 / 3.0).abs() < 1e-12
+        );
         let mut short = [0.3, 0.4];
         clip(&mut short, 1.0);
         assert_eq!(short, [0.3, 0.4]);
@@ -278,7 +280,13 @@ mod tests {
             let mut gradient = vec![0.0; net.len()];
             net.backward(&parameters, &x, n, &mut activations, &dy, &mut gradient);
             let f = schedule.factor(k);
-            step(net.tensors(), (&mut muon, 0.02 * f), (&mut adam, 0.02 * f), &gradient, &mut parameters);
+            step(
+                net.tensors(),
+                (&mut muon, 0.02 * f),
+                (&mut adam, 0.02 * f),
+                &gradient,
+                &mut parameters,
+            );
         }
         assert!(loss < 1e-4, "{loss}");
     }

@@ -113,8 +113,7 @@ impl<T: Number> Description<T> {
                 }
                 scale[at] = T::rounded(2.0 / root);
                 let upper = h[at].abs() + v[at].abs() + g[at].abs();
-                let lower =
-                    h[at - 1].abs() + v[at - stride].abs() + g[at - stride - 1].abs();
+                let lower = h[at - 1].abs() + v[at - stride].abs() + g[at - stride - 1].abs();
                 row_sum[at] = T::rounded(2.0 / (d[at] + upper + lower));
             }
         }
@@ -222,7 +221,8 @@ impl<K: Number> Stencils<K> {
         }
         if self.s.offsets().len() == 1 {
             let places = self.s.plane_mut(0)[body.clone()].iter_mut();
-            for ((to, &o), &two) in places.zip(row(BEFORE_S)).zip(&description.row_sum[body.clone()])
+            for ((to, &o), &two) in
+                places.zip(row(BEFORE_S)).zip(&description.row_sum[body.clone()])
             {
                 *to = two * sigma(o);
             }
@@ -321,7 +321,8 @@ pub(crate) mod tests {
             let mut plane = noise(random, grid);
             for (at, value) in plane.iter_mut().enumerate() {
                 let (j, i) = (at / grid.stride(), at % grid.stride());
-                let inside = |i: usize, j: usize| (1..=grid.mx).contains(&i) && (1..=grid.my).contains(&j);
+                let inside =
+                    |i: usize, j: usize| (1..=grid.mx).contains(&i) && (1..=grid.my).contains(&j);
                 let neighbour = inside(i, j) && inside(i + dx as usize, j + dy as usize);
                 *value = match (band, neighbour) {
                     (_, false) => 0.0,
@@ -408,7 +409,8 @@ pub(crate) mod tests {
             for dy in 0..3 {
                 for dx in 0..3 {
                     let there = node + dy * GRID.stride() + dx - GRID.stride() - 1;
-                    let input = inputs[(feature * 9 + dy * 3 + dx) * columns + column + node - body.start];
+                    let input =
+                        inputs[(feature * 9 + dy * 3 + dx) * columns + column + node - body.start];
                     assert_eq!(input, description.features[feature * GRID.plane() + there]);
                 }
             }

@@ -30,8 +30,8 @@ use crate::evaluate::{Evaluator, LANES};
 use crate::grid::{Bands, Grid};
 use crate::net::Net;
 use crate::pgp::{Description, Stencils, Variant, matrix_stencil};
-use crate::stencil::Stencil;
 use crate::reference_train::{NAME, TrainParams, Trainer, Weights};
+use crate::stencil::Stencil;
 use crate::train;
 
 /// Parameters of [`MlpReference`].
@@ -113,8 +113,11 @@ impl ReferenceMap {
         let starts: Vec<usize> = space.starts().iter().map(|&s| s as usize).collect();
         let own = space.start() as usize..space.start() as usize + space.n_own();
         let longest = starts.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
-        let gather = (space.comm().size() > 1)
-            .then(|| Gather { comm: space.comm().clone(), starts, longest });
+        let gather = (space.comm().size() > 1).then(|| Gather {
+            comm: space.comm().clone(),
+            starts,
+            longest,
+        });
         Ok(Self::from_bands(weights, &bands, own, gather))
     }
 
@@ -231,7 +234,9 @@ impl Preconditioner for ReferenceMap {
         let Grid { mx, my } = self.grid;
         let mut notes = vec![format!("structured grid of {mx} by {my} nodes")];
         if self.variant == Variant::Stencil {
-            notes.push("positive definiteness is observed, not proved (variant = \"stencil\")".into());
+            notes.push(
+                "positive definiteness is observed, not proved (variant = \"stencil\")".into(),
+            );
         }
         if self.gather.is_some() {
             notes.push("every rank keeps the whole grid and repeats the work".into());

@@ -249,7 +249,11 @@ pub(crate) mod tests {
         a.iter().zip(b).map(|(a, b)| a * b).sum()
     }
 
-    fn random_stencil(random: &mut Random, kind: Kind, offsets: &'static [(isize, isize)]) -> Stencil<f64> {
+    fn random_stencil(
+        random: &mut Random,
+        kind: Kind,
+        offsets: &'static [(isize, isize)],
+    ) -> Stencil<f64> {
         let mut stencil = Stencil::new(GRID, kind, offsets);
         for c in 0..offsets.len() {
             let plane = noise(random, GRID);

@@ -11,7 +11,7 @@
 //!
 //! Works for any A without zero rows; a singular local problem gets a minimiser with few
 //! non-zeros. M is in general unsymmetric, also for symmetric A; [`SpaiParams::symmetrise`] makes
-//! it so, and then looks for a proof that it is positive definite. M alone leaves the number of
+//! it so, and then checks whether it is positive definite. M alone leaves the number of
 //! iterations growing with the size of a grid, like any local method.
 //!
 //! Cost: setup O(n·k³) for k entries a row, by normal equations, eight rows at a time, and by
@@ -65,7 +65,7 @@ pub struct Inverse {
     params: SpaiParams,
     plan: Plan,
     counts: Counts,
-    definite: Option<symmetric::Proof>,
+    definite: Option<symmetric::Definite>,
     /// Mᵀ, from its first use on.
     transpose: Mutex<Option<DistCsr>>,
 }
@@ -168,7 +168,7 @@ fn invert(
     params: &SpaiParams,
     plan: &mut Plan,
     system: &System,
-) -> Result<(DistCsr, Counts, Option<symmetric::Proof>)> {
+) -> Result<(DistCsr, Counts, Option<symmetric::Definite>)> {
     let a = system.a();
     let mut values = vec![0.0; plan.pattern.cols.len()];
     let counts = {
@@ -183,8 +183,8 @@ fn invert(
         return Ok((m, counts, None));
     }
     let m = symmetric::part(&m)?;
-    let proof = symmetric::prove_definite(&m)?;
-    Ok((m, counts, proof))
+    let definite = symmetric::definite(&m)?;
+    Ok((m, counts, definite))
 }
 
 /// The least-squares problems of all own rows.

@@ -96,7 +96,7 @@ fn composition_has_a_bounded_depth_and_the_error_shows_the_chain() {
     };
     assert!(method.generate(&nest(8), &system).is_ok());
     assert_eq!(fault(&registry, "wrapper", &nest(8)), Ok(None));
-    let chain = vec!["wrapper"; 9].join(" → ");
+    let chain = ["wrapper"; 9].join(" → ");
     let fault = fault(&registry, "wrapper", &nest(9)).expect("known").expect("too deep");
     assert!(fault.why.contains(&chain), "{}", fault.why);
     assert_eq!(fault.path.iter().filter(|key| *key == "inner").count(), 8);

@@ -246,8 +246,9 @@ fn expand(m: &Explicit<'_>, n: usize) -> Dense {
     let ExplicitView { row_ptr, cols, values } = m.own;
     let mut dense = Dense::zeros(n);
     for i in 0..n {
-        for k in row_ptr[i] as usize..row_ptr[i + 1] as usize {
-            dense.set(i, cols[k] as usize, values.get(k));
+        let row = row_ptr[i] as usize..row_ptr[i + 1] as usize;
+        for (k, &j) in row.clone().zip(&cols[row]) {
+            dense.set(i, j as usize, values.get(k));
         }
     }
     dense

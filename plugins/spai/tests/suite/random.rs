@@ -3,6 +3,13 @@ use crate::common::*;
 use precondor_plugin_spai::{Fsai, FsaiParams, Spai, SpaiParams};
 use precondor_sdk::prelude::*;
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+
+/// The same cases in every run.
+fn config() -> ProptestConfig {
+    let rng_seed = RngSeed::Fixed(20_260);
+    ProptestConfig { cases: 128, failure_persistence: None, rng_seed, ..Default::default() }
+}
 
 /// n, and entries off the diagonal.
 fn sparse() -> impl Strategy<Value = (usize, Vec<(usize, usize, f64)>)> {
@@ -29,7 +36,7 @@ fn definite(n: usize, entries: &[(usize, usize, f64)]) -> Csr {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn spai_is_optimal_and_improves_with_power((n, entries) in sparse()) {
@@ -41,12 +48,13 @@ proptest! {
             let m = explicit(&Spai::generate(&params, &solo(&a)).unwrap());
             let rest = remainder(&m, &d);
             let size = frobenius(&rest);
-            prop_assert!(size <= last + 1e-9, "power {power}: {size} after {last}");
+            let largest = m.iter().flatten().fold(1.0, |l: f64, x| l.max(x.abs()));
+            prop_assert!(size <= last + 1e-9 * largest, "power {power}: {size} after {last}");
             last = size;
             let gradient = product(&rest, &transpose(&d));
             for (i, row) in m.iter().enumerate() {
                 for j in (0..n).filter(|&j| row[j] != 0.0) {
-                    prop_assert!(gradient[i][j].abs() < 1e-6 * (1.0 + row[j].abs()));
+                    prop_assert!(gradient[i][j].abs() < 1e-7 * largest, "entry ({i}, {j})");
                 }
             }
         }
@@ -68,11 +76,11 @@ proptest! {
             Ok(m) => {
                 let m = explicit(&m);
                 let gradient = product(&remainder(&m, &d), &transpose(&d));
+                let largest = m.iter().flatten().fold(1.0, |l: f64, x| l.max(x.abs()));
                 for (i, row) in m.iter().enumerate() {
                     for j in 0..n {
                         prop_assert!(row[j].is_finite());
-                        let bound = 1e-6 * (1.0 + row[j].abs());
-                        prop_assert!(row[j] == 0.0 || gradient[i][j].abs() < bound);
+                        prop_assert!(row[j] == 0.0 || gradient[i][j].abs() < 1e-7 * largest);
                     }
                 }
             }

@@ -2,12 +2,22 @@
 //! those of independent prototypes on other meshes of the same kind.
 use precondor_plugin_spai::{Fsai, FsaiParams, Spai, SpaiParams};
 use precondor_sdk::core::comm::Comm;
+use precondor_sdk::core::kernel::lanczos;
 use precondor_sdk::core::problem::{Poisson, Problem, Rhs};
 use precondor_sdk::core::solver::{Criterion, Method, Outcome, Step, Stop, solve};
 use precondor_sdk::prelude::*;
 use std::ops::ControlFlow;
 
 fn iterations<G: Generator>(params: &G::Params, method: Method) -> Vec<usize> {
+    iterations_at::<G>(5, 1..=5, params, method)
+}
+
+fn iterations_at<G: Generator>(
+    level: u32,
+    seeds: std::ops::RangeInclusive<u64>,
+    params: &G::Params,
+    method: Method,
+) -> Vec<usize> {
     let stop = Stop {
         criterion: Criterion::RelativeResidual,
         tolerance: 1e-8,
@@ -15,7 +25,8 @@ fn iterations<G: Generator>(params: &G::Params, method: Method) -> Vec<usize> {
         divergence: 1e8,
     };
     let count = |seed| {
-        let problem = Problem::Poisson(Poisson { seed, rhs: Rhs::Random, ..Poisson::at_level(5) });
+        let problem =
+            Problem::Poisson(Poisson { seed, rhs: Rhs::Random, ..Poisson::at_level(level) });
         let (system, b) = problem.generate(Comm::solo()).unwrap();
         let m = G::generate(params, &system).unwrap();
         let mut x = vec![0.0; b.len()];
@@ -24,7 +35,7 @@ fn iterations<G: Generator>(params: &G::Params, method: Method) -> Vec<usize> {
         assert_eq!(report.outcome, Outcome::Converged);
         report.iterations
     };
-    (1..=5).map(count).collect()
+    seeds.map(count).collect()
 }
 
 fn near(counts: &[usize], expected: f64) {
@@ -36,8 +47,14 @@ fn near(counts: &[usize], expected: f64) {
 fn spai_in_conjugate_gradients_and_richardson() {
     let symmetrise = SpaiParams { symmetrise: true, ..SpaiParams::default() };
     near(&iterations::<Spai>(&symmetrise, Method::Cg), 63.0);
-    let richardson = Method::Richardson { damping: 1.0 };
-    near(&iterations::<Spai>(&SpaiParams::default(), richardson), 949.0);
+    near(&iterations_at::<Spai>(7, 1..=1, &symmetrise, Method::Cg), 231.0);
+    // Richardson's iteration at its best damping, 2/(λmin + λmax).
+    let problem = Problem::Poisson(Poisson { seed: 1, ..Poisson::at_level(5) });
+    let (system, _) = problem.generate(Comm::solo()).unwrap();
+    let m = Spai::generate(&symmetrise, &system).unwrap();
+    let ends = lanczos::of_preconditioned(system.a(), &m, &lanczos::Options::default()).unwrap();
+    let richardson = Method::Richardson { damping: 2.0 / (ends.min + ends.max) };
+    near(&iterations_at::<Spai>(5, 1..=1, &SpaiParams::default(), richardson), 949.0);
 }
 
 #[test]

@@ -1,5 +1,4 @@
 //! What several tests here need: fresh systems, iteration counts, training without a host.
-#![allow(clippy::unwrap_used)]
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -15,7 +14,13 @@ pub fn system(level: u32, shift: f64, index: u64) -> System {
     Problem::Poisson(poisson).generate_nth(Comm::solo(), index).unwrap().0
 }
 
-fn run(method: Method, a: &DistCsr, m: &dyn Preconditioner, criterion: Criterion<'_>, tolerance: f64) -> (usize, Vec<f64>) {
+fn run(
+    method: Method,
+    a: &DistCsr,
+    m: &dyn Preconditioner,
+    criterion: Criterion<'_>,
+    tolerance: f64,
+) -> (usize, Vec<f64>) {
     let (b, mut x) = (vec![1.0; a.n_own()], vec![0.0; a.n_own()]);
     let stop = Stop { criterion, tolerance, max_iterations: 300, divergence: 1e6 };
     let report =
@@ -24,14 +29,18 @@ fn run(method: Method, a: &DistCsr, m: &dyn Preconditioner, criterion: Criterion
     (report.iterations, x)
 }
 
-/// Richardson iterations with ω = 1 from zero with b = 1: until ‖x − x*‖ < 1e-5, and until
-/// ‖b − A x‖ ≤ 1e-5 ‖b‖.
-pub fn iterations(a: &DistCsr, m: &dyn Preconditioner) -> (usize, usize) {
+/// Richardson iterations with ω = 1 from zero with b = 1, until ‖x − x*‖ < 1e-5.
+pub fn absolute_iterations(a: &DistCsr, m: &dyn Preconditioner) -> usize {
     let gmres = Method::Gmres { restart: 100 };
     let exact = run(gmres, a, m, Criterion::RelativeResidual, 1e-12).1;
     let richardson = Method::Richardson { damping: 1.0 };
-    let by = |criterion| run(richardson, a, m, criterion, 1e-5).0;
-    (by(Criterion::AbsoluteError(&exact)), by(Criterion::RelativeResidual))
+    run(richardson, a, m, Criterion::AbsoluteError(&exact), 1e-5).0
+}
+
+/// Richardson iterations with ω = 1 from zero with b = 1, until ‖b − A x‖ ≤ 1e-5 ‖b‖.
+pub fn relative_iterations(a: &DistCsr, m: &dyn Preconditioner) -> usize {
+    let richardson = Method::Richardson { damping: 1.0 };
+    run(richardson, a, m, Criterion::RelativeResidual, 1e-5).0
 }
 
 /// Mean and maximum.
@@ -76,5 +85,8 @@ pub fn train<T: Trainable>(
     let problem = |&level| Problem::Poisson(Poisson { shift, ..Poisson::at_level(level) });
     let samples = Families::new(levels.iter().map(problem).collect())?;
     let host: Arc<dyn Host> = Arc::new(Alone);
-    T::train(params, Training { comm: &Comm::solo(), host: &host, samples: &samples, resume, watch })
+    T::train(
+        params,
+        Training { comm: &Comm::solo(), host: &host, samples: &samples, resume, watch },
+    )
 }

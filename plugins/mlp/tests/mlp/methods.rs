@@ -1,10 +1,8 @@
 //! The two methods with their shipped models, on systems that no training has seen.
-#![allow(clippy::unwrap_used, missing_docs)]
-#[path = "support/mod.rs"]
-mod support;
 
 use std::sync::Arc;
 
+use crate::support::*;
 use precondor_plugin_mlp::dense::MlpDense;
 use precondor_plugin_mlp::grid::{Bands, Grid};
 use precondor_plugin_mlp::pgp::Variant;
@@ -16,7 +14,6 @@ use precondor_sdk::core::comm::threads;
 use precondor_sdk::core::problem::{Poisson, Problem};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, from_value, json};
-use support::*;
 
 fn reference(params: Value, system: &System) -> Result<ReferenceMap> {
     MlpReference::generate(&from_value(params).unwrap(), system)
@@ -101,7 +98,7 @@ fn shipped_reference_models_take_the_announced_iterations_on_fresh_meshes() {
             let counts = (0..20).map(|index| {
                 let system = system(level, 0.25, index);
                 let m = reference(json!({ "variant": variant }), &system).unwrap();
-                iterations(system.a(), &m)
+                (absolute_iterations(system.a(), &m), relative_iterations(system.a(), &m))
             });
             let (absolute, relative): (Vec<_>, Vec<_>) = counts.unzip();
             let ((mean, most), (mean_relative, most_relative)) =
@@ -110,7 +107,10 @@ fn shipped_reference_models_take_the_announced_iterations_on_fresh_meshes() {
                 "{variant} level {level}: absolute {mean:.2} ({most}), relative {mean_relative:.2} \
                  ({most_relative})"
             );
-            assert!(mean <= limit && most as f64 <= limit + 1.0, "{variant} {level}: {mean} ({most})");
+            assert!(
+                mean <= limit && most as f64 <= limit + 1.0,
+                "{variant} {level}: {mean} ({most})"
+            );
             assert!(most_relative <= 5, "{variant} {level}: {most_relative}");
         }
     }
@@ -122,7 +122,7 @@ fn iterations_do_not_grow_with_the_level() {
         let count = |level| {
             let system = system(level, 0.25, 0);
             let m = reference(json!({ "variant": variant }), &system).unwrap();
-            iterations(system.a(), &m).1
+            relative_iterations(system.a(), &m)
         };
         let (small, large) = (count(4), count(8));
         assert!(large <= small + 1, "{variant}: {small} at level 4, {large} at level 8");
@@ -130,19 +130,17 @@ fn iterations_do_not_grow_with_the_level() {
 }
 
 #[test]
-fn dense_models_reproduce_the_plain_network() {
-    // 8.9 iterations at level 2 with this rule, measured with another implementation.
-    for (level, range) in [(2, 6.0..12.0), (3, 12.0..30.0)] {
-        let counts: Vec<usize> = (0..20)
-            .map(|index| {
-                let system = system(level, 0.25, index);
-                iterations(system.a(), &dense(json!({}), &system).unwrap()).0
-            })
-            .collect();
-        let (mean, most) = summary(&counts);
-        println!("level {level}: {mean:.2} ({most})");
-        assert!(range.contains(&mean), "level {level}: {mean} ({most})");
-    }
+fn dense_model_reproduces_the_plain_network() {
+    // 8.9 iterations with this rule, measured with another implementation and other meshes.
+    let counts: Vec<usize> = (0..40)
+        .map(|index| {
+            let system = system(2, 0.25, index);
+            absolute_iterations(system.a(), &dense(json!({}), &system).unwrap())
+        })
+        .collect();
+    let (mean, most) = summary(&counts);
+    println!("level 2: {mean:.2} ({most})");
+    assert!((7.5..10.5).contains(&mean), "{mean} ({most})");
 }
 
 /// The dense matrix of a stencil, by the meaning of its coefficients.
@@ -182,7 +180,8 @@ fn application_is_the_formula() {
         let n = 49;
         let stencils = m.stencils();
         assert_eq!((stencils.p.offsets(), stencils.r.offsets()), (&AROUND[..], &HALF[..]));
-        let (p, r) = (dense_stencil(&stencils.p, true, false), dense_stencil(&stencils.r, false, false));
+        let (p, r) =
+            (dense_stencil(&stencils.p, true, false), dense_stencil(&stencils.r, false, false));
         let s = dense_stencil(&stencils.s, false, true);
         let mut a = vec![0.0; n * n];
         let mut a0 = vec![0.0; n * n];
@@ -340,39 +339,38 @@ impl Host for OneFile {
 
 #[test]
 fn unusable_models_are_refused_with_the_reason() {
-    let spd = include_bytes!("../models/mlp-reference-spd.safetensors");
-    let dense3 = include_bytes!("../models/mlp-dense-level3.safetensors");
-    let with = |bytes: &[u8], params: Value| {
-        let system = system(3, 0.25, 0).with_host(Arc::new(OneFile(bytes.to_vec())));
-        let mut params = params;
+    let spd = include_bytes!("../../models/mlp-reference-spd.safetensors");
+    let plain = include_bytes!("../../models/mlp-dense-level2.safetensors");
+    let at = |level: u32, bytes: &[u8], mut params: Value| {
+        let system = system(level, 0.25, 0).with_host(Arc::new(OneFile(bytes.to_vec())));
         params["model"] = "model.safetensors".into();
         let text = |e: Option<Error>| e.map_or("accepted".to_owned(), |e| e.to_string());
         (text(reference(params.clone(), &system).err()), text(dense(params, &system).err()))
     };
-    assert_eq!(with(spd, json!({})).0, "accepted");
-    assert_eq!(with(dense3, json!({})).1, "accepted");
-    let other = with(dense3, json!({})).0;
+    let with = |bytes: &[u8]| at(2, bytes, json!({}));
+    assert_eq!(with(spd).0, "accepted");
+    assert_eq!(with(plain).1, "accepted");
+    let other = with(plain).0;
     assert!(
         other.contains("model 'model.safetensors'") && other.contains("for the method 'mlp-dense'"),
         "{other}"
     );
-    assert!(with(spd, json!({})).1.contains("for the method 'mlp-reference'"));
-    assert!(with(&spd[..spd.len() - 9], json!({})).0.contains("damaged"));
-    assert!(with(b"", json!({})).0.contains("damaged"));
+    assert!(with(spd).1.contains("for the method 'mlp-reference'"));
+    assert!(with(&spd[..spd.len() - 9]).0.contains("damaged"));
+    assert!(with(b"").0.contains("damaged"));
     let mut nan = spd.to_vec();
     let end = nan.len();
     nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
-    assert!(with(&nan, json!({})).0.contains("has NaN at place"));
-    // Same length, another width: the header no longer fits the arrays.
-    let text = String::from_utf8_lossy(spd).into_owned();
-    let at = text.find("\\\"width\\\":32").unwrap();
-    let mut wide = spd.to_vec();
-    wide[at..at + 12].copy_from_slice(b"\\\"width\\\":31");
-    assert!(with(&wide, json!({})).0.contains("has shape"), "{}", with(&wide, json!({})).0);
-    let level2 = include_bytes!("../models/mlp-dense-level2.safetensors");
-    let size = with(level2, json!({})).1;
+    assert!(with(&nan).0.contains("has NaN at place"));
+    // Same length, another width: the arrays no longer have the shapes of the architecture.
+    let width = br#"\"width\":32"#;
+    let place = spd.windows(width.len()).position(|bytes| bytes == width).unwrap();
+    let mut narrow = spd.to_vec();
+    narrow[place + width.len() - 1] = b'1';
+    assert!(with(&narrow).0.contains("has shape"), "{}", with(&narrow).0);
+    let size = at(3, plain, json!({})).1;
     assert!(size.contains("for a 3 by 3 grid, the matrix has 7 by 7 nodes"), "{size}");
-    assert!(with(spd, json!({"variant": "stencil"})).0.contains("'variant'"));
+    assert!(at(2, spd, json!({"variant": "stencil"})).0.contains("'variant'"));
     let missing = system(3, 0.25, 0).with_host(Arc::new(OneFile(vec![])));
     let missing = reference(json!({"model": "no.safetensors"}), &missing).err().unwrap();
     assert!(missing.to_string().contains("no.safetensors: no such file"));

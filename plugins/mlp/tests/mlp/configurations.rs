@@ -1,0 +1,53 @@
+//! The configurations beside the shipped models are the ones that made them.
+
+use std::path::Path;
+
+use precondor_plugin_mlp::dense::{self, MlpDense};
+use precondor_plugin_mlp::model::{Kind, Reader};
+use precondor_plugin_mlp::reference::MlpReference;
+use precondor_plugin_mlp::reference_train;
+use precondor_sdk::core::config;
+use precondor_sdk::prelude::*;
+use precondor_sdk::serde_json::{Value, to_value};
+
+/// Section `[train]` with all defaults spelt out, and `[data]`.
+fn training<T: Serialize + serde::de::DeserializeOwned + JsonSchema>(
+    file: &Path,
+) -> (Value, Value, String) {
+    let root = config::read(file).unwrap();
+    let params: T = root.get("train").unwrap().read().unwrap();
+    let method = root.get("model").unwrap().get("method").unwrap().text().unwrap().to_owned();
+    (to_value(params).unwrap(), root.get("data").unwrap().json(), method)
+}
+
+#[test]
+fn shipped_models_were_made_by_the_configurations_beside_them() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    for name in ["mlp-reference-spd", "mlp-reference-stencil", "mlp-dense-level2"] {
+        let file = folder.join(name).with_extension("toml");
+        let (params, data, method) = match name.starts_with(MlpDense::NAME) {
+            true => training::<dense::TrainParams>(&file),
+            false => training::<reference_train::TrainParams>(&file),
+        };
+        let bytes = std::fs::read(folder.join(name).with_extension("safetensors")).unwrap();
+        let card = Reader::new(&bytes, &method, Kind::Model).unwrap().card;
+        assert_eq!(card.training, params, "{name}");
+        for (index, problem) in card.samples.as_array().unwrap().iter().enumerate() {
+            let level = data.get("levels").map_or(&data["level"], |levels| &levels[index]);
+            assert_eq!((&problem["level"], &problem["shift"]), (level, &data["shift"]), "{name}");
+        }
+        assert!(card.metrics["loss"].as_f64().unwrap() < 1e-3, "{name}");
+    }
+}
+
+#[test]
+fn the_example_trains_the_default_model() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let example = root.join("examples/train-mlp-reference.toml");
+    let shipped = root.join("plugins/mlp/models/mlp-reference-spd.toml");
+    let of = |file: &Path| training::<reference_train::TrainParams>(file);
+    assert_eq!(of(&example), of(&shipped));
+    assert_eq!(of(&example).2, MlpReference::NAME);
+    let params = reference_train::TrainParams::default();
+    assert_eq!(of(&example).0, to_value(params).unwrap());
+}

@@ -1,0 +1,7 @@
+//! The library from outside: its methods on fresh systems, its training, its shipped models.
+#![allow(clippy::unwrap_used)]
+
+mod configurations;
+mod methods;
+mod support;
+mod training;

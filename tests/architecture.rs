@@ -1,0 +1,111 @@
+//! The arrows between the crates, and rules that hold in every file.
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Crates of the workspace: name, folder below the root, and the crates of the workspace that it is
+/// built from (those of its tests are its own affair).
+fn crates() -> Vec<(String, String, BTreeSet<String>)> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(ROOT)
+        .output()
+        .expect("cargo");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let packages = metadata["packages"].as_array().expect("packages");
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let here = Path::new(ROOT).canonicalize().expect("the root");
+    let one = |package: &Value| {
+        let manifest = PathBuf::from(text(&package["manifest_path"])).canonicalize().expect("it");
+        let folder = manifest.parent().expect("a folder").strip_prefix(&here).expect("below");
+        let dependencies = package["dependencies"].as_array().expect("a list").iter();
+        let built = dependencies.filter(|d| d["kind"] != "dev" && !d["path"].is_null());
+        let names = built.map(|d| text(&d["name"])).collect();
+        (text(&package["name"]), folder.display().to_string(), names)
+    };
+    packages.iter().map(one).collect()
+}
+
+#[test]
+fn arrows_between_crates_point_one_way() {
+    let allowed = |folder: &str| -> Option<&[&str]> {
+        match folder {
+            "core" | "bindings/abi" => Some(&[]),
+            "bindings/bridge" => Some(&["precondor-core", "precondor-abi"]),
+            "bindings/sdk" | "bindings/host" => {
+                Some(&["precondor-core", "precondor-abi", "precondor-bridge"])
+            }
+            "" => None,
+            plugin if plugin.starts_with("plugins/") => Some(&["precondor-sdk"]),
+            other => panic!("no rule says what '{other}' may know"),
+        }
+    };
+    let crates = crates();
+    assert!(crates.len() >= 8, "{crates:?}");
+    for (name, folder, knows) in &crates {
+        if let Some(allowed) = allowed(folder) {
+            for other in knows {
+                assert!(allowed.contains(&other.as_str()), "{name} must not know {other}");
+            }
+        }
+        assert!(!knows.contains("precondor"), "{name} knows the program");
+    }
+}
+
+#[test]
+fn the_program_is_built_with_every_plugin_and_calls_none() {
+    let crates = crates();
+    let (_, _, built) = crates.iter().find(|(name, ..)| name == "precondor").expect("the root");
+    for (name, folder, _) in crates.iter().filter(|(_, folder, _)| folder.starts_with("plugins/")) {
+        assert!(built.contains(name), "{name} ({folder}) is not built with the program");
+        let path = name.replace('-', "_");
+        for (file, text) in sources("src") {
+            assert!(!text.contains(&format!("{path}::")), "{} calls {name}", file.display());
+        }
+    }
+}
+
+#[test]
+fn no_file_is_longer_than_600_lines() {
+    for folder in ["src", "core", "bindings", "plugins", "tests"] {
+        for (file, text) in sources(folder) {
+            let lines = text.lines().count();
+            assert!(lines <= 600, "{} has {lines} lines", file.display());
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_lives_in_the_bindings_alone() {
+    let core = std::fs::read_to_string(format!("{ROOT}/core/src/lib.rs")).expect("core");
+    assert!(core.contains("#![forbid(unsafe_code)]"));
+    let word = ["unsafe", " {"].concat();
+    for folder in ["src", "core/src", "plugins"] {
+        for (file, text) in sources(folder) {
+            assert!(!text.contains(&word), "{} has an unsafe block", file.display());
+        }
+    }
+}
+
+/// The Rust files below a folder, with their texts.
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let mut files = Vec::new();
+    let mut folders = vec![Path::new(ROOT).join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).expect("text");
+                files.push((path, text));
+            }
+        }
+    }
+    assert!(!files.is_empty(), "no sources in {folder}");
+    files
+}

@@ -1,0 +1,242 @@
+//! `compare`: the numbers, the page, and how it ends.
+use crate::support::{Folder, precondor, program, run};
+use serde_json::Value;
+
+const SMALL: &str = "
+title = 'A <script>alert(1)</script> & more'
+[problem]
+kind = 'poisson'
+levels = [2, 3]
+samples = 3
+seed = 5
+[solver]
+method = 'richardson'
+damping = 0.9
+stop = 'absolute-error'
+tolerance = 1e-5
+max_iterations = 2000
+[[run]]
+label = 'Jacobi <b>'
+group = 'sparse'
+preconditioner = { name = 'jacobi', damping = 0.7 }
+[[run]]
+label = 'CG'
+group = 'global'
+solver = { method = 'cg', stop = 'relative-residual' }
+[[run]]
+group = 'sparse'
+preconditioner = 'ic'
+solver = { method = 'cg' }
+";
+
+fn compare(folder: &Folder, config: &str, args: &[&str]) -> crate::support::Ran {
+    let path = folder.file("compare.toml", config);
+    run(program().arg("compare").arg(path).args(args))
+}
+
+fn rows(document: &Value, case: usize) -> &Vec<Value> {
+    document["cases"][case]["rows"].as_array().expect("rows")
+}
+
+#[test]
+fn numbers_are_means_over_the_systems_and_groups_stay_together() {
+    let folder = Folder::new("compare-json");
+    let ran = compare(&folder, SMALL, &["--json"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let document = ran.json();
+    assert_eq!(document["cases"][0]["n"], 9);
+    assert_eq!(document["cases"][1]["n"], 49);
+    for case in 0..2 {
+        let rows = rows(&document, case);
+        let labels: Vec<&str> = rows.iter().map(|row| row["label"].as_str().unwrap()).collect();
+        assert_eq!(labels, ["Jacobi <b>", "ic", "CG"]);
+        for row in rows {
+            let counts: Vec<u64> = row["systems"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|s| s["iterations"].as_u64().unwrap())
+                .collect();
+            assert_eq!(counts.len(), 3);
+            let mean = counts.iter().sum::<u64>() as f64 / 3.0;
+            assert_eq!(row["iterations_mean"].as_f64(), Some(mean));
+            assert_eq!(row["iterations_max"].as_u64(), counts.iter().copied().max());
+            assert_eq!(row["converged"], true);
+        }
+        // Ten per cent around what Richardson with Jacobi takes by the paper's rule: 60 and 286.
+        let jacobi = rows[0]["iterations_mean"].as_f64().unwrap();
+        let known = [60.0, 286.0][case];
+        assert!((jacobi / known - 1.0).abs() < 0.1, "{jacobi}");
+        let reading = document["cases"][case]["readings"][0]["text"].as_str().unwrap();
+        assert!(reading.starts_with("ic needs the fewest iterations ("), "{reading}");
+    }
+}
+
+#[test]
+fn the_page_is_complete_needs_nothing_else_and_escapes_every_text() {
+    let folder = Folder::new("compare-report");
+    let report = folder.path().join("report");
+    let ran = compare(&folder, SMALL, &["--report", report.to_str().unwrap()]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    for part in
+        ["level 2: 9 unknowns", "level 3: 49 unknowns", "→ ic needs", "From level 2 to level 3"]
+    {
+        assert!(ran.out.contains(part), "no '{part}' in {}", ran.out);
+    }
+    let page = std::fs::read_to_string(report.join("index.html")).unwrap();
+    assert!(page.contains("A &lt;script&gt;alert(1)&lt;/script&gt; &amp; more"));
+    assert!(
+        !page.contains("<script") && !page.contains("<b>Jacobi") && !page.contains("Jacobi <b>")
+    );
+    // Curves by both rules on both levels, and no word of another host but the name space of SVG.
+    assert_eq!(page.matches("<svg ").count(), 4);
+    assert_eq!(page.matches("://").count(), page.matches("http://www.w3.org/2000/svg").count());
+    for part in ["src=", "@import", "url("] {
+        let inside = page.matches(part).count();
+        let clips = if part == "url(" { page.matches("url(#").count() } else { 0 };
+        assert_eq!(inside, clips, "{part}");
+    }
+    let results = std::fs::read_to_string(report.join("results.csv")).unwrap();
+    assert_eq!(results.lines().count(), 1 + 2 * 3 * 3);
+    let columns = |line: &str| line.split(',').count();
+    let head = results.lines().next().unwrap();
+    assert!(
+        results.lines().skip(1).filter(|l| !l.contains('"')).all(|l| columns(l) == columns(head))
+    );
+    let history = std::fs::read_to_string(report.join("history.csv")).unwrap();
+    assert!(
+        history.starts_with("case,label,iteration,measure\nlevel 2,Jacobi <b>,0,"),
+        "{history}"
+    );
+    let left: Vec<_> =
+        std::fs::read_dir(&report).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 3, "{left:?}");
+}
+
+#[test]
+fn a_method_that_fails_is_a_row_and_the_others_go_on() {
+    let folder = Folder::new("compare-fails");
+    // Incomplete factors for conjugate gradients have to be symmetric: ILU is refused.
+    let config = SMALL.replace("preconditioner = 'ic'", "preconditioner = 'ilu'");
+    let ran = compare(&folder, &config, &["--json"]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    let document = ran.json();
+    let row = &rows(&document, 1)[1];
+    assert_eq!((&row["label"], &row["outcome"]), (&"ilu".into(), &"failed".into()));
+    let why = row["systems"][0]["error"].as_str().unwrap();
+    assert!(why.contains("conjugate gradients") && why.contains("positive definite"), "{why}");
+    assert_eq!(rows(&document, 1)[0]["converged"], true);
+    let ran = compare(&folder, &config, &[]);
+    assert!(ran.out.contains("not solved on every system: ilu"), "{}", ran.out);
+}
+
+#[test]
+fn not_converging_is_an_outcome_unless_it_is_required() {
+    let folder = Folder::new("compare-limit");
+    let flags = ["--set", "solver.max_iterations=20"];
+    let ran = compare(&folder, SMALL, &flags);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.contains("iteration-limit"), "{}", ran.out);
+    let ran = compare(&folder, SMALL, &[&flags[..], &["--require-converged"]].concat());
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert_eq!(compare(&folder, SMALL, &["--require-converged"]).code, 0);
+}
+
+#[test]
+fn matrices_from_files_are_compared_too() {
+    let folder = Folder::new("compare-files");
+    for level in ["2", "3"] {
+        let path = folder.path().join(format!("{level}.mtx"));
+        let set = format!("problem.level={level}");
+        let ran = precondor([
+            "problem".as_ref(),
+            "--set".as_ref(),
+            set.as_ref(),
+            "-o".as_ref(),
+            path.as_os_str(),
+        ]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+    }
+    let config = "
+[problem]
+matrix = ['2.mtx', '3.mtx']
+[solver]
+method = 'cg'
+[[run]]
+preconditioner = 'ic'
+[[run]]
+preconditioner = 'jacobi'
+";
+    let ran = compare(&folder, config, &["--json"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let document = ran.json();
+    assert_eq!(document["cases"][1]["label"], "3.mtx");
+    assert_eq!(rows(&document, 1)[0]["converged"], true);
+}
+
+#[test]
+fn mistakes_in_runs_are_shown_where_they_are() {
+    let folder = Folder::new("compare-mistakes");
+    let head = "[problem]\nkind = 'poisson'\n";
+    for (runs, why) in [
+        ("", "no [[run]]"),
+        (
+            "[[run]]\npreconditoner = 'ic'",
+            "4:1: 'preconditoner': there is no such key; did you mean 'preconditioner'?",
+        ),
+        (
+            "[[run]]\npreconditioner = 'ic'\n[[run]]\npreconditioner = 'ic'",
+            "5:1: there is a run called 'ic' already",
+        ),
+        (
+            "[[run]]\nsolver = { method = 'cg', damping = 1 }",
+            "4:27: 'damping': cg has no such parameter",
+        ),
+        (
+            "[[run]]\npreconditioner = { name = 'ic', shift = -1 }",
+            "4:41: 'shift': -1 must be at least 0",
+        ),
+        ("[problem.x]\n[[run]]\npreconditioner = 'ic'", "'x': there is no such key"),
+    ] {
+        compare(&folder, &format!("{head}{runs}\n"), &[]).fails_with(&[why]);
+    }
+    for (problem, why) in [
+        ("levels = []", "at least one is needed"),
+        ("levels = [3]\nlevel = 3", "give either 'level' or 'levels'"),
+        ("levels = [3, 'x']", "\"x\" is not of type integer"),
+        ("samples = 0", "0 is not a number of systems"),
+    ] {
+        let config = format!("{head}{problem}\n[[run]]\npreconditioner = 'ic'\n");
+        compare(&folder, &config, &[]).fails_with(&[why]);
+    }
+}
+
+/// The README's first command, on fewer systems: every method it names converges everywhere.
+#[test]
+fn the_main_example_keeps_what_it_shows() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/poisson.toml");
+    let ran = run(program().args(["compare", example, "--json", "--set", "problem.samples=3"]));
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let document = ran.json();
+    let mean = |case: usize, label: &str| {
+        let row = rows(&document, case).iter().find(|row| row["label"] == label);
+        let row = row.unwrap_or_else(|| panic!("no row {label}"));
+        assert_eq!(row["converged"], true, "{label}");
+        row["iterations_mean"].as_f64().unwrap()
+    };
+    // Known counts at levels 3 to 5 (20 systems), and how far three systems may be off.
+    for (label, known) in [
+        ("Jacobi 0.7", [286.0, 1324.5, 5944.0]),
+        ("Gauss–Seidel", [99.5, 463.0, 2080.0]),
+        ("A0⁻¹", [14.8, 18.0, 21.5]),
+    ] {
+        for (case, known) in known.into_iter().enumerate() {
+            let found = mean(case, label);
+            assert!((found / known - 1.0).abs() < 0.15, "{label}: {found} for {known}");
+        }
+    }
+    for (case, most) in [5.0, 6.0, 7.0].into_iter().enumerate() {
+        let found = mean(case, "mlp-reference");
+        assert!(found <= most, "mlp-reference: {found}");
+    }
+}

@@ -1,0 +1,50 @@
+//! `install`: what it puts where, and that it works by itself.
+use crate::support::{Folder, isolated, program, run};
+
+#[test]
+fn an_installation_works_from_anywhere_with_its_own_plugins() {
+    let folder = Folder::new("install");
+    let prefix = folder.path().join("prefix");
+    for _ in 0..2 {
+        let ran = run(program().arg("install").arg("--prefix").arg(&prefix));
+        assert_eq!(ran.code, 0, "{}", ran.err);
+    }
+    for file in [
+        "bin/precondor",
+        "lib/precondor/libprecondor_plugin_jacobi.so",
+        "lib/precondor/libprecondor_plugin_mlp.so",
+        "include/precondor.h",
+        "share/precondor/examples/poisson.toml",
+        "share/precondor/sdk/Cargo.toml",
+        "share/precondor/sdk/bindings/sdk/src/lib.rs",
+        "share/precondor/sdk/core/src/lib.rs",
+    ] {
+        assert!(prefix.join(file).is_file(), "{file}");
+    }
+    let here = folder.path().join("elsewhere");
+    std::fs::create_dir(&here).unwrap();
+    let installed = || {
+        let mut command = isolated(&prefix.join("bin/precondor"));
+        command.current_dir(&here);
+        command
+    };
+    let list = run(installed().args(["plugins", "list", "--json"])).json();
+    let methods = list["methods"].as_array().unwrap();
+    assert!(methods.len() >= 10, "{methods:?}");
+    let lib = prefix.join("lib/precondor").canonicalize().unwrap();
+    for method in methods {
+        assert!(method["library"].as_str().unwrap().starts_with(lib.to_str().unwrap()), "{method}");
+    }
+    let example = prefix.join("share/precondor/examples/solve.toml");
+    let ran = run(installed().arg("solve").arg(example).arg("--json"));
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(ran.json()["preconditioner"], "ic");
+    // The copied SDK is a workspace that cargo understands.
+    let manifest = prefix.join("share/precondor/sdk/Cargo.toml");
+    let output = std::process::Command::new(env!("CARGO"))
+        .args(["metadata", "--offline", "--no-deps", "--format-version", "1", "--manifest-path"])
+        .arg(manifest)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}

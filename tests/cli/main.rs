@@ -1,0 +1,9 @@
+//! The command line as its users meet it: the built program, real files, plugins that are really
+//! loaded.
+mod bad_input;
+mod compare;
+mod install;
+mod plugins;
+mod solve;
+mod support;
+mod train;

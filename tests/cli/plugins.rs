@@ -1,0 +1,168 @@
+//! `plugins list|describe|check|new`.
+use crate::support::{Folder, precondor, program, run};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+#[test]
+fn all_methods_are_listed_with_their_libraries() {
+    let list = precondor(["plugins", "list", "--json"]).json();
+    let names: Vec<&str> =
+        list["methods"].as_array().unwrap().iter().map(|m| m["name"].as_str().unwrap()).collect();
+    for name in [
+        "fsai",
+        "gauss-seidel",
+        "ic",
+        "ilu",
+        "jacobi",
+        "mlp-dense",
+        "mlp-reference",
+        "reference",
+        "sine",
+        "spai",
+    ] {
+        assert!(names.contains(&name), "{name} in {names:?}");
+    }
+    let text = precondor(["plugins", "list"]).out;
+    assert!(text.contains("jacobi ") && text.contains("libprecondor_plugin_ilu.so"), "{text}");
+}
+
+#[test]
+fn a_description_states_what_the_check_enforces() {
+    let text = precondor(["plugins", "describe", "jacobi"]).out;
+    assert!(text.contains("damping: number > 0 < 2, 1.0 unless given"), "{text}");
+    assert!(text.contains("Damping factor ω."), "{text}");
+    let text = precondor(["plugins", "describe", "gauss-seidel"]).out;
+    assert!(text.contains("- \"forward\": Increasing row numbers."), "{text}");
+    let text = precondor(["plugins", "describe", "mlp-reference"]).out;
+    assert!(text.contains("parameters of [train]") && text.contains("model: a file"), "{text}");
+    let text = precondor(["plugins", "describe", "reference"]).out;
+    assert!(text.contains("solver: a method"), "{text}");
+}
+
+#[test]
+fn every_method_that_is_built_passes_its_check() {
+    for library in ["gauss_seidel", "ilu", "jacobi", "mlp", "reference", "spai"] {
+        let path = built(library);
+        let ran = run(program().args(["plugins", "check"]).arg(&path).arg("--json"));
+        assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+        for method in ran.json()["methods"].as_array().unwrap() {
+            assert!(method["not_tried"].is_null(), "{method}");
+            assert!(method["passed"].as_array().unwrap().len() >= 4, "{method}");
+        }
+    }
+    assert_eq!(precondor(["plugins", "check", "jacobi"]).code, 0);
+}
+
+fn built(library: &str) -> PathBuf {
+    let deps = Path::new(env!("CARGO_BIN_EXE_precondor")).with_file_name("deps");
+    deps.join(format!("libprecondor_plugin_{library}.so"))
+}
+
+/// A plugin in C with one fault, in a folder of its own.
+fn faulty(folder: &Folder, fault: &str) -> PathBuf {
+    let path = folder.path().join("libprecondor_plugin_faulty.so");
+    let status = Command::new("cc")
+        .args(["-shared", "-fPIC", "-std=c11", "-D", fault, "-I"])
+        .arg(format!("{ROOT}/bindings/abi/include"))
+        .arg(format!("{ROOT}/tests/c/faulty.c"))
+        .arg("-o")
+        .arg(&path)
+        .status()
+        .expect("a C compiler");
+    assert!(status.success());
+    path
+}
+
+#[test]
+fn libraries_that_are_no_plugins_are_lines_of_the_list() {
+    for (fault, why) in [
+        ("CRASH", "it crashes while it is loaded (signal 6)"),
+        ("NEWER_ABI", "it speaks plugin ABI"),
+        ("OTHER_MAGIC", "it is no Precondor plugin"),
+    ] {
+        let folder = Folder::new(&format!("faulty-{fault}"));
+        let library = faulty(&folder, fault);
+        let ran = run(program().args(["plugins", "list", "--plugin-path"]).arg(folder.path()));
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let line = ran.out.lines().find(|line| line.starts_with("passed over"));
+        assert!(line.is_some_and(|line| line.contains(why)), "{fault}: {}", ran.out);
+        run(program().args(["plugins", "check"]).arg(&library)).fails_with(&[why]);
+    }
+    let folder = Folder::new("text-library");
+    let library = folder.file("libprecondor_plugin_text.so", "not a library");
+    run(program().args(["plugins", "check"]).arg(&library))
+        .fails_with(&["libprecondor_plugin_text"]);
+    let other = folder.file("other.so", "");
+    run(program().args(["plugins", "check"]).arg(&other))
+        .fails_with(&["a plugin's file is called"]);
+    precondor(["plugins", "check", "./missing.so"]).fails_with(&["missing.so"]);
+}
+
+#[test]
+fn a_method_that_gives_nan_fails_its_check_and_never_converges() {
+    let folder = Folder::new("faulty-nan");
+    let library = faulty(&folder, "NO_FAULT_BUT_NAN");
+    let ran = run(program().args(["plugins", "check"]).arg(&library));
+    assert_eq!(ran.code, 1);
+    assert!(ran.out.contains("FAILED: numbers are finite"), "{}", ran.out);
+    let config = folder.file(
+        "solve.toml",
+        "[problem]\nkind = 'poisson'\nlevel = 3\n[solver]\nmethod = 'richardson'\n\
+         [preconditioner]\nname = 'faulty'\n",
+    );
+    let solve = run(program().arg("solve").arg(config).arg("--plugin-path").arg(folder.path()));
+    assert!([1, 2].contains(&solve.code), "{}{}", solve.out, solve.err);
+    assert!(!solve.out.contains("converged after"), "{}", solve.out);
+}
+
+#[test]
+fn names_and_folders_for_new_plugins_are_checked() {
+    let folder = Folder::new("new-names");
+    for bad in ["My-Method", "../x", "2nd", "a_b", ""] {
+        precondor(["plugins", "new", bad]).fails_with(&["is no name for a method"]);
+    }
+    folder.file("kept.txt", "mine");
+    let path = folder.path().to_str().unwrap();
+    precondor(["plugins", "new", "mine", "--path", path]).fails_with(&["is there already"]);
+    let empty = folder.path().join("project");
+    precondor(["plugins", "new", "mine", "--sdk", path, "--path", empty.to_str().unwrap()])
+        .fails_with(&["the SDK's sources are not in", "--sdk"]);
+}
+
+/// A plugin made outside the repository builds, passes its own tests and the check, and solves.
+#[test]
+fn a_new_plugin_builds_passes_and_solves() {
+    let folder = Folder::new("new-plugin");
+    let project = folder.path().join("my-method");
+    let ran = run(program().args(["plugins", "new", "my-method", "--path"]).arg(&project));
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    // The versions that this repository was tested with; the rest of the lock file is dropped.
+    std::fs::copy(format!("{ROOT}/Cargo.lock"), project.join("Cargo.lock")).unwrap();
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("new-plugin");
+    let cargo = |command: &str| {
+        let output = Command::new(env!("CARGO"))
+            .args([command, "--offline", "--quiet"])
+            .current_dir(&project)
+            .env("CARGO_TARGET_DIR", &target)
+            .env_remove("RUSTFLAGS")
+            .output()
+            .expect("cargo");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "cargo {command}: {text}");
+    };
+    cargo("test");
+    cargo("build");
+    let library = target.join("debug/libprecondor_plugin_my_method.so");
+    let ran = run(program().args(["plugins", "check"]).arg(&library));
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+    let solve = run(program()
+        .arg("solve")
+        .arg(project.join("solve.toml"))
+        .args(["--json", "--plugin-path"])
+        .arg(target.join("debug")));
+    assert_eq!(solve.code, 0, "{}", solve.err);
+    assert_eq!(solve.json()["preconditioner"], "my-method");
+    assert_eq!(solve.json()["preconditioner_nnz"], 225);
+}

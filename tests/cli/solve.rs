@@ -1,0 +1,164 @@
+//! `solve`, `problem`, `matrix`: what they print and write, and how they exit.
+use crate::support::{Folder, matrix, precondor, program, run, solve};
+use std::io::Read;
+use std::process::Stdio;
+
+const POISSON: &str = "
+[problem]
+kind = 'poisson'
+level = 4
+seed = 3
+[solver]
+method = 'cg'
+tolerance = 1e-8
+[preconditioner]
+name = 'jacobi'
+";
+
+#[test]
+fn json_has_its_keys_and_the_exit_status_tells_convergence() {
+    let folder = Folder::new("solve-json");
+    let ran = solve(&folder, POISSON, &["--json"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let result = ran.json();
+    for key in [
+        "method",
+        "preconditioner",
+        "converged",
+        "outcome",
+        "iterations",
+        "relative_residual",
+        "true_relative_residual",
+        "setup_seconds",
+        "solve_seconds",
+        "preconditioner_nnz",
+        "preconditioner_bytes",
+        "n",
+        "nnz",
+        "ranks",
+    ] {
+        assert!(!result[key].is_null(), "{key} in {result}");
+    }
+    assert_eq!(result["n"], 225);
+    // A 7-point stencil on a 15 × 15 grid: 7·225 less what the edges miss.
+    assert_eq!(result["nnz"], 7 * 225 - 4 * 15 - 2 * (2 * 15 - 1));
+    assert_eq!(result["preconditioner_nnz"], 225);
+    assert!(result["true_relative_residual"].as_f64().unwrap() <= 1.1e-8);
+
+    let ran = solve(&folder, POISSON, &["--json", "--set", "solver.max_iterations=2"]);
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert_eq!(ran.json()["outcome"], "iteration-limit");
+    assert_eq!(ran.json()["converged"], false);
+}
+
+#[test]
+fn a_problem_written_as_files_is_the_same_problem() {
+    let folder = Folder::new("solve-files");
+    let config = folder.file("problem.toml", POISSON);
+    let (a, b) = (folder.path().join("A.mtx"), folder.path().join("b.mtx"));
+    let text = format!("[problem]\nkind = 'poisson'\nlevel = 4\nseed = 3\nrhs = 'random'\n");
+    let only = folder.file("only.toml", &text);
+    let ran = run(program().arg("problem").arg(&only).arg("-o").arg(&a).arg("--rhs").arg(&b));
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    let ran = run(program().arg("matrix").arg(&a).arg("--json"));
+    let statistics = ran.json();
+    assert_eq!((statistics["rows"].as_u64(), statistics["cols"].as_u64()), (Some(225), Some(225)));
+    assert_eq!(statistics["square"]["symmetric"], true);
+
+    let made =
+        run(program().arg("solve").arg(&config).args(["--json", "--set", "problem.rhs=random"]));
+    let files =
+        POISSON.replace("kind = 'poisson'\nlevel = 4\nseed = 3", "matrix = 'A.mtx'\nrhs = 'b.mtx'");
+    let x = folder.path().join("x.mtx");
+    let read = solve(&folder, &files, &["--json", "--save-solution", x.to_str().unwrap()]);
+    for key in ["iterations", "relative_residual", "true_relative_residual", "nnz"] {
+        assert_eq!(made.json()[key], read.json()[key], "{key}");
+    }
+    // Started from the solution there is nothing to do.
+    let again = files.replace("rhs = 'b.mtx'", "rhs = 'b.mtx'\nx0 = 'x.mtx'");
+    let again = solve(&folder, &again, &["--json"]);
+    assert_eq!((again.code, again.json()["iterations"].as_u64()), (0, Some(0)), "{}", again.err);
+}
+
+#[test]
+fn the_error_rule_measures_against_a_solution_it_makes_itself() {
+    let folder = Folder::new("solve-error");
+    let rule = POISSON.replace("tolerance = 1e-8", "tolerance = 1e-6\nstop = 'absolute-error'");
+    let x = folder.path().join("x.mtx");
+    let ran = solve(&folder, &rule, &["--json", "--save-solution", x.to_str().unwrap()]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.json()["absolute_error"].as_f64().unwrap() <= 1e-6);
+    assert!(ran.json()["relative_residual"].is_null());
+    let tight = POISSON.replace("1e-8", "1e-14");
+    let best = folder.path().join("best.mtx");
+    solve(&folder, &tight, &["--save-solution", best.to_str().unwrap()]);
+    let read = |path| {
+        let text = std::fs::read_to_string(path).unwrap();
+        let numbers = text.lines().filter(|l| !l.starts_with('%')).skip(1);
+        numbers.map(|l| l.trim().parse::<f64>().unwrap()).collect::<Vec<_>>()
+    };
+    let (x, best) = (read(x), read(best));
+    assert_eq!(x.len(), 225);
+    let apart: f64 = x.iter().zip(&best).map(|(x, y)| (x - y).powi(2)).sum::<f64>().sqrt();
+    assert!(apart <= 1.01e-6, "{apart}");
+}
+
+#[test]
+fn nothing_is_preconditioned_without_a_section_for_it() {
+    let folder = Folder::new("solve-none");
+    let plain = POISSON.split("[preconditioner]").next().unwrap();
+    let ran = solve(&folder, plain, &["--json"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(
+        (&ran.json()["preconditioner"], &ran.json()["preconditioner_nnz"]),
+        (&"none".into(), &0.into())
+    );
+}
+
+#[test]
+fn inner_methods_are_chosen_by_name_on_the_command_line() {
+    let folder = Folder::new("solve-inner");
+    let flags =
+        ["--json", "--set", "preconditioner.name=reference", "--set", "preconditioner.solver=ic"];
+    let config = POISSON.replace("name = 'jacobi'", "name = 'sine'");
+    let ran = solve(&folder, &config, &flags);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(ran.json()["preconditioner"], "reference");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let mut child = program()
+        .args(["plugins", "describe", "jacobi", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let mut err = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    assert!(child.wait().unwrap().success(), "{err}");
+    assert_eq!(err, "");
+}
+
+#[test]
+fn a_matrix_is_drawn_and_described() {
+    let folder = Folder::new("matrix");
+    let a =
+        folder.file("a.mtx", &matrix(3, 3, &[(1, 1, 2.0), (2, 2, 2.0), (3, 3, 2.0), (1, 3, 1.0)]));
+    let spy = folder.path().join("spy.svg");
+    let ran = run(program().arg("matrix").arg(&a).arg("--spy").arg(&spy));
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert!(ran.out.contains("3"), "{}", ran.out);
+    let picture = std::fs::read_to_string(spy).unwrap();
+    assert_eq!(picture.matches("<rect x=").count(), 4);
+}
+
+#[test]
+fn help_is_no_mistake_and_misuse_is_bad_input() {
+    assert_eq!(precondor(["--help"]).code, 0);
+    assert_eq!(precondor(["--version"]).code, 0);
+    for args in [vec!["solve"], vec!["sole"], vec!["solve", "--bogus"], vec![]] {
+        assert_eq!(precondor(&args).code, 1, "{args:?}");
+    }
+}
