@@ -16,7 +16,6 @@ use crate::plugins::sdk;
 use crate::session::Session;
 use precondor_core::file::replace;
 use precondor_core::{Error, Result};
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 

@@ -7,7 +7,7 @@ use crate::session::{Session, configuration};
 use crate::{Status, exact};
 use indicatif::{ProgressBar, ProgressStyle};
 use precondor_core::Result;
-use precondor_core::config::{self, MethodConfig, SolverConfig, StopRule};
+use precondor_core::config::{MethodConfig, SolverConfig, StopRule};
 use precondor_core::matrix::io::matrix_market;
 use precondor_core::solver::{Outcome, Step};
 use serde::Serialize;

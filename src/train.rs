@@ -95,7 +95,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         None => Value::Object(serde_json::Map::new()),
     };
     let samples = Families::new(experiment::problems(section("data")?)?)?;
-    let output = output(args, model_node)?;
+    let output = output(args, &model, model_node)?;
     let checkpoint = beside(&output);
     let resume = state(&checkpoint, args.resume)?;
 
@@ -139,13 +139,11 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
 }
 
 /// Where the model goes; its folder is made.
-fn output(args: &Args, model: &Node) -> Result<PathBuf> {
-    let path = match (&args.output, model.get("output")) {
-        (Some(path), _) => path.clone(),
-        (None, Some(node)) => node.path()?,
-        (None, None) => {
-            return Err(model.error("'output' is missing: the file to write the model to"));
-        }
+fn output(args: &Args, model: &ModelSection, node: &Node) -> Result<PathBuf> {
+    let path = match (&args.output, &model.output, node.get("output")) {
+        (Some(path), ..) => path.clone(),
+        (None, Some(name), Some(of)) => of.folder().join(name),
+        _ => return Err(node.error("'output' is missing: the file to write the model to")),
     };
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         crate::files::make_folder(folder)?;

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 
 /// Files of a new plugin. `{name}` is the method's name, `{crate}` the library's, `{Type}` the type's,
 /// `{sdk}` the path of the SDK, `{version}` its version.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     ("Cargo.toml", include_str!("template/Cargo.toml.in")),
     ("src/lib.rs", include_str!("template/lib.rs.in")),
+    ("tests/conformance.rs", include_str!("template/conformance.rs.in")),
     ("README.md", include_str!("template/README.md.in")),
     (".gitignore", "/target\n"),
     ("solve.toml", include_str!("template/solve.toml.in")),
@@ -37,6 +38,7 @@ pub fn run(args: &Args) -> Result<Status> {
         return Err(Error::file(folder, "is there already and not empty"));
     }
     make_folder(&folder.join("src"))?;
+    make_folder(&folder.join("tests"))?;
     let library = format!("precondor_plugin_{}", args.name.replace('-', "_"));
     for (file, template) in FILES {
         let text = template

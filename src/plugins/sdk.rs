@@ -5,7 +5,6 @@
 use crate::files::make_folder;
 use precondor_core::file::replace;
 use precondor_core::{Error, Result};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Folders of the crates, below the root of the sources.

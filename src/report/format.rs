@@ -11,9 +11,13 @@ pub fn number(x: f64) -> String {
     }
 }
 
-/// A mean of counts: one decimal where it has one.
+/// A mean of counts: decimals where it has some.
 pub fn mean(x: f64) -> String {
-    if x.fract() == 0.0 { format!("{x:.0}") } else { format!("{x:.1}") }
+    match x.fract() {
+        0.0 => format!("{x:.0}"),
+        _ if x < 10.0 => format!("{x:.2}"),
+        _ => format!("{x:.1}"),
+    }
 }
 
 /// Seconds with a unit: `31.2 ms`.
@@ -45,7 +49,7 @@ mod tests {
     fn numbers_keep_three_digits_and_units_fit() {
         let shown = [0.0, 5944.2, 0.98231, 12.345, 3.14159e-6, 1.0, 99.96, f64::NAN].map(number);
         assert_eq!(shown, ["0", "5944", "0.982", "12.3", "3.14e-6", "1.00", "100.0", "NaN"]);
-        assert_eq!([3.0, 4.25].map(mean), ["3", "4.2"]);
+        assert_eq!([3.0, 4.25].map(mean), ["3", "4.25"]);
         assert_eq!(
             [3.21e-5, 0.0312, 2.0, 250.4].map(seconds),
             ["32.1 µs", "31.2 ms", "2.00 s", "250 s"]

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Number, Value};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use toml::de::{DeString, DeTable, DeValue};
 
@@ -186,13 +186,18 @@ impl Node {
         }
     }
 
-    /// The path here; a relative one starts at the folder of the configuration, or at the current
-    /// one for a `--set`.
+    /// The folder that relative paths here start at: that of the configuration, or the current one
+    /// for a `--set`.
+    pub fn folder(&self) -> &Path {
+        self.at.folder()
+    }
+
+    /// The path here, from [`folder`](Node::folder) on where it is relative.
     ///
     /// # Errors
     /// As [`text`](Node::text).
     pub fn path(&self) -> Result<PathBuf> {
-        Ok(self.at.folder().join(self.text()?))
+        Ok(self.folder().join(self.text()?))
     }
 
     /// A complaint about the value here.
