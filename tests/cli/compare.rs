@@ -225,10 +225,9 @@ fn the_main_example_keeps_what_it_shows() {
         row["iterations_mean"].as_f64().unwrap()
     };
     // Known counts at levels 3 to 5 (20 systems), and how far three systems may be off.
-    for (label, known) in [
-        ("Jacobi 0.7", [286.0, 1324.5, 5944.0]),
-        ("Gauss–Seidel", [99.5, 463.0, 2080.0]),
-    ] {
+    for (label, known) in
+        [("Jacobi 0.7", [286.0, 1324.5, 5944.0]), ("Gauss–Seidel", [99.5, 463.0, 2080.0])]
+    {
         for (case, known) in known.into_iter().enumerate() {
             let found = mean(case, label);
             assert!((found / known - 1.0).abs() < 0.15, "{label}: {found} for {known}");
