@@ -9,6 +9,7 @@ use precondor_core::system::System;
 use precondor_core::{Error, Result};
 use rayon::prelude::*;
 use serde_json::Value;
+use std::cell::Cell;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -125,6 +126,11 @@ impl Host for Services {
     }
 }
 
+thread_local! {
+    /// Whether this thread reads a file for all ranks of some method.
+    static READING: Cell<bool> = const { Cell::new(false) };
+}
+
 /// Services for a method that is set up on several ranks: rank 0 reads files for all.
 pub(crate) struct OnRanks {
     host: Arc<dyn Host>,
@@ -158,10 +164,16 @@ impl Host for OnRanks {
         self.host.threads()
     }
     fn read(&self, path: &str) -> Result<Vec<u8>> {
-        let size = self.comm.size();
-        let mut send = vec![Vec::new(); size];
+        if READING.get() {
+            // An inner method's rank 0, which alone gets here, asks for all ranks of that method.
+            return self.host.read(path);
+        }
+        let mut send = vec![Vec::new(); self.comm.size()];
         if self.comm.rank() == 0 {
-            send.fill(self.host.read(path)?);
+            READING.set(true);
+            let content = self.host.read(path);
+            READING.set(false);
+            send.fill(content?);
         }
         Ok(self.comm.all_to_all(&send)?.swap_remove(0))
     }

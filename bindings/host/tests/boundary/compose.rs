@@ -58,7 +58,13 @@ fn a_failure_inside_an_inner_method_reaches_all_ranks_and_names_it() {
         std::fs::write(folder.path().join("message.txt"), "the same for all").expect("written");
         let host = services(&registry, folder.path());
         let method = registry.get("wrapper").expect("there");
-        for (at, rank) in (0..methods::STEPS).flat_map(|at| [(at, 0), (at, 1), (at, 2)]) {
+        let fine = threads::run(3, |backend| {
+            let a = tridiagonal(Comm::new(backend), 7, None);
+            let system = System::new(a).with_host(Arc::clone(&host));
+            method.generate(&json!({"inner": "steps"}), &system).err()
+        });
+        assert_eq!(fine, [None, None, None]);
+        for (at, rank) in (0..=methods::STEPS).flat_map(|at| [(at, 0), (at, 1), (at, 2)]) {
             let inner = json!({"name": "steps", "at": at, "rank": rank});
             let ends = threads::run(3, |backend| {
                 let a = tridiagonal(Comm::new(backend), 7, None);

@@ -13,14 +13,19 @@ use precondor_plugin_mlp::stencil::{AROUND, HALF, Stencil};
 use precondor_sdk::core::comm::threads;
 use precondor_sdk::core::problem::{Poisson, Problem};
 use precondor_sdk::prelude::*;
+use precondor_sdk::serde::de::DeserializeOwned;
 use precondor_sdk::serde_json::{Value, from_value, json};
 
+fn read<P: DeserializeOwned>(params: Value) -> Result<P> {
+    from_value(params).map_err(|e| Error::Parameter(e.to_string()))
+}
+
 fn reference(params: Value, system: &System) -> Result<ReferenceMap> {
-    MlpReference::generate(&from_value(params).unwrap(), system)
+    MlpReference::generate(&read(params)?, system)
 }
 
 fn dense(params: Value, system: &System) -> Result<impl Preconditioner + use<>> {
-    MlpDense::generate(&from_value(params).unwrap(), system)
+    MlpDense::generate(&read(params)?, system)
 }
 
 /// All columns of a preconditioner, row after row.
