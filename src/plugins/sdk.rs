@@ -49,13 +49,22 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
 
 /// The workspace of the copy: what all crates share, and nothing of the program itself.
 fn workspace() -> String {
-    let shared = |line: &&str| line.starts_with("[workspace.");
-    let mut out =
-        String::from("[workspace]\nresolver = \"3\"\nmembers = [\"core\", \"bindings/*\"]\n");
-    let mut inside = false;
-    for line in WORKSPACE.lines() {
+    let head = "[workspace]\nresolver = \"3\"\nmembers = [\"core\", \"bindings/*\"]\n\n";
+    head.to_owned() + &sections(WORKSPACE, |name| name.starts_with("[workspace."))
+}
+
+/// The manifest of a crate without what only its own tests and benchmarks need.
+fn manifest(text: &str) -> String {
+    let own = ["[dev-dependencies", "[[test]]", "[[bench]]", "[[example]]"];
+    sections(text, |name| !own.iter().any(|own| name.starts_with(own)))
+}
+
+/// The sections of a manifest whose headline is wanted.
+fn sections(text: &str, wanted: impl Fn(&str) -> bool) -> String {
+    let (mut out, mut inside) = (String::new(), false);
+    for line in text.lines() {
         if line.starts_with('[') {
-            inside = shared(&line);
+            inside = wanted(line);
         }
         if inside {
             out += line;
@@ -73,12 +82,13 @@ fn copy_tree(from: &Path, to: &Path) -> Result<()> {
         let path = entry.map_err(|e| Error::file(from, e))?.path();
         let Some(name) = path.file_name() else { continue };
         if path.is_dir() {
-            if name != "target" && name != "tests" {
+            if !["target", "tests", "benches", "examples"].iter().any(|skipped| name == *skipped) {
                 copy_tree(&path, &to.join(name))?;
             }
         } else if path.extension().is_some_and(|e| e == "rs" || e == "toml" || e == "h") {
-            let bytes = std::fs::read(&path).map_err(|e| Error::file(&path, e))?;
-            write(&to.join(name), &bytes)?;
+            let text = std::fs::read_to_string(&path).map_err(|e| Error::file(&path, e))?;
+            let text = if name == "Cargo.toml" { manifest(&text) } else { text };
+            write(&to.join(name), text.as_bytes())?;
         }
     }
     Ok(())
@@ -90,7 +100,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::workspace;
+    use super::{manifest, workspace};
 
     #[test]
     fn the_copied_workspace_keeps_what_crates_inherit_and_drops_the_program() {
@@ -101,5 +111,12 @@ mod tests {
         );
         assert!(text.contains("[workspace.lints.rust]"), "{text}");
         assert!(!text.contains("[package]") && !text.contains("plugins/"), "{text}");
+    }
+
+    #[test]
+    fn a_copied_crate_needs_nothing_that_is_not_copied() {
+        let core = manifest(include_str!("../../core/Cargo.toml"));
+        assert!(core.contains("serde_json = ") && core.contains("[package]"), "{core}");
+        assert!(!core.contains("proptest"), "{core}");
     }
 }

@@ -184,6 +184,19 @@ fn model_files_that_are_none() {
             format!("{POISSON}[preconditioner]\nname = 'mlp-reference'\nmodel = '{file}'\n");
         solve(&folder, &config, &[]).fails_with(&[file]);
     }
+    // Models of the house: cut short, and of another method.
+    let models = concat!(env!("CARGO_MANIFEST_DIR"), "/plugins/mlp/models");
+    let whole = std::fs::read(format!("{models}/mlp-reference-spd.safetensors")).unwrap();
+    for keep in [whole.len() - 1, whole.len() / 2, 100] {
+        std::fs::write(folder.path().join("cut.safetensors"), &whole[..keep]).unwrap();
+        let config = format!(
+            "{POISSON}[preconditioner]\nname = 'mlp-reference'\nmodel = 'cut.safetensors'\n"
+        );
+        solve(&folder, &config, &[]).fails_with(&["cut.safetensors"]);
+    }
+    let other = format!("{models}/mlp-dense-level2.safetensors");
+    let config = format!("{POISSON}[preconditioner]\nname = 'mlp-reference'\nmodel = '{other}'\n");
+    solve(&folder, &config, &[]).fails_with(&["mlp-dense"]);
 }
 
 #[test]

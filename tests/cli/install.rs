@@ -39,11 +39,16 @@ fn an_installation_works_from_anywhere_with_its_own_plugins() {
     let ran = run(installed().arg("solve").arg(example).arg("--json"));
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert_eq!(ran.json()["preconditioner"], "ic");
-    // The copied SDK is a workspace that cargo understands.
-    let manifest = prefix.join("share/precondor/sdk/Cargo.toml");
+    // A new plugin finds all it is built from in the copied SDK.
+    let ran = run(installed()
+        .args(["plugins", "new", "mine", "--sdk"])
+        .arg(prefix.join("share/precondor/sdk")));
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock");
+    std::fs::copy(lock, here.join("mine/Cargo.lock")).unwrap();
     let output = std::process::Command::new(env!("CARGO"))
-        .args(["metadata", "--offline", "--no-deps", "--format-version", "1", "--manifest-path"])
-        .arg(manifest)
+        .args(["metadata", "--offline", "--format-version", "1"])
+        .current_dir(here.join("mine"))
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
