@@ -26,7 +26,7 @@ pub use precondor_core::registry::Native;
 pub use serde_json::json;
 pub use setting::{Kit, same};
 
-/// Tests that a method keeps what the interface asks; see [the module](crate::conformance).
+/// Tests that a method keeps what the interface asks; see [the module](mod@crate::conformance).
 ///
 /// Defines the global allocator of the test program, to count what `apply` allocates.
 #[macro_export]
