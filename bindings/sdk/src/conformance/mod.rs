@@ -1,6 +1,6 @@
 //! The test kit of the interface: what every method must keep, whoever wrote it.
 //!
-//! ```ignore
+//! ```text
 //! // tests/conformance.rs of a plugin
 //! use precondor_plugin_jacobi::Jacobi;
 //!
