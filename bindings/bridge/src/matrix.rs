@@ -2,7 +2,7 @@
 //!
 //! A matrix that is lent for a call shows the arrays where they are. Who keeps it retains it: the
 //! clone of a matrix whose arrays are borrowed copies them (see
-//! [`CsrStorage`](precondor_core::matrix::CsrStorage)), any other only counts.
+//! [`CsrStorage`]), any other only counts.
 use crate::comm;
 use crate::raw::{self, slice, slice_mut};
 use crate::shared::{Counted, Held, Lent};

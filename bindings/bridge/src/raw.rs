@@ -51,13 +51,13 @@ pub unsafe fn slice<'a, T>(ptr: *const T, len: usize, what: &str) -> Result<&'a 
     Ok(unsafe { std::slice::from_raw_parts(ptr, len) })
 }
 
-/// As [`slice`], to write to.
+/// As [`slice()`], to write to.
 ///
 /// # Errors
-/// As [`slice`].
+/// As [`slice()`].
 ///
 /// # Safety
-/// As [`slice`], and nobody else reads or writes there during `'a`.
+/// As [`slice()`], and nobody else reads or writes there during `'a`.
 pub unsafe fn slice_mut<'a, T>(ptr: *mut T, len: usize, what: &str) -> Result<&'a mut [T]> {
     check(ptr, len, what)?;
     if len == 0 {
@@ -78,10 +78,10 @@ fn check<T>(ptr: *const T, len: usize, what: &str) -> Result<()> {
 /// The text that `text` views.
 ///
 /// # Errors
-/// [`Error::Data`] where it is not UTF-8; as [`slice`].
+/// [`Error::Data`] where it is not UTF-8; as [`slice()`].
 ///
 /// # Safety
-/// As [`slice`].
+/// As [`slice()`].
 pub unsafe fn text<'a>(text: Text, what: &str) -> Result<&'a str> {
     // SAFETY: the caller's promise.
     let bytes = unsafe { slice(text.ptr, text.len, what)? };
@@ -91,10 +91,10 @@ pub unsafe fn text<'a>(text: Text, what: &str) -> Result<&'a str> {
 /// The bytes that `bytes` views.
 ///
 /// # Errors
-/// As [`slice`].
+/// As [`slice()`].
 ///
 /// # Safety
-/// As [`slice`].
+/// As [`slice()`].
 pub unsafe fn bytes<'a>(bytes: Bytes, what: &str) -> Result<&'a [u8]> {
     // SAFETY: the caller's promise.
     unsafe { slice(bytes.ptr, bytes.len, what) }

@@ -31,10 +31,18 @@ impl Problem {
 pub struct Library {
     /// Its file.
     pub path: PathBuf,
-    /// SHA-256 of the file, in hexadecimal digits.
-    pub digest: String,
     /// Names of its methods.
     pub methods: Vec<String>,
+}
+
+impl Library {
+    /// SHA-256 of the file, in hexadecimal digits. Takes milliseconds for every megabyte.
+    ///
+    /// # Errors
+    /// [`Error::File`] where it cannot be read any more.
+    pub fn digest(&self) -> Result<String> {
+        search::digest(&self.path).map_err(|e| Error::file(&self.path, e))
+    }
 }
 
 /// The plugins that were found.
@@ -71,7 +79,6 @@ impl Plugins {
     }
 
     fn add(path: &Path, peers: &Arc<Peers>, registry: &mut Registry) -> Result<Library> {
-        let digest = search::digest(path).map_err(|e| Error::file(path, e))?;
         let methods = library::open(path, peers)?;
         // All methods of a library, or none.
         let mut with_these = registry.clone();
@@ -80,7 +87,7 @@ impl Plugins {
         }
         *registry = with_these;
         let methods = methods.iter().map(|m| m.name().to_owned()).collect();
-        Ok(Library { path: path.to_owned(), digest, methods })
+        Ok(Library { path: path.to_owned(), methods })
     }
 
     /// The method `name`.

@@ -1,6 +1,6 @@
 //! The test kit of the interface: what every method must keep, whoever wrote it.
 //!
-//! ```ignore
+//! ```text
 //! // tests/conformance.rs of a plugin
 //! use precondor_plugin_jacobi::Jacobi;
 //!
@@ -26,7 +26,7 @@ pub use precondor_core::registry::Native;
 pub use serde_json::json;
 pub use setting::{Kit, same};
 
-/// Tests that a method keeps what the interface asks; see [the module](crate::conformance).
+/// Tests that a method keeps what the interface asks; see [the module](mod@crate::conformance).
 ///
 /// Defines the global allocator of the test program, to count what `apply` allocates.
 #[macro_export]
