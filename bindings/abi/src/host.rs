@@ -63,8 +63,8 @@ table! {
         /// caller. Collective.
         fn matrix_new(ctx: *mut c_void, space: *const Space, rows: *const Rows, out: *mut *const Matrix, why: *mut Failure) -> Status;
         /// A distribution of `n_own` rows on this rank, over this rank alone
-        /// ([`SPLIT_SELF`](crate::SPLIT_SELF)) or over all ranks of `space`
-        /// ([`SPLIT_WORLD`](crate::SPLIT_WORLD), collective); `*out` is retained for the caller.
+        /// ([`SPLIT_SELF`]) or over all ranks of `space`
+        /// ([`SPLIT_WORLD`], collective); `*out` is retained for the caller.
         fn space_split(ctx: *mut c_void, space: *const Space, which: u32, n_own: usize, out: *mut *const Space, why: *mut Failure) -> Status;
     }
 }
