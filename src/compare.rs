@@ -36,8 +36,8 @@ use std::path::PathBuf;
 
 /// Compare methods on the same systems
 ///
-/// The configuration has the sections [problem], [solver] (what all runs share) and a list of
-/// [[run]], each with its own `preconditioner` and `solver`.
+/// The configuration has the sections `[problem]`, `[solver]` (what all runs share) and a list of
+/// `[[run]]`, each with its own `preconditioner` and `solver`.
 #[derive(clap::Args)]
 pub struct Args {
     /// The configuration (TOML)

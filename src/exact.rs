@@ -56,7 +56,7 @@ fn refine(task: &Task, method: Method, m: &dyn Preconditioner) -> Result<(Vec<f6
         let mut d = vec![0.0; n];
         solver::solve(&method, a, m, &r, &mut d, &stop, &mut |_| ControlFlow::Continue(()))?;
         let correction = a.space().norm(&d)?;
-        if !(correction < 0.5 * size) {
+        if correction.is_nan() || correction >= 0.5 * size {
             break;
         }
         size = correction;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Write a model problem as Matrix Market files
 #[derive(clap::Args)]
 pub struct Args {
-    /// A configuration with a section [problem]; without one, Poisson at its defaults
+    /// A configuration with a section `[problem]`; without one, Poisson at its defaults
     pub config: Option<PathBuf>,
     /// Override a key: `--set problem.level=7`
     #[arg(long = "set", value_name = "KEY=VALUE")]

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// Solve one linear system
 ///
-/// The configuration has the sections [problem], [solver] and [preconditioner]; without the last
+/// The configuration has the sections `[problem]`, `[solver]` and `[preconditioner]`; without the last
 /// one nothing is preconditioned.
 #[derive(clap::Args)]
 pub struct Args {

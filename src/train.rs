@@ -39,7 +39,7 @@ use std::time::Instant;
 /// last one and ends with the same model as an uninterrupted run.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The configuration (TOML): [model], [train], [data]
+    /// The configuration (TOML): `[model]`, `[train]`, `[data]`
     pub config: PathBuf,
     /// Go on from the checkpoint of an interrupted run
     #[arg(long)]
@@ -131,11 +131,19 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
             print(&told(&output, bytes.len(), watch.last, start.elapsed().as_secs_f64()))?;
             Ok(Status::Done)
         }
-        Err(e) if *e.root() == Error::Interrupted && watch.saved => Err(Error::Unsupported(
-            format!("interrupted; go on with `precondor train {} --resume`", args.config.display()),
-        )),
+        Err(e) if *e.root() == Error::Interrupted && watch.saved => {
+            Err(Error::Unsupported(format!("interrupted; go on with `{}`", again(args))))
+        }
         Err(e) => Err(e),
     }
+}
+
+/// The command that goes on from the checkpoint.
+fn again(args: &Args) -> String {
+    let output = args.output.as_ref().map(|path| format!(" --output {}", path.display()));
+    let set: String = args.overrides.iter().map(|flag| format!(" --set {flag}")).collect();
+    let output = output.unwrap_or_default();
+    format!("precondor train {}{output}{set} --resume", args.config.display())
 }
 
 /// Where the model goes; its folder is made.

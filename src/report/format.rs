@@ -5,7 +5,7 @@ pub fn number(x: f64) -> String {
     match x.abs() {
         _ if !x.is_finite() => x.to_string(),
         0.0 => "0".into(),
-        a if a >= 1e6 || a < 1e-3 => format!("{x:.2e}"),
+        a if !(1e-3..1e6).contains(&a) => format!("{x:.2e}"),
         a if a >= 100.0 => format!("{x:.0}"),
         a => format!("{x:.*}", (2 - a.log10().floor() as i32).clamp(0, 6) as usize),
     }

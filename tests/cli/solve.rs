@@ -56,8 +56,8 @@ fn a_problem_written_as_files_is_the_same_problem() {
     let folder = Folder::new("solve-files");
     let config = folder.file("problem.toml", POISSON);
     let (a, b) = (folder.path().join("A.mtx"), folder.path().join("b.mtx"));
-    let text = format!("[problem]\nkind = 'poisson'\nlevel = 4\nseed = 3\nrhs = 'random'\n");
-    let only = folder.file("only.toml", &text);
+    let text = "[problem]\nkind = 'poisson'\nlevel = 4\nseed = 3\nrhs = 'random'\n";
+    let only = folder.file("only.toml", text);
     let ran = run(program().arg("problem").arg(&only).arg("-o").arg(&a).arg("--rhs").arg(&b));
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
     let ran = run(program().arg("matrix").arg(&a).arg("--json"));

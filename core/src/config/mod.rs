@@ -4,7 +4,7 @@
 //! A section is read in two steps that share one statement of keys, ranges and defaults, a derived
 //! JSON schema: [`Node::read`] checks the values against it, maps a fault back to its place, then
 //! deserialises. Sections of methods are checked the same way against the method's own schema
-//! ([`method`]), which only the one who loaded the method knows.
+//! ([`method()`]), which only the one who loaded the method knows.
 mod method;
 mod node;
 mod place;
