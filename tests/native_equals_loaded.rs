@@ -1,0 +1,63 @@
+//! Every method gives the same bits whether it is linked in or loaded from its library.
+use precondor_core::comm::Comm;
+use precondor_core::problem::{Poisson, Problem};
+use precondor_core::registry::{DynGenerator, Native, NativeTrainable};
+use precondor_core::system::System;
+use precondor_host::{Plugins, Search};
+use precondor_sdk::conformance::same;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Each method with the level of the problem it is compared on and parameters to compare it with.
+fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
+    use precondor_plugin_gauss_seidel::GaussSeidel;
+    use precondor_plugin_ilu::{Ic, Ilu};
+    use precondor_plugin_jacobi::Jacobi;
+    use precondor_plugin_mlp::{dense::MlpDense, reference::MlpReference};
+    use precondor_plugin_reference::{Reference, Sine};
+    use precondor_plugin_spai::{Fsai, Spai};
+    vec![
+        (Native::<Jacobi>::method(), 4, vec![json!({}), json!({"damping": 0.7})]),
+        (Native::<GaussSeidel>::method(), 4, vec![json!({}), json!({"sweep": "symmetric"})]),
+        (Native::<Spai>::method(), 4, vec![json!({}), json!({"power": 2, "symmetrise": true})]),
+        (Native::<Fsai>::method(), 4, vec![json!({}), json!({"power": 2})]),
+        (Native::<Ilu>::method(), 4, vec![json!({}), json!({"level": 2}), json!({"max_fill": 5})]),
+        (Native::<Ic>::method(), 4, vec![json!({})]),
+        (Native::<Sine>::method(), 4, vec![json!({})]),
+        (Native::<Reference>::method(), 4, vec![json!({}), json!({"solver": "sine"})]),
+        (
+            NativeTrainable::<MlpReference>::method(),
+            4,
+            vec![json!({}), json!({"variant": "stencil"})],
+        ),
+        (NativeTrainable::<MlpDense>::method(), 2, vec![json!({})]),
+    ]
+}
+
+fn system(level: u32, plugins: &Plugins) -> System {
+    let problem = Problem::Poisson(Poisson::at_level(level));
+    let (system, _) = problem.generate(Comm::solo()).expect("a problem");
+    system.with_host(plugins.host())
+}
+
+#[test]
+fn native_equals_loaded_bit_for_bit() {
+    let plugins = Plugins::load(&Search { extra: vec![], base: ".".into() }).expect("plugins");
+    assert!(plugins.problems().is_empty(), "{:?}", plugins.problems());
+    for (linked, level, cases) in linked() {
+        let loaded = plugins.registry().get(linked.name()).expect("loaded");
+        assert!(loaded.origin().contains("libprecondor_plugin_"), "{}", loaded.origin());
+        for params in cases {
+            same(&**loaded, &*linked, &params, &system(level, &plugins));
+        }
+    }
+}
+
+#[test]
+fn no_method_is_left_out_above() {
+    let plugins = Plugins::load(&Search { extra: vec![], base: ".".into() }).expect("plugins");
+    let loaded: BTreeSet<String> = plugins.registry().iter().map(|m| m.name().to_owned()).collect();
+    let linked: BTreeSet<String> = linked().iter().map(|(m, ..)| m.name().to_owned()).collect();
+    assert_eq!(loaded, linked);
+}
