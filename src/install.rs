@@ -22,9 +22,11 @@ use std::path::{Path, PathBuf};
 /// The header for plugins in C.
 const HEADER: &str = include_str!("../bindings/abi/include/precondor.h");
 /// Configurations to start from.
-const EXAMPLES: [(&str, &str); 3] = [
+const EXAMPLES: [(&str, &str); 5] = [
     ("solve.toml", include_str!("../examples/solve.toml")),
     ("poisson.toml", include_str!("../examples/poisson.toml")),
+    ("networks.toml", include_str!("../examples/networks.toml")),
+    ("paper-network.toml", include_str!("../examples/paper-network.toml")),
     ("train-mlp-reference.toml", include_str!("../examples/train-mlp-reference.toml")),
 ];
 

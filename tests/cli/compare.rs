@@ -211,30 +211,60 @@ fn mistakes_in_runs_are_shown_where_they_are() {
     }
 }
 
-/// The README's first command, on fewer systems: every method it names converges everywhere.
-#[test]
-fn the_main_example_keeps_what_it_shows() {
-    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/poisson.toml");
-    let ran = run(program().args(["compare", example, "--json", "--set", "problem.samples=3"]));
-    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
-    let document = ran.json();
-    let mean = |case: usize, label: &str| {
-        let row = rows(&document, case).iter().find(|row| row["label"] == label);
+/// What an example says of its methods, asked by case and label.
+struct Example(serde_json::Value);
+
+impl Example {
+    /// Compares what stands in an example.
+    fn run(file: &str, args: &[&str]) -> Self {
+        let example = format!("{}/examples/{file}", env!("CARGO_MANIFEST_DIR"));
+        let ran = run(program().args(["compare", &example, "--json"]).args(args));
+        assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+        Example(ran.json())
+    }
+
+    /// Mean iterations of a method that has to converge on every system.
+    fn mean(&self, case: usize, label: &str) -> f64 {
+        let row = rows(&self.0, case).iter().find(|row| row["label"] == label);
         let row = row.unwrap_or_else(|| panic!("no row {label}"));
         assert_eq!(row["converged"], true, "{label}");
         row["iterations_mean"].as_f64().unwrap()
-    };
+    }
+}
+
+/// The README's first command, on fewer systems: every method it names converges everywhere.
+#[test]
+fn the_main_example_keeps_what_it_shows() {
+    let example = Example::run("poisson.toml", &["--set", "problem.samples=3"]);
     // Known counts at levels 3 to 5 (20 systems), and how far three systems may be off.
     for (label, known) in
         [("Jacobi 0.7", [286.0, 1324.5, 5944.0]), ("Gauss–Seidel", [99.5, 463.0, 2080.0])]
     {
         for (case, known) in known.into_iter().enumerate() {
-            let found = mean(case, label);
+            let found = example.mean(case, label);
             assert!((found / known - 1.0).abs() < 0.15, "{label}: {found} for {known}");
         }
     }
-    for (case, most) in [5.0, 6.0, 7.0].into_iter().enumerate() {
-        let found = mean(case, "mlp-reference");
-        assert!(found <= most, "mlp-reference: {found}");
+}
+
+/// Twenty systems a level that training never saw, ω = 1, the paper's stopping rule.
+#[test]
+fn the_networks_need_as_few_iterations_as_promised() {
+    let example = Example::run("networks.toml", &[]);
+    for (case, most) in [4.0, 5.0, 6.0, 7.0].into_iter().enumerate() {
+        let network = example.mean(case, "mlp-reference");
+        assert!(network <= most, "level {}: {network}", case + 2);
+        assert!(example.mean(case, "mlp-reference, stencil") <= network);
+        let plain = example.mean(case, "A0⁻¹, damped");
+        assert!(2.0 * network < plain, "level {}: {network} beside {plain}", case + 2);
     }
+}
+
+/// The paper's plain network needs 8 iterations there, a network with a reference map half of that.
+#[test]
+fn the_plain_network_is_as_good_as_in_the_paper() {
+    let example = Example::run("paper-network.toml", &[]);
+    let dense = example.mean(0, "mlp-dense");
+    assert!((7.5..10.5).contains(&dense), "{dense}");
+    assert!(2.0 * example.mean(0, "mlp-reference") < dense);
 }
