@@ -228,7 +228,7 @@ impl Example {
         let row = rows(&self.0, case).iter().find(|row| row["label"] == label);
         let row = row.unwrap_or_else(|| panic!("no row {label}"));
         assert_eq!(row["converged"], true, "{label}");
-        row["iterations_mean"].as_f64().unwrap()
+        row["iterations_mean"].as_f64().expect("a mean")
     }
 }
 

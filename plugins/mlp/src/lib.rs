@@ -2,7 +2,7 @@
 //!
 //! | method | what the network writes | file |
 //! |---|---|---|
-//! | `mlp-reference` | stencils around a reference solve; any size of a structured grid | [`reference`] |
+//! | `mlp-reference` | stencils around a reference solve; any size of a structured grid | [`reference`](mod@reference) |
 //! | `mlp-dense` | the dense inverse; one size | [`dense`] |
 //!
 //! | to … | read |

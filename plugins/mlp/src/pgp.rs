@@ -125,7 +125,7 @@ impl<T: Number> Description<T> {
         self.grid
     }
 
-    /// The feature planes one after the other, continued so that [`LANES`](crate::evaluate::LANES) nodes
+    /// The feature planes one after the other, continued so that [`LANES`] nodes
     /// may be read at any place of the body; and where the network's inputs of a node stand in them,
     /// counted from the place of its lower left neighbour.
     pub fn planes(&self) -> (&[T], Vec<usize>) {
