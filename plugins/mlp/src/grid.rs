@@ -12,6 +12,7 @@
 use std::ops::Range;
 
 use precondor_sdk::core::comm::Communicator;
+use precondor_sdk::core::kernel::grid;
 use precondor_sdk::prelude::*;
 
 use crate::number::Number;
@@ -102,16 +103,22 @@ impl Bands {
     /// given as nodes in a row and number of rows. Collective.
     ///
     /// # Errors
-    /// As [`recognise`](Bands::recognise) and [`collect`](Bands::collect).
+    /// As [`grid::Grid::recognise`] and [`collect`](Bands::collect).
     pub fn of(a: &DistCsr, grid: Option<[usize; 2]>) -> Result<Bands> {
         let n = a.n_global();
         let entries_of_row = |i: usize| {
             let row = a.global_row(i);
             a.global_entries(i).map(move |(column, value)| (row, column, value))
         };
-        let grid_of = |row0: &mut dyn Iterator<Item = u64>| match grid {
-            Some([mx, my]) => Ok(Grid { mx, my }),
-            None => Self::recognise(n, &row0.collect::<Vec<_>>()),
+        let grid_of = |row0: &mut dyn Iterator<Item = u64>| -> Result<Grid> {
+            match grid {
+                Some([mx, my]) => Ok(Grid { mx, my }),
+                None => {
+                    let grid::Grid { mx, my } =
+                        grid::Grid::recognise(n, &row0.collect::<Vec<_>>())?;
+                    Ok(Grid { mx, my })
+                }
+            }
         };
         if a.space().comm().size() == 1 {
             let mut row0 = (0..a.n_own().min(1)).flat_map(|i| entries_of_row(i).map(|e| e.1));
@@ -129,21 +136,6 @@ impl Bands {
         Self::collect(grid, n, entries())
     }
 
-    /// The grid of `n` unknowns whose row 0 has entries in these columns.
-    ///
-    /// # Errors
-    /// [`Error::Unsupported`] where the number of unknowns is no multiple of the row length it shows.
-    pub fn recognise(n: u64, row0: &[u64]) -> Result<Grid> {
-        let mx = row0.iter().copied().filter(|&c| c > 1).min().unwrap_or(n);
-        if n == 0 || !n.is_multiple_of(mx) {
-            return Err(Error::Unsupported(format!(
-                "row 0 does not look like a structured grid (its first coupling beyond the right neighbour \
-                 is to column {mx}, and the {n} unknowns are no multiple of that); give grid = [mx, my]"
-            )));
-        }
-        Ok(Grid { mx: mx as usize, my: (n / mx) as usize })
-    }
-
     /// Collects the bands from `(row, column, value)` in any order.
     ///
     /// # Errors
@@ -156,12 +148,7 @@ impl Bands {
         entries: impl Iterator<Item = (u64, u64, f64)>,
     ) -> Result<Bands> {
         let Grid { mx, my } = grid;
-        if mx == 0 || my == 0 || mx as u64 * my as u64 != n {
-            return Err(Error::Unsupported(format!(
-                "a {mx} by {my} grid has {} nodes, the matrix {n} rows",
-                mx as u64 * my as u64
-            )));
-        }
+        grid::Grid { mx, my }.with_nodes(n)?;
         let (plane, stride) = (grid.plane(), grid.stride());
         let mut values = vec![0.0; 4 * plane];
         let mut below = vec![0.0; 4 * plane];
@@ -282,19 +269,10 @@ mod tests {
         assert!(why(&set(0, 1, -2.0)).contains("row 0: the matrix is not symmetric"));
         assert!(why(&set(7, 7, f64::NAN)).contains("row 7, column 7: the entry is NaN"));
         let size = Bands::collect(grid, 10, std::iter::empty()).unwrap_err().to_string();
-        assert!(size.contains("9 nodes, the matrix 10 rows"), "{size}");
+        assert!(size.contains("3 by 3 nodes does not fit 10 unknowns"), "{size}");
         // An explicit zero outside the pattern is harmless.
         let mut entries = five_point(grid);
         entries.push((4, 6, 0.0));
         assert!(Bands::collect(grid, 9, entries.into_iter()).is_ok());
-    }
-
-    #[test]
-    fn grid_is_recognised_from_the_first_row() {
-        let of = Bands::recognise;
-        assert_eq!(of(15, &[0, 1, 5, 6]), Ok(Grid { mx: 5, my: 3 }));
-        assert_eq!(of(15, &[0, 1, 5]), Ok(Grid { mx: 5, my: 3 }));
-        assert_eq!(of(7, &[0, 1]), Ok(Grid { mx: 7, my: 1 }));
-        assert!(of(16, &[0, 1, 5, 6]).unwrap_err().to_string().contains("grid = [mx, my]"));
     }
 }

@@ -21,7 +21,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use precondor_sdk::core::comm::Communicator;
+use precondor_sdk::core::kernel::gather::Gather;
 use precondor_sdk::core::kernel::sine::{PoissonSolver, SineScratch};
 use precondor_sdk::core::train::{Trainable, Training};
 use precondor_sdk::prelude::*;
@@ -60,16 +60,8 @@ pub struct ReferenceMap {
     stencils: Stencils<f32>,
     solver: PoissonSolver<f64>,
     own: std::ops::Range<usize>,
-    gather: Option<Gather>,
+    gathers: bool,
     work: Mutex<Work>,
-}
-
-/// How the residual reaches all ranks.
-struct Gather {
-    comm: Comm,
-    /// First row of each rank, then the number of rows.
-    starts: Vec<usize>,
-    longest: usize,
 }
 
 /// Memory of an application.
@@ -77,8 +69,8 @@ struct Work {
     planes: [Vec<f64>; 4],
     nodes: Vec<f64>,
     sine: SineScratch<f64>,
-    mine: Vec<f64>,
-    all: Vec<f64>,
+    /// How the residual reaches all ranks.
+    gather: Gather,
 }
 
 /// Evaluates the network for every node and decodes its outputs.
@@ -110,35 +102,27 @@ impl ReferenceMap {
     pub fn new(weights: &Weights, a: &DistCsr, grid: Option<[usize; 2]>) -> Result<Self> {
         let space = a.space();
         let bands = Bands::of(a, grid)?;
-        let starts: Vec<usize> = space.starts().iter().map(|&s| s as usize).collect();
         let own = space.start() as usize..space.start() as usize + space.n_own();
-        let longest = starts.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
-        let gather = (space.comm().size() > 1).then(|| Gather {
-            comm: space.comm().clone(),
-            starts,
-            longest,
-        });
-        Ok(Self::from_bands(weights, &bands, own, gather))
+        let gathers = space.comm().size() > 1;
+        Ok(Self::from_bands(weights, &bands, own, Gather::new(space), gathers))
     }
 
     fn from_bands(
         weights: &Weights,
         bands: &Bands,
         own: std::ops::Range<usize>,
-        gather: Option<Gather>,
+        gather: Gather,
+        gathers: bool,
     ) -> Self {
         let grid = bands.grid;
         let Weights { variant, net, parameters } = weights;
         let stencils = assemble(net, parameters, *variant, &Description::new(bands));
         let solver = PoissonSolver::new(grid.mx, grid.my);
-        let (mine, all) =
-            gather.as_ref().map_or((0, 0), |g| (g.longest, g.longest * g.comm.size()));
         let work = Work {
             planes: std::array::from_fn(|_| vec![0.0; grid.plane()]),
             nodes: vec![0.0; grid.nodes()],
             sine: solver.scratch(),
-            mine: vec![0.0; mine],
-            all: vec![0.0; all],
+            gather,
         };
         ReferenceMap {
             grid,
@@ -147,7 +131,7 @@ impl ReferenceMap {
             stencils,
             solver,
             own,
-            gather,
+            gathers,
             work: Mutex::new(work),
         }
     }
@@ -158,34 +142,15 @@ impl ReferenceMap {
     }
 }
 
-impl Gather {
-    /// Writes the residual of all ranks to `nodes`.
-    fn residual(
-        &self,
-        r: &[f64],
-        mine: &mut [f64],
-        all: &mut [f64],
-        nodes: &mut [f64],
-    ) -> Result<()> {
-        mine[..r.len()].copy_from_slice(r);
-        self.comm.gather_f64(mine, all)?;
-        for (rows, from) in self.starts.windows(2).zip(all.chunks_exact(self.longest)) {
-            nodes[rows[0]..rows[1]].copy_from_slice(&from[..rows[1] - rows[0]]);
-        }
-        Ok(())
-    }
-}
-
 impl Preconditioner for ReferenceMap {
     fn apply(&self, residual: &[f64], z: &mut [f64]) -> Result<()> {
         let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        let Work { planes: [x, y, t, w], nodes, sine, mine, all } = &mut *work;
-        match &self.gather {
-            Some(gather) => {
-                gather.residual(residual, mine, all, nodes)?;
-                self.grid.to_plane(nodes, x);
-            }
-            None => self.grid.to_plane(residual, x),
+        let Work { planes: [x, y, t, w], nodes, sine, gather } = &mut *work;
+        if self.gathers {
+            gather.whole(residual, nodes)?;
+            self.grid.to_plane(nodes, x);
+        } else {
+            self.grid.to_plane(residual, x);
         }
         let Stencils { p, r, s } = &self.stencils;
         y.fill(0.0);
@@ -219,14 +184,12 @@ impl Preconditioner for ReferenceMap {
 
     fn bytes(&self) -> usize {
         let work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        let vectors = work.planes.iter().map(Vec::len).sum::<usize>()
-            + work.nodes.len()
-            + work.mine.len()
-            + work.all.len();
+        let vectors = work.planes.iter().map(Vec::len).sum::<usize>() + work.nodes.len();
         self.a.bytes()
             + self.stencils.bytes()
             + self.solver.bytes()
             + work.sine.bytes()
+            + work.gather.bytes()
             + size_of::<f64>() * vectors
     }
 
@@ -238,7 +201,7 @@ impl Preconditioner for ReferenceMap {
                 "positive definiteness is observed, not proved (variant = \"stencil\")".into(),
             );
         }
-        if self.gather.is_some() {
+        if self.gathers {
             notes.push("every rank keeps the whole grid and repeats the work".into());
         }
         notes

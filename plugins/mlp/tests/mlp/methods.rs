@@ -306,7 +306,7 @@ fn matrices_that_do_not_fit_are_refused_with_the_row() {
         assert!(text.contains("global row 0 does not fit the seven-point pattern"), "{text}");
     }
     for text in why(json!({"grid": [7, 6]}), &fresh) {
-        assert!(text.contains("a 7 by 6 grid has 42 nodes, the matrix 49 rows"), "{text}");
+        assert!(text.contains("a grid of 7 by 6 nodes does not fit 49 unknowns"), "{text}");
     }
     let text = dense(json!({}), &system(4, 0.25, 0)).err().unwrap().to_string();
     assert!(text.contains("no shipped network for a 15 by 15 grid"), "{text}");
