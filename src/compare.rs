@@ -22,7 +22,7 @@
 //! Every system meets all methods in turn before the next system is made, so that whatever disturbs
 //! the clock disturbs all of them. A method that refuses a matrix, or fails, is a row that says why.
 use crate::experiment::{self, Case, Task};
-use crate::files::{print, print_json};
+use crate::files::{make_folder, print, print_json};
 use crate::measure::{self, measure};
 use crate::report::{self, CaseInfo, Cell, Comparison, Entry, Provenance, Row};
 use crate::session::{Session, configuration};
@@ -70,7 +70,11 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     let title = root.get("title").map(|node| node.text().map(str::to_owned)).transpose()?;
     let runs = runs(&root, session)?;
     let cases = experiment::family(&root)?;
-    let bar = progress(cases.iter().map(|case| case.samples).sum::<u64>() * runs.len() as u64);
+    if let Some(folder) = &args.report {
+        make_folder(folder)?;
+    }
+    let systems = cases.iter().fold(0u64, |sum, case| sum.saturating_add(case.samples));
+    let bar = progress(systems.saturating_mul(runs.len() as u64));
     let measured: Result<Vec<(CaseInfo, Vec<Cell>)>> =
         cases.iter().map(|case| all_runs(case, &runs, session, &bar)).collect();
     bar.finish_and_clear();
@@ -114,7 +118,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
 fn runs(root: &Node, session: &Session) -> Result<Vec<Run>> {
     let nothing = config::parse("", std::path::Path::new(""), "")?;
     let shared = root.get("solver").unwrap_or(&nothing);
-    let Some(list) = root.get("run") else {
+    let Some(list) = root.get("run").filter(|list| !list.items().is_empty()) else {
         return Err(root.error("no [[run]]: each says which preconditioner to compare"));
     };
     let mut runs: Vec<Run> = Vec::new();

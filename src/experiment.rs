@@ -93,15 +93,12 @@ pub fn family(root: &Node) -> Result<Vec<Case>> {
 /// Problems to train on: `levels` makes one of each.
 pub fn problems(section: &Node) -> Result<Vec<Problem>> {
     let mut section = section.clone();
-    let levels = section.take("levels");
-    let levels = levels.iter().flat_map(Node::items);
-    let mut all = levels
-        .map(|level| problem(&section.clone().with_child("level", level)))
-        .collect::<Result<Vec<_>>>()?;
-    if all.is_empty() {
-        all.push(problem(&section)?);
+    let Some(levels) = section.take("levels") else { return Ok(vec![problem(&section)?]) };
+    if levels.items().is_empty() {
+        return Err(levels.error("'levels' is empty; at least one is needed"));
     }
-    Ok(all)
+    let one = |level: &Node| problem(&section.clone().with_child("level", level));
+    levels.items().iter().map(one).collect()
 }
 
 fn section(root: &Node) -> Result<Node> {

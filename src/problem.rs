@@ -2,9 +2,9 @@
 use crate::files::print;
 use crate::session::{Session, configuration};
 use crate::{Status, experiment};
-use precondor_core::Result;
 use precondor_core::config::{self, Node};
 use precondor_core::matrix::io::matrix_market;
+use precondor_core::{Error, Result};
 use std::path::{Path, PathBuf};
 
 /// Write a model problem as Matrix Market files
@@ -32,6 +32,12 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         None => default_problem()?,
     };
     args.overrides.iter().try_for_each(|flag| config::set(&mut root, flag))?;
+    if args.rhs.as_ref() == Some(&args.output) {
+        return Err(Error::file(
+            &args.output,
+            "cannot take both the matrix and the right-hand side",
+        ));
+    }
     let case = experiment::single(&root)?;
     let task = case.task(args.index, session)?;
     let what = format!("{}, system {}", case.describe(), args.index);

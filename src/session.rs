@@ -1,8 +1,8 @@
 //! What all commands start from: methods, host services, a configuration.
-use precondor_core::Result;
 use precondor_core::config::{self, MethodConfig, Node};
 use precondor_core::host::Host;
 use precondor_core::registry::DynGenerator;
+use precondor_core::{Error, Result};
 use precondor_host::{Plugins, Search};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +16,9 @@ impl Session {
     /// Loads the plugins. Files that parameters name are looked for in `base` (none: here), the
     /// folder of the configuration.
     pub fn open(plugin_path: &[PathBuf], base: Option<&Path>) -> Result<Session> {
+        if let Some(missing) = plugin_path.iter().find(|folder| !folder.exists()) {
+            return Err(Error::file(missing, "--plugin-path: there is no such folder"));
+        }
         let base = base.filter(|path| path.is_dir()).unwrap_or(Path::new("."));
         let plugins = Plugins::load(&Search { extra: plugin_path.to_vec(), base: base.into() })?;
         for problem in plugins.problems() {

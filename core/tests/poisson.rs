@@ -342,7 +342,7 @@ fn a_section_is_read_with_its_faults_named() {
         (json!({"kind": "poison"}), "no problem of kind 'poison'; did you mean 'poisson'?"),
         (json!({"kind": "poisson", "lvel": 3}), "did you mean 'level'?"),
         (json!({"kind": "poisson", "level": 0}), "parameter 'level': 0 must be at least 1"),
-        (json!({"kind": "poisson", "level": 16}), "parameter 'level': 16 must be at most 15"),
+        (json!({"kind": "poisson", "level": 16}), "parameter 'level': 16 must be at most 14"),
         (json!({"kind": "poisson", "shift": 0.5}), "parameter 'shift': 0.5 must be less than 0.5"),
         (json!({"kind": "poisson", "rhs": "one"}), "did you mean \"ones\"?"),
         (json!({"kind": "poisson", "level": 3, "nodes": 4}), "either 'level' or 'nodes'"),

@@ -23,11 +23,11 @@ use serde::{Deserialize, Serialize};
 pub struct Poisson {
     /// Level of refinement: 2^level − 1 inner nodes a side. 5 unless `nodes` is given.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 15))]
+    #[schemars(range(min = 1, max = 14))]
     pub level: Option<u32>,
     /// Inner nodes a side, in place of `level`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 32767))]
+    #[schemars(range(min = 1, max = 16383))]
     pub nodes: Option<usize>,
     /// Radius, in grid steps, of the disc that each inner node is shifted in.
     #[schemars(extend("minimum" = 0.0, "exclusiveMaximum" = 0.5))]
@@ -102,10 +102,10 @@ impl Poisson {
         match (self.level, self.nodes) {
             (Some(_), Some(_)) => out("nodes", "give either 'level' or 'nodes', not both".into()),
             (_, Some(m @ 1..=32767)) => Ok(m),
-            (_, Some(m)) => out("nodes", format!("{m} is not within 1..32767")),
+            (_, Some(m)) => out("nodes", format!("{m} is not within 1..16383")),
             (level, None) => match level.unwrap_or(5) {
-                l @ 1..=15 => Ok((1 << l) - 1),
-                l => out("level", format!("{l} is not within 1..15")),
+                l @ 1..=14 => Ok((1 << l) - 1),
+                l => out("level", format!("{l} is not within 1..14")),
             },
         }
     }

@@ -77,6 +77,15 @@ impl<'a> Run<'a> {
     /// First residual `r = b − A x` and first measure.
     pub fn start(&mut self, x: &mut [f64], r: &mut [f64]) -> Go<()> {
         if self.b_norm == 0.0 {
+            let mut largest = [self.b.iter().fold(0.0, |m: f64, b| m.max(b.abs()))];
+            self.a.space().comm().max(&mut largest).map_err(Halt::Failed)?;
+            if largest[0] > 0.0 {
+                return Err(Halt::Failed(Error::Data(format!(
+                    "the right-hand side is at most {:e}, so small that its norm is 0 in floating \
+                     point: scale the system",
+                    largest[0]
+                ))));
+            }
             x.fill(0.0);
             r.fill(0.0);
             self.true_measure = Some(0.0);
@@ -89,7 +98,7 @@ impl<'a> Run<'a> {
         let measure = self.true_residual(x, r)?;
         if !measure.is_finite() {
             return Err(Halt::Failed(Error::Data(
-                "b − A x0 is not finite: A holds NaN or infinity, or values are too large".into(),
+                "b − A x0 is not finite: A holds NaN or infinity, or values of A, b or x0 are too large".into(),
             )));
         }
         let met = self.record(x, measure)?;
@@ -250,7 +259,7 @@ impl<'a> Run<'a> {
         if measure > PROGRESS * self.contradicted {
             return Err(broke_down(format!(
                 "the recurrence meets the tolerance but the true relative residual stays at \
-                 {measure:.1e}: rounding allows no more"
+                 {measure:.1e}: rounding allows no more, or M is unstable; try another preconditioner"
             )));
         }
         self.contradicted = measure;

@@ -75,6 +75,11 @@ impl Default for TrainParams {
     }
 }
 
+/// Bytes a node of a training matrix, at most: bands, features and the scaling in single precision.
+const SAMPLE_BYTES: usize = 64;
+/// Bytes that the pool of a family may take.
+const POOL_BYTES: usize = 8 << 30;
+
 /// Steps over which the rates rise.
 const WARM_UP: u64 = 100;
 /// Fraction of the run after which they fall.
@@ -219,6 +224,14 @@ impl Trainer {
                 let bands = bands.map_err(|e| {
                     e.inside(format!("training system {index} of problem {family}"))
                 })?;
+                if index == 0 && each.saturating_mul(bands.grid.plane() * SAMPLE_BYTES) > POOL_BYTES
+                {
+                    return Err(Error::Parameter(format!(
+                        "parameter 'pool': {each} matrices of {} unknowns do not fit into memory; \
+                         take fewer or smaller ones",
+                        bands.grid.nodes()
+                    )));
+                }
                 grid = Some(bands.grid);
                 pool.push(Sample::new(&bands));
             }
