@@ -31,15 +31,15 @@ need_c_compiler
 
 # The README's first command, read from the README, in a clone under a temporary folder: whatever the
 # working tree has and the repository lacks is missing there.
-first_command_in_a_fresh_clone() {
-    local clone command
+first_command_in_a_fresh_clone() (
     clone=$(mktemp -d)
-    trap 'rm -rf "$clone"' RETURN
+    trap 'rm -rf "$clone"' EXIT
     git clone --quiet "$PWD" "$clone/precondor"
     command=$(grep -m1 '^cargo run' README.md)
-    (cd "$clone/precondor" && $command --report "$clone/report")
+    cd "$clone/precondor"
+    $command --report "$clone/report"
     test -s "$clone/report/index.html"
-}
+)
 
 step cargo fmt --all --check
 step cargo clippy --workspace --all-targets --locked -- -D warnings
