@@ -121,6 +121,7 @@ fn matrices_that_do_not_fit() {
     folder.file("good.mtx", &dense(&[4.0, 1.0, 1.0, 4.0]));
     folder.file("long.mtx", "%%MatrixMarket matrix array real general\n3 1\n1\n1\n1\n");
     folder.file("nan.mtx", "%%MatrixMarket matrix array real general\n2 1\n1\nnan\n");
+    folder.file("tiny.mtx", "%%MatrixMarket matrix array real general\n2 1\n1e-320\n0\n");
     folder.file("truncated.mtx", "%%MatrixMarket matrix coordinate real general\n2 2 3\n1 1 1\n");
     folder.file("beyond.mtx", "%%MatrixMarket matrix coordinate real general\n2 2 1\n1 9 1\n");
     for (problem, solver, method, why) in [
@@ -151,6 +152,7 @@ fn matrices_that_do_not_fit() {
             "long.mtx: this initial guess has 3 entries",
         ),
         ("matrix = 'good.mtx'\nrhs = 'nan.mtx'", "cg", "jacobi", "nan.mtx"),
+        ("matrix = 'good.mtx'\nrhs = 'tiny.mtx'", "cg", "jacobi", "at most 1e-320, so small"),
         ("matrix = 'truncated.mtx'", "cg", "jacobi", "truncated.mtx:"),
         ("matrix = 'beyond.mtx'", "cg", "jacobi", "beyond.mtx:3"),
         ("matrix = 'good.mtx'", "cg", "spai", "conjugate gradients"),
@@ -231,7 +233,17 @@ fn a_folder_that_anybody_may_write_to_is_not_trusted() {
 
 #[test]
 fn plugin_paths_that_are_not_there() {
-    let ran =
-        precondor(["plugins", "describe", "nothing", "--plugin-path", "/nonexistent/plugins"]);
-    ran.fails_with(&["no preconditioner 'nothing'", "/nonexistent/plugins"]);
+    let folder = Folder::new("no-plugins");
+    let config = format!("{POISSON}[preconditioner]\nname = 'jacobi'\n");
+    let ran = solve(&folder, &config, &["--plugin-path", "/nonexistent/plugins"]);
+    ran.fails_with(&["/nonexistent/plugins: --plugin-path: there is no such folder"]);
+}
+
+#[test]
+fn one_file_cannot_take_both_matrix_and_right_hand_side() {
+    let folder = Folder::new("same-file");
+    let file = folder.path().join("both.mtx");
+    let ran = run(program().arg("problem").arg("-o").arg(&file).arg("--rhs").arg(&file));
+    ran.fails_with(&["both.mtx: cannot take both the matrix and the right-hand side"]);
+    assert!(!file.exists());
 }

@@ -200,6 +200,8 @@ fn mistakes_in_runs_are_shown_where_they_are() {
     ] {
         compare(&folder, &format!("{head}{runs}\n"), &[]).fails_with(&[why]);
     }
+    let empty = ["--set", "run=[]"];
+    compare(&folder, &format!("{head}[[run]]\n"), &empty).fails_with(&["no [[run]]"]);
     for (problem, why) in [
         ("levels = []", "at least one is needed"),
         ("levels = [3]\nlevel = 3", "give either 'level' or 'levels'"),

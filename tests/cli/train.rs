@@ -101,6 +101,7 @@ fn mistakes_in_a_training_configuration() {
         ("steps", "stops", "7:1: 'stops': there is no such key; did you mean 'steps'?"),
         ("width = 4", "width = 0", "8:9: 'width': 0 must be at least 1"),
         ("levels = [3]", "levels = [99]", "99 must be at most 14"),
+        ("levels = [3]", "levels = []", "'levels' is empty; at least one is needed"),
         ("[data]", "[date]", "'date': there is no such key; did you mean 'data'?"),
         ("output = 'model.safetensors'\n", "", "'output' is missing"),
     ] {
