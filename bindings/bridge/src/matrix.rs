@@ -11,7 +11,7 @@ use crate::thread::outside_bodies;
 use precondor_abi as abi;
 use precondor_abi::{Block, Failure, Status};
 use precondor_core::comm::{Comm, Exchange, Solo};
-use precondor_core::matrix::{Csr, CsrStorage, CsrView, DistCsr, Space};
+use precondor_core::matrix::{Csr, CsrStorage, CsrView, DistCsr, OwnedArrays, Space};
 use precondor_core::{Error, Result};
 use std::ffi::c_void;
 use std::ptr::null;
@@ -249,7 +249,7 @@ unsafe fn arrays(source: &Arc<Source>, half: Half) -> Result<Arc<dyn CsrStorage>
         let block = half.of(table);
         let (n_ptr, nnz) = (table.n_own.saturating_add(1), block.nnz);
         if block.row_ptr.is_null() && nnz == 0 {
-            return Ok(Arc::new(Copied {
+            return Ok(Arc::new(OwnedArrays {
                 row_ptr: vec![0; n_ptr],
                 cols: Vec::new(),
                 values: Vec::new(),
@@ -312,33 +312,11 @@ impl CsrStorage for Arrays {
         });
         // Where the other side cannot keep them, this side does.
         same.unwrap_or_else(|| {
-            Arc::new(Copied {
+            Arc::new(OwnedArrays {
                 row_ptr: self.row_ptr().to_vec(),
                 cols: self.cols().to_vec(),
                 values: self.values().to_vec(),
             })
         })
-    }
-}
-
-/// Arrays of this side.
-struct Copied {
-    row_ptr: Vec<u32>,
-    cols: Vec<u32>,
-    values: Vec<f64>,
-}
-
-impl CsrStorage for Copied {
-    fn row_ptr(&self) -> &[u32] {
-        &self.row_ptr
-    }
-    fn cols(&self) -> &[u32] {
-        &self.cols
-    }
-    fn values(&self) -> &[f64] {
-        &self.values
-    }
-    fn retain(self: Arc<Self>) -> Arc<dyn CsrStorage> {
-        self
     }
 }

@@ -18,13 +18,18 @@ pub trait CsrStorage: Send + Sync + 'static {
     fn retain(self: Arc<Self>) -> Arc<dyn CsrStorage>;
 }
 
-struct Owned {
-    row_ptr: Vec<u32>,
-    cols: Vec<u32>,
-    values: Vec<f64>,
+/// Arrays in plain vectors.
+#[derive(Clone)]
+pub struct OwnedArrays {
+    /// See [`CsrStorage::row_ptr`].
+    pub row_ptr: Vec<u32>,
+    /// See [`CsrStorage::cols`].
+    pub cols: Vec<u32>,
+    /// See [`CsrStorage::values`].
+    pub values: Vec<f64>,
 }
 
-impl CsrStorage for Owned {
+impl CsrStorage for OwnedArrays {
     fn row_ptr(&self) -> &[u32] {
         &self.row_ptr
     }
@@ -86,7 +91,7 @@ impl Csr {
     /// # Errors
     /// [`Error::Data`] naming the first row whose offsets or columns are inconsistent.
     pub fn new(n_cols: usize, row_ptr: Vec<u32>, cols: Vec<u32>, values: Vec<f64>) -> Result<Self> {
-        Self::from_storage(n_cols, Arc::new(Owned { row_ptr, cols, values }))
+        Self::from_storage(n_cols, Arc::new(OwnedArrays { row_ptr, cols, values }))
     }
 
     /// From arrays that live elsewhere; checked like [`new`](Csr::new).
@@ -205,7 +210,7 @@ impl Csr {
                 next[j] += 1;
             }
         }
-        Csr { n_cols: self.n_rows(), storage: Arc::new(Owned { row_ptr, cols, values }) }
+        Csr { n_cols: self.n_rows(), storage: Arc::new(OwnedArrays { row_ptr, cols, values }) }
     }
 }
 

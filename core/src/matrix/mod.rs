@@ -7,7 +7,7 @@ mod space;
 mod stats;
 mod symmetry;
 
-pub use csr::{Csr, CsrStorage, CsrView};
+pub use csr::{Csr, CsrStorage, CsrView, OwnedArrays};
 pub use dist::DistCsr;
 pub use explicit::{Explicit, ExplicitKind, ExplicitView, Values};
 pub(crate) use space::total;

@@ -5,7 +5,7 @@ use crate::support::{applied, solo};
 use precondor_core::comm::Comm;
 use precondor_core::comm::Solo;
 use precondor_core::host::{Alone, Host};
-use precondor_core::matrix::{Csr, CsrStorage, DistCsr, Space, Values};
+use precondor_core::matrix::{Csr, CsrStorage, DistCsr, OwnedArrays, Space, Values};
 use precondor_core::precond::Preconditioner;
 use precondor_core::registry::{Native, NativeTrainable};
 use precondor_core::system::System;
@@ -86,44 +86,23 @@ fn parts_of_a_method_cross_the_boundary() {
 
 /// Arrays on loan: whoever keeps them gets a copy.
 struct Loan {
-    row_ptr: Vec<u32>,
-    cols: Vec<u32>,
-    values: Vec<f64>,
+    arrays: OwnedArrays,
     copies: Arc<AtomicUsize>,
 }
 
 impl CsrStorage for Loan {
     fn row_ptr(&self) -> &[u32] {
-        &self.row_ptr
+        &self.arrays.row_ptr
     }
     fn cols(&self) -> &[u32] {
-        &self.cols
+        &self.arrays.cols
     }
     fn values(&self) -> &[f64] {
-        &self.values
+        &self.arrays.values
     }
     fn retain(self: Arc<Self>) -> Arc<dyn CsrStorage> {
         self.copies.fetch_add(1, Ordering::Relaxed);
-        let a = self.as_ref();
-        let n = a.row_ptr.len() - 1;
-        let copy = Csr::new(n, a.row_ptr.clone(), a.cols.clone(), a.values.clone()).expect("sound");
-        Arc::new(Copied(copy))
-    }
-}
-
-struct Copied(Csr);
-impl CsrStorage for Copied {
-    fn row_ptr(&self) -> &[u32] {
-        self.0.view().row_ptr
-    }
-    fn cols(&self) -> &[u32] {
-        self.0.view().cols
-    }
-    fn values(&self) -> &[f64] {
-        self.0.view().values
-    }
-    fn retain(self: Arc<Self>) -> Arc<dyn CsrStorage> {
-        self
+        Arc::new(self.arrays.clone())
     }
 }
 
@@ -138,9 +117,7 @@ fn a_kept_matrix_is_shared_where_it_is_owned_and_copied_where_it_is_on_loan() {
 
     let copies = Arc::new(AtomicUsize::new(0));
     let loan = Arc::new(Loan {
-        row_ptr: vec![0, 1, 2],
-        cols: vec![0, 1],
-        values: vec![2.0, 4.0],
+        arrays: OwnedArrays { row_ptr: vec![0, 1, 2], cols: vec![0, 1], values: vec![2.0, 4.0] },
         copies: Arc::clone(&copies),
     });
     let lender = Arc::clone(&loan);
@@ -153,7 +130,7 @@ fn a_kept_matrix_is_shared_where_it_is_owned_and_copied_where_it_is_on_loan() {
     assert_eq!(copies.load(Ordering::Relaxed), 0);
     drop(none);
     let m = methods::named("keeper").generate(&json!({}), &system).expect("generates");
-    assert_ne!(place(&*m), lender.cols().as_ptr());
+    assert_ne!(place(&*m), lender.arrays.cols().as_ptr());
     assert!(copies.load(Ordering::Relaxed) > 0);
     drop((system, lender));
     let mut z = [0.0; 2];
