@@ -6,9 +6,9 @@ use std::time::Instant;
 use ndarray::Array2;
 use ndarray::linalg::general_mat_mul;
 use precondor_plugin_mlp::grid::Bands;
-use precondor_plugin_mlp::pgp::{Description, Variant};
+use precondor_plugin_mlp::reference::pgp::{Description, Variant};
+use precondor_plugin_mlp::reference::train::Weights;
 use precondor_plugin_mlp::reference::{ReferenceMap, assemble};
-use precondor_plugin_mlp::reference_train::Weights;
 use precondor_sdk::core::problem::{Poisson, Problem};
 use precondor_sdk::prelude::*;
 

@@ -8,25 +8,20 @@
 //! | to … | read |
 //! |---|---|
 //! | see the network, its derivative, its optimisers | [`net`], [`optim`] |
-//! | see what a matrix looks like to the network | [`grid`], [`pgp`], [`stencil`] |
-//! | see the loss and its derivative | [`chain`], [`reference_train`] |
+//! | see what a matrix looks like to the network | [`grid`], [`reference::pgp`], [`reference::stencil`] |
+//! | see the loss and its derivative | [`reference::chain`], [`reference::train`] |
 //! | see what a model file holds | [`model`] |
 #![deny(missing_docs)]
 
-pub mod chain;
 pub mod dense;
-pub mod evaluate;
 pub mod grid;
 pub mod model;
 pub mod net;
 pub mod number;
 pub mod optim;
-pub mod pgp;
 pub mod random;
 pub mod reference;
-pub mod reference_train;
-pub mod stencil;
-mod train;
+mod run;
 
 use precondor_sdk::prelude::*;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use precondor_plugin_mlp::dense::{self, MlpDense};
 use precondor_plugin_mlp::model::{Kind, Reader};
 use precondor_plugin_mlp::reference::MlpReference;
-use precondor_plugin_mlp::reference_train;
+use precondor_plugin_mlp::reference::train;
 use precondor_sdk::core::config;
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, to_value};
@@ -27,7 +27,7 @@ fn shipped_models_were_made_by_the_configurations_beside_them() {
         let file = folder.join(name).with_extension("toml");
         let (params, data, method) = match name.starts_with(MlpDense::NAME) {
             true => training::<dense::TrainParams>(&file),
-            false => training::<reference_train::TrainParams>(&file),
+            false => training::<train::TrainParams>(&file),
         };
         let bytes = std::fs::read(folder.join(name).with_extension("safetensors")).unwrap();
         let card = Reader::new(&bytes, &method, Kind::Model).unwrap().card;
@@ -45,9 +45,9 @@ fn the_example_trains_the_default_model() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let example = root.join("examples/train-mlp-reference.toml");
     let shipped = root.join("plugins/mlp/models/mlp-reference-spd.toml");
-    let of = |file: &Path| training::<reference_train::TrainParams>(file);
+    let of = |file: &Path| training::<train::TrainParams>(file);
     assert_eq!(of(&example), of(&shipped));
     assert_eq!(of(&example).2, MlpReference::NAME);
-    let params = reference_train::TrainParams::default();
+    let params = train::TrainParams::default();
     assert_eq!(of(&example).0, to_value(params).unwrap());
 }

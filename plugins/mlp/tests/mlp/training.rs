@@ -2,9 +2,9 @@
 
 use crate::support::*;
 use precondor_plugin_mlp::dense::{self, MlpDense};
-use precondor_plugin_mlp::pgp::Variant;
+use precondor_plugin_mlp::reference::pgp::Variant;
+use precondor_plugin_mlp::reference::train::{TrainParams, Weights};
 use precondor_plugin_mlp::reference::{MlpReference, ReferenceMap};
-use precondor_plugin_mlp::reference_train::{TrainParams, Weights};
 use precondor_sdk::core::train::Trainable;
 use precondor_sdk::prelude::*;
 

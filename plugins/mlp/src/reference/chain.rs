@@ -18,8 +18,8 @@ use precondor_sdk::core::kernel::sine::eigenvalue;
 
 use crate::grid::Grid;
 use crate::number::Number;
-use crate::pgp::Stencils;
-use crate::stencil::Stencil;
+use crate::reference::pgp::Stencils;
+use crate::reference::stencil::Stencil;
 
 /// The sine transform of small planes by multiplication with the matrix of sines; for grids of up to
 /// some 60 nodes a side this is faster than the fast transform.
@@ -214,10 +214,10 @@ fn clear<T: Number>(plane: &mut [T]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pgp::tests::random_bands;
-    use crate::pgp::{Variant, matrix_stencil};
     use crate::random::Random;
-    use crate::stencil::tests::{GRID, noise};
+    use crate::reference::pgp::tests::random_bands;
+    use crate::reference::pgp::{Variant, matrix_stencil};
+    use crate::reference::stencil::tests::{GRID, noise};
     use precondor_sdk::core::kernel::sine::SineTransform;
 
     #[test]

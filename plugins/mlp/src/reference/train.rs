@@ -2,7 +2,7 @@
 //!
 //! Each step draws a batch of matrices from a pool of one of the families in turn, a few random
 //! vectors for each, and moves the weights against the derivative of the mean loss of
-//! [`chain`](crate::chain): Muon on the layers, Adam on biases and skip, the gradient clipped to norm 1,
+//! [`chain`](crate::reference::chain): Muon on the layers, Adam on biases and skip, the gradient clipped to norm 1,
 //! the rates by [`Schedule`]. A step costs about `3 · 7.5` kflop a node of the batch in the network and as
 //! much time again in the vectors; the default budget takes under a minute on one core.
 
@@ -12,16 +12,16 @@ use precondor_sdk::core::train::{Progress, Samples};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{self, Value, json};
 
-use crate::chain::Chain;
 use crate::grid::{Bands, Grid};
 use crate::model::{Card, Kind, Reader};
 use crate::net::{Activations, Net};
 use crate::number::Number;
 use crate::optim::{self, Muon, Schedule, clip};
-use crate::pgp::{Description, INPUTS, Stencils, Variant, matrix_stencil};
 use crate::random::Random;
-use crate::stencil::Stencil;
-use crate::train::{self, Run, State};
+use crate::reference::chain::Chain;
+use crate::reference::pgp::{Description, INPUTS, Stencils, Variant, matrix_stencil};
+use crate::reference::stencil::Stencil;
+use crate::run::{self, Run, State};
 
 /// Parameters of training `mlp-reference`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -263,7 +263,7 @@ impl Trainer {
     fn card(&self) -> Result<Card> {
         let TrainParams { variant, width, hidden, .. } = self.params;
         let architecture = json!({ "variant": variant, "width": width, "hidden": hidden });
-        train::card(NAME, architecture, &self.params, &self.description)
+        run::card(NAME, architecture, &self.params, &self.description)
     }
 }
 
@@ -370,8 +370,8 @@ impl Weights {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pgp::tests::random_bands;
-    use crate::stencil::tests::GRID;
+    use crate::reference::pgp::tests::random_bands;
+    use crate::reference::stencil::tests::GRID;
 
     #[test]
     fn gradient_of_the_whole_objective_agrees_with_differences() {

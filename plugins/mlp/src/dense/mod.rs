@@ -21,7 +21,7 @@ use crate::grid::{BANDS, Bands, Grid};
 use crate::model::{Card, Kind, Reader};
 use crate::net::{Activations, Net};
 use crate::random::Random;
-use crate::train::{self, Run, State};
+use crate::run::{self, Run, State};
 
 /// Parameters of [`MlpDense`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -77,7 +77,7 @@ const LARGEST: usize = 1024;
 
 /// The shipped models.
 const SHIPPED: [(Grid, &[u8]); 1] =
-    [(Grid { mx: 3, my: 3 }, include_bytes!("../models/mlp-dense-level2.safetensors"))];
+    [(Grid { mx: 3, my: 3 }, include_bytes!("../../models/mlp-dense-level2.safetensors"))];
 
 /// Where the network's inputs stand: `(band, node)`, every diagonal at its full length.
 fn inputs(grid: Grid) -> Vec<(usize, usize)> {
@@ -310,7 +310,7 @@ impl Trainer {
     fn card(&self) -> Result<Card> {
         let Grid { mx, my } = self.grid;
         let architecture = json!({ "grid": [mx, my], "hidden": self.params.hidden });
-        train::card(MlpDense::NAME, architecture, &self.params, &self.description)
+        run::card(MlpDense::NAME, architecture, &self.params, &self.description)
     }
 
     fn steps_an_epoch(&self) -> u64 {
@@ -385,14 +385,14 @@ impl Trainable for MlpDense {
     type TrainParams = TrainParams;
 
     fn train(params: &TrainParams, training: Training<'_>) -> Result<Vec<u8>> {
-        train::drive(&mut Trainer::new(params, training.samples)?, training)
+        run::drive(&mut Trainer::new(params, training.samples)?, training)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pgp::tests::random_bands;
+    use crate::reference::pgp::tests::random_bands;
 
     #[test]
     fn inputs_are_the_full_diagonals() {
@@ -407,7 +407,7 @@ mod tests {
         let grid = Grid { mx: 4, my: 3 };
         let bands = random_bands(&mut Random::new(3, 0), grid);
         let inverse = inverse(&bands);
-        let a = crate::pgp::matrix_stencil::<f64>(&bands);
+        let a = crate::reference::pgp::matrix_stencil::<f64>(&bands);
         for column in 0..12 {
             let nodes: Vec<f64> = (0..12).map(|row| inverse[row * 12 + column]).collect();
             let (mut x, mut y) = (vec![0.0; grid.plane()], vec![0.0; grid.plane()]);

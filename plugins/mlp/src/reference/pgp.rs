@@ -14,10 +14,10 @@ use std::ops::Range;
 use precondor_sdk::schemars::JsonSchema;
 use precondor_sdk::serde::{Deserialize, Serialize};
 
-use crate::evaluate::LANES;
 use crate::grid::{BANDS, Bands, Grid};
 use crate::number::Number;
-use crate::stencil::{AROUND, HALF, Kind, Stencil};
+use crate::reference::evaluate::LANES;
+use crate::reference::stencil::{AROUND, HALF, Kind, Stencil};
 
 /// The form of the smoother `S`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -312,7 +312,7 @@ fn sigma_slope<T: Number>(value: T) -> T {
 pub(crate) mod tests {
     use super::*;
     use crate::random::Random;
-    use crate::stencil::tests::{GRID, noise};
+    use crate::reference::stencil::tests::{GRID, noise};
 
     /// Bands of a symmetric, diagonally dominant matrix with random couplings.
     pub(crate) fn random_bands(random: &mut Random, grid: Grid) -> Bands {

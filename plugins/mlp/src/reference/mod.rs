@@ -19,6 +19,12 @@
 //!   and Applications*, Springer 1985, §2) with a reference solve for the coarse grid; that the network
 //!   writes sparse operators around a fixed solve is this project's own.
 
+pub mod chain;
+pub mod evaluate;
+pub mod pgp;
+pub mod stencil;
+pub mod train;
+
 use std::sync::{Mutex, PoisonError};
 
 use precondor_sdk::core::kernel::gather::Gather;
@@ -26,13 +32,13 @@ use precondor_sdk::core::kernel::sine::{PoissonSolver, SineScratch};
 use precondor_sdk::core::train::{Trainable, Training};
 use precondor_sdk::prelude::*;
 
-use crate::evaluate::{Evaluator, LANES};
 use crate::grid::{Bands, Grid};
 use crate::net::Net;
-use crate::pgp::{Description, Stencils, Variant, matrix_stencil};
-use crate::reference_train::{NAME, TrainParams, Trainer, Weights};
-use crate::stencil::Stencil;
-use crate::train;
+use crate::reference::evaluate::{Evaluator, LANES};
+use crate::reference::pgp::{Description, Stencils, Variant, matrix_stencil};
+use crate::reference::stencil::Stencil;
+use crate::reference::train::{NAME, TrainParams, Trainer, Weights};
+use crate::run;
 
 /// Parameters of [`MlpReference`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -209,8 +215,8 @@ impl Preconditioner for ReferenceMap {
 }
 
 /// The shipped models.
-const SPD: &[u8] = include_bytes!("../models/mlp-reference-spd.safetensors");
-const STENCIL: &[u8] = include_bytes!("../models/mlp-reference-stencil.safetensors");
+const SPD: &[u8] = include_bytes!("../../models/mlp-reference-spd.safetensors");
+const STENCIL: &[u8] = include_bytes!("../../models/mlp-reference-stencil.safetensors");
 
 impl Weights {
     /// The shipped model of a variant.
@@ -256,6 +262,6 @@ impl Trainable for MlpReference {
     type TrainParams = TrainParams;
 
     fn train(params: &TrainParams, training: Training<'_>) -> Result<Vec<u8>> {
-        train::drive(&mut Trainer::new(params, training.samples)?, training)
+        run::drive(&mut Trainer::new(params, training.samples)?, training)
     }
 }
