@@ -16,6 +16,7 @@ fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
     use precondor_plugin_ilu::{Ic, Ilu};
     use precondor_plugin_jacobi::Jacobi;
     use precondor_plugin_mlp::{dense::MlpDense, reference::MlpReference};
+    use precondor_plugin_multigrid::Multigrid;
     use precondor_plugin_reference::{Reference, Sine};
     use precondor_plugin_spai::{Fsai, Spai};
     vec![
@@ -30,6 +31,11 @@ fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
             Native::<Reference>::method(),
             4,
             vec![json!({}), json!({"solver": "sine"}), json!({"smoother": "chebyshev"})],
+        ),
+        (
+            Native::<Multigrid>::method(),
+            5,
+            vec![json!({}), json!({"smoother": "chebyshev"}), json!({"method": "fsai"})],
         ),
         (Native::<Inverse>::method(), 4, vec![json!({})]),
         (

@@ -1,0 +1,258 @@
+//! Symmetric matrices on a structured grid as stencils: four numbers a node for the seven-point
+//! pattern, and no indices.
+//!
+//! A *plane* holds one number a node with a border of zeros: rows of mx + 1 numbers, the last of which
+//! is the right border and, at once, the left border of the next row. Neighbour (dx, dy) of a node is
+//! then dy (mx + 1) + dx places further, and no loop needs to know where the grid ends.
+use precondor_sdk::core::kernel::grid::Grid;
+use precondor_sdk::core::kernel::remote;
+use precondor_sdk::prelude::*;
+use std::ops::Range;
+
+/// A grid of `mx` nodes a row and `my` rows in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Plane {
+    pub mx: usize,
+    pub my: usize,
+}
+
+impl Plane {
+    pub fn nodes(self) -> usize {
+        self.mx * self.my
+    }
+    /// Places from one row to the next.
+    pub fn stride(self) -> usize {
+        self.mx + 1
+    }
+    /// Numbers, border included.
+    pub fn len(self) -> usize {
+        (self.my + 2) * self.stride() + 1
+    }
+    /// Where node (i, j) stands.
+    pub fn at(self, i: usize, j: usize) -> usize {
+        (j + 1) * self.stride() + i + 1
+    }
+    /// Where the nodes of row `j` stand.
+    fn row(self, j: usize) -> Range<usize> {
+        self.at(0, j)..self.at(0, j) + self.mx
+    }
+    pub fn zeros(self) -> Vec<f64> {
+        vec![0.0; self.len()]
+    }
+    /// One number a node into a plane.
+    pub fn spread(self, nodes: &[f64], plane: &mut [f64]) {
+        for (j, from) in nodes.chunks_exact(self.mx).enumerate() {
+            plane[self.row(j)].copy_from_slice(from);
+        }
+    }
+    /// The nodes of a plane.
+    pub fn collect(self, plane: &[f64], nodes: &mut [f64]) {
+        for (j, to) in nodes.chunks_exact_mut(self.mx).enumerate() {
+            to.copy_from_slice(&plane[self.row(j)]);
+        }
+    }
+}
+
+/// Directions in which couplings are stored; those the other way are known by symmetry.
+pub(crate) const STORED: [(isize, isize); 4] = [(0, 0), (1, 0), (0, 1), (1, 1)];
+
+/// A symmetric matrix with the seven-point pattern.
+pub(crate) struct Stencil {
+    plane: Plane,
+    /// For each of the [`STORED`] directions, the entry between a node and its neighbour there.
+    pub entries: [Vec<f64>; 4],
+}
+
+/// Numbers `shift` places away from a row.
+fn moved(range: &Range<usize>, shift: isize) -> Range<usize> {
+    range.start.wrapping_add_signed(shift)..range.end.wrapping_add_signed(shift)
+}
+
+impl Stencil {
+    pub fn zeros(plane: Plane) -> Self {
+        Stencil { plane, entries: std::array::from_fn(|_| plane.zeros()) }
+    }
+
+    /// The whole of `a`, which lives on `grid` and is symmetric; on every rank. Collective.
+    pub fn gather(a: &DistCsr, grid: Grid) -> Result<Self> {
+        let mut stencil = Stencil::zeros(Plane { mx: grid.mx, my: grid.my });
+        let first = a.space().start();
+        for i in 0..a.n_own() {
+            stencil.take_row(grid, first + i as u64, a.global_entries(i));
+        }
+        let mine = first..first + a.n_own() as u64;
+        let others: Vec<u64> = (0..a.n_global()).filter(|row| !mine.contains(row)).collect();
+        let rows = remote::fetch(a, &others)?;
+        for (k, &row) in rows.ids.iter().enumerate() {
+            let range = rows.row_ptr[k]..rows.row_ptr[k + 1];
+            let cols = rows.cols[range.clone()].iter().copied();
+            stencil.take_row(grid, row, cols.zip(rows.values[range].iter().copied()));
+        }
+        Ok(stencil)
+    }
+
+    fn take_row(&mut self, grid: Grid, row: u64, entries: impl Iterator<Item = (u64, f64)>) {
+        let (i, j) = grid.place(row);
+        let at = self.plane.at(i as usize, j as usize);
+        for (col, value) in entries.filter(|e| e.0 >= row) {
+            let (x, y) = grid.place(col);
+            let step = (x as isize - i as isize, y as isize - j as isize);
+            if let Some(k) = STORED.iter().position(|s| *s == step) {
+                self.entries[k][at] = value;
+            }
+        }
+    }
+
+    pub fn plane(&self) -> Plane {
+        self.plane
+    }
+
+    /// How much further the neighbour in stored direction `k` stands.
+    fn shift(&self, k: usize) -> isize {
+        STORED[k].1 * self.plane.stride() as isize + STORED[k].0
+    }
+
+    /// The stored entries of node (i, j), each with the node that it is coupled to, which may lie
+    /// outside.
+    pub fn upper(&self, i: usize, j: usize) -> impl Iterator<Item = (f64, [usize; 2])> {
+        let at = self.plane.at(i, j);
+        let node = move |(dx, dy)| [i.wrapping_add_signed(dx), j.wrapping_add_signed(dy)];
+        STORED.iter().zip(&self.entries).map(move |(step, e)| (e[at], node(*step)))
+    }
+
+    /// The matrix by rows, on one rank.
+    pub fn to_rows(&self) -> Result<DistCsr> {
+        let Plane { mx, my } = self.plane;
+        let mut triplets = Vec::with_capacity(7 * self.plane.nodes());
+        for j in 0..my {
+            for i in 0..mx {
+                let row = j * mx + i;
+                for (value, [x, y]) in self.upper(i, j).filter(|(_, [x, y])| *x < mx && *y < my) {
+                    let col = y * mx + x;
+                    triplets.push((row, col, value));
+                    if col != row {
+                        triplets.push((col, row, value));
+                    }
+                }
+            }
+        }
+        DistCsr::solo(Csr::from_triplets(mx * my, mx * my, triplets)?)
+    }
+
+    /// Σⱼ|aᵢⱼ| at every place of a plane, 1 on the border.
+    pub fn absolute_sums(&self) -> Vec<f64> {
+        let mut sums = vec![1.0; self.plane.len()];
+        let [c, e, n, d] = &self.entries;
+        let s = self.plane.stride();
+        for j in 0..self.plane.my {
+            for at in self.plane.row(j) {
+                sums[at] = c[at].abs()
+                    + (e[at].abs() + e[at - 1].abs())
+                    + (n[at].abs() + n[at - s].abs())
+                    + (d[at].abs() + d[at - s - 1].abs());
+            }
+        }
+        sums
+    }
+
+    /// `out = r − A z`.
+    pub fn residual(&self, r: &[f64], z: &[f64], out: &mut [f64]) {
+        for j in 0..self.plane.my {
+            let row = self.plane.row(j);
+            let [[c, _], [e, w], [n, s], [d, b]] = self.around(&row);
+            let [[zc, _], [ze, zw], [zn, zs], [zd, zb]] = self.values(z, &row);
+            let (r, out) = (&r[row.clone()], &mut out[row]);
+            for i in 0..out.len() {
+                out[i] = r[i]
+                    - c[i] * zc[i]
+                    - (e[i] * ze[i] + w[i] * zw[i])
+                    - (n[i] * zn[i] + s[i] * zs[i])
+                    - (d[i] * zd[i] + b[i] * zb[i]);
+            }
+        }
+    }
+
+    /// `out = −U z`, with U the couplings to later nodes: the residual after a forward sweep from zero.
+    pub fn residual_after_sweep(&self, z: &[f64], out: &mut [f64]) {
+        for j in 0..self.plane.my {
+            let row = self.plane.row(j);
+            let [_, [e, _], [n, _], [d, _]] = self.around(&row);
+            let [_, [ze, _], [zn, _], [zd, _]] = self.values(z, &row);
+            let out = &mut out[row];
+            for i in 0..out.len() {
+                out[i] = -(e[i] * ze[i] + n[i] * zn[i] + d[i] * zd[i]);
+            }
+        }
+    }
+
+    /// A Gauss–Seidel sweep from `z`, or from zero, in increasing order of nodes; `inverse` holds
+    /// 1/aᵢᵢ, `line` one number a node of a row.
+    pub fn sweep_forward(
+        &self,
+        inverse: &[f64],
+        r: &[f64],
+        z: &mut [f64],
+        from_zero: bool,
+        line: &mut [f64],
+    ) {
+        for j in 0..self.plane.my {
+            let row = self.plane.row(j);
+            let [_, [e, w], [n, s], [d, b]] = self.around(&row);
+            let [_, [ze, _], [zn, zs], [zd, zb]] = self.values(z, &row);
+            let (r, inverse) = (&r[row.clone()], &inverse[row.clone()]);
+            let line = &mut line[..r.len()];
+            for i in 0..r.len() {
+                line[i] = r[i] - (s[i] * zs[i] + b[i] * zb[i]);
+            }
+            if !from_zero {
+                for i in 0..r.len() {
+                    line[i] -= e[i] * ze[i] + n[i] * zn[i] + d[i] * zd[i];
+                }
+            }
+            let (z, mut before) = (&mut z[row], 0.0);
+            for i in 0..z.len() {
+                before = line[i] * inverse[i] - (w[i] * inverse[i]) * before;
+                z[i] = before;
+            }
+        }
+    }
+
+    /// A Gauss–Seidel sweep from `z` in decreasing order of nodes.
+    pub fn sweep_backward(&self, inverse: &[f64], r: &[f64], z: &mut [f64], line: &mut [f64]) {
+        for j in (0..self.plane.my).rev() {
+            let row = self.plane.row(j);
+            let [_, [e, w], [n, s], [d, b]] = self.around(&row);
+            let [_, [_, zw], [zn, zs], [zd, zb]] = self.values(z, &row);
+            let (r, inverse) = (&r[row.clone()], &inverse[row.clone()]);
+            let line = &mut line[..r.len()];
+            for i in 0..r.len() {
+                line[i] = r[i]
+                    - (w[i] * zw[i] + s[i] * zs[i] + b[i] * zb[i])
+                    - (n[i] * zn[i] + d[i] * zd[i]);
+            }
+            let (z, mut before) = (&mut z[row], 0.0);
+            for i in (0..z.len()).rev() {
+                before = line[i] * inverse[i] - (e[i] * inverse[i]) * before;
+                z[i] = before;
+            }
+        }
+    }
+
+    /// Entries of a row of nodes in each stored direction and the other way.
+    #[inline(always)]
+    fn around(&self, row: &Range<usize>) -> [[&[f64]; 2]; 4] {
+        std::array::from_fn(|k| {
+            let entries = &self.entries[k];
+            [&entries[row.clone()], &entries[moved(row, -self.shift(k))]]
+        })
+    }
+
+    /// Values of `z` at the neighbours of a row of nodes in each stored direction and the other way.
+    #[inline(always)]
+    fn values<'a>(&self, z: &'a [f64], row: &Range<usize>) -> [[&'a [f64]; 2]; 4] {
+        std::array::from_fn(|k| {
+            let shift = self.shift(k);
+            [&z[moved(row, shift)], &z[moved(row, -shift)]]
+        })
+    }
+}
