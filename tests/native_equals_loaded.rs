@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 /// Each method with the level of the problem it is compared on and parameters to compare it with.
 fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
+    use precondor_plugin_cholesky::Cholesky;
     use precondor_plugin_explicit::{Filter, Inverse};
     use precondor_plugin_gauss_seidel::GaussSeidel;
     use precondor_plugin_ilu::{Ic, Ilu};
@@ -37,6 +38,8 @@ fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
             5,
             vec![json!({}), json!({"smoother": "chebyshev"}), json!({"method": "fsai"})],
         ),
+        // An error with the same words where it is built without its factorisation.
+        (Native::<Cholesky>::method(), 4, vec![json!({})]),
         (Native::<Inverse>::method(), 4, vec![json!({})]),
         (
             Native::<Filter>::method(),

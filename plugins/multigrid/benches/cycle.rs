@@ -37,13 +37,13 @@ fn main() -> Result<()> {
         let product = least(9, || a.spmv(&b, &mut z))?;
         for smoother in [Kind::Chebyshev, Kind::GaussSeidel] {
             let params = Params { smoother, ..Params::default() };
-            let setup = least(3, || Multigrid::generate(&params, &system).map(drop))?;
+            let setup = least(9, || Multigrid::generate(&params, &system).map(drop))?;
             let m = Multigrid::generate(&params, &system)?;
             let cycle = least(9, || m.apply(&b, &mut z))?;
             let criterion = Criterion::RelativeResidual;
             let stop = Stop { criterion, tolerance: 1e-8, max_iterations: 50, divergence: 1e6 };
             let mut iterations = 0;
-            let solved = least(3, || {
+            let solved = least(5, || {
                 x.fill(0.0);
                 let mut watch = |_: &_| ControlFlow::Continue(());
                 let report = solve(&Method::Cg, a, &m, &b, &mut x, &stop, &mut watch)?;

@@ -129,9 +129,12 @@ impl Generator for Multigrid {
         }
         a.require_symmetric(Self::NAME)?;
         let grid = Grid::of(a, params.grid)?;
-        positive_diagonal(a)?;
         let ranks = a.space().comm().size();
         let mut coarsest = Stencil::gather(a, grid)?;
+        if let Some((row, d)) = coarsest.not_positive() {
+            let why = format!("the diagonal entry is {d}; multigrid needs it to be positive");
+            return Err(Error::breakdown(row, why));
+        }
         let mut levels: Vec<Level> = Vec::new();
         let (mut definite, mut symmetric) = (true, params.before == params.after);
         let mut notes = Vec::new();
@@ -197,17 +200,6 @@ impl Generator for Multigrid {
 fn may_coarsen(plane: Plane, levels: usize, limit: Option<u32>) -> bool {
     let more = limit.is_none_or(|limit| levels + 1 < limit as usize);
     more && plane.nodes() > SMALL && plane.mx > 2 && plane.my > 2
-}
-
-fn positive_diagonal(a: &DistCsr) -> Result<()> {
-    for i in 0..a.n_own() {
-        let d = a.diagonal(i);
-        if !(d > 0.0 && (1.0 / d).is_normal()) {
-            let why = format!("the diagonal entry is {d}; multigrid needs it to be positive");
-            return Err(Error::breakdown(a.global_row(i), why));
-        }
-    }
-    Ok(())
 }
 
 impl Work {

@@ -4,8 +4,7 @@
 //! A *plane* holds one number a node with a border of zeros: rows of mx + 1 numbers, the last of which
 //! is the right border and, at once, the left border of the next row. Neighbour (dx, dy) of a node is
 //! then dy (mx + 1) + dx places further, and no loop needs to know where the grid ends.
-use precondor_sdk::core::kernel::grid::Grid;
-use precondor_sdk::core::kernel::remote;
+use precondor_sdk::core::kernel::{grid::Grid, remote};
 use precondor_sdk::prelude::*;
 use std::ops::Range;
 
@@ -76,31 +75,49 @@ impl Stencil {
     /// The whole of `a`, which lives on `grid` and is symmetric; on every rank. Collective.
     pub fn gather(a: &DistCsr, grid: Grid) -> Result<Self> {
         let mut stencil = Stencil::zeros(Plane { mx: grid.mx, my: grid.my });
-        let first = a.space().start();
+        let (first, own, ghost) = (a.space().start() as usize, a.own().view(), a.ghost().view());
         for i in 0..a.n_own() {
-            stencil.take_row(grid, first + i as u64, a.global_entries(i));
+            stencil.take_row(first + i, own.row(i).map(|(j, value)| (first + j, value)));
+            let ghosts = ghost.row(i).map(|(g, value)| (a.ghost_ids()[g] as usize, value));
+            stencil.take_row(first + i, ghosts);
         }
-        let mine = first..first + a.n_own() as u64;
+        if a.space().comm().size() == 1 {
+            return Ok(stencil);
+        }
+        let mine = a.space().start()..a.space().start() + a.n_own() as u64;
         let others: Vec<u64> = (0..a.n_global()).filter(|row| !mine.contains(row)).collect();
         let rows = remote::fetch(a, &others)?;
-        for (k, &row) in rows.ids.iter().enumerate() {
-            let range = rows.row_ptr[k]..rows.row_ptr[k + 1];
-            let cols = rows.cols[range.clone()].iter().copied();
-            stencil.take_row(grid, row, cols.zip(rows.values[range].iter().copied()));
+        for (row, range) in rows.ids.iter().zip(rows.row_ptr.windows(2)) {
+            let cols = rows.cols[range[0]..range[1]].iter().map(|&col| col as usize);
+            let values = rows.values[range[0]..range[1]].iter().copied();
+            stencil.take_row(*row as usize, cols.zip(values));
         }
         Ok(stencil)
     }
 
-    fn take_row(&mut self, grid: Grid, row: u64, entries: impl Iterator<Item = (u64, f64)>) {
-        let (i, j) = grid.place(row);
-        let at = self.plane.at(i as usize, j as usize);
-        for (col, value) in entries.filter(|e| e.0 >= row) {
-            let (x, y) = grid.place(col);
-            let step = (x as isize - i as isize, y as isize - j as isize);
-            if let Some(k) = STORED.iter().position(|s| *s == step) {
-                self.entries[k][at] = value;
-            }
+    /// Takes the entries of a row that are stored with it.
+    fn take_row(&mut self, row: usize, entries: impl Iterator<Item = (usize, f64)>) {
+        let mx = self.plane.mx;
+        // Rows have one border place.
+        let at = row + row / mx + self.plane.at(0, 0);
+        for (col, value) in entries {
+            // In a grid of one node a row, the next number is the node above.
+            let stored = match col.wrapping_sub(row) {
+                0 => 0,
+                step if step == mx => 2,
+                1 => 1,
+                step if step == mx + 1 => 3,
+                _ => continue,
+            };
+            self.entries[stored][at] = value;
         }
+    }
+
+    /// The first node, by number, whose diagonal entry is not positive, with that.
+    pub fn not_positive(&self) -> Option<(u64, f64)> {
+        let rows = (0..self.plane.my).flat_map(|j| &self.entries[0][self.plane.row(j)]);
+        let mut numbered = (0..).zip(rows.copied());
+        numbered.find(|(_, d)| !(*d > 0.0 && (1.0 / d).is_normal()))
     }
 
     pub fn plane(&self) -> Plane {
