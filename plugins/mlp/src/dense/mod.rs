@@ -32,7 +32,7 @@ pub mod weights;
 use precondor_sdk::core::train::{Trainable, Training};
 use precondor_sdk::prelude::*;
 
-use crate::dense::explicit::{DenseInverse, Model};
+use crate::dense::explicit::{DenseInverse, Model, Settings};
 use crate::dense::train::{TrainParams, Trainer};
 use crate::run;
 
@@ -97,7 +97,8 @@ impl Generator for MlpDense {
                 Model::Shipped(shipped.map(|&(_, m, bytes)| (m, bytes)).collect())
             }
         };
-        DenseInverse::generate(Self::NAME, &model, params.grid, params.newton, |_| {}, system)
+        let settings = Settings { grid: params.grid, newton: params.newton, mean_only: false };
+        DenseInverse::generate(Self::NAME, &model, settings, system)
     }
 }
 

@@ -23,7 +23,7 @@ use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{self, Value, json};
 
 use crate::dense::data::{Data, Inputs, Shape, Targets, grid_of};
-use crate::dense::explicit::{DenseInverse, Model};
+use crate::dense::explicit::{DenseInverse, Model, Settings};
 use crate::dense::linear::Linear;
 use crate::dense::weights::{Architecture, Precision, Weights, to_json};
 use crate::model::Kind;
@@ -104,12 +104,8 @@ impl Generator for RidgeInverse {
             Some(path) => Model::File(path),
             None => Model::Shipped(SHIPPED.to_vec()),
         };
-        let change = |weights: &mut Weights| {
-            if params.mean_only {
-                weights.linear = None;
-            }
-        };
-        DenseInverse::generate(Self::NAME, &model, params.grid, params.newton, change, system)
+        let Params { grid, newton, mean_only, .. } = *params;
+        DenseInverse::generate(Self::NAME, &model, Settings { grid, newton, mean_only }, system)
     }
 }
 
