@@ -11,5 +11,6 @@ pub mod random;
 pub mod reach;
 pub mod remote;
 pub mod sine;
+pub mod symmetric;
 pub mod triangular;
 pub mod wrap;

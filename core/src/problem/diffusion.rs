@@ -8,7 +8,7 @@
 //! entries are the same bit for bit on any number of ranks, and aᵢⱼ = aⱼᵢ exactly.
 //!
 //! Cost: some 60 flops a triangle for each of its corners, and the coefficient (a smooth field takes
-//! 60 sines); communication for the halo of the matrix only.
+//! 48 cosines); communication for the halo of the matrix only.
 //!
 //! Reference: D. Braess, *Finite Elements*, 3rd ed., Cambridge 2007, §II.5 and §II.8.
 use super::delaunay::Delaunay;

@@ -3,6 +3,7 @@
 //! A [`Problem`] is what the section `[problem]` of a config says, and makes any number of systems
 //! by their index. [`Families`] make training systems out of the same sections. The two never
 //! meet: what a system is made for is part of its random stream (see [`crate::kernel::random`]).
+pub mod coefficient;
 pub mod cube;
 pub mod delaunay;
 pub mod diffusion;
@@ -11,10 +12,11 @@ pub mod mesh;
 pub mod p1;
 pub mod poisson;
 
+pub use coefficient::Coefficient;
 pub use cube::Cube;
 pub use diffusion::{Diffusion, MeshKind};
 pub use field::Field;
-pub use poisson::{Coefficient, Poisson, Rhs};
+pub use poisson::{Poisson, Rhs};
 
 use crate::comm::Comm;
 use crate::kernel::random::Purpose;
