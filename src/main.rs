@@ -11,6 +11,7 @@ mod files;
 mod install;
 mod matrix;
 mod measure;
+mod models;
 mod plugins;
 mod problem;
 mod report;

@@ -3,11 +3,13 @@
 //! A [`Problem`] is what the section `[problem]` of a config says, and makes any number of systems
 //! by their index. [`Families`] make training systems out of the same sections. The two never
 //! meet: what a system is made for is part of its random stream (see [`crate::kernel::random`]).
+pub mod coefficient;
 pub mod mesh;
 pub mod p1;
 pub mod poisson;
 
-pub use poisson::{Coefficient, Poisson, Rhs};
+pub use coefficient::Coefficient;
+pub use poisson::{Poisson, Rhs};
 
 use crate::comm::Comm;
 use crate::kernel::random::Purpose;
