@@ -7,7 +7,7 @@
 //! `A0^½ (M − A⁻¹) A0^½`, which is what decides convergence, and small errors in smooth and in rough
 //! modes count alike. What is read back is symmetric whatever the vector.
 
-use precondor_sdk::core::kernel::sine::{SineTransform, eigenvalue};
+use precondor_sdk::core::kernel::sine::eigenvalue;
 
 use crate::grid::Grid;
 use crate::net::{Operand, multiply};
@@ -92,19 +92,20 @@ impl Frame {
 
 impl Whitening {
     fn new(grid: Grid) -> Self {
-        let (n, transform) = (grid.nodes(), SineTransform::<f64>::new(grid.mx, grid.my));
-        let mut scratch = transform.scratch();
-        let mut row = vec![0.0; n];
-        let mut q = Vec::with_capacity(n * n);
-        for k in 0..n {
-            row.fill(0.0);
-            row[k] = 1.0;
-            transform.transform(&mut row, &mut scratch);
-            q.extend(row.iter().map(|&v| v as f32));
+        let Grid { mx, my } = grid;
+        let n = grid.nodes();
+        let wave = |m: usize, i: usize, k: usize| {
+            let phase = std::f64::consts::PI * ((i + 1) * (k + 1)) as f64 / (m + 1) as f64;
+            (2.0 / (m + 1) as f64).sqrt() * phase.sin()
+        };
+        let table = |m: usize| (0..m * m).map(|e| wave(m, e / m, e % m)).collect::<Vec<_>>();
+        let (x, y) = (table(mx), table(my));
+        let entry = |i: usize, k: usize| x[i % mx * mx + k % mx] * y[i / mx * my + k / mx];
+        let lambda = |k: usize| eigenvalue(mx, k % mx + 1) + eigenvalue(my, k / mx + 1);
+        Whitening {
+            q: (0..n * n).map(|e| entry(e / n, e % n) as f32).collect(),
+            root: (0..n).map(|k| lambda(k).sqrt() as f32).collect(),
         }
-        let lambda =
-            |k: usize| eigenvalue(grid.mx, k % grid.mx + 1) + eigenvalue(grid.my, k / grid.mx + 1);
-        Whitening { q, root: (0..n).map(|k| lambda(k).sqrt() as f32).collect() }
     }
 
     /// `Q X Q`.

@@ -31,15 +31,17 @@ pub mod weights;
 
 use precondor_sdk::core::train::{Trainable, Training};
 use precondor_sdk::prelude::*;
+use precondor_sdk::serde_json::Value;
 
 use crate::dense::explicit::{DenseInverse, Model, Settings};
 use crate::dense::train::{TrainParams, Trainer};
+use crate::model;
 use crate::run;
 
 /// Parameters of [`MlpDense`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
-#[schemars(crate = "precondor_sdk::schemars")]
+#[schemars(crate = "precondor_sdk::schemars", extend("x-precondor-models" = models()))]
 pub struct Params {
     /// Which shipped model: `whitened` (whitened inverses, ridge regression and network), the default, or
     /// `plain` (the paper's network). There are some for 3 by 3 and 7 by 7 nodes.
@@ -69,11 +71,28 @@ pub enum Variant {
 /// The method.
 pub struct MlpDense;
 
-/// The shipped models with the nodes a side of their grids.
-const SHIPPED: [(Variant, usize, &[u8]); 2] = [
-    (Variant::Whitened, 3, include_bytes!("../../models/mlp-dense-level2.safetensors")),
-    (Variant::Plain, 3, include_bytes!("../../models/mlp-dense-plain-level2.safetensors")),
+/// The shipped models: which, nodes a side of the grid, label, file, content.
+const SHIPPED: [(Variant, usize, &str, &str, &[u8]); 2] = [
+    (
+        Variant::Whitened,
+        3,
+        "level 2",
+        "models/mlp-dense-level2.safetensors",
+        include_bytes!("../../models/mlp-dense-level2.safetensors"),
+    ),
+    (
+        Variant::Plain,
+        3,
+        "level 2, plain",
+        "models/mlp-dense-plain-level2.safetensors",
+        include_bytes!("../../models/mlp-dense-plain-level2.safetensors"),
+    ),
 ];
+
+/// What the schema tells of them.
+fn models() -> Value {
+    model::shipped(&SHIPPED.map(|(_, _, label, file, bytes)| (label, file, bytes)))
+}
 
 impl Generator for MlpDense {
     const NAME: &'static str = "mlp-dense";
@@ -94,7 +113,7 @@ impl Generator for MlpDense {
             (None, variant) => {
                 let variant = variant.unwrap_or_default();
                 let shipped = SHIPPED.iter().filter(|(of, ..)| *of == variant);
-                Model::Shipped(shipped.map(|&(_, m, bytes)| (m, bytes)).collect())
+                Model::Shipped(shipped.map(|&(_, m, _, _, bytes)| (m, bytes)).collect())
             }
         };
         let settings = Settings { grid: params.grid, newton: params.newton, mean_only: false };

@@ -26,13 +26,13 @@ use crate::dense::data::{Data, Inputs, Shape, Targets, grid_of};
 use crate::dense::explicit::{DenseInverse, Model, Settings};
 use crate::dense::linear::Linear;
 use crate::dense::weights::{Architecture, Precision, Weights, to_json};
-use crate::model::Kind;
+use crate::model::{self, Kind};
 use crate::run;
 
 /// Parameters of [`RidgeInverse`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
-#[schemars(crate = "precondor_sdk::schemars")]
+#[schemars(crate = "precondor_sdk::schemars", extend("x-precondor-models" = models()))]
 pub struct Params {
     /// A model file to use instead of the shipped ones, which are for 3 by 3 and 7 by 7 nodes.
     #[schemars(extend("x-precondor-file" = true))]
@@ -84,11 +84,26 @@ impl Default for TrainParams {
 /// The method.
 pub struct RidgeInverse;
 
-/// The shipped models with the nodes a side of their grids.
-const SHIPPED: [(usize, &[u8]); 2] = [
-    (3, include_bytes!("../../models/ridge-level2.safetensors")),
-    (7, include_bytes!("../../models/ridge-level3.safetensors")),
+/// The shipped models: nodes a side of the grid, label, file, content.
+const SHIPPED: [(usize, &str, &str, &[u8]); 2] = [
+    (
+        3,
+        "level 2",
+        "models/ridge-level2.safetensors",
+        include_bytes!("../../models/ridge-level2.safetensors"),
+    ),
+    (
+        7,
+        "level 3",
+        "models/ridge-level3.safetensors",
+        include_bytes!("../../models/ridge-level3.safetensors"),
+    ),
 ];
+
+/// What the schema tells of them.
+fn models() -> Value {
+    model::shipped(&SHIPPED.map(|(_, label, file, bytes)| (label, file, bytes)))
+}
 
 impl Generator for RidgeInverse {
     const NAME: &'static str = "ridge";
@@ -102,7 +117,7 @@ impl Generator for RidgeInverse {
     fn generate(params: &Params, system: &System) -> Result<DenseInverse> {
         let model = match &params.model {
             Some(path) => Model::File(path),
-            None => Model::Shipped(SHIPPED.to_vec()),
+            None => Model::Shipped(SHIPPED.map(|(m, _, _, bytes)| (m, bytes)).to_vec()),
         };
         let Params { grid, newton, mean_only, .. } = *params;
         DenseInverse::generate(Self::NAME, &model, Settings { grid, newton, mean_only }, system)
