@@ -6,10 +6,12 @@
 mod compare;
 mod exact;
 mod experiment;
+mod fallback;
 mod files;
 mod install;
 mod matrix;
 mod measure;
+mod models;
 mod plugins;
 mod problem;
 mod report;

@@ -6,7 +6,7 @@
 //! checked against the file before anything is allocated for them.
 
 use precondor_sdk::prelude::*;
-use precondor_sdk::serde_json::{self, Value};
+use precondor_sdk::serde_json::{self, Value, json};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 /// What a file is and how it was made.
@@ -41,6 +41,30 @@ pub enum Kind {
 
 const KEY: &str = "precondor";
 
+impl Card {
+    /// Reads the card of a model or a checkpoint; the arrays are not looked at.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where the file is damaged or was not written by this program.
+    pub fn of(bytes: &[u8]) -> Result<Card> {
+        let bad = |what: String| Error::Data(format!("not a usable model: {what}"));
+        let (_, header) = SafeTensors::read_metadata(bytes)
+            .map_err(|e| bad(format!("the file is damaged or no safetensors file ({e})")))?;
+        let text = header.metadata().as_ref().and_then(|m| m.get(KEY));
+        let text = text.ok_or_else(|| bad(format!("its header has no '{KEY}' entry")))?;
+        serde_json::from_str(text)
+            .map_err(|e| bad(format!("its '{KEY}' entry is not understood ({e})")))
+    }
+}
+
+/// The value of `x-precondor-models`, which stands at the root of a learned method's schema: for
+/// each model that comes with the library, given as `(label, file, content)`, its label, its file
+/// and its card. So everybody sees what a network was trained on without opening it.
+pub fn shipped(models: &[(&str, &str, &[u8])]) -> Value {
+    let describe = |&(label, file, bytes): &(&str, &str, &[u8])| json!({ "label": label, "file": file, "card": Card::of(bytes).ok() });
+    models.iter().map(describe).collect()
+}
+
 /// One named array of a file.
 pub struct Part<'a> {
     /// Its name.
@@ -53,19 +77,30 @@ pub struct Part<'a> {
 
 /// Writes a file.
 pub fn write(card: &Card, parts: &[Part<'_>]) -> Result<Vec<u8>> {
+    write_with_halves(card, parts, &[])
+}
+
+/// Writes a file in which the arrays `halves` are rounded to the upper half of an `f32` (bfloat16).
+pub fn write_with_halves(card: &Card, parts: &[Part<'_>], halves: &[Part<'_>]) -> Result<Vec<u8>> {
     let fail = |e: &dyn std::fmt::Display| Error::Data(format!("model cannot be written: {e}"));
     let text = serde_json::to_string(card).map_err(|e| fail(&e))?;
-    let bytes: Vec<Vec<u8>> = parts
-        .iter()
-        .map(|part| part.values.iter().flat_map(|v| v.to_le_bytes()).collect())
-        .collect();
+    let whole = |part: &Part<'_>| part.values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let half = |part: &Part<'_>| part.values.iter().flat_map(|&v| half(v).to_le_bytes()).collect();
+    let bytes: Vec<Vec<u8>> = parts.iter().map(whole).chain(halves.iter().map(half)).collect();
+    let types = parts.iter().map(|_| Dtype::F32).chain(halves.iter().map(|_| Dtype::BF16));
     let mut views = Vec::new();
-    for (part, bytes) in parts.iter().zip(&bytes) {
-        let view = TensorView::new(Dtype::F32, part.shape.clone(), bytes).map_err(|e| fail(&e))?;
+    for ((part, kind), bytes) in parts.iter().chain(halves).zip(types).zip(&bytes) {
+        let view = TensorView::new(kind, part.shape.clone(), bytes).map_err(|e| fail(&e))?;
         views.push((part.name.as_str(), view));
     }
     let metadata = [(KEY.to_owned(), text)].into_iter().collect();
     safetensors::serialize(views, Some(metadata)).map_err(|e| fail(&e))
+}
+
+/// The upper half of the nearest number that has no lower half; ties go to the even one.
+fn half(value: f32) -> u16 {
+    let bits = value.to_bits();
+    (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16
 }
 
 /// A file that was read; its arrays are taken out by name.
@@ -80,12 +115,7 @@ impl<'a> Reader<'a> {
     /// Understands the header and checks that the file is a `kind` for `method`.
     pub fn new(bytes: &'a [u8], method: &str, kind: Kind) -> Result<Self> {
         let bad = |what: String| Error::Data(format!("not a usable model: {what}"));
-        let (_, header) = SafeTensors::read_metadata(bytes)
-            .map_err(|e| bad(format!("the file is damaged or no safetensors file ({e})")))?;
-        let text = header.metadata().as_ref().and_then(|m| m.get(KEY));
-        let text = text.ok_or_else(|| bad(format!("its header has no '{KEY}' entry")))?;
-        let card: Card = serde_json::from_str(text)
-            .map_err(|e| bad(format!("its '{KEY}' entry is not understood ({e})")))?;
+        let card = Card::of(bytes)?;
         if card.method != method {
             return Err(bad(format!("it is for the method '{}', not '{method}'", card.method)));
         }
@@ -101,14 +131,18 @@ impl<'a> Reader<'a> {
     pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let bad = |what: String| Error::Data(format!("not a usable model: array '{name}' {what}"));
         let view = self.tensors.tensor(name).map_err(|_| bad("is missing".into()))?;
-        if view.dtype() != Dtype::F32 {
-            return Err(bad(format!("holds {:?}, not F32", view.dtype())));
-        }
         if view.shape() != shape {
             return Err(bad(format!("has shape {:?}, not {shape:?}", view.shape())));
         }
-        let values: Vec<f32> =
-            view.data().as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect();
+        let bytes = view.data();
+        let values: Vec<f32> = match view.dtype() {
+            Dtype::F32 => bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
+            Dtype::BF16 => {
+                let wide = |b: &[u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16);
+                bytes.as_chunks().0.iter().map(wide).collect()
+            }
+            other => return Err(bad(format!("holds {other:?}, not F32 or BF16"))),
+        };
         if let Some(place) = values.iter().position(|v| !v.is_finite()) {
             return Err(bad(format!("has {} at place {place}", values[place])));
         }
@@ -132,7 +166,6 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use precondor_sdk::serde_json::json;
 
     fn card() -> Card {
         Card {
@@ -164,6 +197,18 @@ mod tests {
         let mut reader = Reader::new(&bytes, "some-method", Kind::Model).unwrap();
         assert_eq!(reader.take("a", &[2, 2]).unwrap(), [1.0, -2.5, 0.0, f32::MIN_POSITIVE]);
         assert_eq!(reader.finish().unwrap(), card());
+    }
+
+    #[test]
+    fn halves_are_the_nearest_and_take_half_the_room() {
+        let values = [1.0, -1.0 - 1.0 / 512.0, 1.0 + 1.0 / 256.0, 1.0 + 3.0 / 256.0, 0.1];
+        let part = || Part { name: "a".into(), shape: vec![5], values: &values };
+        let halves = write_with_halves(&card(), &[], &[part()]).unwrap();
+        assert!(halves.len() <= write(&card(), &[part()]).unwrap().len() - 8);
+        let mut reader = Reader::new(&halves, "some-method", Kind::Model).unwrap();
+        // Ties: 1 + 1/256 lies between 1 and 1 + 1/128, 1 + 3/256 between 1 + 1/128 and 1 + 2/128.
+        let expected = [1.0, -1.0, 1.0, 1.0 + 2.0 / 128.0, 0.100_097_656];
+        assert_eq!(reader.take("a", &[5]).unwrap(), expected);
     }
 
     #[test]
