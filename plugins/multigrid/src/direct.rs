@@ -4,7 +4,8 @@
 //! n (b + 1) numbers stored.
 //!
 //! Reference: G. H. Golub, C. F. Van Loan, *Matrix Computations*, 4th ed., §4.3.5.
-use crate::stencil::{Plane, Stencil};
+use crate::stencil::{Stencil, at};
+use precondor_sdk::core::kernel::grid::Grid;
 use precondor_sdk::prelude::*;
 
 /// Numbers that a factor may have.
@@ -12,7 +13,7 @@ const LARGEST: usize = 1 << 27;
 
 /// L with A = L Lᵀ, by rows: the band's part of row i ends with the diagonal.
 pub(crate) struct Direct {
-    plane: Plane,
+    grid: Grid,
     /// Nodes are numbered along the shorter side first.
     along_y: bool,
     band: usize,
@@ -22,26 +23,26 @@ pub(crate) struct Direct {
 
 impl Direct {
     pub fn new(a: &Stencil) -> Result<Self> {
-        let plane = a.plane();
-        let (n, along_y) = (plane.nodes(), plane.my < plane.mx);
-        let band = plane.mx.min(plane.my) + 1;
+        let grid = a.grid();
+        let (n, along_y) = (grid.nodes(), grid.my < grid.mx);
+        let band = grid.mx.min(grid.my) + 1;
         let width = band + 1;
         if n.saturating_mul(width) > LARGEST {
             return Err(Error::Unsupported(format!(
                 "parameter 'levels': a direct solve on {} by {} nodes would store {} numbers; allow \
                  more levels",
-                plane.mx,
-                plane.my,
+                grid.mx,
+                grid.my,
                 n.saturating_mul(width)
             )));
         }
         let mut factor = vec![0.0; n * width];
-        for j in 0..plane.my {
-            for i in 0..plane.mx {
-                let here = number(plane, along_y, i, j);
+        for j in 0..grid.my {
+            for i in 0..grid.mx {
+                let here = number(grid, along_y, i, j);
                 for (value, [x, y]) in a.upper(i, j) {
-                    if x < plane.mx && y < plane.my {
-                        let there = number(plane, along_y, x, y);
+                    if x < grid.mx && y < grid.my {
+                        let there = number(grid, along_y, x, y);
                         let (row, col) = (here.max(there), here.min(there));
                         factor[row * width + band - (row - col)] = value;
                     }
@@ -52,23 +53,23 @@ impl Direct {
             Error::Breakdown(format!(
                 "the matrix is not positive definite: on the coarsest grid ({} by {} nodes) a pivot \
                  is {pivot}",
-                plane.mx, plane.my
+                grid.mx, grid.my
             ))
         })?;
-        Ok(Direct { plane, along_y, band, factor, x: vec![0.0; n] })
+        Ok(Direct { grid, along_y, band, factor, x: vec![0.0; n] })
     }
 
-    pub fn plane(&self) -> Plane {
-        self.plane
+    pub fn grid(&self) -> Grid {
+        self.grid
     }
 
     /// `z = A⁻¹ r`.
     pub fn solve(&mut self, r: &[f64], z: &mut [f64]) {
-        let Direct { plane, along_y, band, factor, x } = self;
+        let Direct { grid, along_y, band, factor, x } = self;
         let (n, width) = (x.len(), *band + 1);
-        for j in 0..plane.my {
-            for i in 0..plane.mx {
-                x[number(*plane, *along_y, i, j)] = r[plane.at(i, j)];
+        for j in 0..grid.my {
+            for i in 0..grid.mx {
+                x[number(*grid, *along_y, i, j)] = r[at(*grid, i, j)];
             }
         }
         for i in 0..n {
@@ -91,9 +92,9 @@ impl Direct {
                 *other -= l * this[0];
             }
         }
-        for j in 0..plane.my {
-            for i in 0..plane.mx {
-                z[plane.at(i, j)] = x[number(*plane, *along_y, i, j)];
+        for j in 0..grid.my {
+            for i in 0..grid.mx {
+                z[at(*grid, i, j)] = x[number(*grid, *along_y, i, j)];
             }
         }
     }
@@ -107,8 +108,8 @@ impl Direct {
     }
 }
 
-fn number(plane: Plane, along_y: bool, i: usize, j: usize) -> usize {
-    if along_y { i * plane.my + j } else { j * plane.mx + i }
+fn number(grid: Grid, along_y: bool, i: usize, j: usize) -> usize {
+    if along_y { i * grid.my + j } else { j * grid.mx + i }
 }
 
 /// Replaces the lower band of a symmetric matrix by its factor; a pivot that is not positive is

@@ -25,7 +25,7 @@
 //! (1977); W. Hackbusch, *Multi-Grid Methods and Applications*, Springer 1985, §7 (V-cycle).
 use crate::direct::Direct;
 use crate::smoother::{Kind, Smoother, Traits};
-use crate::stencil::{Plane, Stencil};
+use crate::stencil::{Stencil, zeros};
 use crate::transfer;
 use precondor_sdk::core::kernel::gather::Gather;
 use precondor_sdk::core::kernel::grid::Grid;
@@ -138,7 +138,7 @@ impl Generator for Multigrid {
         let mut levels: Vec<Level> = Vec::new();
         let (mut definite, mut symmetric) = (true, params.before == params.after);
         let mut notes = Vec::new();
-        while may_coarsen(coarsest.plane(), levels.len(), params.levels) {
+        while may_coarsen(coarsest.grid(), levels.len(), params.levels) {
             let number = levels.len();
             let on_one_rank = || -> Result<System> {
                 Ok(match (number, ranks) {
@@ -151,20 +151,19 @@ impl Generator for Multigrid {
             (symmetric, definite) = (symmetric && of_smoother, definite && safe);
             notes.extend(note);
             let next = transfer::galerkin(&coarsest);
-            let plane = coarsest.plane();
-            let [r, z, rest] = std::array::from_fn(|_| plane.zeros());
+            let [r, z, rest] = std::array::from_fn(|_| zeros(coarsest.grid()));
             levels.push(Level { a: coarsest, smoother, r, z, rest });
             coarsest = next;
         }
         let direct = Direct::new(&coarsest)?;
-        let shape = |plane: Plane| format!("{} by {}", plane.mx, plane.my);
+        let shape = |grid: Grid| format!("{} by {}", grid.mx, grid.my);
         notes.insert(
             0,
             format!(
                 "{} grids, from {} to {} nodes",
                 levels.len() + 1,
-                shape(Plane { mx: grid.mx, my: grid.my }),
-                shape(coarsest.plane())
+                shape(grid),
+                shape(coarsest.grid())
             ),
         );
         if ranks > 1 {
@@ -190,16 +189,16 @@ impl Generator for Multigrid {
             after: params.after,
             levels,
             direct,
-            coarsest: std::array::from_fn(|_| coarsest.plane().zeros()),
+            coarsest: std::array::from_fn(|_| zeros(coarsest.grid())),
         };
         let (first, nodes) = (a.space().start() as usize, grid.nodes());
         Ok(Cycle { first, nodes, ranks, properties, notes, work: Mutex::new(work) })
     }
 }
 
-fn may_coarsen(plane: Plane, levels: usize, limit: Option<u32>) -> bool {
+fn may_coarsen(grid: Grid, levels: usize, limit: Option<u32>) -> bool {
     let more = limit.is_none_or(|limit| levels + 1 < limit as usize);
-    more && plane.nodes() > SMALL && plane.mx > 2 && plane.my > 2
+    more && grid.nodes() > SMALL && grid.mx > 2 && grid.my > 2
 }
 
 impl Work {
@@ -211,31 +210,31 @@ impl Work {
             return Ok(());
         };
         smoother.before(a, self.before, r, z, rest)?;
-        let plane = a.plane();
+        let grid = a.grid();
         let (mine, coarser) = self.levels.split_at_mut(number + 1);
         let below = match coarser.first_mut() {
             Some(level) => &mut level.r,
             None => &mut self.coarsest[0],
         };
-        transfer::restrict(plane, &mine[number].rest, below);
+        transfer::restrict(grid, &mine[number].rest, below);
         self.cycle(number + 1)?;
         let (mine, coarser) = self.levels.split_at_mut(number + 1);
         let correction = coarser.first().map_or(&self.coarsest[1], |level| &level.z);
         let Level { a, smoother, r, z, rest } = &mut mine[number];
-        transfer::interpolate(plane, correction, z);
+        transfer::interpolate(grid, correction, z);
         smoother.after(a, self.after, r, z, rest)
     }
 
     /// `z = M r` for the whole grid.
     fn apply(&mut self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        let finest = self.levels.first().map(|level| level.a.plane());
-        let plane = finest.unwrap_or(self.direct.plane());
+        let finest = self.levels.first().map(|level| level.a.grid());
+        let grid = finest.unwrap_or(self.direct.grid());
         match self.levels.first_mut() {
-            Some(level) => plane.spread(r, &mut level.r),
-            None => plane.spread(r, &mut self.coarsest[0]),
+            Some(level) => grid.to_plane(r, &mut level.r),
+            None => grid.to_plane(r, &mut self.coarsest[0]),
         }
         let applied = self.cycle(0);
-        plane.collect(self.levels.first().map_or(&self.coarsest[1], |level| &level.z), z);
+        grid.to_nodes(self.levels.first().map_or(&self.coarsest[1], |level| &level.z), z);
         if applied.is_err() {
             z.fill(f64::NAN);
         }
@@ -261,12 +260,12 @@ impl Preconditioner for Cycle {
     }
     fn stored_entries(&self) -> usize {
         let work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        let level = |l: &Level| 4 * l.a.plane().nodes() + l.smoother.stored_entries();
+        let level = |l: &Level| 4 * l.a.grid().nodes() + l.smoother.stored_entries();
         work.levels.iter().map(level).sum::<usize>() + work.direct.stored_entries()
     }
     fn bytes(&self) -> usize {
         let work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        let level = |l: &Level| 8 * 7 * l.a.plane().len() + l.smoother.bytes();
+        let level = |l: &Level| 8 * 7 * l.a.grid().plane() + l.smoother.bytes();
         let vectors = work.whole.len() + 2 * work.coarsest[0].len();
         let levels: usize = work.levels.iter().map(level).sum();
         levels + work.direct.bytes() + work.gather.bytes() + 8 * vectors

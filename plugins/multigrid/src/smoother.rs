@@ -9,7 +9,7 @@
 //! Without a `damping`, ω of a symmetric method is 1.6/λmax: errors in the upper three quarters of the
 //! spectrum then at least lose two fifths a step. That of an unsymmetric one is 1.
 use crate::multigrid::Params;
-use crate::stencil::Stencil;
+use crate::stencil::{Stencil, at, zeros};
 use precondor_sdk::core::kernel::chebyshev::Chebyshev;
 use precondor_sdk::core::kernel::lanczos::{self, Options};
 use precondor_sdk::core::schema::named_method;
@@ -74,7 +74,7 @@ impl Smoother {
         a: &Stencil,
         system: impl FnOnce() -> Result<System>,
     ) -> Result<(Self, Traits)> {
-        let plane = a.plane();
+        let grid = a.grid();
         let mut traits = Traits { symmetric: true, definite: true, note: None };
         let how = match (&params.method, params.smoother) {
             (Some(_), _) => {
@@ -91,17 +91,17 @@ impl Smoother {
                 How::Chebyshev(steps)
             }
             (None, Kind::GaussSeidel) => {
-                let mut inverse = plane.zeros();
-                for j in 0..plane.my {
-                    for i in 0..plane.mx {
-                        inverse[plane.at(i, j)] = 1.0 / a.entries[0][plane.at(i, j)];
+                let mut inverse = zeros(grid);
+                for j in 0..grid.my {
+                    for i in 0..grid.mx {
+                        inverse[at(grid, i, j)] = 1.0 / a.entries[0][at(grid, i, j)];
                     }
                 }
-                How::GaussSeidel { inverse, line: vec![0.0; plane.mx] }
+                How::GaussSeidel { inverse, line: vec![0.0; grid.mx] }
             }
         };
         let in_place = matches!(how, How::GaussSeidel { .. });
-        let step = if in_place { vec![] } else { plane.zeros() };
+        let step = if in_place { vec![] } else { zeros(grid) };
         Ok((Smoother { how, step }, traits))
     }
 
@@ -231,14 +231,14 @@ impl Named {
 
     fn times(&mut self, a: &Stencil, r: &[f64], z: &mut [f64], transposed: bool) -> Result<()> {
         let [of_r, of_z] = &mut self.nodes;
-        a.plane().collect(r, of_r);
+        a.grid().to_nodes(r, of_r);
         let applied = if transposed && self.transposes {
             self.method.apply_transpose(of_r, of_z)
         } else {
             self.method.apply(of_r, of_z)
         };
         of_z.iter_mut().for_each(|z| *z *= self.damping);
-        a.plane().spread(of_z, z);
+        a.grid().to_plane(of_z, z);
         applied
     }
 }

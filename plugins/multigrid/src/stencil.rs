@@ -1,55 +1,22 @@
 //! Symmetric matrices on a structured grid as stencils: four numbers a node for the seven-point
-//! pattern, and no indices.
-//!
-//! A *plane* holds one number a node with a border of zeros: rows of mx + 1 numbers, the last of which
-//! is the right border and, at once, the left border of the next row. Neighbour (dx, dy) of a node is
-//! then dy (mx + 1) + dx places further, and no loop needs to know where the grid ends.
+//! pattern, and no indices. They and all vectors of the cycle are planes of the grid (`kernel/grid.rs` of
+//! the core), whose border is zero.
 use precondor_sdk::core::kernel::{grid::Grid, remote};
 use precondor_sdk::prelude::*;
 use std::ops::Range;
 
-/// A grid of `mx` nodes a row and `my` rows in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Plane {
-    pub mx: usize,
-    pub my: usize,
+/// Where node (i, j) stands in a plane.
+pub(crate) fn at(grid: Grid, i: usize, j: usize) -> usize {
+    (j + 1) * grid.stride() + i + 1
 }
 
-impl Plane {
-    pub fn nodes(self) -> usize {
-        self.mx * self.my
-    }
-    /// Places from one row to the next.
-    pub fn stride(self) -> usize {
-        self.mx + 1
-    }
-    /// Numbers, border included.
-    pub fn len(self) -> usize {
-        (self.my + 2) * self.stride() + 1
-    }
-    /// Where node (i, j) stands.
-    pub fn at(self, i: usize, j: usize) -> usize {
-        (j + 1) * self.stride() + i + 1
-    }
-    /// Where the nodes of row `j` stand.
-    fn row(self, j: usize) -> Range<usize> {
-        self.at(0, j)..self.at(0, j) + self.mx
-    }
-    pub fn zeros(self) -> Vec<f64> {
-        vec![0.0; self.len()]
-    }
-    /// One number a node into a plane.
-    pub fn spread(self, nodes: &[f64], plane: &mut [f64]) {
-        for (j, from) in nodes.chunks_exact(self.mx).enumerate() {
-            plane[self.row(j)].copy_from_slice(from);
-        }
-    }
-    /// The nodes of a plane.
-    pub fn collect(self, plane: &[f64], nodes: &mut [f64]) {
-        for (j, to) in nodes.chunks_exact_mut(self.mx).enumerate() {
-            to.copy_from_slice(&plane[self.row(j)]);
-        }
-    }
+/// Where the nodes of row `j` stand.
+pub(crate) fn line(grid: Grid, j: usize) -> Range<usize> {
+    at(grid, 0, j)..at(grid, 0, j) + grid.mx
+}
+
+pub(crate) fn zeros(grid: Grid) -> Vec<f64> {
+    vec![0.0; grid.plane()]
 }
 
 /// Directions in which couplings are stored; those the other way are known by symmetry.
@@ -57,7 +24,7 @@ pub(crate) const STORED: [(isize, isize); 4] = [(0, 0), (1, 0), (0, 1), (1, 1)];
 
 /// A symmetric matrix with the seven-point pattern.
 pub(crate) struct Stencil {
-    plane: Plane,
+    grid: Grid,
     /// For each of the [`STORED`] directions, the entry between a node and its neighbour there.
     pub entries: [Vec<f64>; 4],
 }
@@ -68,13 +35,13 @@ fn moved(range: &Range<usize>, shift: isize) -> Range<usize> {
 }
 
 impl Stencil {
-    pub fn zeros(plane: Plane) -> Self {
-        Stencil { plane, entries: std::array::from_fn(|_| plane.zeros()) }
+    pub fn zeros(grid: Grid) -> Self {
+        Stencil { grid, entries: std::array::from_fn(|_| zeros(grid)) }
     }
 
     /// The whole of `a`, which lives on `grid` and is symmetric; on every rank. Collective.
     pub fn gather(a: &DistCsr, grid: Grid) -> Result<Self> {
-        let mut stencil = Stencil::zeros(Plane { mx: grid.mx, my: grid.my });
+        let mut stencil = Stencil::zeros(grid);
         let (first, own, ghost) = (a.space().start() as usize, a.own().view(), a.ghost().view());
         for i in 0..a.n_own() {
             stencil.take_row(first + i, own.row(i).map(|(j, value)| (first + j, value)));
@@ -97,9 +64,9 @@ impl Stencil {
 
     /// Takes the entries of a row that are stored with it.
     fn take_row(&mut self, row: usize, entries: impl Iterator<Item = (usize, f64)>) {
-        let mx = self.plane.mx;
+        let mx = self.grid.mx;
         // Rows have one border place.
-        let at = row + row / mx + self.plane.at(0, 0);
+        let at = row + row / mx + at(self.grid, 0, 0);
         for (col, value) in entries {
             // In a grid of one node a row, the next number is the node above.
             let stored = match col.wrapping_sub(row) {
@@ -115,32 +82,32 @@ impl Stencil {
 
     /// The first node, by number, whose diagonal entry is not positive, with that.
     pub fn not_positive(&self) -> Option<(u64, f64)> {
-        let rows = (0..self.plane.my).flat_map(|j| &self.entries[0][self.plane.row(j)]);
+        let rows = (0..self.grid.my).flat_map(|j| &self.entries[0][line(self.grid, j)]);
         let mut numbered = (0..).zip(rows.copied());
         numbered.find(|(_, d)| !(*d > 0.0 && (1.0 / d).is_normal()))
     }
 
-    pub fn plane(&self) -> Plane {
-        self.plane
+    pub fn grid(&self) -> Grid {
+        self.grid
     }
 
     /// How much further the neighbour in stored direction `k` stands.
     fn shift(&self, k: usize) -> isize {
-        STORED[k].1 * self.plane.stride() as isize + STORED[k].0
+        STORED[k].1 * self.grid.stride() as isize + STORED[k].0
     }
 
     /// The stored entries of node (i, j), each with the node that it is coupled to, which may lie
     /// outside.
     pub fn upper(&self, i: usize, j: usize) -> impl Iterator<Item = (f64, [usize; 2])> {
-        let at = self.plane.at(i, j);
+        let at = at(self.grid, i, j);
         let node = move |(dx, dy)| [i.wrapping_add_signed(dx), j.wrapping_add_signed(dy)];
         STORED.iter().zip(&self.entries).map(move |(step, e)| (e[at], node(*step)))
     }
 
     /// The matrix by rows, on one rank.
     pub fn to_rows(&self) -> Result<DistCsr> {
-        let Plane { mx, my } = self.plane;
-        let mut triplets = Vec::with_capacity(7 * self.plane.nodes());
+        let Grid { mx, my } = self.grid;
+        let mut triplets = Vec::with_capacity(7 * self.grid.nodes());
         for j in 0..my {
             for i in 0..mx {
                 let row = j * mx + i;
@@ -158,11 +125,11 @@ impl Stencil {
 
     /// Σⱼ|aᵢⱼ| at every place of a plane, 1 on the border.
     pub fn absolute_sums(&self) -> Vec<f64> {
-        let mut sums = vec![1.0; self.plane.len()];
+        let mut sums = vec![1.0; self.grid.plane()];
         let [c, e, n, d] = &self.entries;
-        let s = self.plane.stride();
-        for j in 0..self.plane.my {
-            for at in self.plane.row(j) {
+        let s = self.grid.stride();
+        for j in 0..self.grid.my {
+            for at in line(self.grid, j) {
                 sums[at] = c[at].abs()
                     + (e[at].abs() + e[at - 1].abs())
                     + (n[at].abs() + n[at - s].abs())
@@ -174,8 +141,8 @@ impl Stencil {
 
     /// `out = r − A z`.
     pub fn residual(&self, r: &[f64], z: &[f64], out: &mut [f64]) {
-        for j in 0..self.plane.my {
-            let row = self.plane.row(j);
+        for j in 0..self.grid.my {
+            let row = line(self.grid, j);
             let [[c, _], [e, w], [n, s], [d, b]] = self.around(&row);
             let [[zc, _], [ze, zw], [zn, zs], [zd, zb]] = self.values(z, &row);
             let (r, out) = (&r[row.clone()], &mut out[row]);
@@ -191,8 +158,8 @@ impl Stencil {
 
     /// `out = −U z`, with U the couplings to later nodes: the residual after a forward sweep from zero.
     pub fn residual_after_sweep(&self, z: &[f64], out: &mut [f64]) {
-        for j in 0..self.plane.my {
-            let row = self.plane.row(j);
+        for j in 0..self.grid.my {
+            let row = line(self.grid, j);
             let [_, [e, _], [n, _], [d, _]] = self.around(&row);
             let [_, [ze, _], [zn, _], [zd, _]] = self.values(z, &row);
             let out = &mut out[row];
@@ -203,53 +170,53 @@ impl Stencil {
     }
 
     /// A Gauss–Seidel sweep from `z`, or from zero, in increasing order of nodes; `inverse` holds
-    /// 1/aᵢᵢ, `line` one number a node of a row.
+    /// 1/aᵢᵢ, `known` one number a node of a row.
     pub fn sweep_forward(
         &self,
         inverse: &[f64],
         r: &[f64],
         z: &mut [f64],
         from_zero: bool,
-        line: &mut [f64],
+        known: &mut [f64],
     ) {
-        for j in 0..self.plane.my {
-            let row = self.plane.row(j);
+        for j in 0..self.grid.my {
+            let row = line(self.grid, j);
             let [_, [e, w], [n, s], [d, b]] = self.around(&row);
             let [_, [ze, _], [zn, zs], [zd, zb]] = self.values(z, &row);
             let (r, inverse) = (&r[row.clone()], &inverse[row.clone()]);
-            let line = &mut line[..r.len()];
+            let known = &mut known[..r.len()];
             for i in 0..r.len() {
-                line[i] = r[i] - (s[i] * zs[i] + b[i] * zb[i]);
+                known[i] = r[i] - (s[i] * zs[i] + b[i] * zb[i]);
             }
             if !from_zero {
                 for i in 0..r.len() {
-                    line[i] -= e[i] * ze[i] + n[i] * zn[i] + d[i] * zd[i];
+                    known[i] -= e[i] * ze[i] + n[i] * zn[i] + d[i] * zd[i];
                 }
             }
             let (z, mut before) = (&mut z[row], 0.0);
             for i in 0..z.len() {
-                before = line[i] * inverse[i] - (w[i] * inverse[i]) * before;
+                before = known[i] * inverse[i] - (w[i] * inverse[i]) * before;
                 z[i] = before;
             }
         }
     }
 
     /// A Gauss–Seidel sweep from `z` in decreasing order of nodes.
-    pub fn sweep_backward(&self, inverse: &[f64], r: &[f64], z: &mut [f64], line: &mut [f64]) {
-        for j in (0..self.plane.my).rev() {
-            let row = self.plane.row(j);
+    pub fn sweep_backward(&self, inverse: &[f64], r: &[f64], z: &mut [f64], known: &mut [f64]) {
+        for j in (0..self.grid.my).rev() {
+            let row = line(self.grid, j);
             let [_, [e, w], [n, s], [d, b]] = self.around(&row);
             let [_, [_, zw], [zn, zs], [zd, zb]] = self.values(z, &row);
             let (r, inverse) = (&r[row.clone()], &inverse[row.clone()]);
-            let line = &mut line[..r.len()];
+            let known = &mut known[..r.len()];
             for i in 0..r.len() {
-                line[i] = r[i]
+                known[i] = r[i]
                     - (w[i] * zw[i] + s[i] * zs[i] + b[i] * zb[i])
                     - (n[i] * zn[i] + d[i] * zd[i]);
             }
             let (z, mut before) = (&mut z[row], 0.0);
             for i in (0..z.len()).rev() {
-                before = line[i] * inverse[i] - (e[i] * inverse[i]) * before;
+                before = known[i] * inverse[i] - (e[i] * inverse[i]) * before;
                 z[i] = before;
             }
         }

@@ -9,7 +9,8 @@
 //!
 //! Reference: W. Hackbusch, *Multi-Grid Methods and Applications*, Springer 1985, §3.6; P. Wesseling,
 //! *An Introduction to Multigrid Methods*, Wiley 1992, §5.3 (seven-point interpolation), §6.2.
-use crate::stencil::{Plane, STORED, Stencil};
+use crate::stencil::{STORED, Stencil, at, line};
+use precondor_sdk::core::kernel::grid::Grid;
 use std::collections::BTreeMap;
 
 /// Offsets of the nodes that a coarse node's function is not zero at, and its values.
@@ -24,14 +25,14 @@ const HAT: [((isize, isize), f64); 7] = [
 ];
 
 /// The next coarser grid.
-pub(crate) fn coarser(fine: Plane) -> Plane {
-    Plane { mx: fine.mx / 2, my: fine.my / 2 }
+pub(crate) fn coarser(fine: Grid) -> Grid {
+    Grid { mx: fine.mx / 2, my: fine.my / 2 }
 }
 
 /// Pᵀ A P.
 pub(crate) fn galerkin(a: &Stencil) -> Stencil {
-    let (fine, mut coarse) = (a.plane(), Stencil::zeros(coarser(a.plane())));
-    let (plane, stride) = (coarse.plane(), fine.stride() as isize);
+    let (fine, mut coarse) = (a.grid(), Stencil::zeros(coarser(a.grid())));
+    let (grid, stride) = (coarse.grid(), fine.stride() as isize);
     for (target, (dx, dy)) in coarse.entries.iter_mut().zip(STORED) {
         // Entry (C, C + D) is Σ P(f, C) a(f, g) P(g, C + D): which entries of A, with which weights.
         let mut terms = BTreeMap::new();
@@ -52,9 +53,9 @@ pub(crate) fn galerkin(a: &Stencil) -> Stencil {
                 }
             }
         }
-        for j in 0..plane.my {
-            let first = fine.at(1, 2 * j + 1);
-            let row = &mut target[plane.at(0, j)..plane.at(0, j) + plane.mx];
+        for j in 0..grid.my {
+            let first = at(fine, 1, 2 * j + 1);
+            let row = &mut target[line(grid, j)];
             for (&(k, shift), &weight) in &terms {
                 let entries = &a.entries[k][first.wrapping_add_signed(shift)..];
                 for (to, from) in row.iter_mut().zip(entries.iter().step_by(2)) {
@@ -63,12 +64,12 @@ pub(crate) fn galerkin(a: &Stencil) -> Stencil {
             }
         }
         // What couples to a node beyond the border is no entry.
-        let (mx, my) = (plane.mx, plane.my);
+        let Grid { mx, my } = grid;
         for j in 0..my {
             for i in 0..mx {
                 let (x, y) = (i.wrapping_add_signed(dx), j.wrapping_add_signed(dy));
                 if x >= mx || y >= my {
-                    target[plane.at(i, j)] = 0.0;
+                    target[at(grid, i, j)] = 0.0;
                 }
             }
         }
@@ -77,13 +78,13 @@ pub(crate) fn galerkin(a: &Stencil) -> Stencil {
 }
 
 /// `coarse = Pᵀ fine`.
-pub(crate) fn restrict(from: Plane, fine: &[f64], coarse: &mut [f64]) {
+pub(crate) fn restrict(from: Grid, fine: &[f64], coarse: &mut [f64]) {
     let (to, stride) = (coarser(from), from.stride());
     for j in 0..to.my {
-        let first = from.at(1, 2 * j + 1);
+        let first = at(from, 1, 2 * j + 1);
         let (below, here, above) =
             (&fine[first - stride - 1..], &fine[first - 1..], &fine[first + stride..]);
-        let row = &mut coarse[to.at(0, j)..to.at(0, j) + to.mx];
+        let row = &mut coarse[line(to, j)];
         for (i, c) in row.iter_mut().enumerate() {
             let k = 2 * i;
             *c = here[k + 1]
@@ -96,12 +97,12 @@ pub(crate) fn restrict(from: Plane, fine: &[f64], coarse: &mut [f64]) {
 }
 
 /// `fine += P coarse`.
-pub(crate) fn interpolate(to: Plane, coarse: &[f64], fine: &mut [f64]) {
+pub(crate) fn interpolate(to: Grid, coarse: &[f64], fine: &mut [f64]) {
     let from = coarser(to);
     for j in 0..to.my {
-        let row = &mut fine[to.at(0, j)..to.at(0, j) + to.mx];
+        let row = &mut fine[line(to, j)];
         // Coarse nodes at or beside this row: numbers 0 to mx are those from the left border on.
-        let place = |line: usize| (line * from.stride())..((line + 1) * from.stride() + 1);
+        let place = |row: usize| (row * from.stride())..((row + 1) * from.stride() + 1);
         if j % 2 == 1 {
             let here = &coarse[place(j / 2 + 1)];
             for (i, z) in row.iter_mut().enumerate() {
