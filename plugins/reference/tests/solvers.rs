@@ -8,7 +8,6 @@ use precondor_sdk::core::comm::Comm;
 use precondor_sdk::core::problem::{Poisson, Problem};
 use precondor_sdk::core::registry::Native;
 use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
-use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, json};
 use std::ops::ControlFlow;
 
