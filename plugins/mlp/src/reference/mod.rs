@@ -46,7 +46,14 @@ use crate::run;
 /// Parameters of [`MlpReference`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
-#[schemars(crate = "precondor_sdk::schemars", extend("x-precondor-models" = model::shipped(&SHIPPED)))]
+#[schemars(
+    crate = "precondor_sdk::schemars",
+    extend(
+        "x-precondor-models" = model::shipped(&SHIPPED),
+        "x-precondor-fallback" = "reference",
+        "x-precondor-contraction" = 0.7
+    )
+)]
 pub struct Params {
     /// Which shipped model: `spd` (diagonal smoother, positive definite for any weights) or `stencil`
     /// (nine-point smoother, fewer iterations). With `model`, that file's variant must be this one.
