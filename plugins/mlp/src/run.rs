@@ -52,6 +52,7 @@ pub(crate) fn drive(run: &mut dyn Run, training: Training<'_>) -> Result<Vec<u8>
 }
 
 /// The part of a run's state that every method here has.
+#[derive(Clone)]
 pub(crate) struct State {
     /// Weights and biases.
     pub parameters: Vec<f32>,
@@ -65,6 +66,8 @@ pub(crate) struct State {
     pub last: f64,
     /// Steps whose gradient was not finite and was not followed.
     pub skipped: u64,
+    /// What else a method keeps in its checkpoints.
+    pub more: Value,
 }
 
 /// Steps that the loss in a model's metrics is averaged over.
@@ -74,7 +77,7 @@ impl State {
     /// At the start of a run.
     pub fn new(parameters: Vec<f32>, decay: [f64; 2], random: Random) -> Self {
         let adam = Adam::new(parameters.len(), decay);
-        State { parameters, adam, random, step: 0, last: 0.0, skipped: 0 }
+        State { parameters, adam, random, step: 0, last: 0.0, skipped: 0, more: Value::Null }
     }
 
     /// Counts a step done.
@@ -85,17 +88,21 @@ impl State {
         }
     }
 
-    /// Writes a model file.
+    /// Writes a model file; its metrics are those of the card and what every run knows.
     pub fn model(&self, mut card: Card, net: &Net, steps: u64) -> Result<Vec<u8>> {
         let averaged = LAST.min(steps);
         card.kind = Kind::Model;
-        card.metrics = json!({
+        let mut metrics = json!({
             "steps": self.step,
-            "loss": self.last / averaged as f64,
+            "loss": (self.step == steps).then_some(self.last / averaged as f64),
             "loss_averaged_over_steps": averaged,
             "skipped_steps": self.skipped,
             "parameters": net.len(),
         });
+        if let (Value::Object(all), Value::Object(own)) = (&mut metrics, card.metrics.take()) {
+            all.extend(own);
+        }
+        card.metrics = metrics;
         let part = |tensor: &crate::net::Tensor| Part {
             name: tensor.name.clone(),
             shape: vec![tensor.rows, tensor.columns],
@@ -116,6 +123,7 @@ impl State {
             // As bits: text may round.
             "last": self.last.to_bits(),
             "skipped": self.skipped,
+            "more": self.more,
         });
         let own: [(&str, &[f32]); 3] =
             [("parameters", &self.parameters), ("adam.mean", mean), ("adam.square", square)];
@@ -165,6 +173,7 @@ impl State {
             step: number("step")?,
             last: f64::from_bits(number("last")?),
             skipped: number("skipped")?,
+            more: state["more"].clone(),
         };
         Ok(arrays)
     }

@@ -20,9 +20,12 @@
 //!   writes sparse operators around a fixed solve is this project's own.
 
 pub mod chain;
+pub mod coefficient;
 pub mod evaluate;
+pub mod objective;
 pub mod pgp;
 pub mod stencil;
+pub mod sweep;
 pub mod train;
 
 use std::sync::{Mutex, PoisonError};
@@ -64,6 +67,7 @@ pub struct ReferenceMap {
     variant: Variant,
     a: Stencil<f64>,
     stencils: Stencils<f32>,
+    scaling: Option<Vec<f64>>,
     solver: PoissonSolver<f64>,
     own: std::ops::Range<usize>,
     gathers: bool,
@@ -89,7 +93,7 @@ pub fn assemble(
     let grid = description.grid();
     let body = grid.body();
     let mut stencils = Stencils::new(grid, variant);
-    let (planes, offsets) = description.planes();
+    let (planes, offsets) = description.planes(net.inputs());
     let mut evaluator = Evaluator::new(net, parameters, offsets);
     let corner = grid.stride() + 1;
     for start in body.clone().step_by(LANES) {
@@ -105,24 +109,33 @@ impl ReferenceMap {
     ///
     /// # Errors
     /// As [`Bands::of`], where the matrix is not one of a structured grid.
-    pub fn new(weights: &Weights, a: &DistCsr, grid: Option<[usize; 2]>) -> Result<Self> {
+    pub fn new(weights: &Weights, system: &System, grid: Option<[usize; 2]>) -> Result<Self> {
+        let a = system.a();
         let space = a.space();
         let bands = Bands::of(a, grid)?;
         let own = space.start() as usize..space.start() as usize + space.n_own();
         let gathers = space.comm().size() > 1;
-        Ok(Self::from_bands(weights, &bands, own, Gather::new(space), gathers))
+        let c = coefficient::of(system, &bands)?;
+        Ok(Self::from_bands(weights, &bands, c, own, Gather::new(space), gathers))
     }
 
     fn from_bands(
         weights: &Weights,
         bands: &Bands,
+        coefficient: Option<Vec<f64>>,
         own: std::ops::Range<usize>,
         gather: Gather,
         gathers: bool,
     ) -> Self {
         let grid = bands.grid;
         let Weights { variant, net, parameters } = weights;
-        let stencils = assemble(net, parameters, *variant, &Description::new(bands));
+        let stencils =
+            assemble(net, parameters, *variant, &Description::new(bands, coefficient.as_deref()));
+        let scaling = coefficient.map(|c| {
+            let mut plane = vec![0.0; grid.plane()];
+            grid.to_plane(&c.iter().map(|c| c.sqrt().recip()).collect::<Vec<_>>(), &mut plane);
+            plane
+        });
         let solver = PoissonSolver::new(grid.mx, grid.my);
         let work = Work {
             planes: std::array::from_fn(|_| vec![0.0; grid.plane()]),
@@ -135,10 +148,17 @@ impl ReferenceMap {
             variant: *variant,
             a: matrix_stencil(bands),
             stencils,
+            scaling,
             solver,
             own,
             gathers,
             work: Mutex::new(work),
+        }
+    }
+
+    fn scale(&self, plane: &mut [f64]) {
+        if let Some(scaling) = &self.scaling {
+            plane.iter_mut().zip(scaling).for_each(|(x, s)| *x *= s);
         }
     }
 
@@ -158,9 +178,9 @@ impl Preconditioner for ReferenceMap {
         } else {
             self.grid.to_plane(residual, x);
         }
-        let Stencils { p, r, s } = &self.stencils;
+        let Stencils { p, r, .. } = &self.stencils;
         y.fill(0.0);
-        s.add(x, 1.0, y);
+        self.stencils.smooth(&self.a, x, w, y);
         self.a.add_to(x, y, -1.0, t);
 
         w.fill(0.0);
@@ -168,20 +188,22 @@ impl Preconditioner for ReferenceMap {
         r.add(w, 1.0, y);
         w.fill(0.0);
         p.add_transposed(t, 1.0, w);
+        self.scale(w);
         self.grid.to_nodes(w, nodes);
         self.solver.solve(nodes, sine);
         self.grid.to_plane(nodes, w);
+        self.scale(w);
         p.add(w, 1.0, y);
 
         self.a.add_to(x, y, -1.0, t);
-        s.add(t, 1.0, y);
+        self.stencils.smooth(&self.a, t, w, y);
         self.grid.to_nodes(y, nodes);
         z.copy_from_slice(&nodes[self.own.clone()]);
         Ok(())
     }
 
     fn properties(&self) -> Properties {
-        Properties { positive_definite: self.variant == Variant::Spd, ..Properties::SPD }
+        Properties { positive_definite: self.variant != Variant::Stencil, ..Properties::SPD }
     }
 
     fn stored_entries(&self) -> usize {
@@ -226,7 +248,7 @@ impl Weights {
     pub fn shipped(variant: Variant) -> Result<Self> {
         Weights::read(match variant {
             Variant::Spd => SPD,
-            Variant::Stencil => STENCIL,
+            Variant::Stencil | Variant::Sweep => STENCIL,
         })
     }
 }
@@ -254,7 +276,7 @@ impl Generator for MlpReference {
                 weights
             }
         };
-        ReferenceMap::new(&weights, system.a(), params.grid)
+        ReferenceMap::new(&weights, system, params.grid)
     }
 }
 
@@ -262,6 +284,6 @@ impl Trainable for MlpReference {
     type TrainParams = TrainParams;
 
     fn train(params: &TrainParams, training: Training<'_>) -> Result<Vec<u8>> {
-        run::drive(&mut Trainer::new(params, training.samples)?, training)
+        run::drive(&mut Trainer::new(params, training.samples, &**training.host)?, training)
     }
 }

@@ -18,6 +18,7 @@ use crate::grid::{BANDS, Bands, Grid};
 use crate::number::Number;
 use crate::reference::evaluate::LANES;
 use crate::reference::stencil::{AROUND, HALF, Kind, Stencil};
+use crate::reference::sweep::Sweep;
 
 /// The form of the smoother `S`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +30,8 @@ pub enum Variant {
     Spd,
     /// Nine-point; fewer iterations, positive definite only as far as observed.
     Stencil,
+    /// A symmetric Gauss-Seidel sweep, relaxed node by node; positive definite for any weights.
+    Sweep,
 }
 
 /// Outputs for `P` and `R`, which stand before those for `S`.
@@ -37,14 +40,54 @@ const BEFORE_S: usize = AROUND.len() + HALF.len();
 /// Numbers that describe a node to the network.
 pub const FEATURES: usize = 5;
 
-/// Network inputs: the features of a 3 × 3 patch.
-pub const INPUTS: usize = 9 * FEATURES;
+/// The nodes around a node whose features the network sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(crate = "precondor_sdk::serde", rename_all = "lowercase")]
+#[schemars(crate = "precondor_sdk::schemars")]
+pub enum Patch {
+    /// The node alone: its diagonal entry and three of its six couplings.
+    Node,
+    /// The node and those it is coupled to: seven.
+    Pattern,
+    /// All nine of the 3 × 3 square.
+    #[default]
+    Square,
+}
+
+impl Patch {
+    /// The nodes, row after row.
+    pub fn nodes(self) -> &'static [(isize, isize)] {
+        const SQUARE: [(isize, isize); 9] =
+            [(-1, -1), (0, -1), (1, -1), (-1, 0), (0, 0), (1, 0), (-1, 1), (0, 1), (1, 1)];
+        const PATTERN: [(isize, isize); 7] =
+            [(-1, -1), (0, -1), (-1, 0), (0, 0), (1, 0), (0, 1), (1, 1)];
+        match self {
+            Patch::Node => &SQUARE[4..5],
+            Patch::Pattern => &PATTERN,
+            Patch::Square => &SQUARE,
+        }
+    }
+
+    /// Network inputs.
+    pub fn inputs(self) -> usize {
+        FEATURES * self.nodes().len()
+    }
+
+    /// The patch that a network with so many inputs sees.
+    fn of(inputs: usize) -> Self {
+        let all = [Patch::Node, Patch::Pattern];
+        all.into_iter().find(|patch| patch.inputs() == inputs).unwrap_or(Patch::Square)
+    }
+}
 
 /// `σ` stays this far from 0 and 1.
 const SIGMA_MARGIN: f64 = 1e-4;
 
 /// Where `σ` starts: at about 0.6, a damped Jacobi smoother.
 const SIGMA_START: f64 = 0.4;
+
+/// Where it starts for a sweep: nearly without relaxation.
+const SWEEP_START: f64 = 0.0;
 
 /// Where the centre of a nine-point `S` starts.
 const CENTRE_START: f64 = 0.15;
@@ -57,7 +100,7 @@ impl Variant {
 
     fn smoother(self) -> &'static [(isize, isize)] {
         match self {
-            Variant::Spd => &HALF[..1],
+            Variant::Spd | Variant::Sweep => &HALF[..1],
             Variant::Stencil => &HALF,
         }
     }
@@ -82,16 +125,19 @@ pub struct Description<T> {
     scale: Vec<T>,
     /// `2/Σ_j|a_ij|`.
     row_sum: Vec<T>,
+    /// `2/a_ii`.
+    twice_inverse: Vec<T>,
 }
 
 impl<T: Number> Description<T> {
     /// Describes a matrix.
-    pub fn new(bands: &Bands) -> Self {
+    pub fn new(bands: &Bands, coefficient: Option<&[f64]>) -> Self {
         let grid = bands.grid;
         let (plane, stride) = (grid.plane(), grid.stride());
         let mut features = vec![T::zero(); FEATURES * plane + LANES];
         let mut scale = vec![T::zero(); plane];
         let mut row_sum = vec![T::zero(); plane];
+        let mut twice_inverse = vec![T::zero(); plane];
         let [d, h, v, g] = [0, 1, 2, 3].map(|band| bands.plane(band));
         for j in 0..grid.my {
             for i in 0..grid.mx {
@@ -101,8 +147,9 @@ impl<T: Number> Description<T> {
                 let scaled = |band: &[f64], to: usize, shift: f64| {
                     if d[to] > 0.0 { band[at] / (root * d[to].sqrt()) + shift } else { 0.0 }
                 };
+                let c = coefficient.map_or(1.0, |c| c[j * grid.mx + i]);
                 let values = [
-                    (d[at] / 4.0).ln() / 0.25,
+                    (d[at] / (4.0 * c)).ln() / 0.25,
                     scaled(h, at + 1, 0.25) / 0.1,
                     scaled(v, at + stride, 0.25) / 0.1,
                     scaled(g, at + stride + 1, 0.0) / 0.06,
@@ -112,12 +159,13 @@ impl<T: Number> Description<T> {
                     features[feature * plane + at] = T::rounded(value);
                 }
                 scale[at] = T::rounded(2.0 / root);
+                twice_inverse[at] = T::rounded(2.0 / d[at]);
                 let upper = h[at].abs() + v[at].abs() + g[at].abs();
                 let lower = h[at - 1].abs() + v[at - stride].abs() + g[at - stride - 1].abs();
                 row_sum[at] = T::rounded(2.0 / (d[at] + upper + lower));
             }
         }
-        Description { grid, features, scale, row_sum }
+        Description { grid, features, scale, row_sum, twice_inverse }
     }
 
     /// The grid.
@@ -126,29 +174,35 @@ impl<T: Number> Description<T> {
     }
 
     /// The feature planes one after the other, continued so that [`LANES`] nodes
-    /// may be read at any place of the body; and where the network's inputs of a node stand in them,
-    /// counted from the place of its lower left neighbour.
-    pub fn planes(&self) -> (&[T], Vec<usize>) {
-        let stride = self.grid.stride();
-        let offset = |k: usize| {
-            let (feature, dy, dx) = (k / 9, k / 3 % 3, k % 3);
-            feature * self.grid.plane() + dy * stride + dx
+    /// may be read at any place of the body; and where the `inputs` numbers that a network wants of a node
+    /// stand in them, counted from the place of its lower left neighbour.
+    pub fn planes(&self, inputs: usize) -> (&[T], Vec<usize>) {
+        let corner = self.grid.stride() + 1;
+        let of = |feature: usize| {
+            let start = corner + feature * self.grid.plane();
+            let place = move |&node: &_| start.wrapping_add_signed(self.grid.offset(node));
+            Patch::of(inputs).nodes().iter().map(place)
         };
-        (&self.features, (0..INPUTS).map(offset).collect())
+        (&self.features, (0..FEATURES).flat_map(of).collect())
     }
 
     /// Writes the network's inputs for `body` (a part of the grid's body) to columns `column …` of
-    /// `inputs`, which has [`INPUTS`] rows of `columns` numbers.
-    pub fn patches(&self, body: Range<usize>, inputs: &mut [T], columns: usize, column: usize) {
+    /// `inputs`, which has [`Patch::inputs`] rows of `columns` numbers.
+    pub fn patches(
+        &self,
+        patch: Patch,
+        body: Range<usize>,
+        inputs: &mut [T],
+        columns: usize,
+        column: usize,
+    ) {
         let mut rows = inputs.chunks_exact_mut(columns);
         for feature in self.features.chunks_exact(self.grid.plane()).take(FEATURES) {
-            for dy in -1..=1 {
-                for dx in -1..=1 {
-                    let from = body.start.wrapping_add_signed(self.grid.offset((dx, dy)));
-                    if let Some(row) = rows.next() {
-                        row[column..column + body.len()]
-                            .copy_from_slice(&feature[from..from + body.len()]);
-                    }
+            for &node in patch.nodes() {
+                let from = body.start.wrapping_add_signed(self.grid.offset(node));
+                if let Some(row) = rows.next() {
+                    row[column..column + body.len()]
+                        .copy_from_slice(&feature[from..from + body.len()]);
                 }
             }
         }
@@ -162,8 +216,9 @@ pub struct Stencils<K> {
     pub p: Stencil<K>,
     /// Local correction.
     pub r: Stencil<K>,
-    /// Smoother.
+    /// Smoother; for [`Variant::Sweep`] the numbers `ω(i)/a_ii`.
     pub s: Stencil<K>,
+    variant: Variant,
 }
 
 impl<K: Number> Stencils<K> {
@@ -173,6 +228,31 @@ impl<K: Number> Stencils<K> {
             p: Stencil::new(grid, Kind::UnitRows, &AROUND),
             r: Stencil::new(grid, Kind::Rows, &HALF),
             s: Stencil::new(grid, Kind::Symmetric, variant.smoother()),
+            variant,
+        }
+    }
+
+    /// `y += S x` for the matrix `a`; `spare` is a plane of work space.
+    pub fn smooth<T: Number>(&self, a: &Stencil<T>, x: &[T], spare: &mut [T], y: &mut [T])
+    where
+        K: Into<T>,
+    {
+        if self.variant != Variant::Sweep {
+            return self.s.add(x, T::one(), y);
+        }
+        spare.copy_from_slice(x);
+        Sweep::new(a, self.s.plane(0)).apply(spare);
+        for (y, &s) in y.iter_mut().zip(&*spare) {
+            *y = *y + s;
+        }
+    }
+
+    /// Adds to `self`, the derivative by the coefficients, that of `gᵀ S x` where `at` are the coefficients.
+    pub fn add_smoother_derivative(&mut self, at: &Stencils<K>, a: &Stencil<K>, g: &[K], x: &[K]) {
+        if self.variant == Variant::Sweep {
+            Sweep::new(a, at.s.plane(0)).add_derivative(g, x, self.s.plane_mut(0));
+        } else {
+            self.s.add_derivative(g, x);
         }
     }
 
@@ -193,6 +273,14 @@ impl<K: Number> Stencils<K> {
         self.p.entries() + self.r.entries() + self.s.entries()
     }
 
+    /// What a diagonal entry of the smoother stays below, and where `σ`, its part of that, starts.
+    fn bounds(description: &Description<K>, variant: Variant) -> (&[K], K) {
+        match variant {
+            Variant::Sweep => (&description.twice_inverse, K::rounded(SWEEP_START)),
+            _ => (&description.row_sum, K::rounded(SIGMA_START)),
+        }
+    }
+
     /// Sets the coefficients of the nodes in `body` from columns `column …` of the network's outputs
     /// (rows of `columns` numbers).
     pub fn decode(
@@ -203,7 +291,7 @@ impl<K: Number> Stencils<K> {
         columns: usize,
         column: usize,
     ) {
-        let grid = description.grid;
+        let (grid, variant) = (description.grid, self.variant);
         let scale = &description.scale;
         let row = |k: usize| &outputs[k * columns + column..][..body.len()];
         let inside = &description.features[(FEATURES - 1) * grid.plane()..FEATURES * grid.plane()];
@@ -219,12 +307,11 @@ impl<K: Number> Stencils<K> {
                 *to = o * s;
             }
         }
-        if self.s.offsets().len() == 1 {
+        if self.variant != Variant::Stencil {
             let places = self.s.plane_mut(0)[body.clone()].iter_mut();
-            for ((to, &o), &two) in
-                places.zip(row(BEFORE_S)).zip(&description.row_sum[body.clone()])
-            {
-                *to = two * sigma(o);
+            let (bounds, start) = Self::bounds(description, variant);
+            for ((to, &o), &two) in places.zip(row(BEFORE_S)).zip(&bounds[body.clone()]) {
+                *to = two * sigma(o + start);
             }
         } else {
             for (c, &offset) in HALF.iter().enumerate() {
@@ -268,13 +355,12 @@ impl<K: Number> Stencils<K> {
                 *to = d * s;
             }
         }
-        if self.s.offsets().len() == 1 {
+        if self.variant != Variant::Stencil {
             let places = outputs[row(BEFORE_S)].iter_mut();
             let from = self.s.plane(0)[body.clone()].iter();
             let at = decoded.s.plane(0)[body.clone()].iter();
-            for (((to, &d), &s), &two) in
-                places.zip(from).zip(at).zip(&description.row_sum[body.clone()])
-            {
+            let bounds = Self::bounds(description, self.variant).0;
+            for (((to, &d), &s), &two) in places.zip(from).zip(at).zip(&bounds[body.clone()]) {
                 *to = if two > K::zero() { d * two * sigma_slope(s / two) } else { K::zero() };
             }
         } else {
@@ -292,10 +378,10 @@ impl<K: Number> Stencils<K> {
     }
 }
 
-/// The logistic function of `o + SIGMA_START`, kept away from 0 and 1.
+/// The logistic function, kept away from 0 and 1.
 fn sigma<T: Number>(o: T) -> T {
     let margin = T::rounded(SIGMA_MARGIN);
-    let value = T::one() / (T::one() + (-(o + T::rounded(SIGMA_START))).exp());
+    let value = T::one() / (T::one() + (-o).exp());
     value.max(margin).min(T::one() - margin)
 }
 
@@ -338,10 +424,10 @@ pub(crate) mod tests {
 
     #[test]
     fn decoding_is_linear_or_logistic_and_its_derivative_agrees_with_differences() {
-        for variant in [Variant::Spd, Variant::Stencil] {
+        for variant in [Variant::Spd, Variant::Stencil, Variant::Sweep] {
             let mut random = Random::new(6, 0);
             let bands = random_bands(&mut random, GRID);
-            let description = Description::<f64>::new(&bands);
+            let description = Description::<f64>::new(&bands, None);
             let n = GRID.body().len();
             let mut outputs: Vec<f64> =
                 (0..n * variant.outputs()).map(|_| random.unit() - 0.5).collect();
@@ -390,7 +476,7 @@ pub(crate) mod tests {
                 *v = if *v == 0.0 { 0.0 } else { value };
             }
         }
-        let description = Description::<f32>::new(&bands);
+        let description = Description::<f32>::new(&bands, None);
         assert!(description.features[..4 * plane].iter().all(|f| f.abs() < 1e-6));
         let inside: f32 = description.features[4 * plane..5 * plane].iter().sum();
         assert_eq!(inside, GRID.nodes() as f32);
@@ -399,22 +485,26 @@ pub(crate) mod tests {
     #[test]
     fn patches_are_the_neighbours_features() {
         let mut random = Random::new(2, 0);
-        let description = Description::<f32>::new(&random_bands(&mut random, GRID));
+        let description = Description::<f32>::new(&random_bands(&mut random, GRID), None);
         let (columns, column) = (40, 3);
-        let mut inputs = vec![-7.0f32; INPUTS * columns];
         let body = GRID.body();
-        description.patches(body.clone(), &mut inputs, columns, column);
         let node = body.start + GRID.stride() + 2;
-        for feature in 0..FEATURES {
-            for dy in 0..3 {
-                for dx in 0..3 {
-                    let there = node + dy * GRID.stride() + dx - GRID.stride() - 1;
-                    let input =
-                        inputs[(feature * 9 + dy * 3 + dx) * columns + column + node - body.start];
+        for patch in [Patch::Node, Patch::Pattern, Patch::Square] {
+            let mut inputs = vec![-7.0f32; patch.inputs() * columns];
+            description.patches(patch, body.clone(), &mut inputs, columns, column);
+            let (planes, offsets) = description.planes(patch.inputs());
+            let nodes = patch.nodes();
+            assert_eq!(offsets.len(), nodes.len() * FEATURES);
+            for feature in 0..FEATURES {
+                for (k, &offset) in nodes.iter().enumerate() {
+                    let there = node.wrapping_add_signed(GRID.offset(offset));
+                    let row = feature * nodes.len() + k;
+                    let input = inputs[row * columns + column + node - body.start];
                     assert_eq!(input, description.features[feature * GRID.plane() + there]);
+                    assert_eq!(input, planes[node - GRID.stride() - 1 + offsets[row]]);
                 }
             }
+            assert!(inputs.chunks(columns).all(|row| row[column - 1] == -7.0));
         }
-        assert!(inputs.chunks(columns).all(|row| row[column - 1] == -7.0));
     }
 }
