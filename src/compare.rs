@@ -7,6 +7,7 @@
 //! kind = "poisson"
 //! levels = [3, 4, 5]       # one table each; or `level`, or `matrix = ["a.mtx", "b.mtx"]`
 //! samples = 20             # systems a level, a row is their mean
+//!                          # several [[problem]]: each with its own `label`
 //!
 //! [solver]                 # what all runs share
 //! method = "richardson"

@@ -10,6 +10,7 @@ mod files;
 mod install;
 mod matrix;
 mod measure;
+mod models;
 mod plugins;
 mod problem;
 mod report;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 /// Each method with the level of the problem it is compared on and parameters to compare it with.
 fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
+    use precondor_plugin_explicit::{Filter, Inverse};
     use precondor_plugin_gauss_seidel::GaussSeidel;
     use precondor_plugin_ilu::{Ic, Ilu};
     use precondor_plugin_jacobi::Jacobi;
@@ -26,6 +27,12 @@ fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
         (Native::<Ic>::method(), 4, vec![json!({})]),
         (Native::<Sine>::method(), 4, vec![json!({})]),
         (Native::<Reference>::method(), 4, vec![json!({}), json!({"solver": "sine"})]),
+        (Native::<Inverse>::method(), 4, vec![json!({})]),
+        (
+            Native::<Filter>::method(),
+            4,
+            vec![json!({}), json!({"keep": 9, "precision": "int8"}), json!({"coarse": [3, 3]})],
+        ),
         (
             NativeTrainable::<MlpReference>::method(),
             4,

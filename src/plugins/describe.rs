@@ -1,6 +1,8 @@
 //! `precondor plugins describe`: a method's parameters, out of its own schema.
 use crate::Status;
 use crate::files::{print, print_json};
+use crate::models::{self, Model};
+use crate::report::format::number;
 use crate::session::Session;
 use precondor_core::{Result, schema};
 use precondor_host::MethodInfo;
@@ -38,8 +40,29 @@ pub fn run(args: &Args, plugin_path: &[PathBuf]) -> Result<Status> {
         out += "\nparameters of [train]:\n";
         parameters(&mut out, &schema);
     }
+    trained(&mut out, &models::shipped(method.as_ref()));
     print(&out)?;
     Ok(Status::Done)
+}
+
+/// The models that come with the method: what they were trained on and what was measured.
+fn trained(out: &mut String, models: &[Model]) {
+    if models.is_empty() {
+        return;
+    }
+    out.push_str("\nmodels that come with it:\n");
+    for model in models {
+        let _ = writeln!(out, "  {} ({})", model.label, model.file);
+        let seed = model.seed().map_or("unknown".into(), |seed| seed.to_string());
+        let _ = writeln!(out, "      trained on {}, seed {seed}", model.family());
+        let none = serde_json::Map::new();
+        let metrics = model.card["metrics"].as_object().unwrap_or(&none);
+        let words = metrics.iter().map(|(key, value)| match value.as_f64() {
+            Some(x) if !value.is_u64() => format!("{key} {}", number(x)),
+            _ => format!("{key} {value}"),
+        });
+        let _ = writeln!(out, "      {}", words.collect::<Vec<_>>().join(", "));
+    }
 }
 
 fn parameters(out: &mut String, schema: &Value) {

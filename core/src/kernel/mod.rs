@@ -1,6 +1,7 @@
 //! Numerics that several methods share. Plugins never depend on each other: they meet here.
 pub mod batch;
 pub mod chunks;
+pub mod fsai;
 pub mod gather;
 pub mod grid;
 pub mod lanczos;
@@ -10,5 +11,6 @@ pub mod random;
 pub mod reach;
 pub mod remote;
 pub mod sine;
+pub mod symmetric;
 pub mod triangular;
 pub mod wrap;

@@ -6,7 +6,7 @@
 //! checked against the file before anything is allocated for them.
 
 use precondor_sdk::prelude::*;
-use precondor_sdk::serde_json::{self, Value};
+use precondor_sdk::serde_json::{self, Value, json};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 /// What a file is and how it was made.
@@ -40,6 +40,32 @@ pub enum Kind {
 }
 
 const KEY: &str = "precondor";
+
+impl Card {
+    /// Reads the card of a model or a checkpoint; the arrays are not looked at.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where the file is damaged or was not written by this program.
+    pub fn of(bytes: &[u8]) -> Result<Card> {
+        let bad = |what: String| Error::Data(format!("not a usable model: {what}"));
+        let (_, header) = SafeTensors::read_metadata(bytes)
+            .map_err(|e| bad(format!("the file is damaged or no safetensors file ({e})")))?;
+        let text = header.metadata().as_ref().and_then(|m| m.get(KEY));
+        let text = text.ok_or_else(|| bad(format!("its header has no '{KEY}' entry")))?;
+        serde_json::from_str(text)
+            .map_err(|e| bad(format!("its '{KEY}' entry is not understood ({e})")))
+    }
+}
+
+/// The value of `x-precondor-models`, which stands at the root of a learned method's schema: for
+/// each model that comes with the library, given as `(label, file, content)`, its label, its file
+/// and its card. So everybody sees what a network was trained on without opening it.
+pub fn shipped(models: &[(&str, &str, &[u8])]) -> Value {
+    let describe = |&(label, file, bytes): &(&str, &str, &[u8])| {
+        json!({ "label": label, "file": file, "card": Card::of(bytes).ok() })
+    };
+    models.iter().map(describe).collect()
+}
 
 /// One named array of a file.
 pub struct Part<'a> {
@@ -80,12 +106,7 @@ impl<'a> Reader<'a> {
     /// Understands the header and checks that the file is a `kind` for `method`.
     pub fn new(bytes: &'a [u8], method: &str, kind: Kind) -> Result<Self> {
         let bad = |what: String| Error::Data(format!("not a usable model: {what}"));
-        let (_, header) = SafeTensors::read_metadata(bytes)
-            .map_err(|e| bad(format!("the file is damaged or no safetensors file ({e})")))?;
-        let text = header.metadata().as_ref().and_then(|m| m.get(KEY));
-        let text = text.ok_or_else(|| bad(format!("its header has no '{KEY}' entry")))?;
-        let card: Card = serde_json::from_str(text)
-            .map_err(|e| bad(format!("its '{KEY}' entry is not understood ({e})")))?;
+        let card = Card::of(bytes)?;
         if card.method != method {
             return Err(bad(format!("it is for the method '{}', not '{method}'", card.method)));
         }
@@ -132,7 +153,6 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use precondor_sdk::serde_json::json;
 
     fn card() -> Card {
         Card {

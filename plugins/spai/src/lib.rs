@@ -11,7 +11,6 @@ use precondor_sdk::prelude::*;
 mod fsai;
 mod plan;
 mod spai;
-mod symmetric;
 
 pub use fsai::{Factored, Fsai, FsaiParams};
 pub use spai::{Inverse, Spai, SpaiParams};

@@ -23,12 +23,11 @@
 //! T. Huckle, *Parallel preconditioning with sparse approximate inverses*, SIAM J. Sci. Comput. 18
 //! (1997), §2; E. Chow, SIAM J. Sci. Comput. 21 (2000) for the patterns.
 use crate::plan::{GRAIN, Plan};
-use crate::symmetric;
 use precondor_sdk::core::kernel::batch::{Fits, LANES};
 use precondor_sdk::core::kernel::chunks::{self, Pool};
 use precondor_sdk::core::kernel::pattern::{Part, Pattern};
 use precondor_sdk::core::kernel::reach::Reach;
-use precondor_sdk::core::kernel::{least_squares, remote};
+use precondor_sdk::core::kernel::{least_squares, remote, symmetric};
 use precondor_sdk::core::matrix::{Explicit, ExplicitKind};
 use precondor_sdk::prelude::*;
 use std::ops::Range;
@@ -149,7 +148,12 @@ impl Preconditioner for Inverse {
             ));
         }
         if self.params.symmetrise {
-            notes.push(symmetric::note(self.definite));
+            notes.push(match self.definite {
+                Some(definite) => format!("symmetrised; {definite}"),
+                None => "symmetrised; not found to be positive definite, so conjugate gradients \
+                         will not take it: use fsai, or another solver"
+                    .into(),
+            });
         }
         notes
     }

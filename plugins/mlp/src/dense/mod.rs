@@ -26,7 +26,7 @@ use crate::run::{self, Run, State};
 /// Parameters of [`MlpDense`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
-#[schemars(crate = "precondor_sdk::schemars")]
+#[schemars(crate = "precondor_sdk::schemars", extend("x-precondor-models" = models()))]
 pub struct Params {
     /// A model file to use instead of the shipped one, which is for 3 by 3 nodes.
     #[schemars(extend("x-precondor-file" = true))]
@@ -78,6 +78,14 @@ const LARGEST: usize = 1024;
 /// The shipped models.
 const SHIPPED: [(Grid, &[u8]); 1] =
     [(Grid { mx: 3, my: 3 }, include_bytes!("../../models/mlp-dense-level2.safetensors"))];
+
+/// What the schema tells of the shipped models.
+fn models() -> Value {
+    let describe = |(_, bytes): &(Grid, &'static [u8])| {
+        ("level 2", "models/mlp-dense-level2.safetensors", *bytes)
+    };
+    crate::model::shipped(&SHIPPED.iter().map(describe).collect::<Vec<_>>())
+}
 
 /// Where the network's inputs stand: `(band, node)`, every diagonal at its full length.
 fn inputs(grid: Grid) -> Vec<(usize, usize)> {

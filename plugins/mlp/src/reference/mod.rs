@@ -36,6 +36,7 @@ use precondor_sdk::core::train::{Trainable, Training};
 use precondor_sdk::prelude::*;
 
 use crate::grid::{Bands, Grid};
+use crate::model;
 use crate::net::Net;
 use crate::reference::evaluate::{Evaluator, LANES};
 use crate::reference::pgp::{Description, Stencils, Variant, matrix_stencil};
@@ -46,7 +47,7 @@ use crate::run;
 /// Parameters of [`MlpReference`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
-#[schemars(crate = "precondor_sdk::schemars")]
+#[schemars(crate = "precondor_sdk::schemars", extend("x-precondor-models" = model::shipped(&SHIPPED)))]
 pub struct Params {
     /// Which shipped model: `spd` (diagonal smoother, positive definite for any weights) or `stencil`
     /// (nine-point smoother, fewer iterations). With `model`, that file's variant must be this one.
@@ -239,6 +240,11 @@ impl Preconditioner for ReferenceMap {
 /// The shipped models.
 const SPD: &[u8] = include_bytes!("../../models/mlp-reference-spd.safetensors");
 const STENCIL: &[u8] = include_bytes!("../../models/mlp-reference-stencil.safetensors");
+/// Their variants, files and content.
+const SHIPPED: [(&str, &str, &[u8]); 2] = [
+    ("spd", "models/mlp-reference-spd.safetensors", SPD),
+    ("stencil", "models/mlp-reference-stencil.safetensors", STENCIL),
+];
 
 impl Weights {
     /// The shipped model of a variant.

@@ -1,8 +1,9 @@
 //! The symmetric part of an approximate inverse, and whether it is positive definite.
-use precondor_sdk::core::comm::Communicator;
-use precondor_sdk::core::kernel::lanczos::{self, Options};
-use precondor_sdk::core::kernel::remote;
-use precondor_sdk::prelude::*;
+use super::lanczos::{self, Options};
+use super::remote;
+use crate::comm::Communicator;
+use crate::matrix::DistCsr;
+use crate::{Error, Result};
 
 /// Powers of D⁻¹|M − D| whose row sums are looked at.
 const POWERS: usize = 4;
@@ -12,30 +13,31 @@ const LANCZOS: Options = Options { max_steps: 200, tolerance: 0.1 };
 
 /// Why a matrix counts as positive definite.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Definite {
+pub enum Definite {
     /// The row sums of this power of D⁻¹|M − D| are below 1: a proof.
     Dominant(usize),
     /// The Lanczos process, from a random start, found the smallest eigenvalue to be this.
     Smallest(f64),
 }
 
-/// What a report says of a symmetrised M.
-pub(crate) fn note(definite: Option<Definite>) -> String {
-    match definite {
-        Some(Definite::Dominant(power)) => {
-            format!("symmetrised; positive definite, by generalised dominance (power {power})")
+impl std::fmt::Display for Definite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Definite::Dominant(power) => {
+                write!(f, "positive definite, by generalised dominance (power {power})")
+            }
+            Definite::Smallest(value) => {
+                write!(f, "positive definite: smallest eigenvalue {value:.2e} (Lanczos)")
+            }
         }
-        Some(Definite::Smallest(value)) => {
-            format!("symmetrised; positive definite: smallest eigenvalue {value:.2e} (Lanczos)")
-        }
-        None => "symmetrised; not found to be positive definite, so conjugate gradients will not \
-                 take it: use fsai, or another solver"
-            .into(),
     }
 }
 
-/// (M + Mᵀ)/2. Collective.
-pub(crate) fn part(m: &DistCsr) -> Result<DistCsr> {
+/// (M + Mᵀ)/2, symmetric to the last bit. Collective.
+///
+/// # Errors
+/// [`Error::Unsupported`] beyond 2³² entries on a rank; what the communicator reports.
+pub fn part(m: &DistCsr) -> Result<DistCsr> {
     let transpose = remote::transpose(m)?;
     let most = 2 * m.nnz_own();
     let mut row_ptr = Vec::with_capacity(m.n_own() + 1);
@@ -76,7 +78,10 @@ pub(crate) fn part(m: &DistCsr) -> Result<DistCsr> {
 /// Reference: R. Varga, *Matrix Iterative Analysis*, 2nd ed., Springer 2000, §1.4 and §3.5;
 /// J. Kuczyński, H. Woźniakowski, *Estimating the largest eigenvalue by the power and Lanczos
 /// algorithms with a random start*, SIAM J. Matrix Anal. Appl. 13 (1992), §4.
-pub(crate) fn definite(m: &DistCsr) -> Result<Option<Definite>> {
+///
+/// # Errors
+/// What the Lanczos process and the communicator report.
+pub fn definite(m: &DistCsr) -> Result<Option<Definite>> {
     if m.n_global() == 0 {
         return Ok(None);
     }

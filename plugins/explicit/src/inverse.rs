@@ -1,0 +1,138 @@
+//! The exact inverse M = A⁻¹, dense.
+//!
+//! Works for any regular A of at most [`ROWS`] rows; more are refused. Solvers then end after one
+//! iteration. It is meant to be looked at, filtered and compared with: what an approximate inverse of
+//! a given sparsity could be, and what a network that imitates A⁻¹ aims at.
+//!
+//! Symmetric A gives an M that is symmetric to the last bit, and positive definite where A is: then
+//! every pivot of the elimination is positive, and only then. Other matrices are eliminated with row
+//! pivots.
+//!
+//! Cost: setup 2 n³ flops and 8 n² bytes on every rank, all of which gather A and invert the whole of
+//! it; apply one product with n² entries and a gather of the residual. The same M on any number of
+//! ranks.
+//!
+//! Reference: G. H. Golub, C. F. Van Loan, *Matrix Computations*, 4th ed., §3.2 and §4.2.
+use crate::dense::{Pivots, invert};
+use ndarray::Array2;
+use precondor_sdk::core::kernel::remote;
+use precondor_sdk::core::matrix::{Explicit, ExplicitKind};
+use precondor_sdk::prelude::*;
+
+/// Rows that a matrix may have.
+pub const ROWS: u64 = 2000;
+
+/// Parameters of [`Inverse`]: none.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
+#[schemars(crate = "precondor_sdk::schemars")]
+pub struct Params {}
+
+/// The method.
+pub struct Inverse;
+
+/// A⁻¹, the rows of this rank.
+pub struct Exact {
+    m: DistCsr,
+    properties: Properties,
+    note: &'static str,
+}
+
+impl Generator for Inverse {
+    const NAME: &'static str = "inverse";
+    const SUMMARY: &'static str = "the exact inverse as a dense matrix, for up to 2000 unknowns";
+    const CAPABILITIES: Capabilities =
+        Capabilities { explicit: true, transpose: false, refresh: false, many: false };
+    type Params = Params;
+    type Output = Exact;
+
+    fn generate(_: &Params, system: &System) -> Result<Exact> {
+        let a = system.a();
+        if a.n_global() > ROWS {
+            return Err(Error::Unsupported(format!(
+                "inverse stores all n² entries, so it takes at most {ROWS} unknowns; this matrix has \
+                 {}",
+                a.n_global()
+            )));
+        }
+        if let Some(i) = (0..a.n_own()).find(|&i| a.global_entries(i).all(|e| e.1 == 0.0)) {
+            return Err(Error::breakdown(a.global_row(i), "all entries are zero: no inverse"));
+        }
+        let symmetric = a.first_unsymmetric()?.is_none();
+        let whole = gather(a)?;
+        let size = whole.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
+        let smallest = f64::EPSILON * size;
+        let mut inverse = whole.clone();
+        let definite = symmetric && invert(&mut inverse, Pivots::Definite, smallest).is_ok();
+        if !definite {
+            inverse.assign(&whole);
+            invert(&mut inverse, Pivots::Largest, smallest).map_err(|column| {
+                Error::Breakdown(format!(
+                    "the matrix is singular: its column {column} depends on those before"
+                ))
+            })?;
+        }
+        if symmetric {
+            inverse = (&inverse + &inverse.t()) / 2.0;
+        }
+        let properties =
+            Properties { symmetric, positive_definite: definite, ..Properties::GENERAL };
+        let note = match (definite, symmetric) {
+            (true, _) => "positive definite: all pivots of the elimination are positive",
+            (false, true) => "symmetric, but not positive definite: a pivot is not positive",
+            (false, false) => "not symmetric, as the matrix",
+        };
+        Ok(Exact { m: rows(a.space(), &inverse)?, properties, note })
+    }
+}
+
+/// All of A, on every rank. Collective.
+fn gather(a: &DistCsr) -> Result<Array2<f64>> {
+    let n = a.n_global() as usize;
+    let mut whole = Array2::zeros((n, n));
+    let mine = a.space().start()..a.space().start() + a.n_own() as u64;
+    for i in 0..a.n_own() {
+        for (col, value) in a.global_entries(i) {
+            whole[[a.global_row(i) as usize, col as usize]] = value;
+        }
+    }
+    let others: Vec<u64> = (0..a.n_global()).filter(|row| !mine.contains(row)).collect();
+    let rows = remote::fetch(a, &others)?;
+    for (row, range) in rows.ids.iter().zip(rows.row_ptr.windows(2)) {
+        for k in range[0]..range[1] {
+            whole[[*row as usize, rows.cols[k] as usize]] = rows.values[k];
+        }
+    }
+    Ok(whole)
+}
+
+/// The rows of `space` on this rank. Collective.
+fn rows(space: &std::sync::Arc<Space>, whole: &Array2<f64>) -> Result<DistCsr> {
+    let (n, n_own, first) = (whole.nrows(), space.n_own(), space.start() as usize);
+    let row_ptr: Vec<u32> = (0..=n_own).map(|i| (i * n) as u32).collect();
+    let cols: Vec<u64> = (0..n_own).flat_map(|_| 0..n as u64).collect();
+    let mine = whole.rows().into_iter().skip(first).take(n_own);
+    let values: Vec<f64> = mine.flat_map(|row| row.to_vec()).collect();
+    DistCsr::from_rows(space, &row_ptr, &cols, &values)
+}
+
+impl Preconditioner for Exact {
+    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
+        self.m.spmv(r, z)
+    }
+    fn properties(&self) -> Properties {
+        self.properties
+    }
+    fn stored_entries(&self) -> usize {
+        self.m.nnz_own()
+    }
+    fn bytes(&self) -> usize {
+        self.m.bytes()
+    }
+    fn explicit(&self) -> Option<Explicit<'_>> {
+        Some(Explicit::of(ExplicitKind::Inverse, &self.m))
+    }
+    fn notes(&self) -> Vec<String> {
+        vec![self.note.into()]
+    }
+}

@@ -1,0 +1,125 @@
+//! What is known about trained models: their cards.
+//!
+//! A model file (safetensors) has in its header, under `precondor`, a card: the method it is for, how it
+//! was trained, on what and with which seed, and what was measured. The models that come with a
+//! library are told by its method's schema, under `x-precondor-models`.
+use precondor_core::config::MethodConfig;
+use precondor_core::registry::DynGenerator;
+use precondor_core::{Error, Result};
+use safetensors::SafeTensors;
+use serde_json::Value;
+use std::path::Path;
+
+/// Schema keyword under which a method tells its models.
+const MODELS: &str = "x-precondor-models";
+/// Entry of a file's header that holds the card.
+const KEY: &str = "precondor";
+
+/// A trained model and how it came to be.
+#[derive(Clone)]
+pub struct Model {
+    /// What tables call it.
+    pub label: String,
+    /// Its file.
+    pub file: String,
+    /// Its card.
+    pub card: Value,
+}
+
+/// The models that come with a method.
+pub fn shipped(method: &dyn DynGenerator) -> Vec<Model> {
+    let schema = method.schema();
+    let text = |of: &Value, key: &str| of[key].as_str().unwrap_or_default().to_owned();
+    let models = schema[MODELS].as_array().into_iter().flatten();
+    let model = |of: &Value| Model {
+        label: text(of, "label"),
+        file: text(of, "file"),
+        card: of["card"].clone(),
+    };
+    models.map(model).collect()
+}
+
+/// The models that a method uses with these parameters: the file that `model` names, or those that
+/// come with it.
+///
+/// # Errors
+/// [`Error::File`] for a file that cannot be read or is no model.
+pub fn used(method: &dyn DynGenerator, config: &MethodConfig) -> Result<Vec<Model>> {
+    match config.params["model"].as_str() {
+        Some(path) => Ok(vec![of_file(Path::new(path))?]),
+        None => Ok(shipped(method)),
+    }
+}
+
+/// The model in a file.
+///
+/// # Errors
+/// [`Error::File`] where it cannot be read or is no model.
+pub fn of_file(path: &Path) -> Result<Model> {
+    let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
+    let (_, header) = SafeTensors::read_metadata(&bytes)
+        .map_err(|e| Error::file(path, format!("this is no model file: {e}")))?;
+    let text = header.metadata().as_ref().and_then(|entries| entries.get(KEY));
+    let text =
+        text.ok_or_else(|| Error::file(path, format!("its header has no entry '{KEY}'")))?;
+    let card = serde_json::from_str(text)
+        .map_err(|e| Error::file(path, format!("its entry '{KEY}' is no JSON: {e}")))?;
+    let file = path.display().to_string();
+    Ok(Model { label: file.clone(), file, card })
+}
+
+impl Model {
+    /// The seed of the systems it was trained on.
+    pub fn seed(&self) -> Option<u64> {
+        self.card["training"]["seed"].as_u64()
+    }
+
+    /// What it was trained on, in words: `poisson level 4, shift 0.3; poisson level 5, shift 0.3`.
+    pub fn family(&self) -> String {
+        let samples = self.card["samples"].as_array().into_iter().flatten();
+        let words = samples.map(|problem| {
+            let none = serde_json::Map::new();
+            let fields = problem.as_object().unwrap_or(&none);
+            let kind = problem["kind"].as_str().unwrap_or("unknown");
+            // Training draws its own seed and right-hand sides, and a contrast needs jumps.
+            let dull = |key: &str, value: &Value| match key {
+                "kind" | "seed" | "rhs" => true,
+                "contrast" => problem["coefficient"] != "jump",
+                "coefficient" => value == "constant",
+                _ => value.is_null(),
+            };
+            let told = fields.iter().filter(|(key, value)| !dull(key, value));
+            let told = told.map(|(key, value)| match value {
+                Value::String(text) => format!("{key} {text}"),
+                value => format!("{key} {value}"),
+            });
+            format!("{kind} {}", told.collect::<Vec<_>>().join(", "))
+        });
+        words.collect::<Vec<_>>().join("; ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_family_is_told_without_what_does_not_matter() {
+        let card = json!({
+            "training": { "seed": 7 },
+            "samples": [
+                { "kind": "poisson", "level": 4, "shift": 0.3, "coefficient": "constant",
+                  "contrast": 10.0, "rhs": "ones", "seed": 0 },
+                { "kind": "poisson", "level": 5, "shift": 0.3, "coefficient": "jump",
+                  "contrast": 10.0, "rhs": "ones", "seed": 0 },
+            ],
+        });
+        let model = Model { label: String::new(), file: String::new(), card };
+        assert_eq!(model.seed(), Some(7));
+        assert_eq!(
+            model.family(),
+            "poisson level 4, shift 0.3; poisson coefficient jump, contrast 10.0, level 5, shift 0.3"
+        );
+    }
+}
