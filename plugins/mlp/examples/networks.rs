@@ -59,8 +59,8 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     }
     let params: TrainParams = from_value(params)?;
     let mut problems = Vec::new();
-    for level in levels.split(',') {
-        for shift in shifts.split(',') {
+    for shift in shifts.split(',') {
+        for level in levels.split(',') {
             let (level, shift) = (level.parse()?, shift.parse()?);
             problems.push(Problem::Poisson(Poisson { shift, ..Poisson::at_level(level) }));
         }

@@ -166,7 +166,7 @@ fn solver(params: &Params, grid: Grid, system: &System) -> Result<Box<dyn Precon
         Error::Parameter(why.into())
     })?;
     if name == Sine::NAME && section.as_object().is_some_and(|s| s.is_empty()) {
-        return Ok(Box::new(SineSolve::new(grid, system.a().space())));
+        return Ok(Box::new(SineSolve::new(grid, system)));
     }
     let reference = grid.five_point(system.a().space())?;
     let inner = system.host().inner(&name, &section, &system.for_matrix(reference));

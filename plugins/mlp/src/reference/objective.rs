@@ -21,7 +21,7 @@ pub struct Sample<T> {
 impl<T: Number> Sample<T> {
     /// Prepares a matrix.
     pub fn new(bands: &Bands) -> Self {
-        Sample { description: Description::new(bands, None), a: matrix_stencil(bands) }
+        Sample { description: Description::new(bands), a: matrix_stencil(bands) }
     }
 }
 
