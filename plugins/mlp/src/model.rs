@@ -61,9 +61,7 @@ impl Card {
 /// each model that comes with the library, given as `(label, file, content)`, its label, its file
 /// and its card. So everybody sees what a network was trained on without opening it.
 pub fn shipped(models: &[(&str, &str, &[u8])]) -> Value {
-    let describe = |&(label, file, bytes): &(&str, &str, &[u8])| {
-        json!({ "label": label, "file": file, "card": Card::of(bytes).ok() })
-    };
+    let describe = |&(label, file, bytes): &(&str, &str, &[u8])| json!({ "label": label, "file": file, "card": Card::of(bytes).ok() });
     models.iter().map(describe).collect()
 }
 
