@@ -10,7 +10,8 @@
 //! ```
 //!
 //! A comparison may ask for several: `levels = [3, 4, 5]` and `samples = 20` for a model problem
-//! (systems 0 to 19 of each level), or a list of matrices.
+//! (systems 0 to 19 of each level), or a list of matrices. It may also have several sections
+//! `[[problem]]`, each of these forms and with a `label` that its tables are called by.
 use crate::session::Session;
 use precondor_core::comm::Comm;
 use precondor_core::config::{Content, Node};
@@ -59,9 +60,45 @@ pub fn single(root: &Node) -> Result<Case> {
     }
 }
 
-/// All cases of a comparison.
+/// All cases of a comparison, section after section.
 pub fn family(root: &Node) -> Result<Vec<Case>> {
-    let mut section = section(root)?;
+    let root = section(root)?;
+    let mut all: Vec<Case> = Vec::new();
+    for section in sections(&root)? {
+        for case in cases(section, sections(&root)?.len() > 1)? {
+            if all.iter().any(|other| other.label == case.label) {
+                return Err(section.error(format!(
+                    "there is a problem called '{}' already: give it a 'label'",
+                    case.label
+                )));
+            }
+            all.push(case);
+        }
+    }
+    Ok(all)
+}
+
+/// The cases of one section; where there are several, labels tell what they are of.
+fn cases(section: &Node, several: bool) -> Result<Vec<Case>> {
+    let mut section = section.clone();
+    let mut label = section.take("label").map(|node| node.text().map(str::to_owned)).transpose()?;
+    if label.is_none() && several {
+        label = section.get("kind").map(|node| node.text().map(str::to_owned)).transpose()?;
+    }
+    let mut cases = cases_of(section)?;
+    if let Some(label) = label {
+        let only = cases.len() == 1;
+        for case in &mut cases {
+            case.label = match only || case.label == label {
+                true => label.clone(),
+                false => format!("{label}, {}", case.label),
+            };
+        }
+    }
+    Ok(cases)
+}
+
+fn cases_of(mut section: Node) -> Result<Vec<Case>> {
     if let Some(matrix) = section.get("matrix") {
         let matrices = matrix.items();
         let only_one = |key: &str| match section.get(key) {
@@ -90,8 +127,13 @@ pub fn family(root: &Node) -> Result<Vec<Case>> {
     levels.items().iter().map(at).collect()
 }
 
-/// Problems to train on: `levels` makes one of each.
-pub fn problems(section: &Node) -> Result<Vec<Problem>> {
+/// Problems to train on, section after section; `levels` makes one of each.
+pub fn problems(data: &Node) -> Result<Vec<Problem>> {
+    let of_section = sections(data)?.iter().map(problems_of);
+    Ok(of_section.collect::<Result<Vec<_>>>()?.concat())
+}
+
+fn problems_of(section: &Node) -> Result<Vec<Problem>> {
     let mut section = section.clone();
     let Some(levels) = section.take("levels") else { return Ok(vec![problem(&section)?]) };
     if levels.items().is_empty() {
@@ -101,12 +143,23 @@ pub fn problems(section: &Node) -> Result<Vec<Problem>> {
     levels.items().iter().map(one).collect()
 }
 
+/// The tables of `[name]` or of several `[[name]]`.
+fn sections(node: &Node) -> Result<&[Node]> {
+    match node.items() {
+        [] => Err(node.error("this list is empty; at least one section is needed")),
+        items => Ok(items),
+    }
+}
+
 fn section(root: &Node) -> Result<Node> {
     let missing = "section [problem] is missing: 'kind' of a model problem, or 'matrix' (a file)";
     root.get("problem").cloned().ok_or_else(|| root.error(missing))
 }
 
 fn refuse_families(section: &Node) -> Result<()> {
+    if let Content::List(_) = section.content() {
+        return Err(section.key_error("'problem': only `compare` takes several [[problem]]"));
+    }
     for key in ["levels", "samples"] {
         if let Some(node) = section.get(key) {
             return Err(node.key_error(format!("'{key}': only `compare` takes several systems")));

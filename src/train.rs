@@ -14,6 +14,8 @@
 //! levels = [4, 5]
 //! shift = 0.3
 //! ```
+//!
+//! Several sections `[[data]]` are as many problems, each with its own families.
 use crate::Status;
 use crate::experiment;
 use crate::files::{print, write};

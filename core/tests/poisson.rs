@@ -210,7 +210,9 @@ fn without_shifts_the_matrix_is_the_five_point_laplacian() {
 
 #[test]
 fn the_matrix_is_symmetric_with_zero_row_sums_away_from_the_boundary() {
-    for coefficient in [Coefficient::Constant, Coefficient::Smooth, Coefficient::Jump] {
+    for coefficient in
+        [Coefficient::Constant, Coefficient::Smooth, Coefficient::Jump, Coefficient::LogNormal]
+    {
         for shift in [0.25, 0.45] {
             let m = 15;
             let (system, _) = make(&Poisson { shift, coefficient, ..Poisson::at_level(4) });
@@ -228,6 +230,46 @@ fn the_matrix_is_symmetric_with_zero_row_sums_away_from_the_boundary() {
             }
         }
     }
+}
+
+#[test]
+fn a_varying_coefficient_comes_with_the_system_and_is_the_same_on_any_number_of_ranks() {
+    let of = |coefficient| Poisson { coefficient, shift: 0.0, seed: 3, ..Poisson::at_level(3) };
+    assert!(make(&of(Coefficient::Constant)).0.aux("coefficient").is_none());
+    for coefficient in [Coefficient::Smooth, Coefficient::Jump, Coefficient::LogNormal] {
+        let (system, _) = make(&of(coefficient));
+        let aux = system.aux("coefficient").expect("it varies");
+        assert_eq!((aux.width, aux.values.len()), (1, 49));
+        // On the unshifted mesh the diagonal is a weighted mean of c, too: twice the weight for the
+        // triangles that have their right angle at the node.
+        for (i, c) in aux.values.iter().enumerate() {
+            let ratio = system.a().diagonal(i) / (4.0 * c);
+            assert!((0.6..1.5).contains(&ratio), "{coefficient:?} row {i}: {ratio}");
+        }
+        let problem = Problem::Poisson(of(coefficient));
+        let parts = threads::run(3, |comm| {
+            let (system, _) = problem.generate(Comm::new(comm)).expect("no rank fails");
+            let diagonal: Vec<f64> =
+                (0..system.a().n_own()).map(|i| system.a().diagonal(i)).collect();
+            (system.aux("coefficient").expect("it varies").values.clone(), diagonal)
+        });
+        let (means, diagonals): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        assert_eq!(means.concat(), *aux.values);
+        let alone: Vec<f64> = (0..49).map(|i| system.a().diagonal(i)).collect();
+        assert_eq!(diagonals.concat(), alone);
+    }
+    // e^(3x) at the columns of the grid, but for terms of h².
+    let (system, _) = make(&of(Coefficient::Smooth));
+    for (i, c) in system.aux("coefficient").expect("it varies").values.iter().enumerate() {
+        let x = ((i % 7) + 1) as f64 / 8.0;
+        assert!((c / (3.0 * x).exp() - 1.0).abs() < 9.0 / 64.0 / 4.0, "row {i}: {c}");
+    }
+    let fields = [0, 1].map(|index| {
+        let problem = Problem::Poisson(of(Coefficient::LogNormal));
+        let (system, _) = problem.generate_nth(Comm::solo(), index).expect("made");
+        system.aux("coefficient").expect("it varies").values.clone()
+    });
+    assert_ne!(fields[0], fields[1], "another field for every system");
 }
 
 #[test]
@@ -347,6 +389,7 @@ fn a_section_is_read_with_its_faults_named() {
         (json!({"kind": "poisson", "rhs": "one"}), "did you mean \"ones\"?"),
         (json!({"kind": "poisson", "level": 3, "nodes": 4}), "either 'level' or 'nodes'"),
         (json!({"kind": "poisson", "contrast": 0}), "parameter 'contrast'"),
+        (json!({"kind": "poisson", "correlation": 0}), "parameter 'correlation'"),
     ] {
         let got = Problem::from_json(&doc).expect_err("faulty").to_string();
         assert!(got.contains(text), "{doc}: {got}");
@@ -364,6 +407,7 @@ fn parameters_out_of_range_are_refused_on_all_ranks() {
         Poisson { shift: f64::NAN, ..fine.clone() },
         Poisson { shift: -0.1, ..fine.clone() },
         Poisson { contrast: f64::INFINITY, ..fine.clone() },
+        Poisson { correlation: f64::NAN, ..fine.clone() },
         Poisson { level: Some(40), ..fine.clone() },
         Poisson { level: None, nodes: Some(0), ..fine.clone() },
         Poisson { nodes: Some(3), ..fine },

@@ -1,5 +1,5 @@
 //! `compare`: the numbers, the page, and how it ends.
-use crate::support::{Folder, precondor, program, run};
+use crate::support::{Folder, matrix, precondor, program, run};
 use serde_json::Value;
 
 const SMALL: &str = "
@@ -211,6 +211,29 @@ fn mistakes_in_runs_are_shown_where_they_are() {
         let config = format!("{head}{problem}\n[[run]]\npreconditioner = 'ic'\n");
         compare(&folder, &config, &[]).fails_with(&[why]);
     }
+}
+
+#[test]
+fn several_problems_are_called_by_their_labels() {
+    let folder = Folder::new("compare-problems");
+    folder.file("a.mtx", &matrix(2, 2, &[(1, 1, 2.0), (2, 2, 4.0)]));
+    let head = "[[problem]]\nkind = 'poisson'\nlevels = [2, 3]\n";
+    let run = "[[run]]\npreconditioner = 'jacobi'\nsolver = { method = 'cg' }\n";
+    let more = "[[problem]]\nlabel = 'smooth'\nkind = 'poisson'\nlevel = 2\ncoefficient = 'smooth'\n\
+                [[problem]]\nmatrix = ['a.mtx']\n";
+    let ran = compare(&folder, &format!("{head}{more}{run}"), &["--json"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let document = ran.json();
+    let cases = document["cases"].as_array().expect("a list");
+    let labels: Vec<&str> = cases.iter().filter_map(|case| case["label"].as_str()).collect();
+    assert_eq!(labels, ["poisson, level 2", "poisson, level 3", "smooth", "a.mtx"]);
+    assert_eq!(rows(&document, 3)[0]["converged"], true);
+
+    let twice = format!("{head}{head}{run}");
+    compare(&folder, &twice, &[]).fails_with(&["a problem called 'poisson, level 2' already"]);
+    let wrong = format!("{head}[[problem]]\nkind = 'poisson'\nlevle = 2\n{run}");
+    compare(&folder, &wrong, &[]).fails_with(&["6:1: 'levle': there is no such key"]);
+    compare(&folder, run, &["--set", "problem=[]"]).fails_with(&["this list is empty"]);
 }
 
 /// What an example says of its methods, asked by case and label.

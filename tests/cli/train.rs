@@ -89,6 +89,20 @@ fn an_interrupt_keeps_a_checkpoint_and_says_how_to_go_on() {
 }
 
 #[test]
+fn several_sections_of_data_are_as_many_families() {
+    let folder = Folder::new("train-families");
+    let more = "[[data]]\nkind = 'poisson'\nlevels = [2, 4]\nshift = 0.1\n[[data]]";
+    let config = folder.file("train.toml", &SMALL.replacen("[data]", more, 1));
+    let ran = train(&config, &["--set", "train.steps=6"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let model = std::fs::read(folder.path().join("model.safetensors")).unwrap();
+    let header = String::from_utf8_lossy(&model).replace('\\', "");
+    let place = |what: &str| header.find(what).unwrap_or_else(|| panic!("no {what} in {header}"));
+    let [two, four, three] = ["\"level\":2", "\"level\":4", "\"level\":3"].map(place);
+    assert!(two < four && four < three);
+}
+
+#[test]
 fn mistakes_in_a_training_configuration() {
     let folder = Folder::new("train-mistakes");
     for (from, to, why) in [
@@ -102,6 +116,11 @@ fn mistakes_in_a_training_configuration() {
         ("width = 4", "width = 0", "8:9: 'width': 0 must be at least 1"),
         ("levels = [3]", "levels = [99]", "99 must be at most 14"),
         ("levels = [3]", "levels = []", "'levels' is empty; at least one is needed"),
+        (
+            "[data]",
+            "[[data]]\nkind = 'poisson'\nlevle = 2\n[[data]]",
+            "15:1: 'levle': there is no such",
+        ),
         ("[data]", "[date]", "'date': there is no such key; did you mean 'data'?"),
         ("output = 'model.safetensors'\n", "", "'output' is missing"),
     ] {

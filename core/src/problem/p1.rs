@@ -115,3 +115,13 @@ pub fn load(mesh: &Mesh, f: impl Fn([f64; 2]) -> f64) -> Vec<f64> {
     let around = |row| mesh.around(row).iter().map(|(corners, a)| of_corner(corners, *a)).sum();
     mesh.rows().map(around).collect()
 }
+
+/// The mean of c over the triangles around each unknown of `mesh`, by its values at their centroids.
+pub fn means(mesh: &Mesh, c: impl Fn([f64; 2]) -> f64) -> Vec<f64> {
+    let mean = |row| {
+        let triangles = mesh.around(row).map(|(corners, _)| mesh.triangle(&corners));
+        let sum = |of: &dyn Fn(&Triangle) -> f64| triangles.iter().map(of).sum::<f64>();
+        sum(&|t| t.area * c(t.centroid())) / sum(&|t| t.area)
+    };
+    mesh.rows().map(mean).collect()
+}

@@ -5,8 +5,12 @@
 //! stopping rule ‖x − x*‖₂ < 10⁻⁵ these are the systems of Table 1 of the paper that the neural
 //! methods start from.
 //!
-//! Cost: about 6 triangles of 30 flops a row; communication only for the halo of the matrix (and,
+//! Where the coefficient varies, the system carries it as auxiliary data `coefficient`: one number a row,
+//! the mean of c over the triangles around the node.
+//!
+//! Cost: about 6 triangles of 30 flops a row and as many values of c; communication only for the halo of the matrix (and,
 //! for shifts above 0.34, a few gathers of the nodes that are drawn again).
+use super::coefficient::{Coefficient, Field};
 use super::mesh::Mesh;
 use super::p1;
 use crate::comm::Comm;
@@ -41,6 +45,9 @@ pub struct Poisson {
     /// Value of a coefficient with jumps where it is not 1.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub contrast: f64,
+    /// Correlation length of a log-normal coefficient, in sides of the unit square.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub correlation: f64,
 }
 
 /// A right-hand side.
@@ -55,18 +62,6 @@ pub enum Rhs {
     Random,
 }
 
-/// A coefficient field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Coefficient {
-    /// c = 1.
-    Constant,
-    /// c = e^(3x).
-    Smooth,
-    /// 1 and `contrast` on the fields of a 4 × 4 chequerboard, 1 at the origin.
-    Jump,
-}
-
 impl Default for Poisson {
     fn default() -> Self {
         Poisson {
@@ -77,6 +72,7 @@ impl Default for Poisson {
             rhs: Rhs::Ones,
             coefficient: Coefficient::Constant,
             contrast: 10.0,
+            correlation: 0.3,
         }
     }
 }
@@ -99,19 +95,14 @@ impl Poisson {
         if !(self.contrast > 0.0 && self.contrast.is_finite()) {
             return out("contrast", format!("{} is not greater than 0", self.contrast));
         }
-        match (self.level, self.nodes) {
-            (Some(_), Some(_)) => out("nodes", "give either 'level' or 'nodes', not both".into()),
-            (_, Some(m @ 1..=32767)) => Ok(m),
-            (_, Some(m)) => out("nodes", format!("{m} is not within 1..16383")),
-            (level, None) => match level.unwrap_or(5) {
-                l @ 1..=14 => Ok((1 << l) - 1),
-                l => out("level", format!("{l} is not within 1..14")),
-            },
+        if !(self.correlation > 0.0 && self.correlation.is_finite()) {
+            return out("correlation", format!("{} is not greater than 0", self.correlation));
         }
+        super::side(self.level, self.nodes, 5)
     }
 
-    /// The matrix with auxiliary data `coordinates` and `grid-index`, and the right-hand side, of
-    /// system `index` for `purpose`. Collective.
+    /// The matrix with auxiliary data `coordinates`, `grid-index` and, where it varies,
+    /// `coefficient`, and the right-hand side, of system `index` for `purpose`. Collective.
     ///
     /// # Errors
     /// As [`m`](Poisson::m); what the communicator reports.
@@ -122,14 +113,8 @@ impl Poisson {
         let rows = space.start()..space.start() + space.n_own() as u64;
         comm.scope(|| {
             let mesh = Mesh::new(comm, m, self.shift, stream(0), rows.clone())?;
-            let a = match self.coefficient {
-                Coefficient::Constant => p1::assemble(&mesh, &space, |_| 1.0),
-                Coefficient::Smooth => p1::assemble(&mesh, &space, |[x, _]| (3.0 * x).exp()),
-                Coefficient::Jump => p1::assemble(&mesh, &space, |[x, y]| {
-                    let odd = ((4.0 * x) as u32 + (4.0 * y) as u32) % 2 == 1;
-                    if odd { self.contrast } else { 1.0 }
-                }),
-            }?;
+            let field = Field::new(self.coefficient, self.contrast, self.correlation, stream(2));
+            let a = p1::assemble(&mesh, &space, |place| field.at(place))?;
             let rhs = match self.rhs {
                 Rhs::Ones => vec![1.0; space.n_own()],
                 Rhs::Load => p1::load(&mesh, |_| 1.0),
@@ -138,7 +123,11 @@ impl Poisson {
             let nodes = || rows.clone().map(|row| mesh.node(row));
             let coordinates = nodes().flat_map(|node| mesh.place(node)).collect();
             let index = nodes().flat_map(|[i, j]| [(i - 1) as f64, (j - 1) as f64]).collect();
-            let system = System::new(a).with_aux("coordinates", 2, coordinates)?;
+            let mut system = System::new(a).with_aux("coordinates", 2, coordinates)?;
+            if self.coefficient != Coefficient::Constant {
+                let means = p1::means(&mesh, |place| field.at(place));
+                system = system.with_aux("coefficient", 1, means)?;
+            }
             Ok((system.with_aux("grid-index", 2, index)?, rhs))
         })
     }

@@ -1,0 +1,1 @@
+precondor_sdk::export_plugin!();
