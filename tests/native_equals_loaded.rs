@@ -15,7 +15,7 @@ fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
     use precondor_plugin_gauss_seidel::GaussSeidel;
     use precondor_plugin_ilu::{Ic, Ilu};
     use precondor_plugin_jacobi::Jacobi;
-    use precondor_plugin_mlp::{dense::MlpDense, reference::MlpReference};
+    use precondor_plugin_mlp::{dense::MlpDense, reference::MlpReference, ridge::RidgeInverse};
     use precondor_plugin_reference::{Reference, Sine};
     use precondor_plugin_spai::{Fsai, Spai};
     vec![
@@ -42,7 +42,12 @@ fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
             4,
             vec![json!({}), json!({"variant": "stencil"})],
         ),
-        (NativeTrainable::<MlpDense>::method(), 2, vec![json!({})]),
+        (
+            NativeTrainable::<MlpDense>::method(),
+            2,
+            vec![json!({}), json!({"variant": "plain"}), json!({"newton": 1})],
+        ),
+        (NativeTrainable::<RidgeInverse>::method(), 3, vec![json!({}), json!({"mean_only": true})]),
     ]
 }
 
