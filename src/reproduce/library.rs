@@ -24,6 +24,8 @@ pub struct Library<'a> {
     pub session: &'a Session,
     /// Where they are kept.
     pub folder: PathBuf,
+    /// The seed of the test systems, which nothing may be trained with.
+    pub tested: u64,
     /// Whether the paper's budget is spent.
     pub full: bool,
     pub bar: ProgressBar,
@@ -38,6 +40,8 @@ pub struct Recipe {
     pub method: &'static str,
     /// Parameters of its training; `None` for a model that comes with the method.
     pub train: Option<Value>,
+    /// Parameters of the method beside the model.
+    pub parameters: Value,
     /// ω that it is used with.
     pub damping: f64,
 }
@@ -80,18 +84,24 @@ impl Library<'_> {
         level: u32,
         notes: &mut Vec<String>,
     ) -> Result<MethodConfig> {
-        let params = match &recipe.train {
-            None => json!({}),
-            Some(_) => json!({ "model": self.trained(recipe, level, notes)?.file }),
-        };
+        let mut params = recipe.parameters.clone();
+        if recipe.train.is_some() {
+            params["model"] = json!(self.trained(recipe, level, notes)?.file);
+        }
         Ok(MethodConfig { name: recipe.method.to_owned(), params })
     }
 
     /// The model of a recipe for a level.
     ///
     /// # Errors
-    /// As [`method`](Library::method).
+    /// As [`method`](Library::method); [`Error::Parameter`] where the test systems have its seed.
     pub fn trained(&self, recipe: &Recipe, level: u32, notes: &mut Vec<String>) -> Result<Trained> {
+        if self.tested == SEED {
+            return Err(Error::Parameter(format!(
+                "--seed {SEED}: the model '{}' is trained with this seed; choose another",
+                recipe.label
+            )));
+        }
         let nothing = json!({});
         let wanted = recipe.train.as_ref().unwrap_or(&nothing);
         let mut params = wanted.clone();

@@ -163,7 +163,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     let bar = spinner();
     let lab = Lab { session, seed: args.seed };
     let folder = args.models.clone().map_or_else(library::cache, Ok)?;
-    let library = Library { session, folder, full: args.full, bar: bar.clone() };
+    let library = Library { session, folder, tested: args.seed, full: args.full, bar: bar.clone() };
     let mut sections = Vec::new();
     for (wish, name, there, experiment) in EXPERIMENTS {
         if args.experiment != wish && args.experiment != Wish::All {

@@ -17,7 +17,9 @@ pub const LARGEST: u32 = 4;
 /// The paper's damping of its network.
 pub const DAMPING: f64 = 0.8;
 /// Penalty of the linear parts.
-const PENALTY: f64 = 1e-4;
+const PENALTY: f64 = 1e-3;
+/// Components of the whitened inverses.
+const COMPONENTS: u32 = 600;
 
 /// Matrices and epochs.
 pub fn budget(full: bool, level: u32) -> (u64, u64) {
@@ -33,7 +35,15 @@ pub fn budget(full: bool, level: u32) -> (u64, u64) {
 pub fn plain(full: bool, level: u32) -> Recipe {
     let (matrices, epochs) = budget(full, level);
     let train = json!({ "matrices": matrices, "epochs": epochs });
-    new(PLAIN, "mlp-dense", Some(train), DAMPING)
+    new(PLAIN, "mlp-dense", json!({}), Some(train), DAMPING)
+}
+
+/// The paper's network, the one that the method brings where it brings one.
+pub fn paper(session: &Session, full: bool, level: u32) -> Recipe {
+    match brings(session, "mlp-dense", level, false) {
+        true => new(PLAIN, "mlp-dense", json!({ "variant": "plain" }), None, DAMPING),
+        false => plain(full, level),
+    }
 }
 
 /// The paper's network with other widths.
@@ -53,33 +63,35 @@ pub fn dense(session: &Session, full: bool, level: u32) -> Vec<Recipe> {
         return Vec::new();
     }
     let (matrices, epochs) = budget(full, level);
-    let components = [0, 0, 45, 400, 800][level as usize];
-    let width = [0, 0, 64, 200, 300][level as usize];
-    let mean = json!({ "matrices": matrices, "mean_only": true });
-    let ridge = json!({ "matrices": matrices, "penalty": PENALTY, "components": components });
+    let brought = |method: &str, train: Value| match brings(session, method, level, true) {
+        true => None,
+        false => Some(train),
+    };
+    let ridge = brought("ridge", json!({ "matrices": matrices, "penalty": PENALTY }));
     let whitened = json!({
         "matrices": matrices, "epochs": epochs, "whiten": true, "ridge": PENALTY,
-        "components": components, "hidden": [width, width, width], "schedule": "cosine",
+        "components": COMPONENTS, "hidden": [128, 128], "schedule": "cosine", "validation": 0.05,
     });
+    let whitened = brought("mlp-dense", whitened);
+    let mean = json!({ "mean_only": true });
     let mut all = vec![
-        new("mean inverse", "ridge", Some(mean), DAMPING),
-        new("ridge", "ridge", own(session, "ridge", level, ridge), 1.0),
-        plain(full, level),
-        new(WHITENED, "mlp-dense", own(session, "mlp-dense", level, whitened), 1.0),
+        new("mean inverse", "ridge", mean, ridge.clone(), DAMPING),
+        new("ridge", "ridge", json!({}), ridge, 1.0),
+        paper(session, full, level),
+        new(WHITENED, "mlp-dense", json!({}), whitened, 1.0),
     ];
     all.retain(|recipe| can_be_trained(session, recipe));
     all
 }
 
-/// No training where the method brings a model with whitened targets for this level.
-fn own(session: &Session, method: &str, level: u32, train: Value) -> Option<Value> {
+/// Whether a method comes with a model for this level, with whitened targets or without.
+fn brings(session: &Session, method: &str, level: u32, whitened: bool) -> bool {
     let brought = session.generator(method).map(|method| models::shipped(method.as_ref()));
     let side = (1u64 << level) - 1;
-    let fits = brought.unwrap_or_default().iter().any(|model| {
+    brought.unwrap_or_default().iter().any(|model| {
         let shape = &model.card["architecture"];
-        shape["grid"] == json!([side, side]) && shape["whiten"] == true
-    });
-    (!fits).then_some(train)
+        shape["grid"] == json!([side, side]) && shape["whiten"] == whitened
+    })
 }
 
 /// Whether this build has the method, and its training these parameters.
@@ -90,6 +102,12 @@ pub fn can_be_trained(session: &Session, recipe: &Recipe) -> bool {
     })
 }
 
-fn new(label: &str, method: &'static str, train: Option<Value>, damping: f64) -> Recipe {
-    Recipe { label: label.to_owned(), method, train, damping }
+fn new(
+    label: &str,
+    method: &'static str,
+    parameters: Value,
+    train: Option<Value>,
+    damping: f64,
+) -> Recipe {
+    Recipe { label: label.to_owned(), method, train, parameters, damping }
 }

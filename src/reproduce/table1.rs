@@ -7,6 +7,7 @@ use super::lab::{self, Lab, Method, TOLERANCE, mean, median};
 use super::library::{self, Library, Recipe};
 use super::trial::{Scope, Trial, its};
 use super::{Wanted, paper, pictures, recipes};
+use crate::models;
 use crate::report::document::{Cell, Column, Figure, Row, Section, Table};
 use crate::report::format;
 use precondor_core::Result;
@@ -145,19 +146,17 @@ fn methods(
             &form("symmetric-gauss-seidel", None, 0.5),
             1.0,
         ),
-        Method::new(
-            LEARNED,
-            "mlp-reference (spd)",
-            &json!({ "name": "mlp-reference", "variant": "spd" }),
-            1.0,
-        ),
-        Method::new(
-            LEARNED,
-            "mlp-reference (stencil)",
-            &json!({ "name": "mlp-reference", "variant": "stencil" }),
-            1.0,
-        ),
     ];
+    // Each model that comes with the method and is a variant of it.
+    let brought = lab.session.generator("mlp-reference").map(|m| models::shipped(m.as_ref()));
+    for model in brought.unwrap_or_default() {
+        let config = json!({ "name": "mlp-reference", "variant": model.label });
+        let method =
+            Method::new(LEARNED, &format!("mlp-reference ({})", model.label), &config, 1.0);
+        if method.is_there(lab.session) {
+            all.push(method);
+        }
+    }
     for method in all.extract_if(.., |method| !method.is_there(lab.session)) {
         library::once(notes, format!("{} is not in this build.", method.label));
     }

@@ -48,10 +48,11 @@ pub fn run(lab: &Lab<'_>, library: &Library<'_>, wanted: &Wanted) -> Result<Sect
         let samples: Result<Vec<Sample>> =
             (0..count).map(|index| lab.sample(level, index, TOLERANCE)).collect();
         let samples = samples?;
-        let recipe = recipes::plain(library.full, level);
-        let network = library.method(&recipe, level, &mut notes)?;
-        let network = json!({ "name": network.name, "model": network.params["model"] });
-        if !library.full {
+        let recipe = recipes::paper(lab.session, library.full, level);
+        let config = library.method(&recipe, level, &mut notes)?;
+        let mut network = config.params;
+        network["name"] = config.name.into();
+        if !library.full && recipe.train.is_some() {
             let (matrices, epochs) = recipes::budget(false, level);
             once(
                 &mut notes,
