@@ -4,6 +4,7 @@ mod bad_input;
 mod compare;
 mod install;
 mod plugins;
+mod reproduce;
 mod solve;
 mod support;
 mod train;
