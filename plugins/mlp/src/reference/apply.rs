@@ -33,6 +33,8 @@ pub struct Operator {
     /// `P`, `R` and `S`.
     pub stencils: Stencils<f32>,
     solver: PoissonSolver<f32>,
+    /// `C^-½` at every node, a plane; empty where the coefficient is constant.
+    scaling: Vec<f32>,
 }
 
 /// The memory of an application.
@@ -66,7 +68,36 @@ impl Operator {
     /// The map of a matrix with given stencils.
     pub fn new(host: Arc<dyn Host>, a: Stencil<f32>, stencils: Stencils<f32>) -> Self {
         let Grid { mx, my } = a.grid();
-        Operator { host, a, stencils, solver: PoissonSolver::new(mx, my) }
+        Operator { host, a, stencils, solver: PoissonSolver::new(mx, my), scaling: Vec::new() }
+    }
+
+    /// The same around `C^-½ A0⁻¹ C^-½` for a coefficient, one number a node.
+    #[must_use]
+    pub fn scaled(mut self, coefficient: Option<&[f64]>) -> Self {
+        if let Some(coefficient) = coefficient {
+            let roots: Vec<f32> = coefficient.iter().map(|c| c.sqrt().recip() as f32).collect();
+            self.scaling = vec![0.0; self.grid().plane()];
+            self.grid().to_plane(&roots, &mut self.scaling);
+        }
+        self
+    }
+
+    /// `y = S x`, or `y += S x`; `spare` is work space.
+    fn smooth(
+        &self,
+        x: &[f32],
+        spare: &mut [f32],
+        onto: Onto<'_, f32>,
+        y: &mut [f32],
+    ) -> Result<()> {
+        if self.stencils.sweep(&self.a).is_none() {
+            return self.rows([y], |rows, [y]| self.stencils.s.sweep(rows, false, x, 1.0, onto, y));
+        }
+        if let Onto::Nothing = onto {
+            y.fill(0.0);
+        }
+        self.stencils.smooth(&self.a, x, spare, y);
+        Ok(())
     }
 
     /// The grid.
@@ -76,7 +107,10 @@ impl Operator {
 
     /// Bytes held, those of [`Memory`] not counted.
     pub fn bytes(&self) -> usize {
-        self.a.bytes() + self.stencils.bytes() + self.solver.bytes()
+        self.a.bytes()
+            + self.stencils.bytes()
+            + self.solver.bytes()
+            + size_of::<f32>() * self.scaling.len()
     }
 
     /// Memory for [`apply`](Self::apply), allocated once.
@@ -99,6 +133,16 @@ impl Operator {
         })
     }
 
+    /// `x ← C^-½ x` on rows of the grid.
+    fn scale(&self, rows: Range<usize>, x: &mut [f32]) {
+        if self.scaling.is_empty() {
+            return;
+        }
+        let stride = self.grid().stride();
+        let scaling = &self.scaling[self.grid().body().start + rows.start * stride..];
+        x.iter_mut().zip(scaling).for_each(|(x, s)| *x *= s);
+    }
+
     /// `z = M₂ r`, one number a node. Allocates nothing.
     ///
     /// # Errors
@@ -106,7 +150,7 @@ impl Operator {
     pub fn apply(&self, r: &[f64], z: &mut [f64], memory: &mut Memory) -> Result<()> {
         let Grid { mx, my } = self.grid();
         let (stride, body) = (self.grid().stride(), self.grid().body());
-        let Stencils { p, r: half, s } = &self.stencils;
+        let Stencils { p, r: half, .. } = &self.stencils;
         let Memory { planes: [x, y, t, u, w], sine } = memory;
 
         let scale = near_one(r);
@@ -116,19 +160,23 @@ impl Operator {
                 to.iter_mut().zip(from).for_each(|(to, &r)| *to = (scale * r) as f32);
             }
         })?;
-        self.rows([y], |rows, [y]| s.sweep(rows, false, x, 1.0, Onto::Nothing, y))?;
+        self.smooth(x, w, Onto::Nothing, y)?;
         self.rows([t], |rows, [t]| self.a.sweep(rows, false, y, -1.0, Onto::Plane(x), t))?;
         self.rows([u, w], |rows, [u, w]| {
             p.sweep(rows.clone(), true, t, 1.0, Onto::Nothing, u);
+            self.scale(rows.clone(), u);
             half.sweep(rows, true, t, 1.0, Onto::Nothing, w);
         })?;
         self.solver.solve(&*self.host, &mut u[body.clone()], stride, sine)?;
+        if !self.scaling.is_empty() {
+            self.rows([u], |rows, [u]| self.scale(rows, u))?;
+        }
         self.rows([y], |rows, [y]| {
             p.sweep(rows.clone(), false, u, 1.0, Onto::Itself, y);
             half.sweep(rows, false, w, 1.0, Onto::Itself, y);
         })?;
         self.rows([t], |rows, [t]| self.a.sweep(rows, false, y, -1.0, Onto::Plane(x), t))?;
-        self.rows([y], |rows, [y]| s.sweep(rows, false, t, 1.0, Onto::Itself, y))?;
+        self.smooth(t, w, Onto::Itself, y)?;
         let y = &y[body];
         chunks::rows(&*self.host, my, grain(self.grid()), [(z, mx)], |rows, [z]| {
             let from = y[rows.start * stride..].chunks_exact(stride);

@@ -21,9 +21,12 @@
 
 pub mod apply;
 pub mod chain;
+pub mod coefficient;
 pub mod evaluate;
+pub mod objective;
 pub mod pgp;
 pub mod stencil;
+pub mod sweep;
 pub mod train;
 
 use std::ops::Range;
@@ -38,6 +41,7 @@ use crate::grid::{Bands, Grid, grain};
 use crate::model;
 use crate::net::Net;
 use crate::reference::apply::{Memory, Operator};
+use crate::reference::coefficient::{Coefficient, Source};
 use crate::reference::evaluate::{Evaluator, LANES};
 use crate::reference::pgp::{Description, Stencils, Variant, matrix_stencil};
 use crate::reference::train::{NAME, TrainParams, Trainer, Weights};
@@ -55,14 +59,20 @@ use crate::run;
     )
 )]
 pub struct Params {
-    /// Which shipped model: `spd` (diagonal smoother, positive definite for any weights) or `stencil`
-    /// (nine-point smoother, fewer iterations). With `model`, that file's variant must be this one.
+    /// Form of the smoother, and with it which shipped model: `spd` (diagonal, positive definite for any
+    /// weights), `stencil` (nine-point, fewer iterations) or `sweep` (symmetric Gauss-Seidel, as few and
+    /// positive definite for any weights, but sequential). With `model`, that file's variant must be this one.
     pub variant: Option<Variant>,
+    /// Take the shipped model that was trained on shifts up to 0.45 mesh widths: for meshes on which the
+    /// others lose their pace, a little slower on those they were made for. It has the variant `sweep`.
+    pub robust: bool,
     /// A model file to use instead of the shipped ones.
     #[schemars(extend("x-precondor-file" = true))]
     pub model: Option<String>,
     /// Nodes in a row and number of rows; recognised from the matrix where it is left out.
     pub grid: Option<[usize; 2]>,
+    /// Where a coefficient that varies is known from; conjugate gradients then take a few iterations more.
+    pub coefficient: Source,
 }
 
 /// The method.
@@ -74,6 +84,7 @@ pub struct ReferenceMap {
     operator: Operator,
     own: Range<usize>,
     gathers: bool,
+    coefficient: Option<String>,
     work: Mutex<Work>,
 }
 
@@ -99,7 +110,7 @@ pub fn assemble(
     let grid = description.grid();
     let (body, stride) = (grid.body(), grid.stride());
     let mut stencils = Stencils::new(grid, variant);
-    let (planes, offsets) = description.planes();
+    let (planes, offsets) = description.planes(net.inputs());
     let bodies = stencils.planes_mut().map(|plane| match plane.is_empty() {
         true => (plane, 0),
         false => (&mut plane[body.clone()], stride),
@@ -115,7 +126,7 @@ pub fn assemble(
                 let length = part.len().min(plane.len());
                 plane.split_off_mut(..length).unwrap_or_default()
             });
-            description.decode(part, outputs, LANES, 0, parts);
+            description.decode(part, outputs, LANES, 0, (variant, parts));
         }
         Ok(())
     })?;
@@ -123,18 +134,34 @@ pub fn assemble(
 }
 
 impl ReferenceMap {
+    /// Builds the map for a system with given weights, its coefficient found as by default. Collective.
+    ///
+    /// # Errors
+    /// As [`with_coefficient`](Self::with_coefficient).
+    pub fn new(weights: &Weights, system: &System, grid: Option<[usize; 2]>) -> Result<Self> {
+        Self::with_coefficient(weights, system, grid, Source::Auto)
+    }
+
     /// Builds the map for a system with given weights. Collective.
     ///
     /// # Errors
-    /// As [`Bands::read`], where the matrix is not one of a structured grid.
-    pub fn new(weights: &Weights, system: &System, grid: Option<[usize; 2]>) -> Result<Self> {
+    /// As [`Bands::read`], where the matrix is not one of a structured grid, and as [`Coefficient::of`].
+    pub fn with_coefficient(
+        weights: &Weights,
+        system: &System,
+        grid: Option<[usize; 2]>,
+        source: Source,
+    ) -> Result<Self> {
         let (host, a) = (system.host(), system.a());
         let bands = Bands::read(&**host, a, grid)?;
         let grid = bands.grid;
         let Weights { variant, net, parameters } = weights;
-        let description = Description::on(&**host, &bands)?;
+        let coefficient = Coefficient::of(system, &bands, source)?;
+        let values = coefficient.as_ref().map(|c| c.values.as_slice());
+        let description = Description::on(&**host, &bands, values)?;
         let stencils = assemble(&**host, net, parameters, *variant, &description)?;
-        let operator = Operator::new(Arc::clone(host), matrix_stencil(&bands), stencils);
+        let operator =
+            Operator::new(Arc::clone(host), matrix_stencil(&bands), stencils).scaled(values);
         let space = a.space();
         let gathers = space.comm().size() > 1;
         let whole = || vec![0.0; if gathers { grid.nodes() } else { 0 }];
@@ -145,7 +172,14 @@ impl ReferenceMap {
         };
         let start = space.start() as usize;
         let own = start..start + space.n_own();
-        Ok(ReferenceMap { variant: *variant, operator, own, gathers, work: Mutex::new(work) })
+        Ok(ReferenceMap {
+            variant: *variant,
+            operator,
+            own,
+            gathers,
+            coefficient: coefficient.map(|c| c.note()),
+            work: Mutex::new(work),
+        })
     }
 
     /// The stencils that the network wrote.
@@ -168,7 +202,7 @@ impl Preconditioner for ReferenceMap {
     }
 
     fn properties(&self) -> Properties {
-        Properties { positive_definite: self.variant == Variant::Spd, ..Properties::SPD }
+        Properties { positive_definite: self.variant != Variant::Stencil, ..Properties::SPD }
     }
 
     fn stored_entries(&self) -> usize {
@@ -189,6 +223,7 @@ impl Preconditioner for ReferenceMap {
                 "positive definiteness is observed, not proved (variant = \"stencil\")".into(),
             );
         }
+        notes.extend(self.coefficient.clone());
         if self.gathers {
             notes.push("every rank keeps the whole grid and repeats the work".into());
         }
@@ -196,13 +231,28 @@ impl Preconditioner for ReferenceMap {
     }
 }
 
-/// The shipped models.
-const SPD: &[u8] = include_bytes!("../../models/mlp-reference-spd.safetensors");
-const STENCIL: &[u8] = include_bytes!("../../models/mlp-reference-stencil.safetensors");
-/// Their variants, files and content.
-const SHIPPED: [(&str, &str, &[u8]); 2] = [
-    ("spd", "models/mlp-reference-spd.safetensors", SPD),
-    ("stencil", "models/mlp-reference-stencil.safetensors", STENCIL),
+/// The shipped models: name, file and content.
+const SHIPPED: [(&str, &str, &[u8]); 4] = [
+    (
+        "spd",
+        "models/mlp-reference-spd.safetensors",
+        include_bytes!("../../models/mlp-reference-spd.safetensors"),
+    ),
+    (
+        "stencil",
+        "models/mlp-reference-stencil.safetensors",
+        include_bytes!("../../models/mlp-reference-stencil.safetensors"),
+    ),
+    (
+        "sweep",
+        "models/mlp-reference-sweep.safetensors",
+        include_bytes!("../../models/mlp-reference-sweep.safetensors"),
+    ),
+    (
+        "robust",
+        "models/mlp-reference-robust.safetensors",
+        include_bytes!("../../models/mlp-reference-robust.safetensors"),
+    ),
 ];
 
 impl Weights {
@@ -211,10 +261,20 @@ impl Weights {
     /// # Errors
     /// As [`Weights::read`].
     pub fn shipped(variant: Variant) -> Result<Self> {
+        let [spd, stencil, sweep, _] = SHIPPED;
         Weights::read(match variant {
-            Variant::Spd => SPD,
-            Variant::Stencil => STENCIL,
+            Variant::Spd => spd.2,
+            Variant::Stencil => stencil.2,
+            Variant::Sweep => sweep.2,
         })
+    }
+
+    /// The shipped model for large shifts.
+    ///
+    /// # Errors
+    /// As [`Weights::read`].
+    pub fn robust() -> Result<Self> {
+        Weights::read(SHIPPED[3].2)
     }
 }
 
@@ -227,21 +287,29 @@ impl Generator for MlpReference {
 
     fn generate(params: &Params, system: &System) -> Result<ReferenceMap> {
         let weights = match &params.model {
+            Some(_) if params.robust => {
+                let why =
+                    "parameter 'robust': it chooses among the shipped models; leave out 'model'";
+                return Err(Error::Parameter(why.into()));
+            }
+            None if params.robust => Weights::robust()?,
             None => Weights::shipped(params.variant.unwrap_or_default())?,
             Some(path) => {
                 let bytes = system.host().read(path)?;
-                let weights =
-                    Weights::read(&bytes).map_err(|e| e.inside(format!("model '{path}'")))?;
-                if let Some(variant) = params.variant.filter(|v| *v != weights.variant) {
-                    return Err(Error::Parameter(format!(
-                        "parameter 'variant': {variant:?} was asked for, the model '{path}' is {:?}",
-                        weights.variant
-                    )));
-                }
-                weights
+                Weights::read(&bytes).map_err(|e| e.inside(format!("model '{path}'")))?
             }
         };
-        ReferenceMap::new(&weights, system, params.grid)
+        if let Some(variant) = params.variant.filter(|v| *v != weights.variant) {
+            return Err(Error::Parameter(format!(
+                "parameter 'variant': {variant:?} was asked for, {} is {:?}",
+                params
+                    .model
+                    .as_ref()
+                    .map_or("the robust one".into(), |path| format!("the model '{path}'")),
+                weights.variant
+            )));
+        }
+        ReferenceMap::with_coefficient(&weights, system, params.grid, params.coefficient)
     }
 }
 
@@ -249,6 +317,6 @@ impl Trainable for MlpReference {
     type TrainParams = TrainParams;
 
     fn train(params: &TrainParams, training: Training<'_>) -> Result<Vec<u8>> {
-        run::drive(&mut Trainer::new(params, training.samples)?, training)
+        run::drive(&mut Trainer::new(params, training.samples, &**training.host)?, training)
     }
 }

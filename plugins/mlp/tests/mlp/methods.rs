@@ -6,7 +6,7 @@ use crate::support::*;
 use precondor_plugin_mlp::dense::MlpDense;
 use precondor_plugin_mlp::grid::{Bands, Grid};
 use precondor_plugin_mlp::random::Random;
-use precondor_plugin_mlp::reference::pgp::Variant;
+use precondor_plugin_mlp::reference::pgp::{Patch, Variant};
 use precondor_plugin_mlp::reference::stencil::{AROUND, HALF, Stencil};
 use precondor_plugin_mlp::reference::train::{Weights, network};
 use precondor_plugin_mlp::reference::{MlpReference, ReferenceMap};
@@ -206,7 +206,7 @@ fn application_is_the_formula() {
 
 #[test]
 fn spd_variant_is_positive_definite_for_any_weights() {
-    let net = network(Variant::Spd, 8, 2);
+    let net = network(Variant::Spd, Patch::Square, 8, 2);
     for (seed, size) in [(1, 0.1), (2, 1.0), (3, 3.0), (4, 3.0)] {
         let mut random = Random::new(seed, 0);
         let parameters =
