@@ -65,6 +65,8 @@ pub(crate) struct State {
     pub last: f64,
     /// Steps whose gradient was not finite and was not followed.
     pub skipped: u64,
+    /// What else a method keeps in its checkpoints.
+    pub more: Value,
 }
 
 /// Steps that the loss in a model's metrics is averaged over.
@@ -74,7 +76,7 @@ impl State {
     /// At the start of a run.
     pub fn new(parameters: Vec<f32>, decay: [f64; 2], random: Random) -> Self {
         let adam = Adam::new(parameters.len(), decay);
-        State { parameters, adam, random, step: 0, last: 0.0, skipped: 0 }
+        State { parameters, adam, random, step: 0, last: 0.0, skipped: 0, more: Value::Null }
     }
 
     /// Counts a step done.
@@ -116,6 +118,7 @@ impl State {
             // As bits: text may round.
             "last": self.last.to_bits(),
             "skipped": self.skipped,
+            "more": self.more,
         });
         let own: [(&str, &[f32]); 3] =
             [("parameters", &self.parameters), ("adam.mean", mean), ("adam.square", square)];
@@ -165,6 +168,7 @@ impl State {
             step: number("step")?,
             last: f64::from_bits(number("last")?),
             skipped: number("skipped")?,
+            more: state["more"].clone(),
         };
         Ok(arrays)
     }

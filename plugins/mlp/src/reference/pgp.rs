@@ -11,10 +11,13 @@
 
 use std::ops::Range;
 
+use precondor_sdk::core::host::Alone;
+use precondor_sdk::core::kernel::chunks;
+use precondor_sdk::prelude::{Host, Result};
 use precondor_sdk::schemars::JsonSchema;
 use precondor_sdk::serde::{Deserialize, Serialize};
 
-use crate::grid::{BANDS, Bands, Grid};
+use crate::grid::{BANDS, Bands, Grid, grain};
 use crate::number::Number;
 use crate::reference::evaluate::LANES;
 use crate::reference::stencil::{AROUND, HALF, Kind, Stencil};
@@ -33,6 +36,9 @@ pub enum Variant {
 
 /// Outputs for `P` and `R`, which stand before those for `S`.
 const BEFORE_S: usize = AROUND.len() + HALF.len();
+
+/// The most outputs of any variant.
+pub const OUTPUTS: usize = BEFORE_S + HALF.len();
 
 /// Numbers that describe a node to the network.
 pub const FEATURES: usize = 5;
@@ -85,39 +91,64 @@ pub struct Description<T> {
 }
 
 impl<T: Number> Description<T> {
-    /// Describes a matrix.
+    /// Describes a matrix on one thread.
     pub fn new(bands: &Bands) -> Self {
+        Self::on(&Alone, bands).expect("serial loops do not fail, nor does their body")
+    }
+
+    /// Describes a matrix.
+    ///
+    /// # Errors
+    /// What the host that lends the threads reports.
+    pub fn on(host: &dyn Host, bands: &Bands) -> Result<Self> {
         let grid = bands.grid;
         let (plane, stride) = (grid.plane(), grid.stride());
         let mut features = vec![T::zero(); FEATURES * plane + LANES];
         let mut scale = vec![T::zero(); plane];
         let mut row_sum = vec![T::zero(); plane];
         let [d, h, v, g] = [0, 1, 2, 3].map(|band| bands.plane(band));
-        for j in 0..grid.my {
-            for i in 0..grid.mx {
-                let at = (j + 1) * stride + i + 1;
-                let root = d[at].sqrt();
-                // The coupling over both roots; nothing where there is no neighbour.
-                let scaled = |band: &[f64], to: usize, shift: f64| {
-                    if d[to] > 0.0 { band[at] / (root * d[to].sqrt()) + shift } else { 0.0 }
-                };
-                let values = [
-                    (d[at] / 4.0).ln() / 0.25,
-                    scaled(h, at + 1, 0.25) / 0.1,
-                    scaled(v, at + stride, 0.25) / 0.1,
-                    scaled(g, at + stride + 1, 0.0) / 0.06,
-                    1.0,
-                ];
-                for (feature, value) in values.into_iter().enumerate() {
-                    features[feature * plane + at] = T::rounded(value);
+        let bodies: [_; FEATURES + 2] = {
+            let features = features.chunks_exact_mut(plane).take(FEATURES);
+            let mut planes = features.chain([&mut *scale, &mut *row_sum]);
+            std::array::from_fn(|_| {
+                let plane = planes.next().expect("as many planes");
+                (&mut plane[grid.body()], stride)
+            })
+        };
+        chunks::rows(host, grid.my, grain(grid), bodies, |rows, mut out| {
+            // 1/√d of a row and of the one above, zero where there is no node.
+            let inverse_roots = |j: usize| -> Vec<f64> {
+                let row = &d[(j + 1) * stride + 1..][..stride];
+                row.iter().map(|&d| if d > 0.0 { 1.0 / d.sqrt() } else { 0.0 }).collect()
+            };
+            let mut above = inverse_roots(rows.start);
+            for (k, j) in rows.enumerate() {
+                let here = std::mem::replace(&mut above, inverse_roots(j + 1));
+                for i in 0..grid.mx {
+                    let at = (j + 1) * stride + i + 1;
+                    // The coupling over both roots; nothing where there is no neighbour.
+                    let scaled = |value: f64, there: f64, shift: f64| {
+                        if there > 0.0 { value * here[i] * there + shift } else { 0.0 }
+                    };
+                    let upper = h[at].abs() + v[at].abs() + g[at].abs();
+                    let lower = h[at - 1].abs() + v[at - stride].abs() + g[at - stride - 1].abs();
+                    let values = [
+                        (d[at] / 4.0).ln() / 0.25,
+                        scaled(h[at], here[i + 1], 0.25) / 0.1,
+                        scaled(v[at], above[i], 0.25) / 0.1,
+                        scaled(g[at], above[i + 1], 0.0) / 0.06,
+                        1.0,
+                        2.0 * here[i],
+                        2.0 / (d[at] + upper + lower),
+                    ];
+                    for (plane, value) in out.iter_mut().zip(values) {
+                        plane[k * stride + i] = T::rounded(value);
+                    }
                 }
-                scale[at] = T::rounded(2.0 / root);
-                let upper = h[at].abs() + v[at].abs() + g[at].abs();
-                let lower = h[at - 1].abs() + v[at - stride].abs() + g[at - stride - 1].abs();
-                row_sum[at] = T::rounded(2.0 / (d[at] + upper + lower));
             }
-        }
-        Description { grid, features, scale, row_sum }
+            Ok(())
+        })?;
+        Ok(Description { grid, features, scale, row_sum })
     }
 
     /// The grid.
@@ -135,6 +166,40 @@ impl<T: Number> Description<T> {
             feature * self.grid.plane() + dy * stride + dx
         };
         (&self.features, (0..INPUTS).map(offset).collect())
+    }
+
+    /// Writes the coefficients of the nodes in `body` (a part of the grid's body) to `to`, that part of
+    /// [`Stencils::planes_mut`], from columns `column …` of the network's outputs (rows of `columns`
+    /// numbers).
+    pub fn decode(
+        &self,
+        body: Range<usize>,
+        outputs: &[T],
+        columns: usize,
+        column: usize,
+        to: [&mut [T]; OUTPUTS],
+    ) {
+        let grid = self.grid;
+        let row = |k: usize| &outputs[k * columns + column..][..body.len()];
+        let inside = &self.features[(FEATURES - 1) * grid.plane()..][body.clone()];
+        let scale = &self.scale[body.clone()];
+        let diagonal = to[BEFORE_S + 1].is_empty();
+        for (k, to) in to.into_iter().enumerate().filter(|(_, to)| !to.is_empty()) {
+            let places = to.iter_mut().zip(row(k));
+            if k < AROUND.len() {
+                places.zip(inside).for_each(|((to, &o), &one)| *to = o * one);
+            } else if k < BEFORE_S {
+                places.zip(scale).for_each(|((to, &o), &s)| *to = o * s);
+            } else if diagonal {
+                let twos = &self.row_sum[body.clone()];
+                places.zip(twos).for_each(|((to, &o), &two)| *to = two * sigma(o));
+            } else {
+                let start = if k == BEFORE_S { T::rounded(CENTRE_START) } else { T::zero() };
+                let there = body.start.wrapping_add_signed(grid.offset(HALF[k - BEFORE_S]));
+                let pairs = scale.iter().zip(&self.scale[there..there + body.len()]);
+                places.zip(pairs).for_each(|((to, &o), (&s, &t))| *to = (o + start) * s * t);
+            }
+        }
     }
 
     /// Writes the network's inputs for `body` (a part of the grid's body) to columns `column …` of
@@ -193,6 +258,13 @@ impl<K: Number> Stencils<K> {
         self.p.entries() + self.r.entries() + self.s.entries()
     }
 
+    /// All planes of coefficients in the order of the outputs, then empty ones.
+    pub fn planes_mut(&mut self) -> [&mut [K]; OUTPUTS] {
+        let Stencils { p, r, s } = self;
+        let mut planes = [p, r, s].into_iter().flat_map(Stencil::planes_mut);
+        std::array::from_fn(|_| planes.next().unwrap_or_default())
+    }
+
     /// Sets the coefficients of the nodes in `body` from columns `column …` of the network's outputs
     /// (rows of `columns` numbers).
     pub fn decode(
@@ -203,40 +275,12 @@ impl<K: Number> Stencils<K> {
         columns: usize,
         column: usize,
     ) {
-        let grid = description.grid;
-        let scale = &description.scale;
-        let row = |k: usize| &outputs[k * columns + column..][..body.len()];
-        let inside = &description.features[(FEATURES - 1) * grid.plane()..FEATURES * grid.plane()];
-        for c in 0..AROUND.len() {
-            let places = self.p.plane_mut(c)[body.clone()].iter_mut();
-            for ((to, &o), &one) in places.zip(row(c)).zip(&inside[body.clone()]) {
-                *to = o * one;
-            }
-        }
-        for c in 0..HALF.len() {
-            let places = self.r.plane_mut(c)[body.clone()].iter_mut();
-            for ((to, &o), &s) in places.zip(row(AROUND.len() + c)).zip(&scale[body.clone()]) {
-                *to = o * s;
-            }
-        }
-        if self.s.offsets().len() == 1 {
-            let places = self.s.plane_mut(0)[body.clone()].iter_mut();
-            for ((to, &o), &two) in
-                places.zip(row(BEFORE_S)).zip(&description.row_sum[body.clone()])
-            {
-                *to = two * sigma(o);
-            }
-        } else {
-            for (c, &offset) in HALF.iter().enumerate() {
-                let start = if c == 0 { K::rounded(CENTRE_START) } else { K::zero() };
-                let there = body.start.wrapping_add_signed(grid.offset(offset));
-                let pairs = scale[body.clone()].iter().zip(&scale[there..there + body.len()]);
-                let places = self.s.plane_mut(c)[body.clone()].iter_mut();
-                for ((to, &o), (&s, &t)) in places.zip(row(BEFORE_S + c)).zip(pairs) {
-                    *to = (o + start) * s * t;
-                }
-            }
-        }
+        let part = |plane: &mut [K]| if plane.is_empty() { 0..0 } else { body.clone() };
+        let parts = self.planes_mut().map(|plane| {
+            let part = part(plane);
+            &mut plane[part]
+        });
+        description.decode(body, outputs, columns, column, parts);
     }
 
     /// The transpose of the derivative of [`decode`](Self::decode): turns `self`, the derivative by the

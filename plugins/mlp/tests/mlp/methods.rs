@@ -227,7 +227,7 @@ fn spd_variant_is_positive_definite_for_any_weights() {
             (0..net.len()).map(|_| (size * (2.0 * random.unit() - 1.0)) as f32).collect();
         let weights = Weights { variant: Variant::Spd, net: net.clone(), parameters };
         let system = system(3, 0.3, seed);
-        let m = ReferenceMap::new(&weights, system.a(), None).unwrap();
+        let m = ReferenceMap::new(&weights, &system, None).unwrap();
         assert!(m.properties().positive_definite);
         let columns = columns(&m, 49);
         let size = columns.iter().fold(0.0, |max: f64, v| max.max(v.abs()));

@@ -83,7 +83,7 @@ fn a_few_hundred_steps_already_make_a_preconditioner() {
     // Never seen: another level, another mesh.
     let weights = Weights::read(&model).unwrap();
     let fresh = system(5, 0.25, 0);
-    let m = ReferenceMap::new(&weights, fresh.a(), None).unwrap();
+    let m = ReferenceMap::new(&weights, &fresh, None).unwrap();
     let (absolute, relative) =
         (absolute_iterations(fresh.a(), &m), relative_iterations(fresh.a(), &m));
     assert!(absolute <= 7 && relative <= 6, "{absolute} and {relative} iterations");
