@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 /// Each method with the level of the problem it is compared on and parameters to compare it with.
 fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
+    use precondor_plugin_auto::auto::Auto;
     use precondor_plugin_explicit::{Filter, Inverse};
     use precondor_plugin_gauss_seidel::GaussSeidel;
     use precondor_plugin_ilu::{Ic, Ilu};
@@ -48,6 +49,7 @@ fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
             vec![json!({}), json!({"variant": "plain"}), json!({"newton": 1})],
         ),
         (NativeTrainable::<RidgeInverse>::method(), 3, vec![json!({}), json!({"mean_only": true})]),
+        (NativeTrainable::<Auto>::method(), 4, vec![json!({}), json!({"exclude": ["ic"]})]),
     ]
 }
 
