@@ -158,13 +158,13 @@ mod tests {
     #[test]
     fn whitening_makes_the_unshifted_inverse_the_identity_and_keeps_frobenius_norms() {
         let grid = Grid { mx: 4, my: 3 };
-        let entry = |row: u64, column: u64| {
-            let place = |k: u64| (k % 4, k / 4);
+        let entry = |row: usize, column: usize| {
+            let place = |k: usize| (k % 4, k / 4);
             let ((i, j), (k, l)) = (place(row), place(column));
-            [4.0, -1.0, 0.0][(i.abs_diff(k) + j.abs_diff(l)).min(2) as usize]
+            [4.0, -1.0, 0.0][(i.abs_diff(k) + j.abs_diff(l)).min(2)]
         };
-        let entries = (0..144).map(|k| (k / 12, k % 12, entry(k / 12, k % 12)));
-        let bands = crate::grid::Bands::collect(grid, 12, entries).unwrap();
+        let entries: Vec<_> = (0..144).map(|k| (k / 12, k % 12, entry(k / 12, k % 12))).collect();
+        let bands = crate::grid::tests::read(grid, &entries).unwrap();
         let mut vector = Vec::new();
         Frame::new(grid, true).encode(&inverse(&bands).unwrap(), &mut vector);
         let mut place = 0;
