@@ -6,6 +6,7 @@
 mod compare;
 mod exact;
 mod experiment;
+mod fallback;
 mod files;
 mod install;
 mod matrix;

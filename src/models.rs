@@ -60,8 +60,7 @@ pub fn of_file(path: &Path) -> Result<Model> {
     let (_, header) = SafeTensors::read_metadata(&bytes)
         .map_err(|e| Error::file(path, format!("this is no model file: {e}")))?;
     let text = header.metadata().as_ref().and_then(|entries| entries.get(KEY));
-    let text =
-        text.ok_or_else(|| Error::file(path, format!("its header has no entry '{KEY}'")))?;
+    let text = text.ok_or_else(|| Error::file(path, format!("its header has no entry '{KEY}'")))?;
     let card = serde_json::from_str(text)
         .map_err(|e| Error::file(path, format!("its entry '{KEY}' is no JSON: {e}")))?;
     let file = path.display().to_string();

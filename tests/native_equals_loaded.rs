@@ -26,7 +26,11 @@ fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
         (Native::<Ilu>::method(), 4, vec![json!({}), json!({"level": 2}), json!({"max_fill": 5})]),
         (Native::<Ic>::method(), 4, vec![json!({})]),
         (Native::<Sine>::method(), 4, vec![json!({})]),
-        (Native::<Reference>::method(), 4, vec![json!({}), json!({"solver": "sine"})]),
+        (
+            Native::<Reference>::method(),
+            4,
+            vec![json!({}), json!({"solver": "sine"}), json!({"smoother": "chebyshev"})],
+        ),
         (Native::<Inverse>::method(), 4, vec![json!({})]),
         (
             Native::<Filter>::method(),

@@ -184,6 +184,9 @@ fn table(out: &mut String, comparison: &Comparison, case: usize) {
             }
             let both = show(cell.seconds(), seconds);
             put!(out, "<td class=\"{}\">{both}</td></tr>\n", class(&fastest, row));
+            if let Some(fallback) = cell.fallback() {
+                put!(out, "<tr class=\"remark\"><td colspan=\"10\">{}</td></tr>\n", esc(&fallback));
+            }
             for remark in cell.remarks() {
                 put!(
                     out,

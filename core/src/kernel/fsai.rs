@@ -52,7 +52,14 @@ impl Factored {
     /// # Errors
     /// What the communicator reports.
     pub fn new(space: &Arc<Space>, pattern: &Pattern, values: Vec<f64>) -> Result<Self> {
-        let g = pattern.matrix(space, values)?;
+        Self::of(pattern.matrix(space, values)?)
+    }
+
+    /// With a lower triangular G. Collective.
+    ///
+    /// # Errors
+    /// What the communicator reports.
+    pub fn of(g: DistCsr) -> Result<Self> {
         let transpose = remote::transpose(&g)?;
         let between = Mutex::new(vec![0.0; g.n_own()]);
         Ok(Factored { g, transpose, between })

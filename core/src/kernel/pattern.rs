@@ -94,6 +94,26 @@ impl Pattern {
     /// What the communicator reports.
     pub fn reach<'a>(&mut self, a: &'a DistCsr) -> Result<Reach<'a>> {
         let reach = Reach::new(a, &self.others)?;
+        self.renumber(&reach)?;
+        Ok(reach)
+    }
+
+    /// As [`reach`](Pattern::reach), and also fetches the rows that own rows of `a` point to.
+    /// Collective.
+    ///
+    /// # Errors
+    /// What the communicator reports.
+    pub fn reach_around<'a>(&mut self, a: &'a DistCsr) -> Result<Reach<'a>> {
+        let mut ids = [&self.others, a.ghost_ids()].concat();
+        ids.sort_unstable();
+        ids.dedup();
+        let reach = Reach::new(a, &ids)?;
+        self.renumber(&reach)?;
+        Ok(reach)
+    }
+
+    /// Numbers the columns as `reach` does.
+    fn renumber(&mut self, reach: &Reach<'_>) -> Result<()> {
         let to = reach.numbering();
         if *to != self.numbering {
             for j in &mut self.cols {
@@ -103,7 +123,7 @@ impl Pattern {
             }
             self.numbering = to.clone();
         }
-        Ok(reach)
+        Ok(())
     }
 
     /// Local numbers of the columns.

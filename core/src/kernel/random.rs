@@ -50,7 +50,7 @@ impl Stream {
     }
 
     /// Draw `k` at `place`, uniform in [−1, 1).
-    fn signed(&self, place: u64, k: u64) -> f64 {
+    pub fn signed(&self, place: u64, k: u64) -> f64 {
         (self.word(place, k) >> 11) as f64 * (2.0 / (1u64 << 53) as f64) - 1.0
     }
 

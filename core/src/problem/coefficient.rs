@@ -40,7 +40,9 @@ pub const MODES: u64 = 48;
 pub(super) enum Field {
     Constant,
     Smooth,
-    Jump { contrast: f64 },
+    Jump {
+        contrast: f64,
+    },
     /// ω and φ of every wave.
     LogNormal(Vec<([f64; 2], f64)>),
 }

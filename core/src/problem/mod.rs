@@ -4,11 +4,18 @@
 //! by their index. [`Families`] make training systems out of the same sections. The two never
 //! meet: what a system is made for is part of its random stream (see [`crate::kernel::random`]).
 pub mod coefficient;
+pub mod cube;
+pub mod delaunay;
+pub mod diffusion;
+pub mod field;
 pub mod mesh;
 pub mod p1;
 pub mod poisson;
 
 pub use coefficient::Coefficient;
+pub use cube::Cube;
+pub use diffusion::{Diffusion, MeshKind};
+pub use field::Field;
 pub use poisson::{Poisson, Rhs};
 
 use crate::comm::Comm;
@@ -25,11 +32,15 @@ use serde_json::Value;
 pub enum Problem {
     /// `poisson`.
     Poisson(Poisson),
+    /// `diffusion`.
+    Diffusion(Diffusion),
+    /// `cube`.
+    Cube(Cube),
 }
 
 impl Problem {
     /// What `kind` may be.
-    pub const KINDS: &[&str] = &["poisson"];
+    pub const KINDS: &[&str] = &["poisson", "diffusion", "cube"];
 
     /// JSON schema of the parameters of `kind` (without `kind` itself).
     ///
@@ -38,6 +49,8 @@ impl Problem {
     pub fn schema(kind: &str) -> Result<Value> {
         match kind {
             "poisson" => Ok(schema::of::<Poisson>()),
+            "diffusion" => Ok(schema::of::<Diffusion>()),
+            "cube" => Ok(schema::of::<Cube>()),
             _ => Err(no_such_kind(kind)),
         }
     }
@@ -57,6 +70,16 @@ impl Problem {
                 poisson.m()?;
                 Ok(Problem::Poisson(poisson))
             }
+            "diffusion" => {
+                let diffusion: Diffusion = parameters(&Value::Object(rest))?;
+                diffusion.m()?;
+                Ok(Problem::Diffusion(diffusion))
+            }
+            "cube" => {
+                let cube: Cube = parameters(&Value::Object(rest))?;
+                cube.m()?;
+                Ok(Problem::Cube(cube))
+            }
             _ => Err(no_such_kind(kind)),
         }
     }
@@ -65,6 +88,8 @@ impl Problem {
     pub fn to_json(&self) -> Value {
         let (kind, fields) = match self {
             Problem::Poisson(poisson) => ("poisson", serde_json::to_value(poisson)),
+            Problem::Diffusion(diffusion) => ("diffusion", serde_json::to_value(diffusion)),
+            Problem::Cube(cube) => ("cube", serde_json::to_value(cube)),
         };
         let mut doc = fields.unwrap_or_default();
         doc["kind"] = kind.into();
@@ -86,9 +111,41 @@ impl Problem {
     /// # Errors
     /// [`Error::Parameter`] for a parameter out of its range; what the communicator reports.
     pub fn generate_nth(&self, comm: Comm, index: u64) -> Result<(System, Vec<f64>)> {
+        self.make(&comm, Purpose::Test, index)
+    }
+
+    fn make(&self, comm: &Comm, purpose: Purpose, index: u64) -> Result<(System, Vec<f64>)> {
         match self {
-            Problem::Poisson(poisson) => poisson.make(&comm, Purpose::Test, index),
+            Problem::Poisson(poisson) => poisson.make(comm, purpose, index),
+            Problem::Diffusion(diffusion) => diffusion.make(comm, purpose, index),
+            Problem::Cube(cube) => cube.make(comm, purpose, index),
         }
+    }
+
+    /// The same problem with other random numbers.
+    fn seeded(&self, seed: u64) -> Self {
+        match self.clone() {
+            Problem::Poisson(poisson) => Problem::Poisson(Poisson { seed, ..poisson }),
+            Problem::Diffusion(diffusion) => Problem::Diffusion(Diffusion { seed, ..diffusion }),
+            Problem::Cube(cube) => Problem::Cube(Cube { seed, ..cube }),
+        }
+    }
+}
+
+/// Inner nodes a side, out of `level` or `nodes`.
+///
+/// # Errors
+/// [`Error::Parameter`] where both are given, or one is out of its range.
+fn side(level: Option<u32>, nodes: Option<usize>, default_level: u32) -> Result<usize> {
+    let out = |name: &str, why: String| Err(Error::Parameter(format!("'{name}': {why}")));
+    match (level, nodes) {
+        (Some(_), Some(_)) => out("nodes", "give either 'level' or 'nodes', not both".into()),
+        (_, Some(m @ 1..=16383)) => Ok(m),
+        (_, Some(m)) => out("nodes", format!("{m} is not within 1..16383")),
+        (level, None) => match level.unwrap_or(default_level) {
+            l @ 1..=14 => Ok((1 << l) - 1),
+            l => out("level", format!("{l} is not within 1..14")),
+        },
     }
 }
 
@@ -127,12 +184,7 @@ impl Samples for Families {
         let problem = self.0.get(family).ok_or_else(|| {
             Error::Parameter(format!("family {family} of {} training problems", self.0.len()))
         })?;
-        match problem {
-            Problem::Poisson(poisson) => {
-                let seeded = Poisson { seed, ..poisson.clone() };
-                Ok(seeded.make(&Comm::solo(), Purpose::Training, index)?.0)
-            }
-        }
+        Ok(problem.seeded(seed).make(&Comm::solo(), Purpose::Training, index)?.0)
     }
     fn describe(&self) -> String {
         Value::Array(self.0.iter().map(Problem::to_json).collect()).to_string()

@@ -98,15 +98,7 @@ impl Poisson {
         if !(self.correlation > 0.0 && self.correlation.is_finite()) {
             return out("correlation", format!("{} is not greater than 0", self.correlation));
         }
-        match (self.level, self.nodes) {
-            (Some(_), Some(_)) => out("nodes", "give either 'level' or 'nodes', not both".into()),
-            (_, Some(m @ 1..=32767)) => Ok(m),
-            (_, Some(m)) => out("nodes", format!("{m} is not within 1..16383")),
-            (level, None) => match level.unwrap_or(5) {
-                l @ 1..=14 => Ok((1 << l) - 1),
-                l => out("level", format!("{l} is not within 1..14")),
-            },
-        }
+        super::side(self.level, self.nodes, 5)
     }
 
     /// The matrix with auxiliary data `coordinates`, `grid-index` and, where it varies,

@@ -13,6 +13,7 @@ use super::guard::Guard;
 use super::run::Past;
 use super::{Method, Outcome, Report, Stop, Switch, Watcher, stage};
 use crate::Result;
+use crate::kernel::lanczos;
 use crate::matrix::DistCsr;
 use crate::precond::Preconditioner;
 
@@ -25,6 +26,68 @@ pub struct Fallback<'f> {
     pub contraction: f64,
     /// What takes the place of M, by name, and how it is set up (once, where it is needed).
     pub replacement: Option<(&'f str, &'f mut SetUp<'f>)>,
+    /// A failure that is known beforehand: the solve goes on by other means at once.
+    pub foreseen: Option<Foreseen>,
+}
+
+/// A failure that is known before the solve.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Foreseen {
+    /// What was found.
+    pub reason: String,
+    /// Conjugate gradients would do with this M.
+    pub cg_works: bool,
+}
+
+/// Lanczos steps of [`foresee`].
+const CHECK_STEPS: usize = 12;
+
+/// Looks at the ends of the spectrum of MA, by a dozen Lanczos steps, and says how far they go and
+/// whether `method` would contract by less than `contraction` an iteration. Collective.
+///
+/// Each step costs a product with A and an application of M. What Lanczos finds lies within the
+/// spectrum: a bad end may be missed, one that is found is there.
+///
+/// # Errors
+/// [`Error::Unsupported`](crate::Error::Unsupported) unless A and M are symmetric; what M and the
+/// communicator report.
+pub fn foresee(
+    method: &Method,
+    a: &DistCsr,
+    m: &dyn Preconditioner,
+    contraction: f64,
+) -> Result<(String, Option<Foreseen>)> {
+    a.require_symmetric("the Lanczos check")?;
+    if !m.properties().symmetric {
+        let why = "the Lanczos check needs a symmetric preconditioner";
+        return Err(crate::Error::Unsupported(why.into()));
+    }
+    let options = lanczos::Options { max_steps: CHECK_STEPS, tolerance: 1e-2 };
+    let found = a.space().comm().scope(|| lanczos::of_preconditioned(a, m, &options));
+    let ends = match found {
+        Ok(ends) => ends,
+        // All ranks see the same numbers.
+        Err(crate::Error::Data(reason)) => {
+            return Ok((reason.clone(), Some(Foreseen { reason, cg_works: false })));
+        }
+        Err(other) => return Err(other),
+    };
+    let (min, max) = (ends.min, ends.max);
+    let said = format!("spectrum of MA from {min:.3} to {max:.3} ({} Lanczos steps)", ends.steps);
+    let krylov = match ends.condition().map(f64::sqrt) {
+        Some(root) => (root - 1.0) / (root + 1.0),
+        None => f64::INFINITY,
+    };
+    let rate = match *method {
+        Method::Richardson { damping } => {
+            (1.0 - damping * min).abs().max((1.0 - damping * max).abs())
+        }
+        _ => krylov,
+    };
+    let good = rate < 1.0 && rate <= contraction;
+    let reason = format!("{said}: a contraction of {rate:.2} an iteration at best");
+    let cg_works = krylov < 1.0 && krylov <= contraction;
+    Ok((said, (!good).then_some(Foreseen { reason, cg_works })))
 }
 
 /// Basis of GMRES where conjugate gradients cannot go on.
@@ -60,7 +123,9 @@ pub fn solve_with_fallback(
     let can_replace = fallback.replacement.is_some();
     let same = !matches!(method, Method::Cg) && m.properties().positive_definite;
     let watched = if can_replace || same { guard(method) } else { None };
-    let mut at = stage(method, a, m, b, x, stop, watch, Past::new(watched))?;
+    let foreseen = fallback.foreseen.take().filter(|_| watched.is_some());
+    let past = Past::new(watched).foreseen(foreseen);
+    let mut at = stage(method, a, m, b, x, stop, watch, past)?;
     if !failed(&at.report) || !(can_replace || same) {
         return Ok(at.report);
     }

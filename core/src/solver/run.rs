@@ -1,4 +1,5 @@
 //! What all methods share: guarded products, reductions that carry news, and the stopping rule.
+use super::fallback::Foreseen;
 use super::guard::Guard;
 use super::{Criterion, Outcome, Report, Step, Stop, Switch, TRUST, Watcher};
 use crate::comm::{Communicator, panic_text};
@@ -35,12 +36,19 @@ pub(super) struct Past {
     history: Vec<f64>,
     switches: Vec<Switch>,
     guard: Option<Guard>,
+    /// Why the stage need not begin.
+    foreseen: Option<Foreseen>,
 }
 
 impl Past {
     /// None: the first stage.
     pub fn new(guard: Option<Guard>) -> Self {
         Past { guard, ..Past::default() }
+    }
+
+    /// The same, ended after the first residual.
+    pub fn foreseen(self, foreseen: Option<Foreseen>) -> Self {
+        Past { foreseen, ..self }
     }
 }
 
@@ -56,7 +64,8 @@ pub(super) struct Stage {
 impl Stage {
     /// For the next stage, watched by `guard`.
     pub fn past(self, guard: Option<Guard>) -> Past {
-        Past { history: self.report.history, switches: self.report.switches, guard }
+        let Report { history, switches, .. } = self.report;
+        Past { history, switches, guard, foreseen: None }
     }
 }
 
@@ -74,6 +83,7 @@ pub(super) struct Run<'a> {
     /// There was an earlier stage.
     later: bool,
     guard: Option<Guard>,
+    foreseen: Option<Foreseen>,
     /// The best measure and its x, where the solve is watched.
     best: Option<(f64, Vec<f64>)>,
     unsound: bool,
@@ -99,7 +109,7 @@ impl<'a> Run<'a> {
         watch: &'a mut Watcher<'a>,
         past: Past,
     ) -> Result<Self> {
-        let Past { mut history, switches, guard } = past;
+        let Past { mut history, switches, guard, foreseen } = past;
         let later = !history.is_empty();
         if !later {
             history.reserve(stop.max_iterations.saturating_add(1).min(HISTORY));
@@ -115,6 +125,7 @@ impl<'a> Run<'a> {
             switches,
             later,
             guard,
+            foreseen,
             best: None,
             unsound: false,
             indefinite: false,
@@ -173,7 +184,16 @@ impl<'a> Run<'a> {
             guard.start(measure);
         }
         let met = self.record(measure)?;
-        if met { self.confirm(x, r) } else { Ok(()) }
+        if met {
+            return self.confirm(x, r);
+        }
+        match self.foreseen.take() {
+            None => Ok(()),
+            Some(Foreseen { reason, cg_works }) => {
+                self.unsound = !cg_works;
+                Err(broke_down(reason))
+            }
+        }
     }
 
     /// Unknowns in all.

@@ -3,7 +3,7 @@ use crate::common::*;
 use precondor_core::matrix::{Csr, DistCsr};
 use precondor_core::precond::{Identity, Preconditioner, Properties};
 use precondor_core::solver::{
-    Fallback, Method, Outcome, Report, SetUp, Stop, solve, solve_with_fallback,
+    Fallback, Method, Outcome, Report, SetUp, Stop, foresee, solve, solve_with_fallback,
 };
 use precondor_core::{Error, Result};
 
@@ -30,7 +30,7 @@ fn watched(
             Some((name, &mut make as &mut SetUp))
         }
     };
-    let mut fallback = Fallback { contraction, replacement };
+    let mut fallback = Fallback { contraction, replacement, foreseen: None };
     let report =
         solve_with_fallback(&method, a, m, &b, &mut x, stop, &mut unwatched, &mut fallback)?;
     Ok((report, x))
@@ -224,6 +224,46 @@ fn ranks_switch_together() {
             }
         }
     }
+}
+
+#[test]
+fn a_check_beforehand_foresees_what_would_happen() {
+    let a = laplace(12);
+    let dist = DistCsr::solo(a.clone()).unwrap();
+    // λ(MA) of the 5-point stencil with M = s: 4s(1 ± cos(π/13)).
+    let ends = |s: f64| [-1.0, 1.0].map(|sign| 4.0 * s * (1.0 + sign * (0.241661f64).cos()));
+    let [min, max] = ends(0.3);
+    let m = scaled(144, |_| 0.3);
+    let (said, foreseen) = foresee(&RICHARDSON, &dist, &m, 1.0).unwrap();
+    let numbers: Vec<f64> = said.split(' ').filter_map(|w| w.parse().ok()).collect();
+    assert!(numbers[0] >= min - 1e-3 && numbers[0] < 4.0 * min, "{said}");
+    assert!(numbers[1] <= max + 1e-3 && numbers[1] > 0.95 * max, "{said}");
+    let foreseen = foreseen.expect("1 − λmax < −1");
+    assert!(foreseen.cg_works && foreseen.reason.starts_with(&said), "{foreseen:?}");
+    assert_eq!(foresee(&RICHARDSON, &dist, &scaled(144, |_| 0.2), 1.0).unwrap().1, None);
+    assert_eq!(foresee(&Method::Cg, &dist, &m, 1.0).unwrap().1, None);
+    assert!(!foresee(&Method::Cg, &dist, &m, 0.5).unwrap().1.unwrap().cg_works);
+    let nan = foresee(&RICHARDSON, &dist, &scaled(144, |_| f64::NAN), 1.0).unwrap().1.unwrap();
+    assert!(!nan.cg_works && nan.reason.contains("not finite"), "{nan:?}");
+    let general = Scaled { scale: vec![0.2; 144], properties: Properties::GENERAL };
+    let refused = foresee(&RICHARDSON, &dist, &general, 1.0).unwrap_err();
+    assert!(refused.to_string().contains("needs a symmetric preconditioner"), "{refused}");
+    // What is foreseen is acted upon before the first iteration.
+    let (b, mut x) = (vector(144), vec![0.0; 144]);
+    let mut fallback = Fallback { contraction: 1.0, replacement: None, foreseen: Some(foreseen) };
+    let report = solve_with_fallback(
+        &RICHARDSON,
+        &dist,
+        &m,
+        &b,
+        &mut x,
+        &stop(1e-8),
+        &mut unwatched,
+        &mut fallback,
+    )
+    .unwrap();
+    solved(&a, &report, &x);
+    assert_eq!(told(&report), ["0: cg with the same preconditioner"]);
 }
 
 /// Works on the basis of GMRES and blows up what is small: not linear, though it says so.

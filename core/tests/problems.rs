@@ -1,0 +1,255 @@
+//! The problem kinds `diffusion` and `cube`: definite, the same on any number of ranks, consistent
+//! with the equations they stand for.
+use precondor_core::comm::{Comm, threads};
+use precondor_core::problem::{Cube, Diffusion, Families, Field, MeshKind, Problem, Rhs};
+use precondor_core::system::System;
+use precondor_core::train::Samples;
+use serde_json::json;
+
+fn make(problem: &Problem) -> (System, Vec<f64>) {
+    problem.generate(Comm::solo()).expect("valid parameters")
+}
+
+fn diffusion(mesh: MeshKind, coefficient: Field, m: usize) -> Diffusion {
+    Diffusion { nodes: Some(m), mesh, coefficient, shift: 0.3, seed: 4, ..Diffusion::default() }
+}
+
+/// One of each kind.
+fn all() -> Vec<Problem> {
+    let mut all = Vec::new();
+    for mesh in [MeshKind::Grid, MeshKind::Delaunay] {
+        for coefficient in [Field::Constant, Field::LogNormal, Field::White, Field::Blocks] {
+            for anisotropy in [1.0, 0.1] {
+                let problem = Diffusion { anisotropy, ..diffusion(mesh, coefficient, 9) };
+                all.push(Problem::Diffusion(Diffusion { scale: 3.0, deviation: 1.5, ..problem }));
+            }
+        }
+    }
+    for (deviation, anisotropy) in [(0.0, 1.0), (1.0, 1.0), (2.0, 0.01)] {
+        all.push(Problem::Cube(Cube { nodes: 5, deviation, anisotropy, ..Cube::default() }));
+    }
+    all
+}
+
+/// Whether elimination meets positive pivots only.
+fn is_definite(mut a: Vec<Vec<f64>>) -> bool {
+    let n = a.len();
+    (0..n).all(|k| {
+        let (top, rest) = a.split_at_mut(k + 1);
+        let pivot = &top[k];
+        for row in rest {
+            let factor = row[k] / pivot[k];
+            (k..n).for_each(|j| row[j] -= factor * pivot[j]);
+        }
+        pivot[k] > 0.0
+    })
+}
+
+#[test]
+fn matrices_are_symmetric_bit_for_bit_and_definite_and_rows_away_from_the_boundary_sum_to_zero() {
+    for problem in all() {
+        let (system, _) = make(&problem);
+        let a = system.a().own().view();
+        let n = a.n_rows();
+        let dense: Vec<Vec<f64>> = (0..n).map(|i| (0..n).map(|j| a.get(i, j)).collect()).collect();
+        for (i, row) in dense.iter().enumerate() {
+            assert!((0..i).all(|j| row[j] == dense[j][i]), "row {i} of {problem:?}");
+            let (sum, size) = (row.iter().sum::<f64>(), row[i]);
+            let far = match &problem {
+                // Nodes two steps from the boundary touch unknowns only.
+                Problem::Diffusion(d) if d.mesh == MeshKind::Grid => {
+                    let m = d.nodes.expect("given");
+                    [i % m, i / m].iter().all(|&at| (1..m - 1).contains(&at))
+                }
+                Problem::Cube(_) => {
+                    [i % 5, i / 5 % 5, i / 25].iter().all(|&at| (1..4).contains(&at))
+                }
+                _ => false,
+            };
+            assert!(!far || sum.abs() < 1e-13 * size, "row {i} of {problem:?}: {sum}");
+        }
+        assert!(is_definite(dense), "{problem:?}");
+    }
+}
+
+#[test]
+fn systems_are_the_same_bit_for_bit_on_any_number_of_ranks() {
+    type Row = (u64, Vec<(u64, u64)>, Vec<u64>);
+    let rows = |(system, b): &(System, Vec<f64>)| -> Vec<Row> {
+        let a = system.a();
+        let row = |i: usize| {
+            let entries = a.global_entries(i).map(|(j, v)| (j, v.to_bits())).collect();
+            let aux = |(_, x): (&str, &precondor_core::system::Aux)| {
+                x.values[i * x.width..(i + 1) * x.width]
+                    .iter()
+                    .map(|v| v.to_bits())
+                    .collect::<Vec<_>>()
+            };
+            let more = system.all_aux().flat_map(aux).chain([b[i].to_bits()]);
+            (a.global_row(i), entries, more.collect())
+        };
+        (0..a.n_own()).map(row).collect()
+    };
+    for problem in all() {
+        let whole = rows(&make(&problem));
+        for size in [2, 3, 5] {
+            let parts = threads::run(size, |comm| {
+                rows(&problem.generate(Comm::new(comm)).expect("valid parameters"))
+            });
+            assert_eq!(parts.concat(), whole, "{size} ranks: {problem:?}");
+        }
+    }
+}
+
+/// ∫ K∇u·∇u for u = sin πx sin πy + ½ sin 2πx sin 2πy by the midpoint rule, and u.
+fn energy([xx, xy, yy]: [f64; 3]) -> f64 {
+    use std::f64::consts::PI;
+    let n = 400;
+    let at = |i: usize| (i as f64 + 0.5) / n as f64;
+    let mut sum = 0.0;
+    for (x, y) in (0..n).flat_map(|i| (0..n).map(move |j| (at(i), at(j)))) {
+        let along = |x: f64, y: f64| {
+            PI * (PI * x).cos() * (PI * y).sin() + PI * (2.0 * PI * x).cos() * (2.0 * PI * y).sin()
+        };
+        let [ux, uy] = [along(x, y), along(y, x)];
+        sum += xx * ux * ux + 2.0 * xy * ux * uy + yy * uy * uy;
+    }
+    sum / (n * n) as f64
+}
+
+#[test]
+fn the_energy_of_a_smooth_function_converges_with_the_square_of_the_grid_step() {
+    use std::f64::consts::PI;
+    let thin = 0.2;
+    for (angle, tensor) in [
+        (0.0, [1.0, 0.0, thin]),
+        (90.0, [thin, 0.0, 1.0]),
+        (45.0, [0.6, 0.4, 0.6]),
+        (-45.0, [0.6, -0.4, 0.6]),
+    ] {
+        let exact = energy(tensor);
+        for mesh in [MeshKind::Grid, MeshKind::Delaunay] {
+            let error = |m: usize| {
+                let problem = diffusion(mesh, Field::Constant, m);
+                let problem = Diffusion { anisotropy: thin, angle: Some(angle), ..problem };
+                let (system, _) = make(&Problem::Diffusion(problem));
+                let places = system.aux("coordinates").expect("always there").values.clone();
+                let u: Vec<f64> = places
+                    .as_chunks()
+                    .0
+                    .iter()
+                    .map(|[x, y]: &[f64; 2]| {
+                        let wave = |k: f64| (k * PI * x).sin() * (k * PI * y).sin();
+                        wave(1.0) + 0.5 * wave(2.0)
+                    })
+                    .collect();
+                let mut au = vec![0.0; u.len()];
+                system.a().spmv(&u, &mut au).expect("one rank");
+                let energy: f64 = u.iter().zip(&au).map(|(u, au)| u * au).sum();
+                (energy / exact - 1.0).abs()
+            };
+            let [coarse, fine] = [error(15), error(63)];
+            assert!(fine < 0.002 && coarse / fine > 8.0, "{mesh:?} {angle}: {coarse} {fine}");
+        }
+    }
+}
+
+#[test]
+fn loads_are_those_of_f_equal_to_one_and_the_cube_has_the_known_solution() {
+    // The centre of the solution of −Δu = 1, from its Fourier series.
+    let solve = |system: &System, b: &[f64]| {
+        let a = system.a();
+        let mut x = vec![0.0; b.len()];
+        // Gauss–Seidel is enough at this size.
+        for _ in 0..600 {
+            for i in 0..b.len() {
+                let sum: f64 = a.own().view().row(i).map(|(j, v)| v * x[j]).sum();
+                x[i] += (b[i] - sum) / a.diagonal(i);
+            }
+        }
+        x
+    };
+    for mesh in [MeshKind::Grid, MeshKind::Delaunay] {
+        let problem =
+            Diffusion { rhs: Rhs::Load, shift: 0.0, ..diffusion(mesh, Field::Constant, 15) };
+        let (system, b) = make(&Problem::Diffusion(Diffusion { shift: 0.01, ..problem }));
+        let x = solve(&system, &b);
+        assert!((x[7 * 15 + 7] / 0.073_671_35 - 1.0).abs() < 0.01, "{mesh:?}");
+    }
+    let centre = |nodes: usize| {
+        let cube = Cube { nodes, rhs: Rhs::Load, ..Cube::default() };
+        let (system, b) = make(&Problem::Cube(cube));
+        solve(&system, &b)[nodes * nodes * nodes / 2]
+    };
+    let [coarse, fine] = [7, 15].map(|m| (centre(m) / 0.056_212_2 - 1.0).abs());
+    assert!(fine < 0.007 && coarse / fine > 3.5, "{coarse} {fine}");
+}
+
+#[test]
+fn coefficients_multiply_the_matrix() {
+    for mesh in [MeshKind::Grid, MeshKind::Delaunay] {
+        let plain = make(&Problem::Diffusion(diffusion(mesh, Field::Constant, 7))).0;
+        // One square covers everything.
+        let blocks = Diffusion { scale: 8.0, ..diffusion(mesh, Field::Blocks, 7) };
+        let scaled = make(&Problem::Diffusion(blocks)).0;
+        let c = scaled.aux("coefficient").expect("not constant").values.clone();
+        assert!(plain.aux("coefficient").is_none() && (c[0] - 1.0).abs() > 1e-3);
+        for i in 0..49 {
+            assert!((c[i] / c[0] - 1.0).abs() < 1e-13);
+            for (j, v) in plain.a().own().view().row(i) {
+                let wanted = c[0] * v;
+                let got = scaled.a().own().view().get(i, j);
+                assert!((got - wanted).abs() <= 1e-12 * c[0], "({i}, {j})");
+            }
+        }
+        // Contrasts of a white field show in the nodal coefficient.
+        let white = Diffusion { deviation: 2.0, ..diffusion(mesh, Field::White, 7) };
+        let system = make(&Problem::Diffusion(white)).0;
+        let nodal = system.aux("coefficient").expect("not constant").values.clone();
+        for (i, c) in nodal.iter().enumerate() {
+            let ratio = system.a().diagonal(i) / plain.a().diagonal(i);
+            assert!(*c > 0.0 && ratio / c > 0.2 && ratio / c < 5.0, "row {i}: {ratio} for {c}");
+        }
+    }
+}
+
+#[test]
+fn descriptions_go_there_and_back_and_mistakes_name_the_parameter() {
+    for problem in all() {
+        assert_eq!(Problem::from_json(&problem.to_json()), Ok(problem));
+    }
+    for (doc, why) in [
+        (json!({"kind": "diffusion", "anisotropy": 0.0}), "'anisotropy': 0"),
+        (json!({"kind": "diffusion", "shift": 0.5}), "'shift': 0.5"),
+        (json!({"kind": "diffusion", "scale": -1}), "'scale': -1"),
+        (json!({"kind": "diffusion", "deviation": 11}), "'deviation': 11"),
+        (json!({"kind": "diffusion", "decades": 9}), "'decades': 9"),
+        (json!({"kind": "diffusion", "angle": 360}), "'angle': 360"),
+        (json!({"kind": "diffusion", "level": 2, "nodes": 3}), "either 'level' or 'nodes'"),
+        (json!({"kind": "diffusion", "nodes": 20000}), "20000"),
+        (json!({"kind": "cube", "nodes": 0}), "'nodes': 0"),
+        (json!({"kind": "cube", "deviation": -1}), "'deviation': -1"),
+        (json!({"kind": "cube", "anisotropy": 2}), "'anisotropy': 2"),
+        (json!({"kind": "kube"}), "did you mean 'cube'?"),
+    ] {
+        let error = Problem::from_json(&doc).expect_err("out of range").to_string();
+        assert!(error.contains(why), "{doc}: {error}");
+    }
+}
+
+#[test]
+fn training_systems_follow_the_seed_of_the_training_and_are_no_test_systems() {
+    let families = Families::new(all()).expect("some");
+    let bits = |system: &System| -> Vec<u64> {
+        system.a().own().view().values.iter().map(|v| v.to_bits()).collect()
+    };
+    for (family, problem) in all().iter().enumerate() {
+        let sample = |seed, index| families.sample(family, seed, index).expect("offered");
+        assert_eq!(bits(&sample(4, 0)), bits(&sample(4, 0)));
+        // All but the plain cube are random.
+        let random = !matches!(problem, Problem::Cube(cube) if cube.deviation == 0.0);
+        assert_eq!(bits(&sample(4, 0)) != bits(&sample(5, 0)), random, "{problem:?}");
+        assert_eq!(bits(&sample(4, 0)) != bits(&sample(4, 1)), random, "{problem:?}");
+        assert_eq!(bits(&sample(4, 0)) != bits(&make(problem).0), random, "{problem:?}");
+    }
+}
