@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `mlp-reference` | stencils around a reference solve; any size of a structured grid | [`reference`](mod@reference) |
 //! | `mlp-dense` | the dense inverse; one size | [`dense`] |
+//! | `ridge` | the same by linear regression: what a network has to beat | [`ridge`](mod@ridge) |
 //!
 //! | to … | read |
 //! |---|---|
@@ -21,8 +22,9 @@ pub mod number;
 pub mod optim;
 pub mod random;
 pub mod reference;
+pub mod ridge;
 mod run;
 
 use precondor_sdk::prelude::*;
 
-export_plugin!(; trainable: reference::MlpReference, dense::MlpDense);
+export_plugin!(; trainable: reference::MlpReference, dense::MlpDense, ridge::RidgeInverse);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod configurations;
+mod dense;
 mod methods;
 mod support;
 mod training;
