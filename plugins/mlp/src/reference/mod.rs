@@ -40,7 +40,6 @@ use precondor_sdk::prelude::*;
 
 use crate::grid::{Bands, Grid, grain};
 use crate::model;
-use crate::net::Net;
 use crate::reference::apply::{Memory, Operator};
 use crate::reference::coarse::Coarse;
 use crate::reference::coefficient::{Coefficient, Source};
@@ -100,37 +99,37 @@ struct Work {
     whole: [Vec<f64>; 2],
 }
 
-/// Evaluates the network for every node and decodes its outputs, on the threads of `host`.
+/// Evaluates the network for every node and decodes its outputs, on the threads of `host`: run after run of
+/// rows of the grid, so that what is between the bands and the coefficients stays in cache.
 ///
 /// # Errors
 /// What the host reports.
 pub fn assemble(
     host: &dyn Host,
-    net: &Net,
-    parameters: &[f32],
-    variant: Variant,
-    description: &Description<f32>,
+    Weights { variant, net, parameters }: &Weights,
+    bands: &Bands,
+    coefficient: Option<&[f64]>,
 ) -> Result<Stencils<f32>> {
-    let grid = description.grid();
-    let (body, stride) = (grid.body(), grid.stride());
-    let mut stencils = Stencils::new(grid, variant);
-    let (planes, offsets) = description.planes(net.inputs());
+    let (grid, stride) = (bands.grid, bands.grid.stride());
+    let mut stencils = Stencils::new(grid, *variant);
     let bodies = stencils.planes_mut().map(|plane| match plane.is_empty() {
         true => (plane, 0),
-        false => (&mut plane[body.clone()], stride),
+        false => (&mut plane[grid.body()], stride),
     });
     chunks::rows(host, grid.my, grain(grid), bodies, |rows, mut to| {
-        let mut evaluator = Evaluator::new(net, parameters, offsets.clone());
-        let end = body.start + rows.end * stride;
-        for start in (body.start + rows.start * stride..end).step_by(LANES) {
-            let part = start..end.min(start + LANES);
+        let description = Description::of_rows(bands, coefficient, rows);
+        let (planes, offsets) = description.planes(net.inputs());
+        let mut evaluator = Evaluator::new(net, parameters, offsets);
+        let body = description.grid().body();
+        for start in body.clone().step_by(LANES) {
+            let part = start..body.end.min(start + LANES);
             // The patch of a node begins at its lower left neighbour.
             let outputs = evaluator.at(planes, start - (stride + 1));
             let parts = to.each_mut().map(|plane| {
                 let length = part.len().min(plane.len());
                 plane.split_off_mut(..length).unwrap_or_default()
             });
-            description.decode(part, outputs, LANES, 0, (variant, parts));
+            description.decode(part, outputs, LANES, 0, (*variant, parts));
         }
         Ok(())
     })?;
@@ -155,11 +154,9 @@ impl ReferenceMap {
         let (host, a) = (system.host(), system.a());
         let bands = Bands::read(&**host, a, params.grid)?;
         let grid = bands.grid;
-        let Weights { variant, net, parameters } = weights;
         let coefficient = Coefficient::of(system, &bands, params.coefficient)?;
         let values = coefficient.as_ref().map(|c| c.values.as_slice());
-        let description = Description::on(&**host, &bands, values)?;
-        let stencils = assemble(&**host, net, parameters, *variant, &description)?;
+        let stencils = assemble(&**host, weights, &bands, values)?;
         let jumps = coefficient.as_ref().is_some_and(|c| c.jumps);
         let nodes = params.coarse.unwrap_or(if jumps { coarse::NODES } else { 0 });
         let coarse = (nodes > 0).then(|| Coarse::new(&bands, nodes)).transpose()?;
@@ -177,7 +174,7 @@ impl ReferenceMap {
         let start = space.start() as usize;
         let own = start..start + space.n_own();
         Ok(ReferenceMap {
-            variant: *variant,
+            variant: weights.variant,
             operator,
             own,
             gathers,
