@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `mlp-reference` | stencils around a reference solve; any size of a structured grid | [`reference`](mod@reference) |
 //! | `mlp-dense` | the dense inverse; one size | [`dense`] |
+//! | `mlp-fsai` | corrections of FSAI's rows; any sparse SPD matrix | [`fsai`] |
 //!
 //! | to … | read |
 //! |---|---|
@@ -14,6 +15,7 @@
 #![deny(missing_docs)]
 
 pub mod dense;
+pub mod fsai;
 pub mod grid;
 pub mod model;
 pub mod net;
@@ -25,4 +27,4 @@ mod run;
 
 use precondor_sdk::prelude::*;
 
-export_plugin!(; trainable: reference::MlpReference, dense::MlpDense);
+export_plugin!(; trainable: reference::MlpReference, dense::MlpDense, fsai::MlpFsai);
