@@ -23,11 +23,12 @@
 //! Every system meets all methods in turn before the next system is made, so that whatever disturbs
 //! the clock disturbs all of them. A method that refuses a matrix, or fails, is a row that says why.
 use crate::experiment::{self, Case, Task};
+use crate::fallback::Plan;
 use crate::files::{make_folder, print, print_json};
 use crate::measure::{self, measure};
 use crate::report::{self, CaseInfo, Cell, Comparison, Entry, Provenance, Row};
 use crate::session::{Session, configuration};
-use crate::{Status, exact};
+use crate::{Status, exact, fallback};
 use indicatif::{ProgressBar, ProgressStyle};
 use precondor_core::Result;
 use precondor_core::config::{self, MethodConfig, Node, SolverConfig, StopRule};
@@ -63,6 +64,7 @@ struct Run {
     group: String,
     solver: SolverConfig,
     method: Option<MethodConfig>,
+    plan: Plan,
 }
 
 pub fn run(args: &Args, session: &Session) -> Result<Status> {
@@ -126,7 +128,8 @@ fn runs(root: &Node, session: &Session) -> Result<Vec<Run>> {
     for node in list.items() {
         node.only(&["label", "group", "solver", "preconditioner"])?;
         let text = |key: &str| node.get(key).map(|n| n.text().map(str::to_owned)).transpose();
-        let solver = SolverConfig::from_nodes(node.get("solver").unwrap_or(&nothing), shared)?;
+        let own = node.get("solver").unwrap_or(&nothing);
+        let solver = SolverConfig::from_nodes(own, shared)?;
         let method = node.get("preconditioner").map(|n| session.method(n));
         let method = method.transpose()?;
         let label = text("label")?.unwrap_or_else(|| measure::name(method.as_ref()).to_owned());
@@ -135,7 +138,9 @@ fn runs(root: &Node, session: &Session) -> Result<Vec<Run>> {
             let why = format!("there is a run called '{label}' already: give it a 'label'");
             return Err(node.get("label").unwrap_or(node).error(why));
         }
-        runs.push(Run { label, group, solver, method });
+        let section = config::over(own, shared);
+        let plan = fallback::plan(session, Some(&section), &solver, method.as_ref())?;
+        runs.push(Run { label, group, solver, method, plan });
     }
     // Groups stay together, in the order they first appear.
     let mut order: BTreeMap<String, usize> = BTreeMap::new();
@@ -192,7 +197,8 @@ fn one(
     exact: Option<&[f64]>,
 ) -> (std::result::Result<Entry, String>, Vec<f64>) {
     let exact = exact.filter(|_| run.solver.stop == StopRule::AbsoluteError);
-    match measure(session, task, run.method.as_ref(), &run.solver, exact, &mut |_| ()) {
+    match measure(session, task, run.method.as_ref(), (&run.solver, &run.plan), exact, &mut |_| ())
+    {
         Err(e) => (Err(e.to_string()), Vec::new()),
         Ok(measured) => {
             let report = measured.report;
@@ -210,6 +216,7 @@ fn one(
                 preconditioner_bytes: measured.bytes,
                 setup_seconds: measured.setup_seconds,
                 solve_seconds: measured.solve_seconds,
+                fallback: report.switches,
                 notes: measured.notes,
             };
             (Ok(entry), report.history)

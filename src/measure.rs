@@ -1,10 +1,11 @@
 //! One solve, measured.
 use crate::experiment::Task;
+use crate::fallback::Plan;
 use crate::session::Session;
-use precondor_core::Result;
-use precondor_core::config::{MethodConfig, SolverConfig};
-use precondor_core::precond::{Preconditioner, Properties};
-use precondor_core::solver::{self, Criterion, Outcome, Step, Stop};
+use precondor_core::config::{Check, MethodConfig, SolverConfig};
+use precondor_core::precond::{Identity, Preconditioner};
+use precondor_core::solver::{self, Criterion, Fallback, Foreseen, Outcome, Step, Stop};
+use precondor_core::{Error, Result};
 use serde_json::{Map, Value};
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -27,25 +28,6 @@ pub struct Measured {
     pub notes: Vec<String>,
 }
 
-/// No preconditioner: M = I.
-struct Identity;
-
-impl Preconditioner for Identity {
-    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        z.copy_from_slice(r);
-        Ok(())
-    }
-    fn properties(&self) -> Properties {
-        Properties::SPD
-    }
-    fn stored_entries(&self) -> usize {
-        0
-    }
-    fn bytes(&self) -> usize {
-        0
-    }
-}
-
 /// Sets up the preconditioner (none: M = I).
 pub fn set_up(
     session: &Session,
@@ -62,17 +44,24 @@ pub fn set_up(
     }
 }
 
-/// Sets up the preconditioner and solves. `exact` is x*, for the rule that needs it.
+/// Sets up the preconditioner and solves, as `plan` says where M fails. `exact` is x*, for the rule
+/// that needs it.
 pub fn measure(
     session: &Session,
     task: &Task,
     method: Option<&MethodConfig>,
-    config: &SolverConfig,
+    (config, plan): (&SolverConfig, &Plan),
     exact: Option<&[f64]>,
     watch: &mut dyn FnMut(&Step),
 ) -> Result<Measured> {
+    let (a, iteration) = (task.system.a(), config.method());
     let start = Instant::now();
     let m = set_up(session, task, method)?;
+    let mut notes = m.notes();
+    let foreseen = match plan.check {
+        None => None,
+        Some(Check::Lanczos) => look(&iteration, task, m.as_ref(), plan, &mut notes)?,
+    };
     let setup_seconds = start.elapsed().as_secs_f64();
     let stop = Stop {
         criterion: exact.map_or(Criterion::RelativeResidual, Criterion::AbsoluteError),
@@ -81,29 +70,64 @@ pub fn measure(
         divergence: config.divergence,
     };
     let mut x = task.x0.clone();
+    let mut watch = |step: &Step| {
+        watch(step);
+        ControlFlow::Continue(())
+    };
     let start = Instant::now();
-    let report = solver::solve(
-        &config.method(),
-        task.system.a(),
-        m.as_ref(),
-        &task.b,
-        &mut x,
-        &stop,
-        &mut |step| {
-            watch(step);
-            ControlFlow::Continue(())
-        },
-    )
-    .map_err(|e| e.inside(config.method.name()))?;
+    let solved = if plan.watched {
+        let mut replace = || set_up(session, task, plan.replacement.as_ref());
+        let replacement = plan.replacement.as_ref();
+        let replacement =
+            replacement.map(|r| (r.name.as_str(), &mut replace as &mut solver::SetUp));
+        let mut fallback = Fallback { contraction: plan.contraction, replacement, foreseen };
+        let (m, b) = (m.as_ref(), &task.b);
+        solver::solve_with_fallback(&iteration, a, m, b, &mut x, &stop, &mut watch, &mut fallback)
+    } else {
+        solver::solve(&iteration, a, m.as_ref(), &task.b, &mut x, &stop, &mut watch)
+    };
+    let report = solved.map_err(|e| e.inside(config.method.name()))?;
+    let solve_seconds = start.elapsed().as_secs_f64();
+    for switch in &report.switches {
+        tracing::warn!("{}: {}", name(method), told(switch));
+    }
+    notes.extend(report.hint(&iteration));
     Ok(Measured {
         report,
         x,
         setup_seconds,
-        solve_seconds: start.elapsed().as_secs_f64(),
+        solve_seconds,
         entries: m.stored_entries(),
         bytes: m.bytes(),
-        notes: m.notes(),
+        notes,
     })
+}
+
+/// Looks at the spectrum of MA; what it says about the solve is acted upon where it is watched.
+fn look(
+    iteration: &solver::Method,
+    task: &Task,
+    m: &dyn Preconditioner,
+    plan: &Plan,
+    notes: &mut Vec<String>,
+) -> Result<Option<Foreseen>> {
+    match solver::foresee(iteration, task.system.a(), m, plan.contraction) {
+        Ok((said, foreseen)) => {
+            notes.push(said);
+            Ok(foreseen)
+        }
+        Err(Error::Unsupported(why)) => {
+            notes.push(format!("not checked: {why}"));
+            Ok(None)
+        }
+        Err(other) => Err(other.inside("check")),
+    }
+}
+
+/// A switch in words.
+pub fn told(switch: &solver::Switch) -> String {
+    let solver::Switch { iteration, reason, to } = switch;
+    format!("after {iteration} iterations {reason}; went on with {to}")
 }
 
 /// The name of a method for tables and JSON.

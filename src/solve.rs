@@ -4,12 +4,12 @@ use crate::files::{print, print_json};
 use crate::measure::{self, Measured, measure};
 use crate::report::format::{bytes, number, seconds};
 use crate::session::{Session, configuration};
-use crate::{Status, exact};
+use crate::{Status, exact, fallback};
 use indicatif::{ProgressBar, ProgressStyle};
 use precondor_core::Result;
 use precondor_core::config::{MethodConfig, SolverConfig, StopRule};
 use precondor_core::matrix::io::matrix_market;
-use precondor_core::solver::{Outcome, Step};
+use precondor_core::solver::{Outcome, Step, Switch};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -54,6 +54,8 @@ struct Summary<'a> {
     n: u64,
     nnz: u64,
     ranks: usize,
+    /// Where the solve noticed that its preconditioner fails, and went on by other means.
+    fallback: &'a [Switch],
     notes: &'a [String],
 }
 
@@ -66,6 +68,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     };
     let method = root.get("preconditioner").map(|node| session.method(node));
     let method = method.transpose()?;
+    let plan = fallback::plan(session, root.get("solver"), &solver, method.as_ref())?;
     let case = experiment::single(&root)?;
     let task = case.task(0, session)?;
     let exact = match solver.stop {
@@ -77,7 +80,8 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         bar.set_position(step.iteration as u64);
         bar.set_message(number(step.measure));
     };
-    let measured = measure(session, &task, method.as_ref(), &solver, exact.as_deref(), &mut watch);
+    let how = (&solver, &plan);
+    let measured = measure(session, &task, method.as_ref(), how, exact.as_deref(), &mut watch);
     bar.finish_and_clear();
     let measured = measured?;
     if let Some(path) = &args.save_solution {
@@ -137,6 +141,7 @@ fn summary<'a>(
         n: task.system.a().n_global(),
         nnz: task.nnz,
         ranks: task.system.a().space().comm().size(),
+        fallback: &report.switches,
         notes: &measured.notes,
     }
 }
@@ -173,6 +178,9 @@ fn text(
         StopRule::AbsoluteError => "error",
     };
     line("solver", format!("{}, until {rule} ≤ {:e}", solver.title(), solver.tolerance));
+    for switch in &report.switches {
+        line("fallback", measure::told(switch));
+    }
     let iterations = report.iterations;
     let ended = match &report.outcome {
         Outcome::Converged => format!("converged after {iterations} iterations"),

@@ -11,11 +11,13 @@ use std::sync::Arc;
 
 /// Each method with the level of the problem it is compared on and parameters to compare it with.
 fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
+    use precondor_plugin_auto::auto::Auto;
     use precondor_plugin_explicit::{Filter, Inverse};
     use precondor_plugin_gauss_seidel::GaussSeidel;
     use precondor_plugin_ilu::{Ic, Ilu};
     use precondor_plugin_jacobi::Jacobi;
-    use precondor_plugin_mlp::{dense::MlpDense, reference::MlpReference};
+    use precondor_plugin_mlp::{dense::MlpDense, fsai::MlpFsai};
+    use precondor_plugin_mlp::{reference::MlpReference, ridge::RidgeInverse};
     use precondor_plugin_reference::{Reference, Sine};
     use precondor_plugin_spai::{Fsai, Spai};
     vec![
@@ -26,7 +28,11 @@ fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
         (Native::<Ilu>::method(), 4, vec![json!({}), json!({"level": 2}), json!({"max_fill": 5})]),
         (Native::<Ic>::method(), 4, vec![json!({})]),
         (Native::<Sine>::method(), 4, vec![json!({})]),
-        (Native::<Reference>::method(), 4, vec![json!({}), json!({"solver": "sine"})]),
+        (
+            Native::<Reference>::method(),
+            4,
+            vec![json!({}), json!({"solver": "sine"}), json!({"smoother": "chebyshev"})],
+        ),
         (Native::<Inverse>::method(), 4, vec![json!({})]),
         (
             Native::<Filter>::method(),
@@ -38,7 +44,14 @@ fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
             4,
             vec![json!({}), json!({"variant": "stencil"})],
         ),
-        (NativeTrainable::<MlpDense>::method(), 2, vec![json!({})]),
+        (
+            NativeTrainable::<MlpDense>::method(),
+            2,
+            vec![json!({}), json!({"variant": "plain"}), json!({"newton": 1})],
+        ),
+        (NativeTrainable::<RidgeInverse>::method(), 3, vec![json!({}), json!({"mean_only": true})]),
+        (NativeTrainable::<MlpFsai>::method(), 4, vec![json!({}), json!({"check": 0})]),
+        (NativeTrainable::<Auto>::method(), 4, vec![json!({}), json!({"exclude": ["ic"]})]),
     ]
 }
 

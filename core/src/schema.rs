@@ -1,10 +1,13 @@
 //! Parameter schemas: making them, and checking JSON against them.
 //!
 //! Covers the part of JSON Schema that `#[derive(JsonSchema)]` emits for parameter structs:
-//! objects of numbers, booleans, strings, arrays and choices, with ranges and defaults. Two own
+//! objects of numbers, booleans, strings, arrays and choices, with ranges and defaults. Own
 //! keywords: `x-precondor-method` marks a parameter that names a method (a string, or a table with
 //! `name`), whose own section is checked against that method's schema; `x-precondor-file` marks a
-//! path that is read relative to the config.
+//! path that is read relative to the config. At the root of a method's schema,
+//! `x-precondor-fallback` names the method (as such a parameter does) that a solve goes on with where
+//! this one is seen to fail, and `x-precondor-contraction` is the factor that an iteration reduces
+//! the residual by, or more, on the matrices that the method is for.
 use crate::{Error, Result};
 use schemars::JsonSchema;
 use serde_json::Value;
@@ -13,6 +16,11 @@ use serde_json::Value;
 pub const METHOD: &str = "x-precondor-method";
 /// Schema keyword of a parameter that names a file.
 pub const FILE: &str = "x-precondor-file";
+
+/// Schema keyword, at the root, of the method that takes over where this one fails.
+pub const FALLBACK: &str = "x-precondor-fallback";
+/// Schema keyword, at the root, of the factor that an iteration promises to reduce the residual by.
+pub const CONTRACTION: &str = "x-precondor-contraction";
 
 /// The schema of `T`.
 pub fn of<T: JsonSchema>() -> Value {
@@ -128,11 +136,13 @@ fn at(
                 return fail(path, one_of(doc, &constants));
             }
         } else {
-            let first = choices.iter().map(|choice| at(root, choice, doc, path));
+            // A fault leaves its path behind: each alternative has its own.
+            let first = choices.iter().map(|choice| at(root, choice, doc, &mut path.clone()));
             let faults: Vec<Fault> = first.filter_map(std::result::Result::err).collect();
             if faults.len() == choices.len() {
-                // The alternative that got furthest into the value is the one that was meant.
-                let meant = faults.into_iter().max_by_key(|f| f.path.len());
+                // The alternative that got furthest into the value is the one that was meant; of
+                // several, the first (null comes last).
+                let meant = faults.into_iter().rev().max_by_key(|f| f.path.len());
                 return meant.map_or(Ok(()), Err);
             }
         }

@@ -48,8 +48,8 @@ fn solving(a: &DistCsr, method: Method, k: usize, by_error: bool) -> AllocationI
 const CLAIMS: [(Method, f64, usize, usize); 5] = [
     (Method::Richardson { damping: 0.2 }, -1.5, 2, 2),
     (Method::Cg, -1.0, 4, 4),
-    (Method::Gmres { restart: 5 }, -1.5, 5 + 3, 2 * 5 + 2),
-    (Method::FlexibleGmres { restart: 5 }, -1.5, 2 * 5 + 2, 2 * 5 + 2),
+    (Method::Gmres { restart: 5 }, -1.5, 5 + 4, 2 * 5 + 3),
+    (Method::FlexibleGmres { restart: 5 }, -1.5, 2 * 5 + 3, 2 * 5 + 3),
     (Method::Bicgstab, -1.5, 6, 6),
 ];
 

@@ -1,5 +1,6 @@
 //! Raw numbers of a comparison, one line a solve and one line an iteration.
 use super::Comparison;
+use crate::measure::told;
 use std::fmt::Write as _;
 
 /// `results.csv`: every solve.
@@ -7,7 +8,7 @@ pub fn results(comparison: &Comparison) -> String {
     let mut out = String::from(
         "case,system,n,nnz,label,group,method,preconditioner,parameters,outcome,iterations,measure,\
          true_relative_residual,preconditioner_nnz,preconditioner_bytes,setup_seconds,\
-         solve_seconds,error\n",
+         solve_seconds,error,fallback\n",
     );
     for (case, cells) in comparison.cases.iter().zip(&comparison.cells) {
         for (row, cell) in comparison.rows.iter().zip(cells) {
@@ -28,7 +29,7 @@ pub fn results(comparison: &Comparison) -> String {
                 let _ = match entry {
                     Ok(e) => writeln!(
                         out,
-                        ",{},{},{:e},{:e},{},{},{:e},{:e},{}",
+                        ",{},{},{:e},{:e},{},{},{:e},{:e},{},{}",
                         e.outcome,
                         e.iterations,
                         e.measure,
@@ -37,9 +38,10 @@ pub fn results(comparison: &Comparison) -> String {
                         e.preconditioner_bytes,
                         e.setup_seconds,
                         e.solve_seconds,
-                        field(e.reason.as_deref().unwrap_or_default())
+                        field(e.reason.as_deref().unwrap_or_default()),
+                        field(&e.fallback.iter().map(told).collect::<Vec<_>>().join("; "))
                     ),
-                    Err(why) => writeln!(out, ",failed,,,,,,,,{}", field(why)),
+                    Err(why) => writeln!(out, ",failed,,,,,,,,{},", field(why)),
                 };
             }
         }

@@ -1,9 +1,11 @@
 //! What a comparison found, as text, page, CSV and JSON.
 pub mod csv;
+pub mod document;
 pub mod format;
 mod html;
 pub mod json;
-mod plot;
+mod page;
+pub mod plot;
 mod provenance;
 mod reading;
 pub mod spy;
@@ -14,6 +16,7 @@ pub use provenance::Provenance;
 use crate::files;
 use precondor_core::Result;
 use precondor_core::config::{SolverConfig, StopRule};
+use precondor_core::solver::Switch;
 use serde::Serialize;
 use std::path::Path;
 
@@ -73,6 +76,8 @@ pub struct Entry {
     pub preconditioner_bytes: usize,
     pub setup_seconds: f64,
     pub solve_seconds: f64,
+    /// Where the solve noticed that its preconditioner fails, and went on by other means.
+    pub fallback: Vec<Switch>,
     pub notes: Vec<String>,
 }
 
@@ -120,6 +125,7 @@ impl Cell {
     fn outcome(&self) -> String {
         let total = self.entries.len();
         let ends = self.entries.iter().map(|entry| match entry {
+            Ok(entry) if entry.converged() && !entry.fallback.is_empty() => "converged by fallback",
             Ok(entry) => entry.outcome,
             Err(_) => "failed",
         });
@@ -137,6 +143,13 @@ impl Cell {
                 format!("{} of {total}", words.collect::<Vec<_>>().join(", "))
             }
         }
+    }
+    /// On how many systems a solve went on by other means, and the first such case.
+    fn fallback(&self) -> Option<String> {
+        let all = || self.solved().flat_map(|entry| entry.fallback.first());
+        let (count, total) = (all().count(), self.entries.len());
+        let first = crate::measure::told(all().next()?);
+        Some(format!("fallback on {count} of {total}: {first}"))
     }
     /// Why it failed or broke down, and what the method noted; each once.
     fn remarks(&self) -> Vec<&str> {

@@ -68,6 +68,9 @@ fn table(out: &mut String, comparison: &Comparison, case: usize) {
         }
         for &row in rows {
             let _ = writeln!(out, "  {}", line(&cells[row]));
+            if let Some(fallback) = comparison.cells[case][row].fallback() {
+                let _ = writeln!(out, "      {fallback}");
+            }
             if comparison.cells[case][row].entries.iter().any(|entry| entry.is_err()) {
                 for remark in comparison.cells[case][row].remarks() {
                     let _ = writeln!(out, "      {remark}");

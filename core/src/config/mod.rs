@@ -12,7 +12,7 @@ mod solver;
 
 pub use method::{MethodConfig, method};
 pub use node::{Content, Node};
-pub use solver::{SolverConfig, SolverKind, StopRule};
+pub use solver::{Check, FallbackConfig, FallbackPlan, SolverConfig, SolverKind, StopRule};
 
 use crate::{Error, Result};
 use place::{Place, Source};

@@ -200,6 +200,16 @@ impl Node {
         Ok(self.folder().join(self.text()?))
     }
 
+    /// Whether the value comes from a `--set`.
+    pub fn by_flag(&self) -> bool {
+        self.at.by_flag()
+    }
+
+    /// Where the key stands: file, line and column, or the flag.
+    pub fn whereabouts(&self) -> String {
+        self.key.name()
+    }
+
     /// A complaint about the value here.
     pub fn wrong(&self, why: &str) -> Error {
         match &self.content {

@@ -42,6 +42,22 @@ impl Place {
         &self.source.folder
     }
 
+    pub(super) fn by_flag(&self) -> bool {
+        self.source.flag
+    }
+
+    /// The flag, or file, line and column, counted from 1.
+    pub(super) fn name(&self) -> String {
+        let Source { name, text, flag, .. } = &*self.source;
+        if *flag {
+            return name.clone();
+        }
+        let before = &text[..floor(text, self.span.start)];
+        let start = before.rfind('\n').map_or(0, |p| p + 1);
+        let (line, column) = (before.matches('\n').count(), before[start..].chars().count());
+        format!("{name}:{}:{}", line + 1, column + 1)
+    }
+
     /// An error that shows this place. `why` is a sentence fragment.
     pub(super) fn complain(&self, why: String) -> Error {
         let Source { name, text, flag, .. } = &*self.source;
@@ -56,7 +72,7 @@ impl Place {
         let column = text[start..at].chars().count();
         let end = floor(text, self.span.end.min(start + line.len())).max(at);
         let width = text[at..end].trim_end().chars().count().max(1);
-        let mut message = format!("{name}:{number}:{}: {why}", column + 1);
+        let mut message = format!("{}: {why}", self.name());
         let (shown, column) = window(line, column);
         let margin = " ".repeat(number.to_string().len());
         let carets = "^".repeat(width.min(shown.chars().count().saturating_sub(column)).max(1));

@@ -4,6 +4,7 @@ use crate::Result;
 use crate::solver::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The `[solver]` section: which iteration, and when to stop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +28,42 @@ pub struct SolverConfig {
     /// Give up when the measure exceeds this many times its initial value.
     #[schemars(extend("exclusiveMinimum" = 1.0))]
     pub divergence: f64,
+    /// Whether and how to go on where the preconditioner fails: true, false, or a table. Where it
+    /// is left out, methods that name an unlearned form go on, others do not.
+    pub fallback: Option<FallbackConfig>,
+    /// What to look at before the solve; counted as setup.
+    pub check: Option<Check>,
+}
+
+/// How a solve goes on where its preconditioner fails.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum FallbackConfig {
+    /// As the method says (true), or not at all (false).
+    Switch(bool),
+    /// As said here.
+    Plan(FallbackPlan),
+}
+
+/// The table `fallback`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FallbackPlan {
+    /// What takes the place of the preconditioner; the method's unlearned form unless given.
+    #[schemars(extend("x-precondor-method" = true))]
+    pub preconditioner: Option<Value>,
+    /// Factor that the measure has to fall by, an iteration; what the method promises, else 0.9,
+    /// unless given.
+    #[schemars(extend("exclusiveMinimum" = 0.0, "maximum" = 1.0))]
+    pub contraction: Option<f64>,
+}
+
+/// Names of the checks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Check {
+    /// The ends of the spectrum of MA by a few Lanczos steps: A and M symmetric.
+    Lanczos,
 }
 
 impl Default for SolverConfig {
@@ -39,6 +76,8 @@ impl Default for SolverConfig {
             tolerance: 1e-5,
             max_iterations: 10_000,
             divergence: 1e5,
+            fallback: None,
+            check: None,
         }
     }
 }
@@ -103,6 +142,12 @@ impl SolverConfig {
         for key in OWN_KEYS.into_iter().filter(|key| !config.method.takes(key)) {
             if let Some(found) = node.get(key) {
                 let name = config.method.name();
+                if let Some(flag) = node.get("method").filter(|m| m.by_flag() && !found.by_flag()) {
+                    let at = found.whereabouts();
+                    return Err(flag.error(format!(
+                        "{name} has no parameter '{key}', which {at} gives; take it out there"
+                    )));
+                }
                 return Err(found.key_error(format!("'{key}': {name} has no such parameter")));
             }
         }

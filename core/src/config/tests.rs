@@ -123,6 +123,41 @@ fn overrides_replace_add_and_name_the_flag() {
 }
 
 #[test]
+fn a_flag_that_does_not_go_with_the_file_is_blamed_itself() {
+    let mut root = tree("[solver]\nmethod = \"richardson\"\ndamping = 0.7\n");
+    set(&mut root, "solver.method=cg").unwrap();
+    let got = message(SolverConfig::from_node(root.get("solver").unwrap()));
+    let want = "--set solver.method=cg: cg has no parameter 'damping', which run.toml:3:1 gives; \
+                take it out there";
+    assert_eq!(got, want);
+    set(&mut root, "solver.damping=0.5").unwrap();
+    let got = message(SolverConfig::from_node(root.get("solver").unwrap()));
+    assert_eq!(got, "--set solver.damping=0.5: 'damping': cg has no such parameter");
+}
+
+#[test]
+fn a_fallback_is_a_switch_or_a_table() {
+    let read = |text: &str| {
+        SolverConfig::from_node(tree(&format!("[solver]\n{text}\n")).get("solver").unwrap())
+    };
+    assert_eq!(read("tolerance = 1").unwrap().fallback, None);
+    assert_eq!(read("fallback = false").unwrap().fallback, Some(FallbackConfig::Switch(false)));
+    let plan = FallbackPlan { preconditioner: Some(json!("ic")), contraction: Some(0.5) };
+    let table = "fallback = { preconditioner = \"ic\", contraction = 0.5 }";
+    assert_eq!(read(table).unwrap().fallback, Some(FallbackConfig::Plan(plan)));
+    assert_eq!(read("check = \"lanczos\"").unwrap().check, Some(Check::Lanczos));
+    for (text, want) in [
+        ("fallback = { contraction = 2 }", "'contraction': 2 must be at most 1"),
+        ("fallback = { contracton = 1 }", "did you mean 'contraction'?"),
+        ("check = \"lancos\"", "did you mean \"lanczos\"?"),
+        ("fallback = 3", "run.toml:2:12: 'fallback': 3 is not of type"),
+    ] {
+        let got = message(read(text));
+        assert!(got.contains(want), "{text}: {got}");
+    }
+}
+
+#[test]
 fn a_method_is_a_name_or_a_table_with_one() {
     let read = |text: &str| method(tree(text).get("preconditioner").unwrap(), check);
     let named = read("preconditioner = 'wrap'").unwrap();

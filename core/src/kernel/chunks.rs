@@ -58,6 +58,40 @@ pub fn fill(
     })
 }
 
+/// The most runs that [`rows`] makes of its arrays.
+pub const RUNS: usize = 16;
+
+/// Cuts `arrays` of `n` rows each into runs of at least `grain` rows, and calls `body` with every run
+/// and the arrays' parts of it, possibly at the same time. An array comes with the length of its rows.
+/// Runs depend on `n` and `grain` only. Allocates nothing.
+///
+/// # Errors
+/// The first error (by range) of `body`.
+///
+/// # Panics
+/// Where an array is shorter than `n` rows.
+pub fn rows<T: Send, const N: usize>(
+    host: &dyn Host,
+    n: usize,
+    grain: usize,
+    arrays: [(&mut [T], usize); N],
+    body: impl Fn(Range<usize>, [&mut [T]; N]) -> Result<()> + Sync,
+) -> Result<()> {
+    let grain = grain.max(n.div_ceil(RUNS)).max(1);
+    let mut rest = arrays;
+    let parts: [Mutex<Option<[&mut [T]; N]>>; RUNS] = std::array::from_fn(|k| {
+        let rows = (n.min((k + 1) * grain)).saturating_sub(k * grain);
+        let part = rest.each_mut().map(|(array, length)| {
+            array.split_off_mut(..rows * *length).expect("an array of n rows")
+        });
+        Mutex::new(Some(part))
+    });
+    host.parallel_for(n, grain, &|range| {
+        let part = parts[range.start / grain].lock().unwrap_or_else(PoisonError::into_inner).take();
+        part.map_or(Ok(()), |part| body(range, part))
+    })
+}
+
 /// Work spaces that the chunks of a loop hand on to each other: never more than there are threads.
 pub struct Pool<W>(Mutex<Vec<W>>);
 
@@ -83,5 +117,36 @@ impl<W> Pool<W> {
         let value = body(&mut space)?;
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(space);
         Ok(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Error;
+    use crate::host::Alone;
+
+    #[test]
+    fn rows_are_handed_out_once_each() {
+        for (n, grain) in [(0, 1), (1, 5), (7, 2), (16, 1), (40, 1), (100, 60)] {
+            let (mut a, mut b) = (vec![0; 3 * n], vec![0; n]);
+            let runs = Mutex::new(0);
+            rows(&Alone, n, grain, [(&mut a, 3), (&mut b, 1), (&mut [], 0)], |range, [a, b, c]| {
+                assert_eq!((a.len(), b.len(), c.len()), (3 * range.len(), range.len(), 0));
+                a.iter_mut().enumerate().for_each(|(k, a)| *a += 3 * range.start + k + 1);
+                b.iter_mut().zip(range).for_each(|(b, row)| *b += row + 1);
+                *runs.lock().unwrap() += 1;
+                Ok(())
+            })
+            .unwrap();
+            assert!(a.into_iter().eq(1..=3 * n) && b.into_iter().eq(1..=n));
+            let runs = runs.into_inner().unwrap();
+            assert!(runs <= RUNS && runs <= n.div_ceil(grain), "{runs} runs of {n} rows");
+        }
+        let fail = |range: Range<usize>, _: [&mut [u8]; 0]| match range.start {
+            0 => Ok(()),
+            at => Err(Error::Data(format!("row {at}"))),
+        };
+        assert_eq!(rows(&Alone, 9, 3, [], fail).unwrap_err().to_string(), "row 3");
     }
 }

@@ -4,10 +4,15 @@
 //! the neighbours `(±1, 0)`, `(0, ±1)` (the five-point pattern) and perhaps `±(1, 1)` (the seven-point
 //! pattern of linear elements on a rectangle cut by diagonals from lower left to upper right).
 //!
+//! A *plane* holds one number a node with a border of zeros: rows of `mx + 1` numbers, the last of which
+//! is the right border and, at once, the left border of the next row. Neighbour `(dx, dy)` of any node is
+//! then `dy·(mx + 1) + dx` places further, and no loop needs to know where the grid ends.
+//!
 //! Cost: one pass over A; one gather of the columns of row 0.
 use crate::comm::Communicator;
 use crate::matrix::{DistCsr, Space};
 use crate::{Error, Result};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A grid of `mx` nodes a row and `my` rows.
@@ -83,6 +88,43 @@ impl Grid {
     /// Column and row of node `number`.
     pub fn place(self, number: u64) -> (u64, u64) {
         (number % self.mx as u64, number / self.mx as u64)
+    }
+
+    /// Places from one row of a plane to the next.
+    pub fn stride(self) -> usize {
+        self.mx + 1
+    }
+
+    /// Length of a plane.
+    pub fn plane(self) -> usize {
+        (self.my + 2) * self.stride() + 2
+    }
+
+    /// The part of a plane that holds the nodes: rows of `mx` nodes and one border place.
+    pub fn body(self) -> Range<usize> {
+        let start = self.stride() + 1;
+        start..start + self.my * self.stride()
+    }
+
+    /// How much further in a plane neighbour `(dx, dy)` stands.
+    pub fn offset(self, (dx, dy): (isize, isize)) -> isize {
+        dy * self.stride() as isize + dx
+    }
+
+    /// Copies one number a node into a plane.
+    pub fn to_plane<T: Copy>(self, nodes: &[T], plane: &mut [T]) {
+        let rows = plane[self.body()].chunks_exact_mut(self.stride());
+        for (to, from) in rows.zip(nodes.chunks_exact(self.mx)) {
+            to[..self.mx].copy_from_slice(from);
+        }
+    }
+
+    /// Copies the nodes of a plane out.
+    pub fn to_nodes<T: Copy>(self, plane: &[T], nodes: &mut [T]) {
+        let rows = plane[self.body()].chunks_exact(self.stride());
+        for (from, to) in rows.zip(nodes.chunks_exact_mut(self.mx)) {
+            to.copy_from_slice(&from[..self.mx]);
+        }
     }
 
     /// The neighbours of node `number` in the seven-point pattern, itself among them, in order of

@@ -1,5 +1,6 @@
 //! Numerics that several methods share. Plugins never depend on each other: they meet here.
 pub mod batch;
+pub mod chebyshev;
 pub mod chunks;
 pub mod fsai;
 pub mod gather;

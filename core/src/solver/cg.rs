@@ -12,7 +12,7 @@
 //! Reference: M. R. Hestenes, E. Stiefel, *Methods of Conjugate Gradients for Solving Linear
 //! Systems*, J. Res. NBS 49 (1952); Y. Saad, *Iterative Methods for Sparse Linear Systems*, 2nd ed.,
 //! SIAM 2003, Algorithm 9.1.
-use super::run::{Go, Run, axpy, broke_down};
+use super::run::{Go, Run, axpy};
 use std::convert::Infallible;
 
 pub(super) fn iterate(run: &mut Run, x: &mut [f64], r: &mut [f64]) -> Go<Infallible> {
@@ -26,10 +26,7 @@ pub(super) fn iterate(run: &mut Run, x: &mut [f64], r: &mut [f64]) -> Go<Infalli
             return Err(run.blame(&z)?);
         }
         if rho <= 0.0 {
-            return Err(broke_down(format!(
-                "M is not positive definite: rᵀMr = {rho:e} at iteration {}",
-                run.iteration()
-            )));
+            return Err(run.not_positive(rho));
         }
         let beta = previous.map_or(0.0, |previous| rho / previous);
         for (p, z) in p.iter_mut().zip(&z) {
@@ -38,12 +35,10 @@ pub(super) fn iterate(run: &mut Run, x: &mut [f64], r: &mut [f64]) -> Go<Infalli
         run.product(&p, &mut q)?;
         let [pq] = run.dots([(&p, &q)])?;
         if pq <= 0.0 {
-            return Err(broke_down(format!(
-                "A is not positive definite: pᵀAp = {pq:e} at iteration {}",
-                run.iteration()
-            )));
+            return Err(run.indefinite(pq));
         }
         let alpha = rho / pq;
+        run.coefficients(alpha, beta);
         axpy(alpha, &p, x);
         axpy(-alpha, &q, r);
         let [rr] = run.dots([(&*r, &*r)])?;

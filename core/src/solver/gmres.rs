@@ -5,14 +5,17 @@
 //! the residual of the least-squares problem *is* the unpreconditioned one. In exact arithmetic it
 //! is zero after at most n iterations without a restart, and never grows.
 //!
+//! That holds for the M that is applied to the basis. Where M is unstable, x may be worse for the
+//! correction all the same: then x stays what it was at the last restart, and the breakdown says so.
+//!
 //! Orthogonalisation is classical Gram-Schmidt done twice: as stable as Householder reflections in
 //! practice, and two reductions an iteration whatever its number, where modified Gram-Schmidt needs
 //! one for every basis vector.
 //!
 //! Cost of iteration j after a start: one product with A, one application of M, two reductions,
 //! 8 n j flops. A restart adds a product, a reduction and (not in the flexible form) an application.
-//! Memory: m + 3 n-vectors (V, z, r), flexible 2m + 2 (V, Z, r); m is lowered to n and to the
-//! iterations allowed. Stopping by the error needs x in every iteration: then the constant form
+//! Memory: m + 4 n-vectors (V, z, r, x of the last restart), flexible 2m + 3 (V, Z, r, x); m is
+//! lowered to n and to the iterations allowed. Stopping by the error needs x in every iteration: then the constant form
 //! stores Z too, and iteration j adds 2 n j flops and a reduction, but no application of M.
 //!
 //! Reference: Y. Saad, M. H. Schultz, *GMRES*, SIAM J. Sci. Stat. Comput. 7 (1986); Y. Saad, *A
@@ -27,6 +30,9 @@ use std::convert::Infallible;
 /// A new direction shorter than this, relative to A M v, lies in the space that is there.
 const TINY: f64 = 1e-14;
 
+/// ‖b − Ax‖₂² that grows over a cycle by more than this is no rounding.
+const MISLED: f64 = 4.0;
+
 pub(super) fn iterate(
     run: &mut Run,
     restart: usize,
@@ -37,25 +43,30 @@ pub(super) fn iterate(
     let n_global = usize::try_from(run.n_global()).unwrap_or(usize::MAX);
     let m = restart.min(n_global).min(run.iterations_left());
     let mut space = Krylov::new(x.len(), m, flexible || run.measures_error());
+    let mut origin = vec![0.0; x.len()];
     let mut rr = run.renew(x, r)?;
     loop {
         space.start(r, rr.sqrt());
-        match space.cycle(run, x, r) {
-            Ok(met) => {
-                space.correct(run, x, r);
-                if met {
-                    run.confirm(x, r)?;
-                }
-                rr = run.renew(x, r)?;
-            }
-            Err(Halt::Ended(outcome)) => {
-                space.correct(run, x, r);
-                return Err(Halt::Ended(outcome));
-            }
-            failed => {
-                failed?;
+        origin.copy_from_slice(x);
+        let ended = match space.cycle(run, x, r) {
+            Ok(met) => Ok(met),
+            Err(Halt::Ended(outcome)) => Err(Halt::Ended(outcome)),
+            Err(failed) => return Err(failed),
+        };
+        space.correct(run, x, r);
+        let corrected = run.true_square(x, r)?;
+        if corrected.is_nan() || corrected > rr {
+            x.copy_from_slice(&origin);
+            run.moved();
+            if corrected.is_nan() || corrected > MISLED * rr {
+                ended?;
+                return Err(run.misled(rr, corrected));
             }
         }
+        if ended? {
+            run.confirm(x, r)?;
+        }
+        rr = run.renew(x, r)?;
     }
 }
 
@@ -121,7 +132,7 @@ impl Krylov {
                 self.add_kept(r);
                 run.step(r, residual * residual, &self.z[at..at + self.n])?
             } else {
-                run.step(x, residual * residual, &self.z[at..at + self.n])?
+                run.step_without_x(residual * residual, &self.z[at..at + self.n])?
             };
             if met {
                 return Ok(true);

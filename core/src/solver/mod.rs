@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | `richardson.rs` | any A, M | 2 | 1, 1, 1 |
 //! | `cg.rs` | A, M symmetric positive definite | 4 | 1, 1, 3 |
-//! | `gmres.rs` | any A; M constant, or any in the flexible form | m + 3, flexible 2m + 2 | 1, 1, 2 |
+//! | `gmres.rs` | any A; M constant, or any in the flexible form | m + 4, flexible 2m + 3 | 1, 1, 2 |
 //! | `bicgstab.rs` | any A, M constant | 6 | 2, 2, 3 |
 //!
 //! All of them measure the *unpreconditioned* residual, or the error where x* is known, so their
@@ -12,20 +12,27 @@
 //! it is more than [`TRUST`] times the tolerance, the method starts again from it. Where that no
 //! longer helps, the outcome is a breakdown that says so.
 //!
+//! [`solve_with_fallback`] watches a solve and goes on by other means where the preconditioner
+//! fails (`guard.rs`, `fallback.rs`).
+//!
 //! On several ranks every decision rests on reductions that give all ranks the same bits. Two words
 //! ride along in each of them: a rank's failed `apply`, and its watcher's wish to stop. So either
 //! reaches all ranks without a message of its own.
 mod bicgstab;
 mod cg;
+mod fallback;
 mod gmres;
+mod guard;
 mod richardson;
 mod run;
 
 use crate::matrix::DistCsr;
 use crate::precond::Preconditioner;
 use crate::{Error, Result};
-use run::{Halt, Run};
+use run::{Halt, Past, Run, Stage};
 use std::ops::ControlFlow;
+
+pub use fallback::{Fallback, Foreseen, SetUp, foresee, solve_with_fallback};
 
 /// A solve is [`Outcome::Converged`] where the true residual is at most this many times the
 /// tolerance; the residual of a method's recurrence has met the tolerance itself.
@@ -95,6 +102,19 @@ pub struct Report {
     pub history: Vec<f64>,
     /// ‖b − Ax‖₂ / ‖b‖₂ of the returned x, recomputed at the end.
     pub true_relative_residual: f64,
+    /// Where a watched solve went on by other means; see [`solve_with_fallback`].
+    pub switches: Vec<Switch>,
+}
+
+/// A solve noticed that its preconditioner fails, and went on by other means.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Switch {
+    /// Iterations done before.
+    pub iteration: usize,
+    /// What was noticed.
+    pub reason: String,
+    /// What the solve went on with.
+    pub to: String,
 }
 
 /// A solver and its own parameters.
@@ -120,6 +140,29 @@ pub enum Method {
     /// Stabilised bi-conjugate gradients.
     Bicgstab,
 }
+
+impl Report {
+    /// What a user should try where the solve ended at the iteration limit and the history shows
+    /// why.
+    pub fn hint(&self, method: &Method) -> Option<String> {
+        let &(Method::Gmres { restart } | Method::FlexibleGmres { restart }) = method else {
+            return None;
+        };
+        let &[.., last] = self.history.as_slice() else { return None };
+        let before = *self.history.get(self.history.len().checked_sub(restart + 1)?)?;
+        let stagnates = self.outcome == Outcome::IterationLimit && last > STAGNANT * before;
+        stagnates.then(|| {
+            format!(
+                "gmres stagnates: the last {restart} iterations, one restart to the next, took the \
+                 measure from {before:.1e} to {last:.1e}; raise 'restart', or take a better \
+                 preconditioner"
+            )
+        })
+    }
+}
+
+/// A measure that falls by less than this between two restarts stagnates.
+const STAGNANT: f64 = 0.9;
 
 impl Method {
     /// What a user types.
@@ -158,6 +201,21 @@ pub fn solve(
     stop: &Stop,
     watch: &mut Watcher,
 ) -> Result<Report> {
+    Ok(stage(method, a, m, b, x, stop, watch, Past::default())?.report)
+}
+
+/// [`solve`], or one stage of it.
+#[allow(clippy::too_many_arguments, reason = "those of `solve`, and one more")]
+fn stage(
+    method: &Method,
+    a: &DistCsr,
+    m: &dyn Preconditioner,
+    b: &[f64],
+    x: &mut [f64],
+    stop: &Stop,
+    watch: &mut Watcher,
+    past: Past,
+) -> Result<Stage> {
     let checked = check_parameters(method, stop).and_then(|()| check_vectors(a, b, x, stop));
     a.space().comm().agree(checked)?;
     check_preconditioner(method, m)?;
@@ -168,7 +226,7 @@ pub fn solve(
         })?;
     }
     let mut r = vec![0.0; x.len()];
-    let mut run = Run::new(a, m, b, stop, watch)?;
+    let mut run = Run::new(a, m, b, stop, watch, past)?;
     let ended = run.start(x, &mut r).and_then(|()| match *method {
         Method::Richardson { damping } => richardson::iterate(&mut run, damping, x, &mut r),
         Method::Cg => cg::iterate(&mut run, x, &mut r),

@@ -1,5 +1,7 @@
 //! What all methods share: guarded products, reductions that carry news, and the stopping rule.
-use super::{Criterion, Outcome, Report, Step, Stop, TRUST, Watcher};
+use super::fallback::Foreseen;
+use super::guard::Guard;
+use super::{Criterion, Outcome, Report, Step, Stop, Switch, TRUST, Watcher};
 use crate::comm::{Communicator, panic_text};
 use crate::matrix::{DistCsr, distance_local, dot_local, total};
 use crate::precond::Preconditioner;
@@ -28,6 +30,45 @@ const HISTORY: usize = 1 << 14;
 /// will not fall any further.
 const PROGRESS: f64 = 0.5;
 
+/// What a stage of a solve takes over from the one before it, and who watches it.
+#[derive(Default)]
+pub(super) struct Past {
+    history: Vec<f64>,
+    switches: Vec<Switch>,
+    guard: Option<Guard>,
+    /// Why the stage need not begin.
+    foreseen: Option<Foreseen>,
+}
+
+impl Past {
+    /// None: the first stage.
+    pub fn new(guard: Option<Guard>) -> Self {
+        Past { guard, ..Past::default() }
+    }
+
+    /// The same, ended after the first residual.
+    pub fn foreseen(self, foreseen: Option<Foreseen>) -> Self {
+        Past { foreseen, ..self }
+    }
+}
+
+/// How a stage ended.
+pub(super) struct Stage {
+    pub report: Report,
+    /// Nothing that M gave showed that it is not finite or not positive definite.
+    pub sound: bool,
+    /// Conjugate gradients saw that A is not positive definite.
+    pub indefinite: bool,
+}
+
+impl Stage {
+    /// For the next stage, watched by `guard`.
+    pub fn past(self, guard: Option<Guard>) -> Past {
+        let Report { history, switches, .. } = self.report;
+        Past { history, switches, guard, foreseen: None }
+    }
+}
+
 /// A solve under way.
 pub(super) struct Run<'a> {
     a: &'a DistCsr,
@@ -37,6 +78,16 @@ pub(super) struct Run<'a> {
     watch: &'a mut Watcher<'a>,
     b_norm: f64,
     history: Vec<f64>,
+    /// What happened in earlier stages.
+    switches: Vec<Switch>,
+    /// There was an earlier stage.
+    later: bool,
+    guard: Option<Guard>,
+    foreseen: Option<Foreseen>,
+    /// The best measure and its x, where the solve is watched.
+    best: Option<(f64, Vec<f64>)>,
+    unsound: bool,
+    indefinite: bool,
     /// ‖b − Ax‖₂ / ‖b‖₂ of the present x, where it is known.
     true_measure: Option<f64>,
     /// The true measure when it last contradicted the recurrence.
@@ -56,7 +107,13 @@ impl<'a> Run<'a> {
         b: &'a [f64],
         stop: &'a Stop<'a>,
         watch: &'a mut Watcher<'a>,
+        past: Past,
     ) -> Result<Self> {
+        let Past { mut history, switches, guard, foreseen } = past;
+        let later = !history.is_empty();
+        if !later {
+            history.reserve(stop.max_iterations.saturating_add(1).min(HISTORY));
+        }
         Ok(Run {
             a,
             m,
@@ -64,7 +121,14 @@ impl<'a> Run<'a> {
             stop,
             watch,
             b_norm: a.space().norm(b)?,
-            history: Vec::with_capacity(stop.max_iterations.saturating_add(1).min(HISTORY)),
+            history,
+            switches,
+            later,
+            guard,
+            foreseen,
+            best: None,
+            unsound: false,
+            indefinite: false,
             true_measure: None,
             contradicted: f64::INFINITY,
             fault: None,
@@ -74,8 +138,18 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// First residual `r = b − A x` and first measure.
+    /// First residual `r = b − A x` and first measure. A later stage of a solve starts from the x
+    /// that the one before it left, and records nothing for it.
     pub fn start(&mut self, x: &mut [f64], r: &mut [f64]) -> Go<()> {
+        if self.later {
+            let residual = self.true_residual(x, r)?;
+            let measure = self.measure(x, residual)?;
+            self.keep(x, measure);
+            if let Some(guard) = &mut self.guard {
+                guard.start(measure);
+            }
+            return self.halt_if_done();
+        }
         if self.b_norm == 0.0 {
             let mut largest = [self.b.iter().fold(0.0, |m: f64, b| m.max(b.abs()))];
             self.a.space().comm().max(&mut largest).map_err(Halt::Failed)?;
@@ -89,7 +163,8 @@ impl<'a> Run<'a> {
             x.fill(0.0);
             r.fill(0.0);
             self.true_measure = Some(0.0);
-            if self.record(x, 0.0)? {
+            let measure = self.measure(x, 0.0)?;
+            if self.record(measure)? {
                 return Err(Halt::Ended(Outcome::Converged));
             }
             let why = "b = 0 has the solution x = 0, and x* is another vector";
@@ -101,8 +176,24 @@ impl<'a> Run<'a> {
                 "b − A x0 is not finite: A holds NaN or infinity, or values of A, b or x0 are too large".into(),
             )));
         }
-        let met = self.record(x, measure)?;
-        if met { self.confirm(x, r) } else { Ok(()) }
+        let measure = self.measure(x, measure)?;
+        if self.guard.is_some() {
+            self.keep(x, measure);
+        }
+        if let Some(guard) = &mut self.guard {
+            guard.start(measure);
+        }
+        let met = self.record(measure)?;
+        if met {
+            return self.confirm(x, r);
+        }
+        match self.foreseen.take() {
+            None => Ok(()),
+            Some(Foreseen { reason, cg_works }) => {
+                self.unsound = !cg_works;
+                Err(broke_down(reason))
+            }
+        }
     }
 
     /// Unknowns in all.
@@ -214,6 +305,27 @@ impl<'a> Run<'a> {
         Ok((measure * self.b_norm).powi(2))
     }
 
+    /// `r = b − A x` and ‖r‖₂².
+    pub fn true_square(&mut self, x: &[f64], r: &mut [f64]) -> Go<f64> {
+        Ok((self.true_residual(x, r)? * self.b_norm).powi(2))
+    }
+
+    /// x is another one than that of the last residual.
+    pub fn moved(&mut self) {
+        self.true_measure = None;
+    }
+
+    /// A correction took ‖r‖₂² from `before` to `after`.
+    pub fn misled(&self, before: f64, after: f64) -> Halt {
+        let relative = |square: f64| square.sqrt() / self.b_norm;
+        broke_down(format!(
+            "the correction of gmres took the relative residual from {:.1e} to {:.1e}: M is \
+             unstable, or not the same in every iteration",
+            relative(before),
+            relative(after)
+        ))
+    }
+
     /// `r = b − A x` and ‖r‖₂ / ‖b‖₂.
     fn true_residual(&mut self, x: &[f64], r: &mut [f64]) -> Go<f64> {
         self.residual(x, r)?;
@@ -234,7 +346,42 @@ impl<'a> Run<'a> {
         if !rr.is_finite() {
             return Err(self.blame(z)?);
         }
-        self.record(x, rr.max(0.0).sqrt() / self.b_norm)
+        let measure = self.measure(x, rr.max(0.0).sqrt() / self.b_norm)?;
+        if self.best.as_ref().is_some_and(|(best, _)| measure < *best) {
+            self.keep(x, measure);
+        }
+        self.look_and_record(measure)
+    }
+
+    /// As [`step`](Run::step) where x is not made in every iteration, and the residual is measured.
+    pub fn step_without_x(&mut self, rr: f64, z: &[f64]) -> Go<bool> {
+        if !rr.is_finite() {
+            return Err(self.blame(z)?);
+        }
+        self.look_and_record(rr.max(0.0).sqrt() / self.b_norm)
+    }
+
+    /// Conjugate gradients tell their coefficients; β = 0 where they start.
+    pub fn coefficients(&mut self, alpha: f64, beta: f64) {
+        if let Some(guard) = &mut self.guard {
+            guard.coefficients(alpha, beta);
+        }
+    }
+
+    /// `x` is the best iterate so far.
+    fn keep(&mut self, x: &[f64], measure: f64) {
+        let (best, kept) = self.best.get_or_insert_with(|| (measure, vec![0.0; x.len()]));
+        *best = measure;
+        kept.copy_from_slice(x);
+    }
+
+    fn look_and_record(&mut self, measure: f64) -> Go<bool> {
+        let met = self.record(measure)?;
+        let why = if met { None } else { self.guard.as_mut().and_then(|g| g.look(measure)) };
+        match why {
+            Some(why) => Err(broke_down(why)),
+            None => Ok(met),
+        }
     }
 
     /// The tolerance is met by a recurrence: ends the solve where b − Ax agrees, else leaves it in
@@ -266,15 +413,15 @@ impl<'a> Run<'a> {
         self.halt_if_done()
     }
 
-    fn record(&mut self, x: &[f64], residual: f64) -> Go<bool> {
-        let measure = match self.stop.criterion {
-            Criterion::RelativeResidual => residual,
-            Criterion::AbsoluteError(target) => {
-                let mut square = [0.0];
-                self.sums(&[distance_local(x, target)], &mut square)?;
-                square[0].sqrt()
-            }
-        };
+    /// What decides when to stop, at `x` with the relative residual `residual`.
+    fn measure(&mut self, x: &[f64], residual: f64) -> Go<f64> {
+        let Criterion::AbsoluteError(target) = self.stop.criterion else { return Ok(residual) };
+        let mut square = [0.0];
+        self.sums(&[distance_local(x, target)], &mut square)?;
+        Ok(square[0].sqrt())
+    }
+
+    fn record(&mut self, measure: f64) -> Go<bool> {
         self.history.push(measure);
         let step = Step { iteration: self.history.len() - 1, measure };
         self.wish |= (self.watch)(&step).is_break();
@@ -304,7 +451,9 @@ impl<'a> Run<'a> {
         let first = z.iter().position(|z| !z.is_finite());
         let mine = first.map_or(vec![], |i| vec![space.start() + i as u64, z[i].to_bits()]);
         let all = space.comm().all_gather(&mine)?;
-        Ok(match all.iter().find(|word| word.len() == 2) {
+        let culprit = all.iter().find(|word| word.len() == 2);
+        self.unsound |= culprit.is_some();
+        Ok(match culprit {
             None => Halt::Ended(Outcome::Diverged),
             Some(word) => broke_down(format!(
                 "the preconditioner returned {} in global row {} at iteration {}",
@@ -315,10 +464,33 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// What is told at the end; `r` is overwritten.
-    pub fn report(mut self, outcome: Outcome, x: &[f64], r: &mut [f64]) -> Result<Report> {
+    /// M gave rᵀMr = `rho` ≤ 0.
+    pub fn not_positive(&mut self, rho: f64) -> Halt {
+        self.unsound = true;
+        let at = self.iteration();
+        broke_down(format!("M is not positive definite: rᵀMr = {rho:e} at iteration {at}"))
+    }
+
+    /// A gave pᵀAp = `pq` ≤ 0.
+    pub fn indefinite(&mut self, pq: f64) -> Halt {
+        self.indefinite = true;
+        let at = self.iteration();
+        broke_down(format!("A is not positive definite: pᵀAp = {pq:e} at iteration {at}"))
+    }
+
+    /// What is told at the end; `r` is overwritten. A watched solve that failed leaves its best x.
+    pub fn report(mut self, outcome: Outcome, x: &mut [f64], r: &mut [f64]) -> Result<Stage> {
         // A wish to stop was granted, or comes too late.
         self.wish = false;
+        if let Some((best, kept)) = self.best.take() {
+            let ended = matches!(outcome, Outcome::Converged | Outcome::Interrupted);
+            // Where M broke off an iteration, x may hold what it left though the last measure is
+            // that of the iterate before.
+            if !ended && self.history.last().is_none_or(|last| !(*last < best)) {
+                x.copy_from_slice(&kept);
+                self.true_measure = None;
+            }
+        }
         let true_relative_residual = match self.true_measure {
             Some(known) => known,
             None => self.true_residual(x, r).map_err(|halt| match halt {
@@ -326,12 +498,14 @@ impl<'a> Run<'a> {
                 Halt::Ended(outcome) => Error::Comm(format!("no residual at the end: {outcome:?}")),
             })?,
         };
-        Ok(Report {
+        let report = Report {
             outcome,
             iterations: self.history.len().saturating_sub(1),
             history: self.history,
             true_relative_residual,
-        })
+            switches: self.switches,
+        };
+        Ok(Stage { report, sound: !self.unsound, indefinite: self.indefinite })
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 mod collectives;
 mod common;
+mod fallback;
 mod kernels;
 mod matrices;
 mod ranks;

@@ -9,6 +9,7 @@ use precondor_plugin_mlp::grid::Bands;
 use precondor_plugin_mlp::reference::pgp::{Description, Variant};
 use precondor_plugin_mlp::reference::train::Weights;
 use precondor_plugin_mlp::reference::{ReferenceMap, assemble};
+use precondor_sdk::core::host::Alone;
 use precondor_sdk::core::problem::{Poisson, Problem};
 use precondor_sdk::prelude::*;
 
@@ -37,10 +38,11 @@ fn main() {
         let description = Description::new(&bands);
         for variant in [Variant::Spd, Variant::Stencil] {
             let weights = Weights::shipped(variant).unwrap();
-            let write = || assemble(&weights.net, &weights.parameters, variant, &description);
+            let write =
+                || assemble(&Alone, &weights.net, &weights.parameters, variant, &description);
             let seconds = best(write);
             let flops = (weights.net.flops() * bands.grid.nodes()) as f64;
-            let map = ReferenceMap::new(&weights, matrix, None).unwrap();
+            let map = ReferenceMap::new(&weights, &system, None).unwrap();
             let (r, mut z) = (vec![1.0; matrix.n_own()], vec![0.0; matrix.n_own()]);
             println!(
                 "level {level} {variant:?}: network {:.2} ms, {:.1} Gflop/s = {:.0} % of the peak; \
@@ -50,7 +52,7 @@ fn main() {
                 100.0 * flops / seconds / peak,
                 1e3 * best(|| Bands::of(matrix, None)),
                 1e3 * best(|| Description::<f32>::new(&bands)),
-                1e3 * best(|| ReferenceMap::new(&weights, matrix, None)),
+                1e3 * best(|| ReferenceMap::new(&weights, &system, None)),
                 1e3 * best(|| map.apply(&r, &mut z)),
             );
         }

@@ -1,34 +1,44 @@
 //! A reference solve in symmetric smoothing, nothing of it learned:
-//! M₂ = 2S − S A S + (I − S A) M (I − A S) with M = P A0⁻¹ Pᵀ, applied as
-//! y = S r; y += M (r − A y); y += S (r − A y).
+//! M₂ = S + Sᵀ − Sᵀ A S + (I − Sᵀ A) M (I − A S) with M = P A0⁻¹ Pᵀ, applied as
+//! y = S r; y += M (r − A y); y += Sᵀ (r − A y).
 //!
 //! - A0 is the five-point Laplacian of the grid, solved by the fast sine transform or by any method
 //!   by name.
 //! - P = I + c E, E = D0⁻¹A0 − D⁻¹A with D0, D the diagonals. Row i of D⁻¹A tells how the value at
 //!   node i follows from its neighbours, so to first order P interpolates from the nodes of the
-//!   reference mesh to the shifted ones. c = 0 leaves P out; ½ is good.
-//! - S is damped Jacobi, or one symmetric Gauss–Seidel sweep, or left out (then M₂ = M).
+//!   reference mesh to the shifted ones. c = 0 leaves P out; ½ is good, between 0.3 and 0.7 little
+//!   changes.
+//! - S is damped Jacobi, two Chebyshev steps, a Gauss–Seidel sweep (forward before, backward after),
+//!   a symmetric one, or left out (then M₂ = M).
 //!
 //! Works for linear elements on shifted structured meshes (five- or seven-point pattern, diagonal
-//! about 4 as for A0, coefficient near one); iterations then hardly depend on the size. Conjugate
-//! gradients to 1e-8 of the residual, shifts of a quarter mesh width, 225 to 65025 unknowns:
+//! about 4 as for A0, coefficient near one); iterations then hardly depend on the size. Mean iterations
+//! at levels 4/5/6/7/8 (225 to 65025 unknowns, shifts of a quarter mesh width; 3 systems, at level 8
+//! one; `cargo test -p precondor-plugin-reference iterations_are`), and the products with A or as large
+//! a matrix that an application and the solver's residual take:
 //!
-//! | S | c | iterations |
-//! |---|---|---|
-//! | none | 0 | 14 to 19 |
-//! | Jacobi, ω = 0.5 | 0 | 8 to 10 |
-//! | Jacobi, ω = 0.6 | 0.5 | 7 to 8 |
-//! | symmetric Gauss–Seidel | 0 | 6 to 7 |
-//! | symmetric Gauss–Seidel | 0.5 | 5 to 6 |
+//! | S | c | Richardson, ω = 1, to 1e-5 of the residual | conjugate gradients to 1e-8 | products |
+//! |---|---|---|---|---|
+//! | none | 0 | – | 14 / 15.3 / 16.5 / 17.8 / 19 | 1 |
+//! | Jacobi, ω = 0.5 | 0 | 7 / 7 / 8 / 8 / 9 | 8 / 9 / 9 / 10 / 10 | 3 |
+//! | Jacobi, ω = 0.6 | 0.5 | 5 / 6 / 6 / 6 / 6 | 7 / 7 / 7 / 8 / 8 | 5 |
+//! | Gauss–Seidel | 0 | 6 / 6.7 / 7 / 7.7 / 8 | 7 / 8 / 8 / 9 / 9 | 3 |
+//! | Gauss–Seidel | 0.5 | 4.7 / 5 / 5 / 5.7 / 6 | 6 / 6.3 / 7 / 7 / 7 | 5 |
+//! | Chebyshev | 0 | 5 / 5 / 5 / 6 / 6 | 6 / 6 / 7 / 7 / 7 | 5 |
+//! | Chebyshev | 0.5 | 4 / 4 / 4.7 / 5 / 5 | 5 / 6 / 6 / 6 / 6 | 7 |
+//! | symmetric Gauss–Seidel | 0 | 4 / 5 / 5 / 5 / 5 | 6 / 6 / 6 / 6.7 / 7 | 5 |
+//! | symmetric Gauss–Seidel | 0.5 | 4 / 4 / 4 / 4 / 5 | 5 / 5 / 6 / 6 / 6 | 7 |
+//!
+//! Chebyshev needs products alone, no sweep from row to row: M₂ is then the same on any number of
+//! ranks, and positive definite whatever the mesh.
 //!
 //! A has to be symmetric with a positive diagonal. M₂ is declared positive definite where
 //! `smoother.rs` proves it; without a smoother, where A0⁻¹ is and P is diagonally dominant.
 //!
-//! Cost: setup a few passes over A; stored are the values of P and Pᵀ (2 nnz) and, for Gauss–Seidel,
-//! the triangles of A. Apply: two products with A, two with P, two applications of S (Gauss–Seidel: a
-//! product with A each), one solve with A0. On several ranks Gauss–Seidel sweeps over each rank's own
-//! block, so M₂ depends on their number; with Jacobi it does not. The sine transform gathers the
-//! residual on every rank; a method by name may do better.
+//! Cost: setup a few passes over A; stored are the values of P and Pᵀ (2 nnz) and, for the sweeps,
+//! the triangles of A. Apply: one solve with A0 and the products of the table, less one. On several
+//! ranks the sweeps are over each rank's own block, so M₂ depends on their number. The sine transform
+//! gathers the residual on every rank; a method by name may do better.
 //!
 //! Reference: W. Hackbusch, *Multi-Grid Methods and Applications*, Springer 1985, §2, for the form;
 //! a reference matrix as preconditioner goes back to P. Concus, G. Golub, *Use of fast direct methods
@@ -166,7 +176,7 @@ fn solver(params: &Params, grid: Grid, system: &System) -> Result<Box<dyn Precon
         Error::Parameter(why.into())
     })?;
     if name == Sine::NAME && section.as_object().is_some_and(|s| s.is_empty()) {
-        return Ok(Box::new(SineSolve::new(grid, system.a().space())));
+        return Ok(Box::new(SineSolve::new(grid, system)));
     }
     let reference = grid.five_point(system.a().space())?;
     let inner = system.host().inner(&name, &section, &system.for_matrix(reference));
@@ -191,11 +201,8 @@ impl Generator for Reference {
         a.require_symmetric(Self::NAME)?;
         let grid = Grid::of(a, params.grid)?;
         let diagonal = positive_diagonal(a)?;
-        let smoother = match params.smoother {
-            Kind::None => None,
-            Kind::Jacobi => Some(Smoother::jacobi(params.damping.unwrap_or(0.5), &diagonal)),
-            Kind::SymmetricGaussSeidel => Some(Smoother::symmetric_gauss_seidel(a, &diagonal)?),
-        };
+        let damping = params.damping.unwrap_or(0.5);
+        let smoother = Smoother::new(params.smoother, damping, a, &diagonal)?;
         let c = params.interpolation;
         let transfer = if c == 0.0 { None } else { Some(Transfer::new(a, grid, c, &diagonal)?) };
         let solver = solver(params, grid, system)?;
@@ -219,8 +226,7 @@ impl Generator for Reference {
         let inner = solver.properties();
         let properties = Properties {
             positive_definite: inner.positive_definite && doubt.is_none(),
-            rank_independent: inner.rank_independent
-                && params.smoother != Kind::SymmetricGaussSeidel,
+            rank_independent: inner.rank_independent && params.smoother.rank_independent(),
             ..inner
         };
         notes.extend(doubt);
@@ -260,12 +266,11 @@ impl Preconditioner for Wrapped {
         let Some(smoother) = &self.smoother else {
             return inner(r, z);
         };
-        let product = |x: &[f64], y: &mut [f64]| self.a.spmv(x, y);
-        let smooth = |r: &[f64], y: &mut [f64]| {
-            smoother.apply(r, y);
-            Ok(())
-        };
-        wrap.apply(product, smooth, inner, r, z)
+        let before =
+            |r: &[f64], y: &mut [f64], rest: &mut [f64]| smoother.before(&self.a, r, y, rest);
+        let after =
+            |r: &[f64], y: &mut [f64], work: [&mut [f64]; 2]| smoother.after(&self.a, r, y, work);
+        wrap.apply(before, inner, after, r, z)
     }
     fn properties(&self) -> Properties {
         self.properties

@@ -8,7 +8,7 @@
 //! Works for matrices with the five- or seven-point pattern, nodes numbered row after row; anything
 //! else is refused, naming the first row that does not fit.
 //!
-//! Cost: setup O(mx + my) and one pass over A; apply two sine transforms, O(n log n). On several ranks
+//! Cost: setup O(mx + my) and one pass over A; apply two sine transforms of every row, O(n log n), on the threads of the host. On several ranks
 //! every rank gathers the residual and solves on the whole grid: the same bits on any number of ranks,
 //! no gain in time.
 //!
@@ -18,7 +18,7 @@ use precondor_sdk::core::kernel::gather::Gather;
 use precondor_sdk::core::kernel::grid::Grid;
 use precondor_sdk::core::kernel::sine::{PoissonSolver, SineScratch};
 use precondor_sdk::prelude::*;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Parameters of [`Sine`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -35,6 +35,7 @@ pub struct Sine;
 /// A0⁻¹ on the whole grid.
 pub struct SineSolve {
     grid: Grid,
+    host: Arc<dyn Host>,
     solver: PoissonSolver<f64>,
     first: usize,
     ranks: usize,
@@ -48,8 +49,9 @@ struct Work {
 }
 
 impl SineSolve {
-    /// For vectors of `space` on a grid with as many nodes.
-    pub(crate) fn new(grid: Grid, space: &Space) -> Self {
+    /// For vectors of the system's matrix on a grid with as many nodes.
+    pub(crate) fn new(grid: Grid, system: &System) -> Self {
+        let (host, space) = (Arc::clone(system.host()), system.a().space());
         let solver = PoissonSolver::new(grid.mx, grid.my);
         let ranks = space.comm().size();
         let work = Work {
@@ -57,7 +59,14 @@ impl SineSolve {
             whole: vec![0.0; if ranks > 1 { grid.nodes() } else { 0 }],
             scratch: solver.scratch(),
         };
-        SineSolve { grid, solver, first: space.start() as usize, ranks, work: Mutex::new(work) }
+        SineSolve {
+            grid,
+            host,
+            solver,
+            first: space.start() as usize,
+            ranks,
+            work: Mutex::new(work),
+        }
     }
 }
 
@@ -71,7 +80,7 @@ impl Generator for Sine {
 
     fn generate(params: &Params, system: &System) -> Result<SineSolve> {
         let grid = Grid::of(system.a(), params.grid)?;
-        Ok(SineSolve::new(grid, system.a().space()))
+        Ok(SineSolve::new(grid, system))
     }
 }
 
@@ -81,11 +90,10 @@ impl Preconditioner for SineSolve {
         let Work { gather, whole, scratch } = &mut *work;
         if self.ranks == 1 {
             z.copy_from_slice(r);
-            self.solver.solve(z, scratch);
-            return Ok(());
+            return self.solver.solve(&*self.host, z, self.grid.mx, scratch);
         }
         gather.whole(r, whole)?;
-        self.solver.solve(whole, scratch);
+        self.solver.solve(&*self.host, whole, self.grid.mx, scratch)?;
         z.copy_from_slice(&whole[self.first..self.first + z.len()]);
         Ok(())
     }

@@ -37,7 +37,8 @@ impl<G: Generator> Kit<G> {
             let (expected, size) =
                 (alpha * mx[i] + beta * my[i], mx[i].abs() + my[i].abs() + mboth[i].abs());
             let largest = mboth.iter().fold(size, |s, z| s.max(z.abs()));
-            assert!((mboth[i] - expected).abs() <= 1e-12 * largest, "entry {i} of M(αx + βy)");
+            let off = (mboth[i] - expected).abs();
+            assert!(off <= self.rounding * largest, "entry {i} of M(αx + βy)");
         }
     }
 

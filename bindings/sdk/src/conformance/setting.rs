@@ -20,6 +20,8 @@ use std::sync::Arc;
 pub struct Kit<G> {
     pub(super) params: Value,
     pub(super) tolerance: f64,
+    /// By how much sums may differ that are formed in another order.
+    pub(super) rounding: f64,
     system: System,
     peers: Registry,
     _method: PhantomData<G>,
@@ -32,7 +34,14 @@ impl<G: Generator> Kit<G> {
     /// Where the test system cannot be made.
     pub fn new(params: Value) -> Self {
         let peers = Registry::new();
-        Kit { params, tolerance: 1e-10, system: poisson(3), peers, _method: PhantomData }
+        Kit {
+            params,
+            tolerance: 1e-10,
+            rounding: 1e-12,
+            system: poisson(3),
+            peers,
+            _method: PhantomData,
+        }
     }
 
     /// Lets it set up `H` by name, as an inner method.
@@ -57,10 +66,10 @@ impl<G: Generator> Kit<G> {
         Kit { system, ..self }
     }
 
-    /// Entries of M that are computed in single precision agree to 10⁻⁵ only.
+    /// What is computed in single precision, M or its application, agrees to 10⁻⁵ only.
     #[must_use]
     pub fn single_precision(self) -> Self {
-        Kit { tolerance: 1e-5, ..self }
+        Kit { tolerance: 1e-5, rounding: 1e-5, ..self }
     }
 
     pub(super) fn n(&self) -> usize {
@@ -223,6 +232,7 @@ pub fn same(one: &dyn DynGenerator, other: &dyn DynGenerator, params: &Value, sy
     let kit = Kit::<Nothing> {
         params: params.clone(),
         tolerance: 0.0,
+        rounding: 1e-12,
         system: system.clone(),
         peers: Registry::new(),
         _method: PhantomData,

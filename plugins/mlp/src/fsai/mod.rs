@@ -32,7 +32,7 @@ use precondor_sdk::core::matrix::{Explicit, ExplicitKind};
 use precondor_sdk::core::train::{Trainable, Training};
 use precondor_sdk::prelude::*;
 
-use crate::run;
+use crate::{model, run};
 use factor::{Plain, Weights, scaled, unscaled};
 
 pub use train::TrainParams;
@@ -40,13 +40,14 @@ pub use train::TrainParams;
 /// The method's name.
 pub const NAME: &str = "mlp-fsai";
 
-/// The shipped model.
-const SHIPPED: &[u8] = include_bytes!("../../models/mlp-fsai.safetensors");
+/// The shipped model: label, file, content.
+const SHIPPED: (&str, &str, &[u8]) =
+    ("default", "mlp-fsai.safetensors", include_bytes!("../../models/mlp-fsai.safetensors"));
 
 /// Parameters of [`MlpFsai`].
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
-#[schemars(crate = "precondor_sdk::schemars")]
+#[schemars(crate = "precondor_sdk::schemars", extend("x-precondor-models" = model::shipped(&[SHIPPED])))]
 pub struct Params {
     /// A model file to use instead of the shipped one.
     #[schemars(extend("x-precondor-file" = true))]
@@ -109,7 +110,7 @@ impl Generator for MlpFsai {
         let (a, host) = (system.a(), system.host().as_ref());
         a.require_symmetric(NAME)?;
         let weights = match &params.model {
-            None => Weights::read(SHIPPED)?,
+            None => Weights::read(SHIPPED.2)?,
             Some(path) => {
                 Weights::read(&host.read(path)?).map_err(|e| e.inside(format!("model '{path}'")))?
             }

@@ -19,41 +19,60 @@
 //!   and Applications*, Springer 1985, §2) with a reference solve for the coarse grid; that the network
 //!   writes sparse operators around a fixed solve is this project's own.
 
+pub mod apply;
 pub mod chain;
+pub mod coefficient;
 pub mod evaluate;
+pub mod objective;
 pub mod pgp;
 pub mod stencil;
+pub mod sweep;
 pub mod train;
 
-use std::sync::{Mutex, PoisonError};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use precondor_sdk::core::kernel::chunks;
 use precondor_sdk::core::kernel::gather::Gather;
-use precondor_sdk::core::kernel::sine::{PoissonSolver, SineScratch};
 use precondor_sdk::core::train::{Trainable, Training};
 use precondor_sdk::prelude::*;
 
-use crate::grid::{Bands, Grid};
+use crate::grid::{Bands, Grid, grain};
 use crate::model;
 use crate::net::Net;
+use crate::reference::apply::{Memory, Operator};
+use crate::reference::coefficient::{Coefficient, Source};
 use crate::reference::evaluate::{Evaluator, LANES};
 use crate::reference::pgp::{Description, Stencils, Variant, matrix_stencil};
-use crate::reference::stencil::Stencil;
 use crate::reference::train::{NAME, TrainParams, Trainer, Weights};
 use crate::run;
 
 /// Parameters of [`MlpReference`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
-#[schemars(crate = "precondor_sdk::schemars", extend("x-precondor-models" = model::shipped(&SHIPPED)))]
+#[schemars(
+    crate = "precondor_sdk::schemars",
+    extend(
+        "x-precondor-models" = model::shipped(&SHIPPED),
+        "x-precondor-fallback" = "reference",
+        "x-precondor-contraction" = 0.7
+    )
+)]
 pub struct Params {
-    /// Which shipped model: `spd` (diagonal smoother, positive definite for any weights) or `stencil`
-    /// (nine-point smoother, fewer iterations). With `model`, that file's variant must be this one.
+    /// Form of the smoother, and with it which shipped model: `spd` (diagonal, positive definite for any
+    /// weights), `stencil` (nine-point, fewer iterations) or `sweep` (symmetric Gauss-Seidel, as few and
+    /// positive definite for any weights, but sequential). With `model`, that file's variant must be this one.
     pub variant: Option<Variant>,
+    /// Take the shipped model that was trained on shifts up to 0.45 mesh widths: for meshes on which the
+    /// others lose their pace, a little slower on those they were made for. It has the variant `sweep`.
+    pub robust: bool,
     /// A model file to use instead of the shipped ones.
     #[schemars(extend("x-precondor-file" = true))]
     pub model: Option<String>,
     /// Nodes in a row and number of rows; recognised from the matrix where it is left out.
     pub grid: Option<[usize; 2]>,
+    /// Where a coefficient that varies is known from; conjugate gradients then take a few iterations more.
+    pub coefficient: Source,
 }
 
 /// The method.
@@ -61,153 +80,150 @@ pub struct MlpReference;
 
 /// The wrapped reference map of one matrix.
 pub struct ReferenceMap {
-    grid: Grid,
     variant: Variant,
-    a: Stencil<f64>,
-    stencils: Stencils<f32>,
-    solver: PoissonSolver<f64>,
-    own: std::ops::Range<usize>,
+    operator: Operator,
+    own: Range<usize>,
     gathers: bool,
+    coefficient: Option<String>,
     work: Mutex<Work>,
 }
 
 /// Memory of an application.
 struct Work {
-    planes: [Vec<f64>; 4],
-    nodes: Vec<f64>,
-    sine: SineScratch<f64>,
-    /// How the residual reaches all ranks.
+    inner: Memory,
+    /// How the residual reaches all ranks, and the whole vectors there.
     gather: Gather,
+    whole: [Vec<f64>; 2],
 }
 
-/// Evaluates the network for every node and decodes its outputs.
+/// Evaluates the network for every node and decodes its outputs, on the threads of `host`.
+///
+/// # Errors
+/// What the host reports.
 pub fn assemble(
+    host: &dyn Host,
     net: &Net,
     parameters: &[f32],
     variant: Variant,
     description: &Description<f32>,
-) -> Stencils<f32> {
+) -> Result<Stencils<f32>> {
     let grid = description.grid();
-    let body = grid.body();
+    let (body, stride) = (grid.body(), grid.stride());
     let mut stencils = Stencils::new(grid, variant);
-    let (planes, offsets) = description.planes();
-    let mut evaluator = Evaluator::new(net, parameters, offsets);
-    let corner = grid.stride() + 1;
-    for start in body.clone().step_by(LANES) {
-        let part = start..body.end.min(start + LANES);
-        let outputs = evaluator.at(planes, start - corner);
-        stencils.decode(description, part, outputs, LANES, 0);
-    }
-    stencils
+    let (planes, offsets) = description.planes(net.inputs());
+    let bodies = stencils.planes_mut().map(|plane| match plane.is_empty() {
+        true => (plane, 0),
+        false => (&mut plane[body.clone()], stride),
+    });
+    chunks::rows(host, grid.my, grain(grid), bodies, |rows, mut to| {
+        let mut evaluator = Evaluator::new(net, parameters, offsets.clone());
+        let end = body.start + rows.end * stride;
+        for start in (body.start + rows.start * stride..end).step_by(LANES) {
+            let part = start..end.min(start + LANES);
+            // The patch of a node begins at its lower left neighbour.
+            let outputs = evaluator.at(planes, start - (stride + 1));
+            let parts = to.each_mut().map(|plane| {
+                let length = part.len().min(plane.len());
+                plane.split_off_mut(..length).unwrap_or_default()
+            });
+            description.decode(part, outputs, LANES, 0, (variant, parts));
+        }
+        Ok(())
+    })?;
+    Ok(stencils)
 }
 
 impl ReferenceMap {
-    /// Builds the map for a matrix with given weights. Collective.
+    /// Builds the map for a system with given weights, its coefficient found as by default. Collective.
     ///
     /// # Errors
-    /// As [`Bands::of`], where the matrix is not one of a structured grid.
-    pub fn new(weights: &Weights, a: &DistCsr, grid: Option<[usize; 2]>) -> Result<Self> {
-        let space = a.space();
-        let bands = Bands::of(a, grid)?;
-        let own = space.start() as usize..space.start() as usize + space.n_own();
-        let gathers = space.comm().size() > 1;
-        Ok(Self::from_bands(weights, &bands, own, Gather::new(space), gathers))
+    /// As [`with_coefficient`](Self::with_coefficient).
+    pub fn new(weights: &Weights, system: &System, grid: Option<[usize; 2]>) -> Result<Self> {
+        Self::with_coefficient(weights, system, grid, Source::Auto)
     }
 
-    fn from_bands(
+    /// Builds the map for a system with given weights. Collective.
+    ///
+    /// # Errors
+    /// As [`Bands::read`], where the matrix is not one of a structured grid, and as [`Coefficient::of`].
+    pub fn with_coefficient(
         weights: &Weights,
-        bands: &Bands,
-        own: std::ops::Range<usize>,
-        gather: Gather,
-        gathers: bool,
-    ) -> Self {
+        system: &System,
+        grid: Option<[usize; 2]>,
+        source: Source,
+    ) -> Result<Self> {
+        let (host, a) = (system.host(), system.a());
+        let bands = Bands::read(&**host, a, grid)?;
         let grid = bands.grid;
         let Weights { variant, net, parameters } = weights;
-        let stencils = assemble(net, parameters, *variant, &Description::new(bands));
-        let solver = PoissonSolver::new(grid.mx, grid.my);
+        let coefficient = Coefficient::of(system, &bands, source)?;
+        let values = coefficient.as_ref().map(|c| c.values.as_slice());
+        let description = Description::on(&**host, &bands, values)?;
+        let stencils = assemble(&**host, net, parameters, *variant, &description)?;
+        let operator =
+            Operator::new(Arc::clone(host), matrix_stencil(&bands), stencils).scaled(values);
+        let space = a.space();
+        let gathers = space.comm().size() > 1;
+        let whole = || vec![0.0; if gathers { grid.nodes() } else { 0 }];
         let work = Work {
-            planes: std::array::from_fn(|_| vec![0.0; grid.plane()]),
-            nodes: vec![0.0; grid.nodes()],
-            sine: solver.scratch(),
-            gather,
+            inner: operator.memory(),
+            gather: Gather::new(space),
+            whole: [whole(), whole()],
         };
-        ReferenceMap {
-            grid,
+        let start = space.start() as usize;
+        let own = start..start + space.n_own();
+        Ok(ReferenceMap {
             variant: *variant,
-            a: matrix_stencil(bands),
-            stencils,
-            solver,
+            operator,
             own,
             gathers,
+            coefficient: coefficient.map(|c| c.note()),
             work: Mutex::new(work),
-        }
+        })
     }
 
     /// The stencils that the network wrote.
     pub fn stencils(&self) -> &Stencils<f32> {
-        &self.stencils
+        &self.operator.stencils
     }
 }
 
 impl Preconditioner for ReferenceMap {
     fn apply(&self, residual: &[f64], z: &mut [f64]) -> Result<()> {
         let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        let Work { planes: [x, y, t, w], nodes, sine, gather } = &mut *work;
-        if self.gathers {
-            gather.whole(residual, nodes)?;
-            self.grid.to_plane(nodes, x);
-        } else {
-            self.grid.to_plane(residual, x);
+        let Work { inner, gather, whole: [from, to] } = &mut *work;
+        if !self.gathers {
+            return self.operator.apply(residual, z, inner);
         }
-        let Stencils { p, r, s } = &self.stencils;
-        y.fill(0.0);
-        s.add(x, 1.0, y);
-        self.a.add_to(x, y, -1.0, t);
-
-        w.fill(0.0);
-        r.add_transposed(t, 1.0, w);
-        r.add(w, 1.0, y);
-        w.fill(0.0);
-        p.add_transposed(t, 1.0, w);
-        self.grid.to_nodes(w, nodes);
-        self.solver.solve(nodes, sine);
-        self.grid.to_plane(nodes, w);
-        p.add(w, 1.0, y);
-
-        self.a.add_to(x, y, -1.0, t);
-        s.add(t, 1.0, y);
-        self.grid.to_nodes(y, nodes);
-        z.copy_from_slice(&nodes[self.own.clone()]);
+        gather.whole(residual, from)?;
+        self.operator.apply(from, to, inner)?;
+        z.copy_from_slice(&to[self.own.clone()]);
         Ok(())
     }
 
     fn properties(&self) -> Properties {
-        Properties { positive_definite: self.variant == Variant::Spd, ..Properties::SPD }
+        Properties { positive_definite: self.variant != Variant::Stencil, ..Properties::SPD }
     }
 
     fn stored_entries(&self) -> usize {
-        self.stencils.entries()
+        self.operator.stencils.entries()
     }
 
     fn bytes(&self) -> usize {
         let work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        let vectors = work.planes.iter().map(Vec::len).sum::<usize>() + work.nodes.len();
-        self.a.bytes()
-            + self.stencils.bytes()
-            + self.solver.bytes()
-            + work.sine.bytes()
-            + work.gather.bytes()
-            + size_of::<f64>() * vectors
+        let vectors = work.whole.iter().map(Vec::len).sum::<usize>();
+        self.operator.bytes() + work.inner.bytes() + work.gather.bytes() + 8 * vectors
     }
 
     fn notes(&self) -> Vec<String> {
-        let Grid { mx, my } = self.grid;
+        let Grid { mx, my } = self.operator.grid();
         let mut notes = vec![format!("structured grid of {mx} by {my} nodes")];
         if self.variant == Variant::Stencil {
             notes.push(
                 "positive definiteness is observed, not proved (variant = \"stencil\")".into(),
             );
         }
+        notes.extend(self.coefficient.clone());
         if self.gathers {
             notes.push("every rank keeps the whole grid and repeats the work".into());
         }
@@ -215,13 +231,28 @@ impl Preconditioner for ReferenceMap {
     }
 }
 
-/// The shipped models.
-const SPD: &[u8] = include_bytes!("../../models/mlp-reference-spd.safetensors");
-const STENCIL: &[u8] = include_bytes!("../../models/mlp-reference-stencil.safetensors");
-/// Their variants, files and content.
-const SHIPPED: [(&str, &str, &[u8]); 2] = [
-    ("spd", "models/mlp-reference-spd.safetensors", SPD),
-    ("stencil", "models/mlp-reference-stencil.safetensors", STENCIL),
+/// The shipped models: name, file and content.
+const SHIPPED: [(&str, &str, &[u8]); 4] = [
+    (
+        "spd",
+        "models/mlp-reference-spd.safetensors",
+        include_bytes!("../../models/mlp-reference-spd.safetensors"),
+    ),
+    (
+        "stencil",
+        "models/mlp-reference-stencil.safetensors",
+        include_bytes!("../../models/mlp-reference-stencil.safetensors"),
+    ),
+    (
+        "sweep",
+        "models/mlp-reference-sweep.safetensors",
+        include_bytes!("../../models/mlp-reference-sweep.safetensors"),
+    ),
+    (
+        "robust",
+        "models/mlp-reference-robust.safetensors",
+        include_bytes!("../../models/mlp-reference-robust.safetensors"),
+    ),
 ];
 
 impl Weights {
@@ -230,10 +261,20 @@ impl Weights {
     /// # Errors
     /// As [`Weights::read`].
     pub fn shipped(variant: Variant) -> Result<Self> {
+        let [spd, stencil, sweep, _] = SHIPPED;
         Weights::read(match variant {
-            Variant::Spd => SPD,
-            Variant::Stencil => STENCIL,
+            Variant::Spd => spd.2,
+            Variant::Stencil => stencil.2,
+            Variant::Sweep => sweep.2,
         })
+    }
+
+    /// The shipped model for large shifts.
+    ///
+    /// # Errors
+    /// As [`Weights::read`].
+    pub fn robust() -> Result<Self> {
+        Weights::read(SHIPPED[3].2)
     }
 }
 
@@ -246,21 +287,29 @@ impl Generator for MlpReference {
 
     fn generate(params: &Params, system: &System) -> Result<ReferenceMap> {
         let weights = match &params.model {
+            Some(_) if params.robust => {
+                let why =
+                    "parameter 'robust': it chooses among the shipped models; leave out 'model'";
+                return Err(Error::Parameter(why.into()));
+            }
+            None if params.robust => Weights::robust()?,
             None => Weights::shipped(params.variant.unwrap_or_default())?,
             Some(path) => {
                 let bytes = system.host().read(path)?;
-                let weights =
-                    Weights::read(&bytes).map_err(|e| e.inside(format!("model '{path}'")))?;
-                if let Some(variant) = params.variant.filter(|v| *v != weights.variant) {
-                    return Err(Error::Parameter(format!(
-                        "parameter 'variant': {variant:?} was asked for, the model '{path}' is {:?}",
-                        weights.variant
-                    )));
-                }
-                weights
+                Weights::read(&bytes).map_err(|e| e.inside(format!("model '{path}'")))?
             }
         };
-        ReferenceMap::new(&weights, system.a(), params.grid)
+        if let Some(variant) = params.variant.filter(|v| *v != weights.variant) {
+            return Err(Error::Parameter(format!(
+                "parameter 'variant': {variant:?} was asked for, {} is {:?}",
+                params
+                    .model
+                    .as_ref()
+                    .map_or("the robust one".into(), |path| format!("the model '{path}'")),
+                weights.variant
+            )));
+        }
+        ReferenceMap::with_coefficient(&weights, system, params.grid, params.coefficient)
     }
 }
 
@@ -268,6 +317,6 @@ impl Trainable for MlpReference {
     type TrainParams = TrainParams;
 
     fn train(params: &TrainParams, training: Training<'_>) -> Result<Vec<u8>> {
-        run::drive(&mut Trainer::new(params, training.samples)?, training)
+        run::drive(&mut Trainer::new(params, training.samples, &**training.host)?, training)
     }
 }

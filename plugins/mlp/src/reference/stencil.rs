@@ -9,6 +9,8 @@
 //! Cost: two flops a coefficient and node (four for a symmetric one); every coefficient is read once,
 //! the vectors stay in cache from one row to the next.
 
+use std::ops::Range;
+
 use multiversion::multiversion;
 
 use crate::grid::Grid;
@@ -51,47 +53,89 @@ const TERMS: usize = 10;
 /// Nodes handled at a time.
 const CHUNK: usize = 64;
 
-/// `y = base + alpha K x` on the body, or `y += alpha K x` where `base` is empty.
+/// What the result of a sweep is added to.
+#[derive(Clone, Copy)]
+pub enum Onto<'a, T> {
+    /// Nothing: `y = alpha K x`.
+    Nothing,
+    /// What is there: `y += alpha K x`.
+    Itself,
+    /// A plane: `y = base + alpha K x`.
+    Plane(&'a [T]),
+}
+
+/// A stencil as an operator: which sums to form for every node.
+struct Sums<'a, K> {
+    values: &'a [K],
+    terms: [Term; TERMS],
+    count: usize,
+    /// The terms whose coefficients the centre makes up to one.
+    centre: [Term; TERMS],
+    rest: usize,
+}
+
+/// The `n` numbers from `from` on.
+#[inline(always)]
+fn part<T>(values: &[T], from: usize, n: usize) -> &[T] {
+    &values[from..from + n]
+}
+
+/// [`Sums`] of up to [`CHUNK`] nodes, the first of them `at` places after the first of the body, which
+/// stands at `start`.
+#[inline(always)]
+fn sums<K: Number + Into<T>, T: Number>(
+    stencil: &Sums<'_, K>,
+    x: &[T],
+    start: usize,
+    at: usize,
+    n: usize,
+) -> [T; CHUNK] {
+    let mut sum = [T::zero(); CHUNK];
+    for &(from, of) in &stencil.terms[..stencil.count] {
+        let terms = part(stencil.values, from + at, n).iter().zip(part(x, of + at, n));
+        for (s, (&k, &x)) in sum.iter_mut().zip(terms) {
+            *s = *s + k.into() * x;
+        }
+    }
+    if stencil.rest > 0 {
+        let mut centre = [T::one(); CHUNK];
+        for &(from, _) in &stencil.centre[..stencil.rest] {
+            for (c, &k) in centre.iter_mut().zip(part(stencil.values, from + at, n)) {
+                *c = *c - k.into();
+            }
+        }
+        for ((s, &c), &x) in sum.iter_mut().zip(&centre).zip(part(x, start + at, n)) {
+            *s = *s + c * x;
+        }
+    }
+    sum
+}
+
+/// Sweeps over the nodes from `from` places after the first of the body on, which stands at `start`, and
+/// of which `y` is the part.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
 fn sweep<K: Number + Into<T>, T: Number>(
-    body: std::ops::Range<usize>,
-    terms: &[Term],
-    centre: &[Term],
-    (k, x): (&[K], &[T]),
+    stencil: &Sums<'_, K>,
+    x: &[T],
+    (start, from): (usize, usize),
     alpha: T,
-    base: &[T],
+    onto: Onto<'_, T>,
     y: &mut [T],
 ) {
-    let start = body.start;
-    for at in body.clone().step_by(CHUNK) {
-        let n = CHUNK.min(body.end - at);
-        let mut sum = [T::zero(); CHUNK];
-        for &(from, of) in terms {
-            let k = &k[from + at - start..][..n];
-            let x = &x[of + at - start..][..n];
-            for ((s, &k), &x) in sum[..n].iter_mut().zip(k).zip(x) {
-                *s = *s + k.into() * x;
-            }
-        }
-        if !centre.is_empty() {
-            let mut rest = [T::one(); CHUNK];
-            for &(from, _) in centre {
-                for (r, &k) in rest[..n].iter_mut().zip(&k[from + at - start..][..n]) {
-                    *r = *r - k.into();
+    for (chunk, y) in y.chunks_mut(CHUNK).enumerate() {
+        let (at, n) = (from + chunk * CHUNK, y.len());
+        // Whole chunks by themselves: their sums stay in registers.
+        let sum = match n {
+            CHUNK => sums(stencil, x, start, at, CHUNK),
+            _ => sums(stencil, x, start, at, n),
+        };
+        match onto {
+            Onto::Nothing => y.iter_mut().zip(&sum).for_each(|(y, &s)| *y = alpha * s),
+            Onto::Itself => y.iter_mut().zip(&sum).for_each(|(y, &s)| *y = *y + alpha * s),
+            Onto::Plane(base) => {
+                for ((y, &s), &b) in y.iter_mut().zip(&sum).zip(part(base, start + at, n)) {
+                    *y = b + alpha * s;
                 }
-            }
-            for ((s, &r), &x) in sum[..n].iter_mut().zip(&rest[..n]).zip(&x[at..][..n]) {
-                *s = *s + r * x;
-            }
-        }
-        let y = &mut y[at..at + n];
-        if base.is_empty() {
-            for (y, &s) in y.iter_mut().zip(&sum[..n]) {
-                *y = *y + alpha * s;
-            }
-        } else {
-            for ((y, &s), &b) in y.iter_mut().zip(&sum[..n]).zip(&base[at..at + n]) {
-                *y = b + alpha * s;
             }
         }
     }
@@ -100,7 +144,7 @@ fn sweep<K: Number + Into<T>, T: Number>(
 /// `k_c(i) += a(i) (b(i + d_c) − unit·b(i))` on the body.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
 fn outer<T: Number>(
-    body: std::ops::Range<usize>,
+    body: Range<usize>,
     terms: &[Term],
     unit: bool,
     (a, b): (&[T], &[T]),
@@ -149,6 +193,11 @@ impl<K: Number> Stencil<K> {
         &mut self.values[offset * plane..(offset + 1) * plane]
     }
 
+    /// The planes of coefficients, one an offset.
+    pub fn planes_mut(&mut self) -> impl Iterator<Item = &mut [K]> {
+        self.values.chunks_exact_mut(self.grid.plane())
+    }
+
     /// Bytes of the coefficients.
     pub fn bytes(&self) -> usize {
         size_of::<K>() * self.values.len()
@@ -167,29 +216,52 @@ impl<K: Number> Stencil<K> {
         [(plane + start, by(start, shift)), (by(plane + start, -shift), by(start, -shift))]
     }
 
-    fn apply<T: Number>(&self, transposed: bool, x: &[T], alpha: T, base: &[T], y: &mut [T])
-    where
-        K: Into<T>,
-    {
-        let mut terms = [(0, 0); TERMS];
-        let mut centre = [(0, 0); TERMS];
-        let (mut n, mut rest) = (0, 0);
+    /// The sums of `K x`, or of `Kᵀ x`.
+    fn sums(&self, transposed: bool) -> Sums<'_, K> {
+        let none = [(0, 0); TERMS];
+        let mut sums = Sums { values: &self.values, terms: none, count: 0, centre: none, rest: 0 };
         for c in 0..self.offsets.len() {
             let [row, column] = self.terms(c);
             if self.kind == Kind::UnitRows {
-                centre[rest] = row;
-                rest += 1;
+                sums.centre[sums.rest] = row;
+                sums.rest += 1;
             }
-            terms[n] = if transposed { column } else { row };
-            n += 1;
+            sums.terms[sums.count] = if transposed { column } else { row };
+            sums.count += 1;
             if self.kind == Kind::Symmetric && c > 0 {
-                terms[n] = column;
-                n += 1;
+                sums.terms[sums.count] = column;
+                sums.count += 1;
             }
         }
-        let body = self.grid.body();
-        sweep(body, &terms[..n], &centre[..rest], (&self.values, x), alpha, base, y);
-        self.grid.clear_border(y);
+        sums
+    }
+
+    /// Sets, or adds to, `rows` of the grid: `y` is that part of the body of a plane. `x` is a whole plane.
+    pub fn sweep<T: Number>(
+        &self,
+        rows: Range<usize>,
+        transposed: bool,
+        x: &[T],
+        alpha: T,
+        onto: Onto<'_, T>,
+        y: &mut [T],
+    ) where
+        K: Into<T>,
+    {
+        let (stride, start) = (self.grid.stride(), self.grid.body().start);
+        let y = &mut y[..rows.len() * stride];
+        sweep(&self.sums(transposed), x, (start, rows.start * stride), alpha, onto, y);
+        for row in y.chunks_exact_mut(stride) {
+            row[self.grid.mx] = T::zero();
+        }
+    }
+
+    fn apply<T: Number>(&self, transposed: bool, x: &[T], alpha: T, onto: Onto<'_, T>, y: &mut [T])
+    where
+        K: Into<T>,
+    {
+        let Grid { my, .. } = self.grid;
+        self.sweep(0..my, transposed, x, alpha, onto, &mut y[self.grid.body()]);
     }
 
     /// `y += alpha K x`.
@@ -197,7 +269,7 @@ impl<K: Number> Stencil<K> {
     where
         K: Into<T>,
     {
-        self.apply(false, x, alpha, &[], y);
+        self.apply(false, x, alpha, Onto::Itself, y);
     }
 
     /// `y = base + alpha K x`.
@@ -205,7 +277,7 @@ impl<K: Number> Stencil<K> {
     where
         K: Into<T>,
     {
-        self.apply(false, x, alpha, base, y);
+        self.apply(false, x, alpha, Onto::Plane(base), y);
     }
 
     /// `y += alpha Kᵀ x`.
@@ -213,7 +285,7 @@ impl<K: Number> Stencil<K> {
     where
         K: Into<T>,
     {
-        self.apply(true, x, alpha, &[], y);
+        self.apply(true, x, alpha, Onto::Itself, y);
     }
 
     /// Adds to this, the derivative with respect to the coefficients, that of `gᵀ K x`.
@@ -308,6 +380,32 @@ pub(crate) mod tests {
             stencil.add_to(&base, &x, -2.0, &mut y);
             for ((y, b), k) in y.iter().zip(&base).zip(by_definition(&stencil, &x)) {
                 assert!((y - (b - 2.0 * k)).abs() < 1e-13);
+            }
+        }
+    }
+
+    #[test]
+    fn sweeps_over_parts_give_the_bits_of_the_whole() {
+        let mut random = Random::new(5, 0);
+        let (body, stride) = (GRID.body(), GRID.stride());
+        for stencil in all(&mut random) {
+            let (x, base) = (noise(&mut random, GRID), noise(&mut random, GRID));
+            for transposed in [false, true] {
+                let mut whole = base.clone();
+                stencil.apply(transposed, &x, 0.3, Onto::Itself, &mut whole);
+                for onto in [Onto::Nothing, Onto::Itself, Onto::Plane(&base)] {
+                    let mut parts = base.clone();
+                    let mut rest = &mut parts[body.clone()];
+                    for rows in [0..1, 1..3, 3..GRID.my] {
+                        let part = rest.split_off_mut(..rows.len() * stride).unwrap();
+                        stencil.sweep(rows, transposed, &x, 0.3, onto, part);
+                    }
+                    let added = |at: usize| match onto {
+                        Onto::Nothing => (parts[at] + base[at] - whole[at]).abs() < 1e-14,
+                        _ => parts[at] == whole[at],
+                    };
+                    assert!(body.clone().all(added));
+                }
             }
         }
     }

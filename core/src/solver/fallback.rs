@@ -1,0 +1,176 @@
+//! Going on where a preconditioner fails: [`solve_with_fallback`].
+//!
+//! A solve is watched as [`guard.rs`](self) says. Where it trips, diverges or breaks down it goes on
+//! from the best iterate so far,
+//! 1. by conjugate gradients with the same M, where A is symmetric, M is declared positive definite
+//!    and was not seen to be otherwise: in exact arithmetic they converge whatever the spectrum is;
+//! 2. else, or where that fails too, with the replacement (a method's unlearned form): by conjugate
+//!    gradients where A and it allow them, by GMRES else.
+//!
+//! Every switch costs a residual, an n-vector is kept for the best iterate and copied to whenever
+//! the measure improves. Iterations of all stages count.
+use super::guard::Guard;
+use super::run::Past;
+use super::{Method, Outcome, Report, Stop, Switch, Watcher, stage};
+use crate::Result;
+use crate::kernel::lanczos;
+use crate::matrix::DistCsr;
+use crate::precond::Preconditioner;
+
+/// Sets a preconditioner up; collective.
+pub type SetUp<'f> = dyn FnMut() -> Result<Box<dyn Preconditioner>> + 'f;
+
+/// Where a solve goes on when its preconditioner fails.
+pub struct Fallback<'f> {
+    /// Factor that the measure has to fall by, an iteration, on average; 1 where any speed will do.
+    pub contraction: f64,
+    /// What takes the place of M, by name, and how it is set up (once, where it is needed).
+    pub replacement: Option<(&'f str, &'f mut SetUp<'f>)>,
+    /// A failure that is known beforehand: the solve goes on by other means at once.
+    pub foreseen: Option<Foreseen>,
+}
+
+/// A failure that is known before the solve.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Foreseen {
+    /// What was found.
+    pub reason: String,
+    /// Conjugate gradients would do with this M.
+    pub cg_works: bool,
+}
+
+/// Lanczos steps of [`foresee`].
+const CHECK_STEPS: usize = 12;
+
+/// Looks at the ends of the spectrum of MA, by a dozen Lanczos steps, and says how far they go and
+/// whether `method` would contract by less than `contraction` an iteration. Collective.
+///
+/// Each step costs a product with A and an application of M. What Lanczos finds lies within the
+/// spectrum: a bad end may be missed, one that is found is there.
+///
+/// # Errors
+/// [`Error::Unsupported`](crate::Error::Unsupported) unless A and M are symmetric; what M and the
+/// communicator report.
+pub fn foresee(
+    method: &Method,
+    a: &DistCsr,
+    m: &dyn Preconditioner,
+    contraction: f64,
+) -> Result<(String, Option<Foreseen>)> {
+    a.require_symmetric("the Lanczos check")?;
+    if !m.properties().symmetric {
+        let why = "the Lanczos check needs a symmetric preconditioner";
+        return Err(crate::Error::Unsupported(why.into()));
+    }
+    let options = lanczos::Options { max_steps: CHECK_STEPS, tolerance: 1e-2 };
+    let found = a.space().comm().scope(|| lanczos::of_preconditioned(a, m, &options));
+    let ends = match found {
+        Ok(ends) => ends,
+        // All ranks see the same numbers.
+        Err(crate::Error::Data(reason)) => {
+            return Ok((reason.clone(), Some(Foreseen { reason, cg_works: false })));
+        }
+        Err(other) => return Err(other),
+    };
+    let (min, max) = (ends.min, ends.max);
+    let said = format!("spectrum of MA from {min:.3} to {max:.3} ({} Lanczos steps)", ends.steps);
+    let krylov = match ends.condition().map(f64::sqrt) {
+        Some(root) => (root - 1.0) / (root + 1.0),
+        None => f64::INFINITY,
+    };
+    let rate = match *method {
+        Method::Richardson { damping } => {
+            (1.0 - damping * min).abs().max((1.0 - damping * max).abs())
+        }
+        _ => krylov,
+    };
+    let good = rate < 1.0 && rate <= contraction;
+    let reason = format!("{said}: a contraction of {rate:.2} an iteration at best");
+    let cg_works = krylov < 1.0 && krylov <= contraction;
+    Ok((said, (!good).then_some(Foreseen { reason, cg_works })))
+}
+
+/// Basis of GMRES where conjugate gradients cannot go on.
+const RESTART: usize = 30;
+
+/// [`solve`](super::solve), watched, going on with `fallback` where M fails. Collective.
+///
+/// [`Report::switches`] tells what happened. The outcome is that of the last stage; where it is not
+/// [`Outcome::Converged`], `x` is the best iterate of all.
+///
+/// # Errors
+/// As [`solve`](super::solve), plus [`Error::Parameter`](crate::Error::Parameter) for a contraction
+/// outside 0 to 1. A replacement that cannot be set up is no error: the breakdown that is reported
+/// says so.
+#[allow(clippy::too_many_arguments, reason = "those of `solve`, and one more")]
+pub fn solve_with_fallback(
+    method: &Method,
+    a: &DistCsr,
+    m: &dyn Preconditioner,
+    b: &[f64],
+    x: &mut [f64],
+    stop: &Stop,
+    watch: &mut Watcher,
+    fallback: &mut Fallback<'_>,
+) -> Result<Report> {
+    let contraction = fallback.contraction;
+    if !(contraction > 0.0 && contraction <= 1.0) {
+        let why = format!("contraction {contraction} must be greater than 0 and at most 1");
+        return Err(crate::Error::Parameter(why));
+    }
+    let guard = |method: &Method| Some(Guard::new(contraction, stop.tolerance, method));
+    // What goes on after a breakdown has its own conditions: A symmetric is asked when it matters.
+    let can_replace = fallback.replacement.is_some();
+    let same = !matches!(method, Method::Cg) && m.properties().positive_definite;
+    let watched = if can_replace || same { guard(method) } else { None };
+    let foreseen = fallback.foreseen.take().filter(|_| watched.is_some());
+    let past = Past::new(watched).foreseen(foreseen);
+    let mut at = stage(method, a, m, b, x, stop, watch, past)?;
+    if !failed(&at.report) || !(can_replace || same) {
+        return Ok(at.report);
+    }
+    let symmetric = a.first_unsymmetric()?.is_none();
+    if same && symmetric && at.sound {
+        note(&mut at.report, "cg with the same preconditioner");
+        let watched = if can_replace { guard(&Method::Cg) } else { None };
+        at = stage(&Method::Cg, a, m, b, x, stop, watch, at.past(watched))?;
+        if !failed(&at.report) {
+            return Ok(at.report);
+        }
+    }
+    let Some((name, set_up)) = fallback.replacement.as_mut() else { return Ok(at.report) };
+    let m = match set_up() {
+        Ok(m) => m,
+        Err(e) => {
+            let why = reason(&at.report.outcome);
+            let why = format!("{why}; its replacement {name} cannot be set up: {e}");
+            at.report.outcome = Outcome::Breakdown(why);
+            return Ok(at.report);
+        }
+    };
+    let is = m.properties();
+    let method = match symmetric && !at.indefinite && is.positive_definite {
+        true => Method::Cg,
+        false if is.constant => Method::Gmres { restart: RESTART },
+        false => Method::FlexibleGmres { restart: RESTART },
+    };
+    note(&mut at.report, &format!("{} with {name}", method.name()));
+    Ok(stage(&method, a, m.as_ref(), b, x, stop, watch, at.past(None))?.report)
+}
+
+fn failed(report: &Report) -> bool {
+    matches!(report.outcome, Outcome::Diverged | Outcome::Breakdown(_))
+}
+
+fn reason(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Breakdown(why) => why.clone(),
+        _ => "the measure grew beyond the limit".to_owned(),
+    }
+}
+
+/// The stage that `report` tells of failed, and the solve goes on with `to`.
+fn note(report: &mut Report, to: &str) {
+    let reason = reason(&report.outcome);
+    report.switches.push(Switch { iteration: report.iterations, reason, to: to.to_owned() });
+}
