@@ -190,13 +190,12 @@ fn gather(a: &DistCsr) -> Result<Csr> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
 
     type Entries = Vec<(usize, usize, f64)>;
 
-    /// The bands of a matrix with these entries.
-    pub(crate) fn read(grid: Grid, entries: &[(usize, usize, f64)]) -> Result<Bands> {
+    fn read(grid: Grid, entries: &[(usize, usize, f64)]) -> Result<Bands> {
         let (Grid { mx, my }, n) = (grid, grid.nodes());
         let a = Csr::from_triplets(n, n, entries.iter().copied()).unwrap();
         Bands::of(&DistCsr::solo(a).unwrap(), Some([mx, my]))

@@ -232,7 +232,7 @@ pub fn same(one: &dyn DynGenerator, other: &dyn DynGenerator, params: &Value, sy
     let kit = Kit::<Nothing> {
         params: params.clone(),
         tolerance: 0.0,
-        rounding: 0.0,
+        rounding: 1e-12,
         system: system.clone(),
         peers: Registry::new(),
         _method: PhantomData,

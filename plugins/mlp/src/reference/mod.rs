@@ -21,6 +21,7 @@
 
 pub mod apply;
 pub mod chain;
+pub mod coarse;
 pub mod coefficient;
 pub mod evaluate;
 pub mod objective;
@@ -40,6 +41,7 @@ use precondor_sdk::prelude::*;
 use crate::grid::{Bands, Grid, grain};
 use crate::model;
 use crate::reference::apply::{Memory, Operator};
+use crate::reference::coarse::Coarse;
 use crate::reference::coefficient::{Coefficient, Source};
 use crate::reference::evaluate::{Evaluator, LANES};
 use crate::reference::pgp::{Description, Stencils, Variant, matrix_stencil};
@@ -59,12 +61,10 @@ use crate::run;
 )]
 pub struct Params {
     /// Form of the smoother, and with it which shipped model: `spd` (diagonal, positive definite for any
-    /// weights), `stencil` (nine-point, fewer iterations) or `sweep` (symmetric Gauss-Seidel, as few and
-    /// positive definite for any weights, but sequential). With `model`, that file's variant must be this one.
+    /// weights), `stencil` (nine-point, fewer iterations) or `sweep` (symmetric Gauss-Seidel, sequential;
+    /// positive definite for any weights, and for strongly distorted meshes: trained on shifts up to 0.45
+    /// mesh widths, the others on 0.3). With `model`, that file's variant must be this one.
     pub variant: Option<Variant>,
-    /// Take the shipped model that was trained on shifts up to 0.45 mesh widths: for meshes on which the
-    /// others lose their pace, a little slower on those they were made for. It has the variant `sweep`.
-    pub robust: bool,
     /// A model file to use instead of the shipped ones.
     #[schemars(extend("x-precondor-file" = true))]
     pub model: Option<String>,
@@ -72,6 +72,10 @@ pub struct Params {
     pub grid: Option<[usize; 2]>,
     /// Where a coefficient that varies is known from; conjugate gradients then take a few iterations more.
     pub coefficient: Source,
+    /// Coarse nodes a side of a correction for coefficients that jump; 0 for none. Left out, 23 where the
+    /// coefficient jumps and is given with the system, else none.
+    #[schemars(range(max = 63))]
+    pub coarse: Option<usize>,
 }
 
 /// The method.
@@ -133,32 +137,32 @@ pub fn assemble(
 }
 
 impl ReferenceMap {
-    /// Builds the map for a system with given weights, its coefficient found as by default. Collective.
+    /// Builds the map for a system with given weights, all else by default. Collective.
     ///
     /// # Errors
-    /// As [`with_coefficient`](Self::with_coefficient).
+    /// As [`with`](Self::with).
     pub fn new(weights: &Weights, system: &System, grid: Option<[usize; 2]>) -> Result<Self> {
-        Self::with_coefficient(weights, system, grid, Source::Auto)
+        Self::with(weights, system, &Params { grid, ..Params::default() })
     }
 
-    /// Builds the map for a system with given weights. Collective.
+    /// Builds the map for a system with given weights; `variant` and `model` of the parameters play no
+    /// part. Collective.
     ///
     /// # Errors
     /// As [`Bands::read`], where the matrix is not one of a structured grid, and as [`Coefficient::of`].
-    pub fn with_coefficient(
-        weights: &Weights,
-        system: &System,
-        grid: Option<[usize; 2]>,
-        source: Source,
-    ) -> Result<Self> {
+    pub fn with(weights: &Weights, system: &System, params: &Params) -> Result<Self> {
         let (host, a) = (system.host(), system.a());
-        let bands = Bands::read(&**host, a, grid)?;
+        let bands = Bands::read(&**host, a, params.grid)?;
         let grid = bands.grid;
-        let coefficient = Coefficient::of(system, &bands, source)?;
+        let coefficient = Coefficient::of(system, &bands, params.coefficient)?;
         let values = coefficient.as_ref().map(|c| c.values.as_slice());
         let stencils = assemble(&**host, weights, &bands, values)?;
-        let operator =
-            Operator::new(Arc::clone(host), matrix_stencil(&bands), stencils).scaled(values);
+        let jumps = coefficient.as_ref().is_some_and(|c| c.jumps);
+        let nodes = params.coarse.unwrap_or(if jumps { coarse::NODES } else { 0 });
+        let coarse = (nodes > 0).then(|| Coarse::new(&bands, nodes)).transpose()?;
+        let operator = Operator::new(Arc::clone(host), matrix_stencil(&bands), stencils)
+            .scaled(values)
+            .corrected(coarse);
         let space = a.space();
         let gathers = space.comm().size() > 1;
         let whole = || vec![0.0; if gathers { grid.nodes() } else { 0 }];
@@ -203,7 +207,7 @@ impl Preconditioner for ReferenceMap {
     }
 
     fn stored_entries(&self) -> usize {
-        self.operator.stencils.entries()
+        self.operator.entries()
     }
 
     fn bytes(&self) -> usize {
@@ -229,7 +233,7 @@ impl Preconditioner for ReferenceMap {
 }
 
 /// The shipped models: name, file and content.
-const SHIPPED: [(&str, &str, &[u8]); 4] = [
+const SHIPPED: [(&str, &str, &[u8]); 3] = [
     (
         "spd",
         "models/mlp-reference-spd.safetensors",
@@ -245,11 +249,6 @@ const SHIPPED: [(&str, &str, &[u8]); 4] = [
         "models/mlp-reference-sweep.safetensors",
         include_bytes!("../../models/mlp-reference-sweep.safetensors"),
     ),
-    (
-        "robust",
-        "models/mlp-reference-robust.safetensors",
-        include_bytes!("../../models/mlp-reference-robust.safetensors"),
-    ),
 ];
 
 impl Weights {
@@ -258,20 +257,12 @@ impl Weights {
     /// # Errors
     /// As [`Weights::read`].
     pub fn shipped(variant: Variant) -> Result<Self> {
-        let [spd, stencil, sweep, _] = SHIPPED;
+        let [spd, stencil, sweep] = SHIPPED;
         Weights::read(match variant {
             Variant::Spd => spd.2,
             Variant::Stencil => stencil.2,
             Variant::Sweep => sweep.2,
         })
-    }
-
-    /// The shipped model for large shifts.
-    ///
-    /// # Errors
-    /// As [`Weights::read`].
-    pub fn robust() -> Result<Self> {
-        Weights::read(SHIPPED[3].2)
     }
 }
 
@@ -284,12 +275,6 @@ impl Generator for MlpReference {
 
     fn generate(params: &Params, system: &System) -> Result<ReferenceMap> {
         let weights = match &params.model {
-            Some(_) if params.robust => {
-                let why =
-                    "parameter 'robust': it chooses among the shipped models; leave out 'model'";
-                return Err(Error::Parameter(why.into()));
-            }
-            None if params.robust => Weights::robust()?,
             None => Weights::shipped(params.variant.unwrap_or_default())?,
             Some(path) => {
                 let bytes = system.host().read(path)?;
@@ -298,15 +283,12 @@ impl Generator for MlpReference {
         };
         if let Some(variant) = params.variant.filter(|v| *v != weights.variant) {
             return Err(Error::Parameter(format!(
-                "parameter 'variant': {variant:?} was asked for, {} is {:?}",
-                params
-                    .model
-                    .as_ref()
-                    .map_or("the robust one".into(), |path| format!("the model '{path}'")),
+                "parameter 'variant': {variant:?} was asked for, the model '{}' is {:?}",
+                params.model.as_deref().unwrap_or_default(),
                 weights.variant
             )));
         }
-        ReferenceMap::with_coefficient(&weights, system, params.grid, params.coefficient)
+        ReferenceMap::with(&weights, system, params)
     }
 }
 

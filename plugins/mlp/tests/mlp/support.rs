@@ -19,29 +19,41 @@ fn run(
     method: Method,
     a: &DistCsr,
     m: &dyn Preconditioner,
-    criterion: Criterion<'_>,
-    tolerance: f64,
+    b: &[f64],
+    (criterion, tolerance): (Criterion<'_>, f64),
 ) -> (usize, Vec<f64>) {
-    let (b, mut x) = (vec![1.0; a.n_own()], vec![0.0; a.n_own()]);
+    let mut x = vec![0.0; a.n_own()];
     let stop = Stop { criterion, tolerance, max_iterations: 300, divergence: 1e6 };
     let report =
-        solve(&method, a, m, &b, &mut x, &stop, &mut |_| ControlFlow::Continue(())).unwrap();
+        solve(&method, a, m, b, &mut x, &stop, &mut |_| ControlFlow::Continue(())).unwrap();
     assert_eq!(report.outcome, Outcome::Converged);
     (report.iterations, x)
 }
 
+const RELATIVE: (Criterion<'_>, f64) = (Criterion::RelativeResidual, 1e-5);
+
 /// Richardson iterations with ω = 1 from zero with b = 1, until ‖x − x*‖ < 1e-5.
 pub fn absolute_iterations(a: &DistCsr, m: &dyn Preconditioner) -> usize {
+    let ones = vec![1.0; a.n_own()];
     let gmres = Method::Gmres { restart: 100 };
-    let exact = run(gmres, a, m, Criterion::RelativeResidual, 1e-12).1;
-    let richardson = Method::Richardson { damping: 1.0 };
-    run(richardson, a, m, Criterion::AbsoluteError(&exact), 1e-5).0
+    let exact = run(gmres, a, m, &ones, (Criterion::RelativeResidual, 1e-12)).1;
+    let method = Method::Richardson { damping: 1.0 };
+    run(method, a, m, &ones, (Criterion::AbsoluteError(&exact), 1e-5)).0
 }
 
 /// Richardson iterations with ω = 1 from zero with b = 1, until ‖b − A x‖ ≤ 1e-5 ‖b‖.
 pub fn relative_iterations(a: &DistCsr, m: &dyn Preconditioner) -> usize {
-    let richardson = Method::Richardson { damping: 1.0 };
-    run(richardson, a, m, Criterion::RelativeResidual, 1e-5).0
+    richardson(a, m, &vec![1.0; a.n_own()])
+}
+
+/// Richardson iterations with ω = 1 from zero, until ‖b − A x‖ ≤ 1e-5 ‖b‖.
+pub fn richardson(a: &DistCsr, m: &dyn Preconditioner, b: &[f64]) -> usize {
+    run(Method::Richardson { damping: 1.0 }, a, m, b, RELATIVE).0
+}
+
+/// Iterations of conjugate gradients from zero, until ‖b − A x‖ ≤ 1e-5 ‖b‖.
+pub fn cg(a: &DistCsr, m: &dyn Preconditioner, b: &[f64]) -> usize {
+    run(Method::Cg, a, m, b, RELATIVE).0
 }
 
 /// Mean and maximum.
