@@ -20,7 +20,7 @@ if [ ! -d "$here/amgcl" ]; then
 fi
 mpicc -O3 -march=native -w -I"$petsc/include" benches/peers/petsc.c -o "$here/petsc" -L"$petsc/lib" -lpetsc_real -lm
 g++ -O3 -march=native -std=c++14 -fopenmp -w -I"$here/amgcl" benches/peers/amgcl.cpp -o "$here/amgcl-peer"
-for plugin in plugins/*/; do packages+=(-p "precondor-plugin-$(basename "$plugin")"); done
+for plugin in ilu mlp multigrid reference; do packages+=(-p "precondor-plugin-$plugin"); done
 cargo build -q --release "${packages[@]}"
 cargo build -q --release -p precondor-host --example peers
 peers=target/release/examples/peers

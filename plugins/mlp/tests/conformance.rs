@@ -1,5 +1,6 @@
 //! What the interface asks of every method. The network is evaluated in single precision.
 use precondor_plugin_mlp::dense::MlpDense;
+use precondor_plugin_mlp::fsai::MlpFsai;
 use precondor_plugin_mlp::reference::MlpReference;
 use precondor_plugin_mlp::ridge::RidgeInverse;
 
@@ -12,4 +13,6 @@ precondor_sdk::conformance! {
     refined: Kit::<MlpDense>::new(json!({"newton": 1})).level(2).single_precision();
     ridge: Kit::<RidgeInverse>::new(json!({})).single_precision();
     mean: Kit::<RidgeInverse>::new(json!({"mean_only": true})).single_precision();
+    fsai: Kit::<MlpFsai>::new(json!({})).single_precision();
+    unchecked_fsai: Kit::<MlpFsai>::new(json!({"check": 0})).single_precision();
 }
