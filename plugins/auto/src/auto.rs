@@ -28,7 +28,10 @@ const SHIPPED: &[u8] = include_bytes!("../models/auto.json");
 #[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
 #[schemars(
     crate = "precondor_sdk::schemars",
-    extend("x-precondor-models" = shipped())
+    extend(
+        "x-precondor-models" = shipped(),
+        "x-precondor-fallback" = json!({"name": METHOD, "exclude": ["mlp-reference"]})
+    )
 )]
 pub struct Params {
     /// A model file to use instead of the shipped one.
