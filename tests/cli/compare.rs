@@ -289,7 +289,8 @@ fn the_networks_need_as_few_iterations_as_promised() {
 #[test]
 fn the_plain_network_is_as_good_as_in_the_paper() {
     let example = Example::run("paper-network.toml", &[]);
-    let dense = example.mean(0, "mlp-dense");
+    let dense = example.mean(0, "mlp-dense, plain");
     assert!((7.5..10.5).contains(&dense), "{dense}");
     assert!(2.0 * example.mean(0, "mlp-reference") < dense);
+    assert!(2.0 * example.mean(0, "mlp-dense") < dense);
 }

@@ -5,6 +5,7 @@ mod compare;
 mod fallback;
 mod install;
 mod plugins;
+mod reproduce;
 mod solve;
 mod support;
 mod train;

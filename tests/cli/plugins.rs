@@ -19,6 +19,7 @@ fn all_methods_are_listed_with_their_libraries() {
         "mlp-dense",
         "mlp-reference",
         "reference",
+        "ridge",
         "sine",
         "spai",
     ] {

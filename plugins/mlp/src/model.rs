@@ -77,19 +77,30 @@ pub struct Part<'a> {
 
 /// Writes a file.
 pub fn write(card: &Card, parts: &[Part<'_>]) -> Result<Vec<u8>> {
+    write_with_halves(card, parts, &[])
+}
+
+/// Writes a file in which the arrays `halves` are rounded to the upper half of an `f32` (bfloat16).
+pub fn write_with_halves(card: &Card, parts: &[Part<'_>], halves: &[Part<'_>]) -> Result<Vec<u8>> {
     let fail = |e: &dyn std::fmt::Display| Error::Data(format!("model cannot be written: {e}"));
     let text = serde_json::to_string(card).map_err(|e| fail(&e))?;
-    let bytes: Vec<Vec<u8>> = parts
-        .iter()
-        .map(|part| part.values.iter().flat_map(|v| v.to_le_bytes()).collect())
-        .collect();
+    let whole = |part: &Part<'_>| part.values.iter().flat_map(|v| v.to_le_bytes()).collect();
+    let half = |part: &Part<'_>| part.values.iter().flat_map(|&v| half(v).to_le_bytes()).collect();
+    let bytes: Vec<Vec<u8>> = parts.iter().map(whole).chain(halves.iter().map(half)).collect();
+    let types = parts.iter().map(|_| Dtype::F32).chain(halves.iter().map(|_| Dtype::BF16));
     let mut views = Vec::new();
-    for (part, bytes) in parts.iter().zip(&bytes) {
-        let view = TensorView::new(Dtype::F32, part.shape.clone(), bytes).map_err(|e| fail(&e))?;
+    for ((part, kind), bytes) in parts.iter().chain(halves).zip(types).zip(&bytes) {
+        let view = TensorView::new(kind, part.shape.clone(), bytes).map_err(|e| fail(&e))?;
         views.push((part.name.as_str(), view));
     }
     let metadata = [(KEY.to_owned(), text)].into_iter().collect();
     safetensors::serialize(views, Some(metadata)).map_err(|e| fail(&e))
+}
+
+/// The upper half of the nearest number that has no lower half; ties go to the even one.
+fn half(value: f32) -> u16 {
+    let bits = value.to_bits();
+    (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16
 }
 
 /// A file that was read; its arrays are taken out by name.
@@ -120,14 +131,18 @@ impl<'a> Reader<'a> {
     pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let bad = |what: String| Error::Data(format!("not a usable model: array '{name}' {what}"));
         let view = self.tensors.tensor(name).map_err(|_| bad("is missing".into()))?;
-        if view.dtype() != Dtype::F32 {
-            return Err(bad(format!("holds {:?}, not F32", view.dtype())));
-        }
         if view.shape() != shape {
             return Err(bad(format!("has shape {:?}, not {shape:?}", view.shape())));
         }
-        let values: Vec<f32> =
-            view.data().as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect();
+        let bytes = view.data();
+        let values: Vec<f32> = match view.dtype() {
+            Dtype::F32 => bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
+            Dtype::BF16 => {
+                let wide = |b: &[u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16);
+                bytes.as_chunks().0.iter().map(wide).collect()
+            }
+            other => return Err(bad(format!("holds {other:?}, not F32 or BF16"))),
+        };
         if let Some(place) = values.iter().position(|v| !v.is_finite()) {
             return Err(bad(format!("has {} at place {place}", values[place])));
         }
@@ -182,6 +197,18 @@ mod tests {
         let mut reader = Reader::new(&bytes, "some-method", Kind::Model).unwrap();
         assert_eq!(reader.take("a", &[2, 2]).unwrap(), [1.0, -2.5, 0.0, f32::MIN_POSITIVE]);
         assert_eq!(reader.finish().unwrap(), card());
+    }
+
+    #[test]
+    fn halves_are_the_nearest_and_take_half_the_room() {
+        let values = [1.0, -1.0 - 1.0 / 512.0, 1.0 + 1.0 / 256.0, 1.0 + 3.0 / 256.0, 0.1];
+        let part = || Part { name: "a".into(), shape: vec![5], values: &values };
+        let halves = write_with_halves(&card(), &[], &[part()]).unwrap();
+        assert!(halves.len() <= write(&card(), &[part()]).unwrap().len() - 8);
+        let mut reader = Reader::new(&halves, "some-method", Kind::Model).unwrap();
+        // Ties: 1 + 1/256 lies between 1 and 1 + 1/128, 1 + 3/256 between 1 + 1/128 and 1 + 2/128.
+        let expected = [1.0, -1.0, 1.0, 1.0 + 2.0 / 128.0, 0.100_097_656];
+        assert_eq!(reader.take("a", &[5]).unwrap(), expected);
     }
 
     #[test]
