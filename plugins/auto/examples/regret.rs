@@ -48,6 +48,8 @@ fn methods() -> Result<Arc<Registry>> {
     registry.add(Native::<Ic>::method())?;
     registry.add(Native::<Reference>::method())?;
     registry.add(NativeTrainable::<MlpReference>::method())?;
+    registry.add(NativeTrainable::<precondor_plugin_mlp::fsai::MlpFsai>::method())?;
+    registry.add(Native::<precondor_plugin_multigrid::Multigrid>::method())?;
     registry.add(NativeTrainable::<Auto>::method())?;
     Ok(Arc::new(registry))
 }
