@@ -2,6 +2,7 @@
 //! loaded.
 mod bad_input;
 mod compare;
+mod fallback;
 mod install;
 mod plugins;
 mod reproduce;

@@ -60,8 +60,8 @@ impl Card {
 /// The value of `x-precondor-models`, which stands at the root of a learned method's schema: for
 /// each model that comes with the library, given as `(label, file, content)`, its label, its file
 /// and its card. So everybody sees what a network was trained on without opening it.
-pub fn shipped<S: Serialize>(models: &[(S, S, &[u8])]) -> Value {
-    let describe = |(label, file, bytes): &(S, S, &[u8])| json!({ "label": label, "file": file, "card": Card::of(bytes).ok() });
+pub fn shipped(models: &[(&str, &str, &[u8])]) -> Value {
+    let describe = |&(label, file, bytes): &(&str, &str, &[u8])| json!({ "label": label, "file": file, "card": Card::of(bytes).ok() });
     models.iter().map(describe).collect()
 }
 

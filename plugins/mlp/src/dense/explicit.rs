@@ -1,5 +1,7 @@
 //! A learned dense inverse of one matrix: setup from a model, Newton steps, what is applied.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use linfa_linalg::cholesky::CholeskyInplace;
 use ndarray::Array2;
 use precondor_sdk::core::matrix::{Explicit, ExplicitKind};
@@ -17,12 +19,43 @@ pub enum Model<'a> {
     Shipped(Vec<(usize, &'static [u8])>),
 }
 
+/// Models that were read last, by method and fingerprint: a sequence of systems reads its model once.
+static READ: Mutex<Vec<(&'static str, u64, Arc<Weights>)>> = Mutex::new(Vec::new());
+
+/// Models that are kept.
+const KEPT: usize = 4;
+
+fn read(bytes: &[u8], method: &'static str) -> Result<Arc<Weights>> {
+    let fingerprint = fingerprint(bytes);
+    let lock = || READ.lock().unwrap_or_else(PoisonError::into_inner);
+    let found =
+        lock().iter().find(|(of, print, _)| (*of, *print) == (method, fingerprint)).cloned();
+    if let Some((.., weights)) = found {
+        return Ok(weights);
+    }
+    let weights = Arc::new(Weights::read(bytes, method)?);
+    let mut known = lock();
+    known.truncate(KEPT - 1);
+    known.insert(0, (method, fingerprint, weights.clone()));
+    Ok(weights)
+}
+
+/// 64 bits that hardly ever agree for two files.
+fn fingerprint(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks();
+    let mix =
+        |print: u64, word: u64| (print.rotate_left(23) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let print = words.iter().map(|&word| u64::from_le_bytes(word)).fold(bytes.len() as u64, mix);
+    rest.iter().map(|&byte| u64::from(byte)).fold(print, mix)
+}
+
 impl Model<'_> {
-    fn read(&self, method: &str, grid: Grid, host: &dyn Host) -> Result<Weights> {
+    fn weights(&self, method: &'static str, grid: Grid, host: &dyn Host) -> Result<Arc<Weights>> {
         let Grid { mx, my } = grid;
         match self {
-            Model::File(path) => Weights::read(&host.read(path)?, method)
-                .map_err(|e| e.inside(format!("model '{path}'"))),
+            Model::File(path) => {
+                read(&host.read(path)?, method).map_err(|e| e.inside(format!("model '{path}'")))
+            }
             Model::Shipped(models) => {
                 let found = models.iter().find(|(m, _)| Grid { mx: *m, my: *m } == grid);
                 let (_, bytes) = found.ok_or_else(|| {
@@ -33,10 +66,21 @@ impl Model<'_> {
                         known.join(" and ")
                     ))
                 })?;
-                Weights::read(bytes, method)
+                read(bytes, method)
             }
         }
     }
+}
+
+/// What is asked of a model.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings {
+    /// Nodes in a row and number of rows, where they are given.
+    pub grid: Option<[usize; 2]>,
+    /// Newton steps at the end.
+    pub newton: usize,
+    /// The mean alone.
+    pub mean_only: bool,
 }
 
 /// The dense approximate inverse of one matrix.
@@ -46,24 +90,21 @@ pub struct DenseInverse {
 }
 
 impl DenseInverse {
-    /// Evaluates a model of `method` for the matrix of a system, after `change`; every rank evaluates all of
-    /// it and keeps its rows. Collective.
+    /// Evaluates a model of `method` for the matrix of a system; every rank evaluates all of it and keeps its
+    /// rows. Collective.
     ///
     /// # Errors
     /// What reading the model and understanding the matrix report; [`Error::Unsupported`] for a model of
     /// another grid.
     pub fn generate(
-        method: &str,
+        method: &'static str,
         model: &Model<'_>,
-        grid: Option<[usize; 2]>,
-        newton: usize,
-        change: impl Fn(&mut Weights),
+        settings: Settings,
         system: &System,
     ) -> Result<Self> {
         let a = system.a();
-        let bands = Bands::of(a, grid)?;
-        let mut weights = model.read(method, bands.grid, system.host().as_ref())?;
-        change(&mut weights);
+        let bands = Bands::of(a, settings.grid)?;
+        let weights = model.weights(method, bands.grid, system.host().as_ref())?;
         let (Grid { mx, my }, of) = (bands.grid, weights.architecture.grid());
         if bands.grid != of {
             return Err(Error::Unsupported(format!(
@@ -71,9 +112,10 @@ impl DenseInverse {
                 of.mx, of.my
             )));
         }
-        let mut inverse = weights.inverse(&bands);
+        let mut inverse =
+            if settings.mean_only { weights.mean_inverse() } else { weights.inverse(&bands) };
         let symmetric = weights.expansion.is_some();
-        for _ in 0..newton {
+        for _ in 0..settings.newton {
             inverse = refine(&bands, &inverse, symmetric);
         }
         let n = of.nodes();

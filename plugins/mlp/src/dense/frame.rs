@@ -92,19 +92,20 @@ impl Frame {
 
 impl Whitening {
     fn new(grid: Grid) -> Self {
+        let Grid { mx, my } = grid;
         let n = grid.nodes();
-        let sine = |m: usize, k: usize, i: usize| {
-            let angle = std::f64::consts::PI / (m + 1) as f64;
-            (2.0 / (m + 1) as f64).sqrt() * (((k + 1) * (i + 1)) as f64 * angle).sin()
+        let wave = |m: usize, i: usize, k: usize| {
+            let phase = std::f64::consts::PI * ((i + 1) * (k + 1)) as f64 / (m + 1) as f64;
+            (2.0 / (m + 1) as f64).sqrt() * phase.sin()
         };
-        let entry = |k: usize, i: usize| {
-            let Grid { mx, my } = grid;
-            (sine(mx, k % mx, i % mx) * sine(my, k / mx, i / mx)) as f32
-        };
-        let q = (0..n * n).map(|place| entry(place / n, place % n)).collect();
-        let lambda =
-            |k: usize| eigenvalue(grid.mx, k % grid.mx + 1) + eigenvalue(grid.my, k / grid.mx + 1);
-        Whitening { q, root: (0..n).map(|k| lambda(k).sqrt() as f32).collect() }
+        let table = |m: usize| (0..m * m).map(|e| wave(m, e / m, e % m)).collect::<Vec<_>>();
+        let (x, y) = (table(mx), table(my));
+        let entry = |i: usize, k: usize| x[i % mx * mx + k % mx] * y[i / mx * my + k / mx];
+        let lambda = |k: usize| eigenvalue(mx, k % mx + 1) + eigenvalue(my, k / mx + 1);
+        Whitening {
+            q: (0..n * n).map(|e| entry(e / n, e % n) as f32).collect(),
+            root: (0..n).map(|k| lambda(k).sqrt() as f32).collect(),
+        }
     }
 
     /// `Q X Q`.
@@ -138,6 +139,7 @@ mod tests {
     use crate::dense::inverse::inverse;
     use crate::random::Random;
     use crate::reference::pgp::tests::random_bands;
+    use precondor_sdk::prelude::*;
 
     #[test]
     fn what_is_written_is_read_back() {
@@ -162,8 +164,10 @@ mod tests {
             let ((i, j), (k, l)) = (place(row), place(column));
             [4.0, -1.0, 0.0][(i.abs_diff(k) + j.abs_diff(l)).min(2) as usize]
         };
-        let entries = (0..144).map(|k| (k / 12, k % 12, entry(k / 12, k % 12)));
-        let bands = crate::grid::Bands::collect(grid, 12, entries).unwrap();
+        let entries = (0..144).map(|k| (k / 12, k % 12, entry(k as u64 / 12, k as u64 % 12)));
+        let a = Csr::from_triplets(12, 12, entries.filter(|e| e.2 != 0.0)).unwrap();
+        let bands =
+            crate::grid::Bands::of(&DistCsr::solo(a).unwrap(), Some([grid.mx, grid.my])).unwrap();
         let mut vector = Vec::new();
         Frame::new(grid, true).encode(&inverse(&bands).unwrap(), &mut vector);
         let mut place = 0;

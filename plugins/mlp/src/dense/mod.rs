@@ -33,7 +33,7 @@ use precondor_sdk::core::train::{Trainable, Training};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::Value;
 
-use crate::dense::explicit::{DenseInverse, Model};
+use crate::dense::explicit::{DenseInverse, Model, Settings};
 use crate::dense::train::{TrainParams, Trainer};
 use crate::model;
 use crate::run;
@@ -71,24 +71,27 @@ pub enum Variant {
 /// The method.
 pub struct MlpDense;
 
-/// The shipped models with the nodes a side of their grids.
-const SHIPPED: [(Variant, usize, &[u8]); 2] = [
-    (Variant::Whitened, 3, include_bytes!("../../models/mlp-dense-level2.safetensors")),
-    (Variant::Plain, 3, include_bytes!("../../models/mlp-dense-plain-level2.safetensors")),
+/// The shipped models: which, nodes a side of the grid, label, file, content.
+const SHIPPED: [(Variant, usize, &str, &str, &[u8]); 2] = [
+    (
+        Variant::Whitened,
+        3,
+        "level 2",
+        "models/mlp-dense-level2.safetensors",
+        include_bytes!("../../models/mlp-dense-level2.safetensors"),
+    ),
+    (
+        Variant::Plain,
+        3,
+        "level 2, plain",
+        "models/mlp-dense-plain-level2.safetensors",
+        include_bytes!("../../models/mlp-dense-plain-level2.safetensors"),
+    ),
 ];
 
-/// What the schema tells of the shipped models.
+/// What the schema tells of them.
 fn models() -> Value {
-    let describe = |&(variant, m, bytes): &(Variant, usize, &'static [u8])| {
-        let (label, stem) = match variant {
-            Variant::Whitened => ("whitened", "mlp-dense"),
-            Variant::Plain => ("plain", "mlp-dense-plain"),
-        };
-        let level = (m + 1).ilog2();
-        let file = format!("models/{stem}-level{level}.safetensors");
-        (format!("{label}, level {level}"), file, bytes)
-    };
-    model::shipped(&SHIPPED.iter().map(describe).collect::<Vec<_>>())
+    model::shipped(&SHIPPED.map(|(_, _, label, file, bytes)| (label, file, bytes)))
 }
 
 impl Generator for MlpDense {
@@ -110,10 +113,11 @@ impl Generator for MlpDense {
             (None, variant) => {
                 let variant = variant.unwrap_or_default();
                 let shipped = SHIPPED.iter().filter(|(of, ..)| *of == variant);
-                Model::Shipped(shipped.map(|&(_, m, bytes)| (m, bytes)).collect())
+                Model::Shipped(shipped.map(|&(_, m, _, _, bytes)| (m, bytes)).collect())
             }
         };
-        DenseInverse::generate(Self::NAME, &model, params.grid, params.newton, |_| {}, system)
+        let settings = Settings { grid: params.grid, newton: params.newton, mean_only: false };
+        DenseInverse::generate(Self::NAME, &model, settings, system)
     }
 }
 

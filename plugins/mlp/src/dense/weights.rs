@@ -135,6 +135,13 @@ impl Weights {
         }
     }
 
+    /// The mean of the training inverses, row after row; of a plain network, which has none, zeros.
+    pub fn mean_inverse(&self) -> Vec<f64> {
+        let n = self.architecture.grid().nodes();
+        let mean = self.expansion.as_ref().map(|e| e.frame.decode(&e.mean));
+        mean.unwrap_or_else(|| vec![0.0; n * n])
+    }
+
     /// Floating-point operations to evaluate the map, products alone.
     pub fn flops(&self) -> usize {
         let n = self.architecture.grid().nodes();

@@ -23,7 +23,7 @@ use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{self, Value, json};
 
 use crate::dense::data::{Data, Inputs, Shape, Targets, grid_of};
-use crate::dense::explicit::{DenseInverse, Model};
+use crate::dense::explicit::{DenseInverse, Model, Settings};
 use crate::dense::linear::Linear;
 use crate::dense::weights::{Architecture, Precision, Weights, to_json};
 use crate::model::{self, Kind};
@@ -84,19 +84,25 @@ impl Default for TrainParams {
 /// The method.
 pub struct RidgeInverse;
 
-/// The shipped models with the nodes a side of their grids.
-const SHIPPED: [(usize, &[u8]); 2] = [
-    (3, include_bytes!("../../models/ridge-level2.safetensors")),
-    (7, include_bytes!("../../models/ridge-level3.safetensors")),
+/// The shipped models: nodes a side of the grid, label, file, content.
+const SHIPPED: [(usize, &str, &str, &[u8]); 2] = [
+    (
+        3,
+        "level 2",
+        "models/ridge-level2.safetensors",
+        include_bytes!("../../models/ridge-level2.safetensors"),
+    ),
+    (
+        7,
+        "level 3",
+        "models/ridge-level3.safetensors",
+        include_bytes!("../../models/ridge-level3.safetensors"),
+    ),
 ];
 
-/// What the schema tells of the shipped models.
+/// What the schema tells of them.
 fn models() -> Value {
-    let describe = |&(m, bytes): &(usize, &'static [u8])| {
-        let level = (m + 1).ilog2();
-        (format!("level {level}"), format!("models/ridge-level{level}.safetensors"), bytes)
-    };
-    model::shipped(&SHIPPED.iter().map(describe).collect::<Vec<_>>())
+    model::shipped(&SHIPPED.map(|(_, label, file, bytes)| (label, file, bytes)))
 }
 
 impl Generator for RidgeInverse {
@@ -111,14 +117,10 @@ impl Generator for RidgeInverse {
     fn generate(params: &Params, system: &System) -> Result<DenseInverse> {
         let model = match &params.model {
             Some(path) => Model::File(path),
-            None => Model::Shipped(SHIPPED.to_vec()),
+            None => Model::Shipped(SHIPPED.map(|(m, _, _, bytes)| (m, bytes)).to_vec()),
         };
-        let change = |weights: &mut Weights| {
-            if params.mean_only {
-                weights.linear = None;
-            }
-        };
-        DenseInverse::generate(Self::NAME, &model, params.grid, params.newton, change, system)
+        let Params { grid, newton, mean_only, .. } = *params;
+        DenseInverse::generate(Self::NAME, &model, Settings { grid, newton, mean_only }, system)
     }
 }
 

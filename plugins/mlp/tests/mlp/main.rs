@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod configurations;
+mod dense;
+mod fsai;
 mod methods;
 mod support;
 mod training;

@@ -1,7 +1,6 @@
 //! Training: it learns, it is reproducible, and an interrupted run ends where a whole one does.
 
 use crate::support::*;
-use precondor_plugin_mlp::dense::{self, MlpDense};
 use precondor_plugin_mlp::reference::pgp::Variant;
 use precondor_plugin_mlp::reference::train::{TrainParams, Weights};
 use precondor_plugin_mlp::reference::{MlpReference, ReferenceMap};
@@ -21,7 +20,7 @@ fn small(variant: Variant) -> TrainParams {
 }
 
 /// A run that is stopped at each of its checkpoints and gone on with gives the bytes of a whole one.
-fn resumes<T: Trainable>(params: &T::TrainParams, levels: &[u32]) {
+pub fn resumes<T: Trainable>(params: &T::TrainParams, levels: &[u32]) {
     let mut whole = Keeper { every: 25, ..Keeper::default() };
     let model = train::<T>(params, levels, 0.3, None, &mut whole).unwrap();
     assert_eq!(whole.checkpoints.len(), 2);
@@ -46,10 +45,16 @@ fn reference_resumes_to_the_same_bytes() {
 }
 
 #[test]
-fn dense_resumes_to_the_same_bytes() {
-    // 66 steps of 11 an epoch: the checkpoints at 25 and 50 fall within epochs.
-    let params = dense::TrainParams { matrices: 55, epochs: 6, batch: 5, ..Default::default() };
-    resumes::<MlpDense>(&params, &[2]);
+fn fsai_resumes_to_the_same_bytes() {
+    let params = fsai::TrainParams {
+        width: 4,
+        steps: 60,
+        batch: 2,
+        pool: 4,
+        validation: 2,
+        ..fsai::TrainParams::default()
+    };
+    resumes::<MlpFsai>(&params, &[2, 3]);
 }
 
 #[test]
@@ -87,16 +92,6 @@ fn a_few_hundred_steps_already_make_a_preconditioner() {
     let (absolute, relative) =
         (absolute_iterations(fresh.a(), &m), relative_iterations(fresh.a(), &m));
     assert!(absolute <= 7 && relative <= 6, "{absolute} and {relative} iterations");
-}
-
-#[test]
-fn dense_training_lowers_the_loss() {
-    let params = dense::TrainParams { matrices: 200, epochs: 40, batch: 20, ..Default::default() };
-    let mut watch = Keeper::default();
-    train::<MlpDense>(&params, &[2], 0.25, None, &mut watch).unwrap();
-    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
-    let (first, last) = (mean(&watch.losses[..10]), mean(&watch.losses[390..]));
-    assert!(last < 0.2 * first, "loss {first} to {last}");
 }
 
 #[test]
