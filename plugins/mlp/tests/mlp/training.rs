@@ -45,6 +45,19 @@ fn reference_resumes_to_the_same_bytes() {
 }
 
 #[test]
+fn fsai_resumes_to_the_same_bytes() {
+    let params = fsai::TrainParams {
+        width: 4,
+        steps: 60,
+        batch: 2,
+        pool: 4,
+        validation: 2,
+        ..fsai::TrainParams::default()
+    };
+    resumes::<MlpFsai>(&params, &[2, 3]);
+}
+
+#[test]
 fn checkpoints_of_another_run_are_refused() {
     let mut watch = Keeper { every: 30, ..Keeper::default() };
     train::<MlpReference>(&small(Variant::Spd), &[3], 0.3, None, &mut watch).unwrap();
