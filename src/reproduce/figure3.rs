@@ -125,6 +125,7 @@ fn lines(
         line(krylov, "IC(0)-CG", &json!("ic"), Solver::Cg, "CG"),
         line(krylov, "mlp-reference (spd), CG", &pgp("spd"), Solver::Cg, "CG"),
         line(krylov, "reference (unlearned), CG", &json!("reference"), Solver::Cg, "CG"),
+        line(krylov, "multigrid V(1,1), CG", &json!("multigrid"), Solver::Cg, "CG"),
         line(krylov, "exact inverse", &json!("inverse"), one, "direct"),
         line(krylov, "sparse Cholesky", &json!("cholesky"), one, "direct"),
     ]);
