@@ -232,9 +232,10 @@ fn iterations(params: &Value, level: u32, method: Method, tolerance: f64) -> usi
 
 #[test]
 fn iterations_do_not_grow_with_the_grid() {
-    // V(1,1)-CG on perturbed meshes took 8 to 9 iterations from 961 to 261121 unknowns in a prototype.
+    // V(1,1)-CG with Chebyshev smoothing took 8 to 9 iterations from 961 to 261121 unknowns in a
+    // prototype, whose interval came from an estimate of λmax instead of a bound.
     for level in [5, 6, 7, 8] {
-        for (smoother, range) in [("chebyshev", 8..=9), ("gauss-seidel", 10..=12)] {
+        for (smoother, range) in [("chebyshev", 8..=10), ("gauss-seidel", 10..=12)] {
             let params = json!({"smoother": smoother});
             let cg = iterations(&params, level, Method::Cg, 1e-8);
             assert!(range.contains(&cg), "{smoother} at level {level}: {cg}");
