@@ -100,7 +100,9 @@ pub fn dense(session: &Session, budget: Budget, level: u32) -> Vec<Recipe> {
     let mut all = vec![
         new("mean inverse", "ridge", mean, ridge.clone(), DAMPING),
         new("ridge", "ridge", json!({}), ridge, 1.0),
-        paper(session, budget, level),
+        Recipe { label: format!("{PLAIN}, ω = {DAMPING}"), ..paper(session, budget, level) },
+        // The damping that the paper used for its first table is not known.
+        Recipe { label: format!("{PLAIN}, ω = 1"), damping: 1.0, ..paper(session, budget, level) },
         new(WHITENED, "mlp-dense", json!({}), whitened, 1.0),
     ];
     all.retain(|recipe| can_be_trained(session, recipe));

@@ -157,8 +157,8 @@ fn assembly(
     once(
         notes,
         format!(
-            "Assembly: reading the model file, evaluating the network and storing M, median of \
-             {REPEATED}; networks of one training step, because the time does not depend on the weights."
+            "Assembly: evaluating the network and storing M, median of {REPEATED} (the first one also \
+             reads the model file); networks of one training step, because the time does not depend on the weights."
         ),
     );
     let columns = vec![

@@ -163,6 +163,11 @@ fn thresholds(lab: &Lab<'_>, first: &Sample, network: &Value, level: u32) -> Res
             list.push(line);
         }
     }
+    // The same pattern and as many numbers as FSAI of A.
+    let method = Method::new(FSAI, "mlp-fsai of A", &json!("mlp-fsai"), 1.0);
+    if method.is_there(lab.session) {
+        fsai.push(Line { threshold: None, paper: None, method });
+    }
     Ok(exact.into_iter().chain(learned).chain(spai).chain(fsai).collect())
 }
 

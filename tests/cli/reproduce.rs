@@ -78,7 +78,7 @@ fn table_1_has_known_counts_conditions_and_pictures() {
         }
     }
     assert_eq!(values(overview, "Jacobi 0.7")["paper_3"], 273.0);
-    assert_eq!(values(overview, "mlp-dense (plain)")["paper_3"], 21.0);
+    assert_eq!(values(overview, "mlp-dense (plain), ω = 1")["paper_3"], 21.0);
     for level in [2, 3] {
         let details = table(&document, "table1", &format!("level_{level}"));
         for label in ["mlp-reference (spd)", "reference: sym. GS, P = I + ½E"] {
