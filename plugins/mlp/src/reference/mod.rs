@@ -10,9 +10,9 @@
 //!   on the size: the Green's function at shifted points is the unshifted one, interpolated from both
 //!   sides, plus a local correction, and the smoothing squares what is rough in the error. With the
 //!   diagonal `S` (`spd`) `M₂` is symmetric positive definite for any weights.
-//! - **Setup**: about 7.5 kflop a node, nearly all in matrix products. **Application**: three products
-//!   with `A`, two sine transforms, about 40 (`spd`) or 60 flops a node in stencils. 14 or 18 stored
-//!   single-precision numbers a node beside the bands of `A`.
+//! - **Setup**: about 7.2 kflop a node, nearly all in matrix products. **Application**: two products with
+//!   `A` and one solve with `A0`, 180 (`spd`) or 210 flops a node in all, bound by memory (docs/cost.md). 14
+//!   or 18 stored single-precision numbers a node beside the bands of `A`.
 //! - **Communication**: on several ranks each one keeps the whole grid and repeats the work; an application
 //!   gathers the residual.
 //! - **Reference**: the wrapping is that of a symmetric two-grid cycle (W. Hackbusch, *Multi-Grid Methods
