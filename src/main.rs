@@ -15,6 +15,7 @@ mod models;
 mod plugins;
 mod problem;
 mod report;
+mod reproduce;
 mod session;
 mod solve;
 mod train;
@@ -47,6 +48,7 @@ enum Command {
     Train(train::Args),
     Problem(problem::Args),
     Matrix(matrix::Args),
+    Reproduce(reproduce::Args),
     Plugins(plugins::Args),
     Install(install::Args),
 }
@@ -96,6 +98,7 @@ fn run(cli: &Cli) -> Result<Status> {
         Command::Train(args) => train::run(args, &session(Some(&args.config))?),
         Command::Problem(args) => problem::run(args, &session(args.config.as_deref())?),
         Command::Matrix(args) => matrix::run(args),
+        Command::Reproduce(args) => reproduce::run(args, &session(None)?),
         Command::Plugins(args) => plugins::run(args, &cli.plugin_path),
         Command::Install(args) => install::run(args, &session(None)?),
     }

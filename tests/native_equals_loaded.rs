@@ -11,12 +11,14 @@ use std::sync::Arc;
 
 /// Each method with the level of the problem it is compared on and parameters to compare it with.
 fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
+    use precondor_plugin_auto::auto::Auto;
     use precondor_plugin_cholesky::Cholesky;
     use precondor_plugin_explicit::{Filter, Inverse};
     use precondor_plugin_gauss_seidel::GaussSeidel;
     use precondor_plugin_ilu::{Ic, Ilu};
     use precondor_plugin_jacobi::Jacobi;
-    use precondor_plugin_mlp::{dense::MlpDense, reference::MlpReference, ridge::RidgeInverse};
+    use precondor_plugin_mlp::{dense::MlpDense, fsai::MlpFsai};
+    use precondor_plugin_mlp::{reference::MlpReference, ridge::RidgeInverse};
     use precondor_plugin_multigrid::Multigrid;
     use precondor_plugin_reference::{Reference, Sine};
     use precondor_plugin_spai::{Fsai, Spai};
@@ -57,6 +59,8 @@ fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
             vec![json!({}), json!({"variant": "plain"}), json!({"newton": 1})],
         ),
         (NativeTrainable::<RidgeInverse>::method(), 3, vec![json!({}), json!({"mean_only": true})]),
+        (NativeTrainable::<MlpFsai>::method(), 4, vec![json!({}), json!({"check": 0})]),
+        (NativeTrainable::<Auto>::method(), 4, vec![json!({}), json!({"exclude": ["ic"]})]),
     ]
 }
 

@@ -31,6 +31,6 @@ pub fn run(args: &Args, plugin_path: &[PathBuf]) -> Result<Status> {
         Command::List(args) => list::run(args, plugin_path),
         Command::Describe(args) => describe::run(args, plugin_path),
         Command::Check(args) => check::run(args, plugin_path),
-        Command::New(args) => new::run(args),
+        Command::New(args) => new::run(args, plugin_path),
     }
 }

@@ -2,6 +2,7 @@
 use crate::Status;
 use crate::files::{make_folder, print, write};
 use crate::plugins::sdk;
+use crate::session::Session;
 use precondor_core::{Error, Result};
 use std::path::PathBuf;
 
@@ -30,8 +31,9 @@ pub struct Args {
     sdk: Option<PathBuf>,
 }
 
-pub fn run(args: &Args) -> Result<Status> {
+pub fn run(args: &Args, plugin_path: &[PathBuf]) -> Result<Status> {
     check_name(&args.name)?;
+    check_free(&args.name, &Session::open(plugin_path, None)?)?;
     let sdk = sdk::find(args.sdk.as_deref())?.join("bindings/sdk");
     let folder = args.path.clone().unwrap_or_else(|| PathBuf::from(&args.name));
     if folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
@@ -70,6 +72,29 @@ fn check_name(name: &str) -> Result<()> {
         "'{name}' is no name for a method: lower-case letters, digits and single hyphens, a letter \
          first, at most 40 of them"
     )))
+}
+
+/// Names that mean something else: what reports call no preconditioner, parts of Precondor, a word of
+/// Rust that the type's name would be.
+const RESERVED: [&str; 6] = ["none", "precondor", "core", "host", "sdk", "self"];
+
+/// A name that no method and no library has: two of a name would shadow each other.
+fn check_free(name: &str, session: &Session) -> Result<()> {
+    let taken = |why: String| Err(Error::Parameter(format!("{why}; take another name")));
+    if RESERVED.contains(&name) {
+        return taken(format!("'{name}' is reserved"));
+    }
+    let file = format!("libprecondor_plugin_{}.so", name.replace('-', "_"));
+    for library in session.plugins().libraries() {
+        let path = library.path.display();
+        if library.methods.iter().any(|method| method == name) {
+            return taken(format!("there is a method '{name}' already, in {path}"));
+        }
+        if library.path.file_name().is_some_and(|there| there == file.as_str()) {
+            return taken(format!("there is a library of that name already, {path}"));
+        }
+    }
+    Ok(())
 }
 
 /// `my-method` as `MyMethod`.

@@ -1,27 +1,9 @@
-//! A comparison as one page that needs nothing else: no script, no font, no picture from elsewhere.
-//! Every text that comes from a configuration, a file or a plugin is escaped.
+//! A comparison as one page.
 use super::format::{bytes, mean, number, seconds};
+use super::page::{self, esc};
 use super::plot::{self, Curve};
 use super::{Comparison, StopRule, reading};
 use std::fmt::Write as _;
-
-const STYLE: &str = include_str!("style.css");
-
-/// Text as HTML.
-fn esc(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
-}
 
 /// Appends formatted text; writing to a string cannot fail.
 macro_rules! put {
@@ -30,30 +12,15 @@ macro_rules! put {
 
 /// The page.
 pub fn page(comparison: &Comparison) -> String {
-    let mut out = String::new();
-    let title = esc(&comparison.title);
-    put!(
-        out,
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
-         <header>\n<h1>{title}</h1>\n"
-    );
     let set: String = comparison.overrides.iter().map(|o| format!(" --set {o}")).collect();
-    put!(
-        out,
-        "<p class=\"about\"><code>precondor compare {}</code> · {} · {}</p>\n</header>\n",
-        esc(&(comparison.config.clone() + &set)),
-        esc(&comparison.provenance.program()),
-        esc(&comparison.provenance.machine())
-    );
+    let command = format!("precondor compare {}{set}", comparison.config);
+    let mut out = page::open(&comparison.title, &command, &comparison.provenance);
     overview(&mut out, comparison);
     for case in 0..comparison.cases.len() {
         section(&mut out, comparison, case);
     }
     methods(&mut out, comparison);
-    out.push_str("</main>\n</body>\n</html>\n");
+    out.push_str(page::CLOSE);
     out
 }
 
@@ -261,17 +228,4 @@ fn best(
     let good: Vec<usize> = rows.iter().copied().filter(|&row| cells[row].all_converged()).collect();
     let least = good.iter().map(|&row| value(row)).fold(f64::INFINITY, f64::min);
     good.into_iter().filter(|&row| rows.len() > 1 && value(row) == least).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::esc;
-
-    #[test]
-    fn markup_in_texts_is_shown_and_not_obeyed() {
-        assert_eq!(
-            esc("<script>alert('&\"')</script>"),
-            "&lt;script&gt;alert(&#39;&amp;&quot;&#39;)&lt;/script&gt;"
-        );
-    }
 }

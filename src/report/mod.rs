@@ -1,9 +1,11 @@
 //! What a comparison found, as text, page, CSV and JSON.
 pub mod csv;
+pub mod document;
 pub mod format;
 mod html;
 pub mod json;
-mod plot;
+mod page;
+pub mod plot;
 mod provenance;
 mod reading;
 pub mod spy;

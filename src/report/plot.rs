@@ -19,24 +19,55 @@ pub struct Curve<'a> {
     pub history: &'a [f64],
 }
 
+/// A curve through points.
+pub struct Points<'a> {
+    /// What the key calls it.
+    pub label: &'a str,
+    /// Which of the colours, counted round.
+    pub colour: usize,
+    /// Drawn with dashes.
+    pub dashed: bool,
+    /// The points, from left to right.
+    pub points: Vec<(f64, f64)>,
+}
+
 /// Curves over iterations, both axes logarithmic; iteration 0 is left out. `None` where there is
 /// nothing to draw.
 pub fn convergence(curves: &[Curve<'_>], measure: &str) -> Option<String> {
-    let mut plots: Vec<Plot> = Vec::new();
-    for curve in curves {
-        let points = thinned(curve.history);
-        if points.is_empty() {
-            continue;
-        }
+    let curves = curves.iter().map(|curve| Points {
+        label: curve.label,
+        colour: curve.colour,
+        dashed: curve.dashed,
+        points: thinned(curve.history),
+    });
+    draw(curves, ["iteration", measure], Layout::with_log_scale)
+}
+
+/// Curves with a logarithmic axis upwards. `None` where there is nothing to draw.
+pub fn spectra(curves: &[Points<'_>], axes: [&str; 2]) -> Option<String> {
+    let curves = curves.iter().map(|curve| Points {
+        points: curve.points.iter().copied().filter(|p| p.1 > 0.0 && p.1.is_finite()).collect(),
+        ..*curve
+    });
+    draw(curves, axes, Layout::with_log_y)
+}
+
+fn draw<'a>(
+    curves: impl Iterator<Item = Points<'a>>,
+    [across, upwards]: [&str; 2],
+    scale: impl Fn(Layout) -> Layout,
+) -> Option<String> {
+    let line = |curve: Points<'a>| {
         let style = if curve.dashed { LineStyle::Dashed } else { LineStyle::Solid };
         let line = LinePlot::new()
-            .with_data(points)
+            .with_data(curve.points)
             .with_color(format!("var(--c{})", curve.colour % COLOURS))
             .with_line_style(style)
             .with_stroke_width(2.0)
             .with_legend(curve.label);
-        plots.push(line.into());
-    }
+        Plot::from(line)
+    };
+    let plots: Vec<Plot> = curves.filter(|curve| !curve.points.is_empty()).map(line).collect();
     if plots.is_empty() {
         return None;
     }
@@ -50,10 +81,9 @@ pub fn convergence(curves: &[Curve<'_>], measure: &str) -> Option<String> {
         legend_border: "none".into(),
         ..Theme::light()
     };
-    let layout = Layout::auto_from_plots(&plots)
-        .with_log_scale()
-        .with_x_label("iteration")
-        .with_y_label(measure)
+    let layout = scale(Layout::auto_from_plots(&plots))
+        .with_x_label(across)
+        .with_y_label(upwards)
         .with_theme(theme);
     Some(scalable(&render_to_svg(plots, layout)))
 }

@@ -49,6 +49,66 @@ pub fn svg(a: &Csr) -> String {
     out
 }
 
+/// Cells a side of [`magnitudes`] at most.
+const FINE: usize = 120;
+/// Shades of [`magnitudes`], from the largest entries down: a factor of √10 each.
+const SHADES: usize = 6;
+
+/// How large the entries of a matrix are: a cell is the fainter the smaller its largest entry is, down
+/// to 10⁻³ of the largest of all; smaller ones are still drawn, those that are zero are not. Takes its
+/// colours from the page.
+pub fn magnitudes(
+    rows: usize,
+    cols: usize,
+    entry: impl Fn(usize, usize) -> f64,
+    title: &str,
+) -> String {
+    let block = rows.max(cols).div_ceil(FINE).max(1);
+    let (down, across) = (rows.div_ceil(block), cols.div_ceil(block));
+    let mut cells = vec![0.0f64; down * across];
+    for i in 0..rows {
+        for j in 0..cols {
+            let cell = &mut cells[i / block * across + j / block];
+            *cell = cell.max(entry(i, j).abs());
+        }
+    }
+    let most = cells.iter().copied().fold(0.0, f64::max);
+    let shade = |value: f64| {
+        (value > 0.0).then(|| ((-2.0 * (value / most).log10()) as usize).min(SHADES - 1))
+    };
+    let mut paths = vec![String::new(); SHADES];
+    for y in 0..down {
+        let row = &cells[y * across..(y + 1) * across];
+        let mut x = 0;
+        while x < across {
+            let here = shade(row[x]);
+            let run = row[x..].iter().take_while(|value| shade(**value) == here).count();
+            if let Some(here) = here {
+                // Writing to a string cannot fail.
+                let _ = write!(paths[here], "M{x} {y}h{run}v1h-{run}z");
+            }
+            x += run;
+        }
+    }
+    let mut out = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"-1 -1 {} {}\" role=\"img\">\n\
+         <title>{}</title>\n\
+         <rect x=\"-.5\" y=\"-.5\" width=\"{}\" height=\"{}\" fill=\"none\" stroke=\"var(--line)\"/>\n\
+         <g fill=\"var(--accent)\">\n",
+        across + 2,
+        down + 2,
+        super::page::esc(title),
+        across + 1,
+        down + 1
+    );
+    for (k, path) in paths.iter().enumerate().filter(|(_, path)| !path.is_empty()) {
+        let ink = 1.0 - 0.85 * k as f64 / (SHADES - 1) as f64;
+        let _ = writeln!(out, "<path opacity=\"{ink:.2}\" d=\"{path}\"/>");
+    }
+    out += "</g>\n</svg>";
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,5 +123,19 @@ mod tests {
         let diagonal = Csr::from_triplets(n, n, (0..n).map(|i| (i, i, 1.0))).unwrap();
         let cells = svg(&diagonal).matches("<rect x=").count();
         assert!((200..=CELLS).contains(&cells), "{cells}");
+    }
+
+    #[test]
+    fn magnitudes_are_shades_and_zeros_stay_empty() {
+        let values = [[1.0, 0.0, 1e-1], [0.0, -1.0, 0.0], [1e-9, 0.0, 1.0]];
+        let picture = magnitudes(3, 3, |i, j| values[i][j], "<M>");
+        // Three shades: the diagonal in one path, a tenth in another, the smallest in the last.
+        assert_eq!(picture.matches("<path ").count(), 3);
+        assert!(
+            picture.contains("opacity=\"1.00\" d=\"M0 0h1v1h-1zM1 1h1v1h-1zM2 2h1v1h-1z\""),
+            "{picture}"
+        );
+        assert!(picture.contains("opacity=\"0.15\" d=\"M0 2h1v1h-1z\""), "{picture}");
+        assert!(picture.contains("&lt;M&gt;"));
     }
 }

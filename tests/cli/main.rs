@@ -2,8 +2,10 @@
 //! loaded.
 mod bad_input;
 mod compare;
+mod fallback;
 mod install;
 mod plugins;
+mod reproduce;
 mod solve;
 mod support;
 mod train;

@@ -62,7 +62,7 @@ fn built(library: &str) -> PathBuf {
 }
 
 /// A plugin in C with one fault, in a folder of its own.
-fn faulty(folder: &Folder, fault: &str) -> PathBuf {
+pub fn faulty(folder: &Folder, fault: &str) -> PathBuf {
     let path = folder.path().join("libprecondor_plugin_faulty.so");
     let status = Command::new("cc")
         .args(["-shared", "-fPIC", "-std=c11", "-D", fault, "-I"])
@@ -123,6 +123,13 @@ fn names_and_folders_for_new_plugins_are_checked() {
     let folder = Folder::new("new-names");
     for bad in ["My-Method", "../x", "2nd", "a_b", ""] {
         precondor(["plugins", "new", bad]).fails_with(&["is no name for a method"]);
+    }
+    for (taken, why) in [
+        ("jacobi", "there is a method 'jacobi' already, in "),
+        ("mlp", "there is a library of that name already, "),
+        ("core", "'core' is reserved; take another name"),
+    ] {
+        precondor(["plugins", "new", taken]).fails_with(&[why]);
     }
     folder.file("kept.txt", "mine");
     let path = folder.path().to_str().unwrap();

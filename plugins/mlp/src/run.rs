@@ -52,6 +52,7 @@ pub(crate) fn drive(run: &mut dyn Run, training: Training<'_>) -> Result<Vec<u8>
 }
 
 /// The part of a run's state that every method here has.
+#[derive(Clone)]
 pub(crate) struct State {
     /// Weights and biases.
     pub parameters: Vec<f32>,
@@ -87,17 +88,21 @@ impl State {
         }
     }
 
-    /// Writes a model file.
+    /// Writes a model file; its metrics are those of the card and what every run knows.
     pub fn model(&self, mut card: Card, net: &Net, steps: u64) -> Result<Vec<u8>> {
         let averaged = LAST.min(steps);
         card.kind = Kind::Model;
-        card.metrics = json!({
+        let mut metrics = json!({
             "steps": self.step,
-            "loss": self.last / averaged as f64,
+            "loss": (self.step == steps).then_some(self.last / averaged as f64),
             "loss_averaged_over_steps": averaged,
             "skipped_steps": self.skipped,
             "parameters": net.len(),
         });
+        if let (Value::Object(all), Value::Object(own)) = (&mut metrics, card.metrics.take()) {
+            all.extend(own);
+        }
+        card.metrics = metrics;
         let part = |tensor: &crate::net::Tensor| Part {
             name: tensor.name.clone(),
             shape: vec![tensor.rows, tensor.columns],

@@ -139,12 +139,20 @@ impl<T: Number> Chain<T> {
         &self.gradient
     }
 
-    /// The loss of the vector with sine coefficients `z` (a plane); adds `weight` times its derivative.
-    pub fn loss(&mut self, a: &Stencil<T>, stencils: &Stencils<T>, z: &[T], weight: T) -> T {
+    /// The loss `e` of the vector with sine coefficients `z` (a plane) as `cap·ln(1 + e/cap)`; adds
+    /// `weight` times its derivative.
+    pub fn loss(
+        &mut self,
+        a: &Stencil<T>,
+        stencils: &Stencils<T>,
+        z: &[T],
+        weight: T,
+        cap: f64,
+    ) -> T {
         let Chain { sine, planes, gradient } = self;
         let [x, y1, t1, t2, y3, e, work, more, back, spare] = planes;
         let (one, minus) = (T::one(), -T::one());
-        let Stencils { p, r, s } = stencils;
+        let Stencils { p, r, .. } = stencils;
 
         // x = A0^½ z.
         for ((w, &z), &l) in work.iter_mut().zip(z).zip(&sine.eigen) {
@@ -153,7 +161,7 @@ impl<T: Number> Chain<T> {
         sine.transform(work, x);
 
         clear(y1);
-        s.add(x, one, y1);
+        stencils.smooth(a, x, work, y1);
         a.add_to(x, y1, minus, t1);
         // y2 in y3: y1 + P A0⁻¹ Pᵀ t1 + R Rᵀ t1. `spare` keeps A0⁻¹ Pᵀ t1 and `more` keeps Rᵀ t1.
         clear(work);
@@ -166,7 +174,7 @@ impl<T: Number> Chain<T> {
         r.add_transposed(t1, one, more);
         r.add(more, one, y3);
         a.add_to(x, y3, minus, t2);
-        s.add(t2, one, y3);
+        stencils.smooth(a, t2, work, y3);
         a.add_to(x, y3, minus, e);
 
         // loss = ‖A0^-½ e‖²; its derivative by e is 2 A0⁻¹ e, left in `e`.
@@ -174,16 +182,25 @@ impl<T: Number> Chain<T> {
         let mut loss = T::zero();
         for (w, &l) in work.iter_mut().zip(&sine.eigen) {
             loss = loss + *w * *w / l;
-            *w = weight * (one + one) * *w / l;
+            *w = *w / l;
         }
+        let (loss, slope) = match cap.is_finite() {
+            true => {
+                let part = loss.wide() / cap;
+                (T::rounded(cap * part.ln_1p()), T::rounded(1.0 / (1.0 + part)))
+            }
+            false => (loss, one),
+        };
+        let scale = weight * slope * (one + one);
+        work.iter_mut().for_each(|w| *w = *w * scale);
         sine.transform(work, e);
 
         // Derivative by y3, then by t2 (in work); y2 collects both.
         clear(y3);
         a.add(e, minus, y3);
-        gradient.s.add_derivative(y3, t2);
+        gradient.add_smoother_derivative(stencils, a, y3, t2);
         clear(work);
-        s.add(y3, one, work);
+        stencils.smooth(a, y3, back, work);
         a.add(work, minus, y3);
         // y3 is now the derivative by y2, which is that by M t1 and, once more, by y1.
         gradient.p.add_derivative(y3, spare);
@@ -202,7 +219,7 @@ impl<T: Number> Chain<T> {
         r.add(work, one, t2);
         // t2 is the derivative by t1.
         a.add(t2, minus, y3);
-        gradient.s.add_derivative(y3, x);
+        gradient.add_smoother_derivative(stencils, a, y3, x);
         loss
     }
 }
@@ -242,7 +259,7 @@ mod tests {
 
     #[test]
     fn derivative_by_every_coefficient_agrees_with_differences() {
-        for variant in [Variant::Spd, Variant::Stencil] {
+        for variant in [Variant::Spd, Variant::Stencil, Variant::Sweep] {
             let mut random = Random::new(7, 0);
             let a = matrix_stencil::<f64>(&random_bands(&mut random, GRID));
             let mut stencils = Stencils::new(GRID, variant);
@@ -256,9 +273,15 @@ mod tests {
                     }
                 }
             }
+            if variant == Variant::Sweep {
+                // ω(i)/a_ii is positive and well below 2/a_ii.
+                stencils.s.plane_mut(0).iter_mut().for_each(|w| *w = 0.25 + w.abs());
+            }
             let z = noise(&mut random, GRID);
+            // With the diagonal smoother, a cap about as large as the loss.
+            let cap = if variant == Variant::Spd { 1.0 } else { f64::INFINITY };
             let mut chain = Chain::new(GRID, &stencils);
-            chain.loss(&a, &stencils, &z, 0.5);
+            chain.loss(&a, &stencils, &z, 0.5, cap);
             let gradient = chain.gradient().clone();
             let mut checked = 0;
             for which in 0..3 {
@@ -274,7 +297,7 @@ mod tests {
                                 .values
                                 .as_mut_slice();
                             stencil[at] += step;
-                            chain.loss(&a, &moved, &z, 0.0)
+                            chain.loss(&a, &moved, &z, 0.0, cap)
                         };
                         let difference = 0.5 * (value(1e-5) - value(-1e-5)) / 2e-5;
                         let exact = [&gradient.p, &gradient.r, &gradient.s][which].values[at];

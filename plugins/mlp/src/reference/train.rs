@@ -8,19 +8,18 @@
 
 use std::sync::Arc;
 
+use precondor_sdk::core::kernel::chunks;
 use precondor_sdk::core::train::{Progress, Samples};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{self, Value, json};
 
-use crate::grid::{Bands, Grid};
+use crate::grid::Bands;
 use crate::model::{Card, Kind, Reader};
-use crate::net::{Activations, Net};
-use crate::number::Number;
+use crate::net::Net;
 use crate::optim::{self, Muon, Schedule, clip};
 use crate::random::Random;
-use crate::reference::chain::Chain;
-use crate::reference::pgp::{Description, INPUTS, Stencils, Variant, matrix_stencil};
-use crate::reference::stencil::Stencil;
+use crate::reference::objective::{Objective, Sample};
+use crate::reference::pgp::{Patch, Variant};
 use crate::run::{self, Run, State};
 
 /// Parameters of training `mlp-reference`.
@@ -30,11 +29,13 @@ use crate::run::{self, Run, State};
 pub struct TrainParams {
     /// Form of the smoother S: `spd` (diagonal) or `stencil` (nine-point).
     pub variant: Variant,
+    /// What the network sees of the matrix at a node.
+    pub patch: Patch,
     /// Neurons of a hidden layer.
     #[schemars(range(min = 1, max = 1024))]
     pub width: usize,
-    /// Hidden layers.
-    #[schemars(range(min = 1, max = 8))]
+    /// Hidden layers; 0 for a linear map in place of the network.
+    #[schemars(range(min = 0, max = 8))]
     pub hidden: usize,
     /// Steps of the optimiser.
     #[schemars(range(min = 1))]
@@ -48,6 +49,16 @@ pub struct TrainParams {
     /// Matrices in the pool, shared evenly by the families.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub pool: usize,
+    /// Loss from which on a vector counts less and less: of a loss e enters cap·ln(1 + e/cap). For
+    /// families with matrices that no map fits; without it every loss counts as it is.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub cap: Option<f64>,
+    /// Matrices a family, drawn after the pool, on which the loss is watched. The weights with the least
+    /// loss there are the model; with 0 the last ones are.
+    #[schemars(range(min = 0, max = 100_000))]
+    pub validation: usize,
+    /// The run ends early after so many of its 24 looks at that loss without a smaller one; 0 for never.
+    pub patience: u64,
     /// Learning rate of Muon, for the layers' weights.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub rate: f64,
@@ -62,12 +73,16 @@ impl Default for TrainParams {
     fn default() -> Self {
         TrainParams {
             variant: Variant::Spd,
+            patch: Patch::Square,
             width: 32,
             hidden: 2,
             steps: 12_000,
             batch: 16,
             vectors: 4,
             pool: 3000,
+            cap: None,
+            validation: 32,
+            patience: 12,
             rate: 0.006,
             skip_rate: 0.003,
             seed: 1,
@@ -91,99 +106,31 @@ const DECAY: [f64; 2] = [0.9, 0.99];
 /// Unknowns of the matrices that `batch` is counted in.
 const BATCH_NODES: usize = 225;
 
-/// One training matrix.
-pub struct Sample<T> {
-    description: Description<T>,
-    a: Stencil<T>,
-}
-
-impl<T: Number> Sample<T> {
-    /// Prepares a matrix.
-    pub fn new(bands: &Bands) -> Self {
-        Sample { description: Description::new(bands), a: matrix_stencil(bands) }
-    }
-}
-
-/// The mean loss of batches of matrices on one grid, and its derivative by the network's parameters.
-pub struct Objective<T> {
-    net: Net,
-    grid: Grid,
-    vectors: usize,
-    inputs: Vec<T>,
-    outputs: Vec<T>,
-    derivative: Vec<T>,
-    activations: Activations<T>,
-    stencils: Stencils<T>,
-    chain: Chain<T>,
-    nodes: Vec<T>,
-    z: Vec<T>,
-}
-
-impl<T: Number> Objective<T> {
-    /// For batches of `batch` matrices with `vectors` random vectors each.
-    pub fn new(net: &Net, variant: Variant, grid: Grid, batch: usize, vectors: usize) -> Self {
-        let columns = batch * grid.body().len();
-        let stencils = Stencils::new(grid, variant);
-        Objective {
-            net: net.clone(),
-            grid,
-            vectors,
-            inputs: vec![T::zero(); INPUTS * columns],
-            outputs: vec![T::zero(); net.outputs() * columns],
-            derivative: vec![T::zero(); net.outputs() * columns],
-            activations: net.activations(columns),
-            chain: Chain::new(grid, &stencils),
-            stencils,
-            nodes: vec![T::zero(); grid.nodes()],
-            z: vec![T::zero(); grid.plane()],
-        }
-    }
-
-    /// The mean loss over as many matrices as were announced; adds its derivative to `gradient`.
-    pub fn evaluate<'a>(
-        &mut self,
-        parameters: &[T],
-        batch: impl Iterator<Item = &'a Sample<T>> + Clone,
-        random: &mut Random,
-        gradient: &mut [T],
-    ) -> f64 {
-        let (grid, n) = (self.grid, self.grid.body().len());
-        let columns = self.inputs.len() / INPUTS;
-        for (b, sample) in batch.clone().enumerate() {
-            sample.description.patches(grid.body(), &mut self.inputs, columns, b * n);
-        }
-        let Objective { net, activations, inputs, outputs, derivative, .. } = self;
-        net.forward(parameters, inputs, columns, activations, outputs);
-        let weight = n as f64 / (columns * self.vectors) as f64;
-        let size = T::rounded(1.0 / (grid.nodes() as f64).sqrt());
-        let mut loss = 0.0;
-        for (b, Sample { description, a }) in batch.enumerate() {
-            self.stencils.decode(description, grid.body(), outputs, columns, b * n);
-            self.chain.clear_gradient();
-            for _ in 0..self.vectors {
-                random.signs(size, &mut self.nodes);
-                grid.to_plane(&self.nodes, &mut self.z);
-                loss += self.chain.loss(a, &self.stencils, &self.z, T::rounded(weight)).wide();
-            }
-            let by_coefficients = self.chain.gradient();
-            by_coefficients.encode_derivative(
-                description,
-                &self.stencils,
-                derivative,
-                columns,
-                b * n,
-            );
-        }
-        net.backward(parameters, inputs, columns, activations, derivative, gradient);
-        loss * weight
-    }
-}
+/// Looks at the validation loss in a run.
+const LOOKS: u64 = 24;
+/// Matrices that a thread makes at a time.
+const GRAIN: usize = 8;
 
 /// The matrices of one family and the memory for their batches.
 struct Family {
     pool: Vec<Sample<f32>>,
+    validation: Vec<Sample<f32>>,
     batch: usize,
     objective: Objective<f32>,
+}
+
+/// What is known of the validation loss.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(crate = "precondor_sdk::serde")]
+struct Watched {
+    /// The least so far.
+    loss: Option<f64>,
+    /// After how many steps it was seen.
+    step: u64,
+    /// Looks since then.
+    looks: u64,
+    /// Whether the run ends for lack of progress.
+    ended: bool,
 }
 
 /// A training run: everything it needs, and its state.
@@ -195,91 +142,140 @@ pub(crate) struct Trainer {
     schedule: Schedule,
     gradient: Vec<f32>,
     muon: Muon<f32>,
+    /// The weights with the least validation loss.
+    best: Vec<f32>,
+    watched: Watched,
     state: State,
 }
 
-/// The network of a variant.
-pub fn network(variant: Variant, width: usize, hidden: usize) -> Net {
-    Net::new(INPUTS, &vec![width; hidden], variant.outputs(), true)
+/// The network of a variant; a skip beside a linear map would be a second one.
+pub fn network(variant: Variant, patch: Patch, width: usize, hidden: usize) -> Net {
+    Net::new(patch.inputs(), &vec![width; hidden], variant.outputs(), hidden > 0)
 }
 
 impl Trainer {
-    /// Makes the pool and the starting weights.
+    /// Makes the pool, on all threads of the host, and the starting weights.
     ///
     /// # Errors
     /// [`Error::Unsupported`] where a sample is no structured grid, or a family mixes grids.
-    pub fn new(params: &TrainParams, samples: &dyn Samples) -> Result<Self> {
-        let net = network(params.variant, params.width, params.hidden);
+    pub fn new(params: &TrainParams, samples: &dyn Samples, host: &dyn Host) -> Result<Self> {
+        let net = network(params.variant, params.patch, params.width, params.hidden);
         let each = params.pool.div_ceil(samples.families().max(1)).max(1);
         let mut families = Vec::new();
         for family in 0..samples.families() {
-            let mut pool = Vec::with_capacity(each);
-            let mut grid = None;
-            for index in 0..each {
-                let a = samples.sample(family, params.seed, index as u64)?;
-                let bands = match grid {
-                    None => Bands::of(a.a(), None),
-                    Some(Grid { mx, my }) => Bands::of(a.a(), Some([mx, my])),
-                };
-                let bands = bands.map_err(|e| {
+            let sample = |index: usize, grid: Option<[usize; 2]>| {
+                let system = samples.sample(family, params.seed, index as u64)?;
+                let bands = Bands::of(system.a(), grid).map_err(|e| {
                     e.inside(format!("training system {index} of problem {family}"))
                 })?;
-                if index == 0 && each.saturating_mul(bands.grid.plane() * SAMPLE_BYTES) > POOL_BYTES
-                {
-                    return Err(Error::Parameter(format!(
-                        "parameter 'pool': {each} matrices of {} unknowns do not fit into memory; \
-                         take fewer or smaller ones",
-                        bands.grid.nodes()
-                    )));
-                }
-                grid = Some(bands.grid);
-                pool.push(Sample::new(&bands));
+                Ok((bands.grid, Sample::new(&bands)))
+            };
+            let grid = sample(0, None)?.0;
+            let count = each + params.validation;
+            if count.saturating_mul(grid.plane() * SAMPLE_BYTES) > POOL_BYTES {
+                return Err(Error::Parameter(format!(
+                    "parameter 'pool': {each} matrices of {} unknowns do not fit into memory; take \
+                     fewer or smaller ones",
+                    grid.nodes()
+                )));
             }
-            let Some(grid) = grid else { continue };
+            let made = chunks::collect(host, count, GRAIN, |range| {
+                let of = |index| sample(index, Some([grid.mx, grid.my])).map(|s| s.1);
+                range.map(of).collect::<Result<Vec<_>>>()
+            })?;
+            let mut pool: Vec<Sample<f32>> = made.into_iter().flatten().collect();
+            let validation = pool.split_off(each);
             let batch = match grid.nodes() {
                 small if small <= BATCH_NODES => params.batch,
                 large => (params.batch * BATCH_NODES / large).max(2),
             };
-            let objective = Objective::new(&net, params.variant, grid, batch, params.vectors);
-            families.push(Family { pool, batch, objective });
+            let form = (params.variant, params.patch);
+            let objective = Objective::new(&net, form, grid, batch, params.vectors)
+                .capped(params.cap.unwrap_or(f64::INFINITY));
+            families.push(Family { pool, validation, batch, objective });
         }
         if families.is_empty() {
             return Err(Error::Data("there are no training systems".into()));
         }
         let mut random = Random::new(params.seed, 1);
-        let parameters = net.start(&mut random, 0.1);
+        let parameters: Vec<f32> = net.start(&mut random, 0.1);
         Ok(Trainer {
             description: serde_json::from_str(&samples.describe()).unwrap_or(Value::Null),
             families,
             schedule: Schedule { steps: params.steps, warm_up: WARM_UP, flat: FLAT },
             gradient: vec![0.0; net.len()],
             muon: Muon::new(net.len()),
+            best: parameters.clone(),
+            watched: Watched::default(),
             state: State::new(parameters, DECAY, random),
             params: params.clone(),
             net,
         })
     }
 
+    /// The loss on the validation matrices of all families, always with the same vectors. The gradient
+    /// serves as work space.
+    fn validation_loss(&mut self) -> f64 {
+        let Trainer { families, state, gradient, params, .. } = self;
+        let mean = |Family { validation, batch, objective, .. }: &mut Family| {
+            let mut random = Random::new(params.seed, 2);
+            let batches = validation.chunks_exact(*batch);
+            let count = batches.len() as f64;
+            let of = |matrices: &[Sample<f32>]| {
+                objective.evaluate(&state.parameters, matrices.iter(), &mut random, gradient)
+            };
+            batches.map(of).sum::<f64>() / count
+        };
+        let looked_at = families.iter_mut().filter(|f| f.validation.len() >= f.batch);
+        let losses: Vec<f64> = looked_at.map(mean).collect();
+        losses.iter().sum::<f64>() / losses.len() as f64
+    }
+
+    /// Looks at the validation loss where it is time to, and takes the best weights at the end.
+    fn look(&mut self) {
+        let (done, steps) = self.steps();
+        if self.families.iter().all(|f| f.validation.len() < f.batch) {
+            return;
+        }
+        if done % steps.div_ceil(LOOKS) == 0 || done == steps {
+            let loss = self.validation_loss();
+            let watched = &mut self.watched;
+            watched.looks += 1;
+            if loss.is_finite() && watched.loss.is_none_or(|best| loss < best) {
+                self.best.copy_from_slice(&self.state.parameters);
+                *watched = Watched { loss: Some(loss), step: done, looks: 0, ..*watched };
+            }
+            watched.ended = self.params.patience > 0 && watched.looks >= self.params.patience;
+        }
+        if self.watched.ended || done == steps {
+            self.state.parameters.copy_from_slice(&self.best);
+        }
+    }
+
     fn card(&self) -> Result<Card> {
-        let TrainParams { variant, width, hidden, .. } = self.params;
-        let architecture = json!({ "variant": variant, "width": width, "hidden": hidden });
+        let TrainParams { variant, patch, width, hidden, .. } = self.params;
+        let architecture =
+            json!({ "variant": variant, "patch": patch, "width": width, "hidden": hidden });
         run::card(NAME, architecture, &self.params, &self.description)
     }
 }
 
 /// Muon's array in a checkpoint.
 const MOMENTUM: &str = "muon.momentum";
+/// The best weights' array in a checkpoint.
+const BEST: &str = "best";
 
 impl Run for Trainer {
     fn steps(&self) -> (u64, u64) {
-        (self.state.step, self.params.steps)
+        let steps = if self.watched.ended { self.state.step } else { self.params.steps };
+        (self.state.step, steps)
     }
 
     fn advance(&mut self) -> Progress {
         let Trainer { params, state, families, gradient, .. } = self;
         let factor = self.schedule.factor(state.step);
         let which = (state.step % families.len() as u64) as usize;
-        let Family { pool, batch, objective } = &mut families[which];
+        let Family { pool, batch, objective, .. } = &mut families[which];
         let picked: Vec<&Sample<f32>> =
             (0..*batch).map(|_| &pool[state.random.below(pool.len())]).collect();
         gradient.fill(0.0);
@@ -297,27 +293,39 @@ impl Run for Trainer {
             state.skipped += 1;
         }
         state.count(params.steps, loss);
-        Progress {
-            step: state.step,
-            steps: params.steps,
-            loss,
-            learning_rate: params.rate * factor,
-        }
+        self.look();
+        let (step, steps) = self.steps();
+        Progress { step, steps, loss, learning_rate: self.params.rate * factor }
     }
 
     fn model(&self) -> Result<Vec<u8>> {
-        self.state.model(self.card()?, &self.net, self.params.steps)
+        let mut card = self.card()?;
+        let Watched { loss, step, ended, .. } = self.watched;
+        card.metrics = json!({
+            "validation_loss": loss,
+            "best_step": step,
+            "stopped_early": ended,
+            "families": self.families.len(),
+            "flops_per_node": self.net.flops(),
+        });
+        self.state.model(card, &self.net, self.params.steps)
     }
 
     fn checkpoint(&self) -> Result<Vec<u8>> {
-        self.state.checkpoint(self.card()?, &[(MOMENTUM, self.muon.state())])
+        let mut state = self.state.clone();
+        state.more = json!(self.watched);
+        state.checkpoint(self.card()?, &[(MOMENTUM, self.muon.state()), (BEST, &self.best)])
     }
 
     fn resume(&mut self, checkpoint: &[u8]) -> Result<()> {
         let card = self.card()?;
-        for momentum in self.state.resume(checkpoint, &card, &[MOMENTUM])? {
+        let mut arrays = self.state.resume(checkpoint, &card, &[MOMENTUM, BEST])?.into_iter();
+        if let (Some(momentum), Some(best)) = (arrays.next(), arrays.next()) {
             self.muon.restore(momentum);
+            self.best = best;
         }
+        self.watched = serde_json::from_value(self.state.more.clone())
+            .map_err(|_| Error::Data("the checkpoint has no usable 'more'".into()))?;
         Ok(())
     }
 }
@@ -346,64 +354,25 @@ impl Weights {
         #[serde(crate = "precondor_sdk::serde", deny_unknown_fields)]
         struct Architecture {
             variant: Variant,
+            #[serde(default)]
+            patch: Patch,
             width: usize,
             hidden: usize,
         }
         let mut reader = Reader::new(bytes, NAME, Kind::Model)?;
         let bad = |why: String| Error::Data(format!("not a usable model: architecture: {why}"));
-        let Architecture { variant, width, hidden } =
+        let Architecture { variant, patch, width, hidden } =
             serde_json::from_value(reader.card.architecture.clone())
                 .map_err(|e| bad(e.to_string()))?;
-        if !(1..=1024).contains(&width) || !(1..=8).contains(&hidden) {
+        if !(1..=1024).contains(&width) || hidden > 8 {
             return Err(bad(format!("{hidden} layers of width {width} (at most 8 of 1024)")));
         }
-        let net = network(variant, width, hidden);
+        let net = network(variant, patch, width, hidden);
         let mut parameters = Vec::new();
         for tensor in net.tensors() {
             parameters.extend(reader.take(&tensor.name, &[tensor.rows, tensor.columns])?);
         }
         reader.finish()?;
         Ok(Weights { variant, net, parameters: parameters.into() })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::reference::pgp::tests::random_bands;
-    use crate::reference::stencil::tests::GRID;
-
-    #[test]
-    fn gradient_of_the_whole_objective_agrees_with_differences() {
-        for variant in [Variant::Spd, Variant::Stencil] {
-            let mut random = Random::new(9, 0);
-            let net = network(variant, 6, 2);
-            let batch: Vec<Sample<f64>> =
-                (0..3).map(|_| Sample::new(&random_bands(&mut random, GRID))).collect();
-            let mut parameters: Vec<f64> = net.start(&mut random, 0.1);
-            for p in &mut parameters {
-                *p += 0.02 * (random.unit() - 0.5);
-            }
-            let mut objective = Objective::new(&net, variant, GRID, 3, 2);
-            let stream = Random::new(10, 0);
-            let mut value = |parameters: &[f64], gradient: &mut [f64]| {
-                objective.evaluate(parameters, batch.iter(), &mut stream.clone(), gradient)
-            };
-            let mut gradient = vec![0.0; net.len()];
-            value(&parameters, &mut gradient);
-            let mut ignored = vec![0.0; net.len()];
-            for k in (0..net.len()).step_by(7) {
-                let at = parameters[k];
-                parameters[k] = at + 1e-5;
-                let up = value(&parameters, &mut ignored);
-                parameters[k] = at - 1e-5;
-                let down = value(&parameters, &mut ignored);
-                parameters[k] = at;
-                let difference = (up - down) / 2e-5;
-                let error = (difference - gradient[k]).abs();
-                assert!(error < 1e-6 * (1.0 + gradient[k].abs()), "{variant:?} {k}: {difference}");
-            }
-            assert!(gradient.iter().filter(|g| **g != 0.0).count() > net.len() * 9 / 10);
-        }
     }
 }

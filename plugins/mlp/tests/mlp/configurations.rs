@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use precondor_plugin_mlp::dense::{self, MlpDense};
+use precondor_plugin_mlp::fsai::{self, MlpFsai};
 use precondor_plugin_mlp::model::{Kind, Reader};
 use precondor_plugin_mlp::reference::MlpReference;
 use precondor_plugin_mlp::reference::train;
 use precondor_plugin_mlp::ridge::{self, RidgeInverse};
 use precondor_sdk::core::config;
+use precondor_sdk::core::problem::Problem;
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, to_value};
 
@@ -34,16 +36,34 @@ fn shipped_models_were_made_by_the_configurations_beside_them() {
         models += 1;
         let (params, data, method) = match name {
             _ if name.starts_with(MlpDense::NAME) => training::<dense::train::TrainParams>(&file),
+            _ if name == MlpFsai::NAME => training::<fsai::TrainParams>(&file),
             _ if name.starts_with(RidgeInverse::NAME) => training::<ridge::TrainParams>(&file),
             _ => training::<train::TrainParams>(&file),
         };
         let bytes = std::fs::read(folder.join(name).with_extension("safetensors")).unwrap();
         let card = Reader::new(&bytes, &method, Kind::Model).unwrap().card;
         assert_eq!(card.training, params, "{name}");
-        for (index, problem) in card.samples.as_array().unwrap().iter().enumerate() {
-            let level = data.get("levels").map_or(&data["level"], |levels| &levels[index]);
-            assert_eq!((&problem["level"], &problem["shift"]), (level, &data["shift"]), "{name}");
+        if method == MlpFsai::NAME {
+            let of = |section: &Value| Problem::from_json(section).unwrap().to_json();
+            let sections: Vec<Value> = data.as_array().unwrap().iter().map(of).collect();
+            assert_eq!(card.samples, Value::Array(sections));
+            assert!(card.metrics["objective"].as_f64().unwrap() < -0.05);
+            continue;
         }
+        let sections = match &data {
+            Value::Array(sections) => sections.clone(),
+            section => vec![section.clone()],
+        };
+        let mut families = Vec::new();
+        for section in &sections {
+            let levels = section.get("levels").and_then(Value::as_array).cloned();
+            for level in levels.unwrap_or_else(|| vec![section["level"].clone()]) {
+                families.push((level, section["shift"].clone()));
+            }
+        }
+        let of = |problem: &Value| (problem["level"].clone(), problem["shift"].clone());
+        let samples: Vec<_> = card.samples.as_array().unwrap().iter().map(of).collect();
+        assert_eq!(samples, families, "{name}");
         // Of a whitened inverse the loss is relative to what the regression leaves.
         let most = if params["whiten"] == true { 1.0 } else { 1e-3 };
         let loss = card.metrics.get("loss").or(card.metrics.get("left_by_ridge"));

@@ -1,6 +1,7 @@
 //! Training: it learns, it is reproducible, and an interrupted run ends where a whole one does.
 
 use crate::support::*;
+use precondor_plugin_mlp::fsai::{self, MlpFsai};
 use precondor_plugin_mlp::reference::pgp::Variant;
 use precondor_plugin_mlp::reference::train::{TrainParams, Weights};
 use precondor_plugin_mlp::reference::{MlpReference, ReferenceMap};
@@ -42,6 +43,19 @@ pub fn resumes<T: Trainable>(params: &T::TrainParams, levels: &[u32]) {
 fn reference_resumes_to_the_same_bytes() {
     resumes::<MlpReference>(&small(Variant::Spd), &[3, 4]);
     resumes::<MlpReference>(&small(Variant::Stencil), &[4]);
+}
+
+#[test]
+fn fsai_resumes_to_the_same_bytes() {
+    let params = fsai::TrainParams {
+        width: 4,
+        steps: 60,
+        batch: 2,
+        pool: 4,
+        validation: 2,
+        ..fsai::TrainParams::default()
+    };
+    resumes::<MlpFsai>(&params, &[2, 3]);
 }
 
 #[test]

@@ -1,0 +1,250 @@
+//! What `auto` loses against the best of its candidates, on systems that it never saw.
+//!
+//! ```text
+//! cargo run --release -p precondor-plugin-auto --example regret -- [--systems N] [--model FILE]
+//! cargo run --release -p precondor-plugin-auto --example regret -- --worth
+//! ```
+//!
+//! Systems are those of the model's own problems, from random streams that training never draws from,
+//! and of problems that it was not trained on. Costs are counted as in training (`src/cost.rs`), for
+//! `auto` with three products for its features; regret is cost / least cost − 1. A choice that
+//! refuses or does not get there is counted apart. `--worth` measures what setups and applications
+//! are worth in products with A, for the training configuration.
+use precondor_plugin_auto::auto::Auto;
+use precondor_plugin_auto::cost::{Limits, Run, best, run};
+use precondor_plugin_auto::features::Features;
+use precondor_plugin_auto::model::{Kind, Model};
+use precondor_plugin_auto::train::label;
+use precondor_sdk::core::comm::Comm;
+use precondor_sdk::core::problem::Problem;
+use precondor_sdk::core::registry::{Native, NativeTrainable, Registry};
+use precondor_sdk::core::train::Trainable;
+use precondor_sdk::prelude::*;
+use precondor_sdk::serde_json::{self, Value, json};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Problems that the model was not trained on.
+fn foreign() -> Vec<Value> {
+    vec![
+        json!({"kind": "poisson", "level": 8}),
+        json!({"kind": "poisson", "nodes": 45, "shift": 0.35}),
+        json!({"kind": "poisson", "level": 6, "coefficient": "jump", "contrast": 1e4}),
+        json!({"kind": "diffusion", "level": 6, "anisotropy": 0.1}),
+        json!({"kind": "diffusion", "level": 6, "mesh": "delaunay", "coefficient": "white"}),
+        json!({"kind": "cube", "nodes": 26, "deviation": 1.0}),
+    ]
+}
+
+fn methods() -> Result<Arc<Registry>> {
+    use precondor_plugin_ilu::Ic;
+    use precondor_plugin_mlp::reference::MlpReference;
+    use precondor_plugin_reference::Reference;
+    let mut registry = Registry::new();
+    registry.add(Native::<precondor_plugin_jacobi::Jacobi>::method())?;
+    registry.add(Native::<precondor_plugin_gauss_seidel::GaussSeidel>::method())?;
+    registry.add(Native::<precondor_plugin_spai::Fsai>::method())?;
+    registry.add(Native::<Ic>::method())?;
+    registry.add(Native::<Reference>::method())?;
+    registry.add(NativeTrainable::<MlpReference>::method())?;
+    registry.add(NativeTrainable::<precondor_plugin_mlp::fsai::MlpFsai>::method())?;
+    registry.add(Native::<precondor_plugin_multigrid::Multigrid>::method())?;
+    registry.add(NativeTrainable::<Auto>::method())?;
+    Ok(Arc::new(registry))
+}
+
+/// Seed of the right-hand sides; that of a training run is another.
+const SEED: u64 = 1 << 40;
+
+/// One system: what the candidates took, the candidate that auto chose, seconds of all and of auto.
+struct Found {
+    runs: Vec<Option<Run>>,
+    chosen: usize,
+    seconds: Vec<f64>,
+    choosing: f64,
+}
+
+fn look(
+    model: &Model,
+    system: &System,
+    limits: Limits,
+    index: u64,
+    params: &Value,
+) -> Result<Found> {
+    let mut runs = Vec::new();
+    let mut seconds = Vec::new();
+    for candidate in &model.candidates {
+        let start = Instant::now();
+        runs.push(run(candidate, system, limits, (SEED, index))?.ok());
+        seconds.push(start.elapsed().as_secs_f64());
+    }
+    let start = Instant::now();
+    Features::of(system.a())?;
+    let choosing = start.elapsed().as_secs_f64();
+    let notes = system.host().inner("auto", params, system)?.notes();
+    let mut names = Vec::new();
+    for candidate in &model.candidates {
+        names.push(format!("chosen: {}", label(&model.candidates, candidate)?));
+    }
+    let chosen = names.iter().position(|name| notes.contains(name));
+    let chosen = chosen.ok_or_else(|| Error::Data(format!("no choice in {notes:?}")))?;
+    Ok(Found { runs, chosen, seconds, choosing })
+}
+
+/// Products with A that looking at the features is worth.
+const LOOKING: f64 = 3.0;
+
+/// Mean and greatest regret of costs and of seconds, and how many did not get there.
+fn regret(found: &[Found], choice: impl Fn(&Found) -> (usize, bool)) -> String {
+    let (mut costs, mut seconds, mut lost) = (Vec::new(), Vec::new(), 0);
+    for f in found {
+        let Some(least) = best(&f.runs) else { continue };
+        let (class, looked) = choice(f);
+        let (Some(run), Some(reference)) = (f.runs[class], f.runs[least]) else {
+            lost += 1;
+            continue;
+        };
+        let extra = if looked { LOOKING } else { 0.0 };
+        costs.push((f64::from(run.cost) + extra) / f64::from(reference.cost) - 1.0);
+        let there = (0..f.runs.len()).filter(|&k| f.runs[k].is_some());
+        let fastest = there.map(|k| f.seconds[k]).fold(f64::INFINITY, f64::min);
+        let looking = if looked { f.choosing } else { 0.0 };
+        seconds.push((f.seconds[class] + looking) / fastest - 1.0);
+    }
+    let percent = |values: &[f64]| {
+        let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
+        let most = values.iter().copied().fold(0.0, f64::max);
+        format!("{:.0} % ({:.0} %)", 100.0 * mean, 100.0 * most)
+    };
+    match costs.is_empty() {
+        true => format!("– | – | {lost}"),
+        false => format!("{} | {} | {lost}", percent(&costs), percent(&seconds)),
+    }
+}
+
+fn table(title: &str, model: &Model, found: &[Found]) -> Result<()> {
+    let solved = found.iter().filter(|f| best(&f.runs).is_some()).count();
+    let right = found.iter().filter(|f| best(&f.runs) == Some(f.chosen)).count();
+    println!("\n{title}: {solved} systems; auto picked the cheapest on {right}\n");
+    println!("| choice | is cheapest on | regret, mean (max) | in seconds | lost |");
+    println!("|---|---|---|---|---|");
+    println!("| **auto** | | {} |", regret(found, |f| (f.chosen, true)));
+    for (k, candidate) in model.candidates.iter().enumerate() {
+        let cheapest = found.iter().filter(|f| best(&f.runs) == Some(k)).count();
+        let name = label(&model.candidates, candidate)?;
+        println!("| always {name} | {cheapest} | {} |", regret(found, |_| (k, false)));
+    }
+    Ok(())
+}
+
+fn describe(problem: &Value) -> String {
+    let fields = problem.as_object().into_iter().flatten();
+    let shown = fields.filter(|(key, _)| {
+        !matches!(
+            key.as_str(),
+            "kind" | "seed" | "rhs" | "contrast" | "correlation" | "scale" | "decades"
+        )
+    });
+    let words: Vec<String> = shown.map(|(key, value)| format!("{key} {value}")).collect();
+    format!("{} {}", problem["kind"].as_str().unwrap_or_default(), words.join(", "))
+}
+
+/// Median seconds of nine calls.
+fn timed(mut what: impl FnMut() -> Result<()>) -> Result<f64> {
+    let mut times = Vec::new();
+    for _ in 0..9 {
+        let start = Instant::now();
+        what()?;
+        times.push(start.elapsed().as_secs_f64());
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times[4])
+}
+
+/// What setups and applications are worth in products with A.
+fn worth(model: &Model, host: &Arc<dyn Host>) -> Result<()> {
+    println!("| system | method | setup | apply |\n|---|---|---|---|");
+    for problem in [
+        json!({"kind": "poisson", "level": 6}),
+        json!({"kind": "poisson", "level": 8}),
+        json!({"kind": "diffusion", "level": 7, "mesh": "delaunay"}),
+        json!({"kind": "cube", "nodes": 24}),
+    ] {
+        let (system, b) = Problem::from_json(&problem)?.generate(Comm::solo())?;
+        let system = system.with_host(Arc::clone(host));
+        let mut y = vec![0.0; b.len()];
+        let product = timed(|| system.a().spmv(&b, &mut y))?;
+        for candidate in &model.candidates {
+            let (name, params) = candidate.named()?;
+            let Ok(m) = system.host().inner(&name, &params, &system) else { continue };
+            let setup = timed(|| system.host().inner(&name, &params, &system).map(|_| ()))?;
+            let apply = timed(|| m.apply(&b, &mut y))?;
+            let (setup, apply) = (setup / product, apply / product);
+            println!("| {} | {name} | {setup:.1} | {apply:.2} |", describe(&problem));
+        }
+    }
+    Ok(())
+}
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let after = |flag: &str| {
+        let at = arguments.iter().position(|argument| argument == flag)?;
+        arguments.get(at + 1)
+    };
+    // Methods find each other for as long as somebody holds the registry.
+    let registry = methods()?;
+    let host = precondor_host::services(&registry, Path::new("."));
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/models/auto.json").to_owned();
+    let path = after("--model").unwrap_or(&shipped);
+    let model = Model::read(&host.read(path)?, Kind::Model)?;
+    if arguments.iter().any(|argument| argument == "--worth") {
+        return worth(&model, &host);
+    }
+    let systems = match after("--systems").map(|text| text.parse::<u64>()) {
+        None => 5,
+        Some(Ok(systems)) => systems,
+        Some(Err(e)) => return Err(Error::Parameter(format!("--systems: {e}"))),
+    };
+    type Params = <Auto as Trainable>::TrainParams;
+    let trained: Params = serde_json::from_value(model.card.training.clone())
+        .map_err(|e| Error::Data(e.to_string()))?;
+    let limits = Limits { tolerance: trained.tolerance, max_iterations: trained.max_iterations };
+    let own = model.card.samples.as_array().cloned().unwrap_or_default();
+    let params = json!({ "model": path });
+    for (title, problems) in
+        [("Problems it was trained on, other systems", own), ("Other problems", foreign())]
+    {
+        let mut all = Vec::new();
+        for problem in &problems {
+            let kind = Problem::from_json(problem)?;
+            let mut found = Vec::new();
+            for index in 0..systems {
+                let (system, _) = kind.generate_nth(Comm::solo(), index)?;
+                let system = system.with_host(Arc::clone(&host));
+                found.push(look(&model, &system, limits, index, &params)?);
+            }
+            let counts = |of: &dyn Fn(&Found) -> Option<usize>| -> Result<String> {
+                let mut words = Vec::new();
+                for (k, candidate) in model.candidates.iter().enumerate() {
+                    let count = found.iter().filter(|f| of(f) == Some(k)).count();
+                    if count > 0 {
+                        words.push(format!("{} {count}", label(&model.candidates, candidate)?));
+                    }
+                }
+                Ok(words.join(", "))
+            };
+            eprintln!(
+                "{}: cheapest {}; auto took {}; regret {}",
+                describe(problem),
+                counts(&|f| best(&f.runs))?,
+                counts(&|f| Some(f.chosen))?,
+                regret(&found, |f| (f.chosen, true))
+            );
+            all.extend(found);
+        }
+        table(title, &model, &all)?;
+    }
+    Ok(())
+}

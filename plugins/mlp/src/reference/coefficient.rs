@@ -1,0 +1,252 @@
+//! A coefficient that varies: `C^-½ A0⁻¹ C^-½` in place of `A0⁻¹`.
+//!
+//! For smooth `c`, `−∇·(c ∇u) = √c (−Δ + q) √c u` with `q = Δ√c/√c`: scaled by the nodal coefficient from both
+//! sides, the operator of the matrix is the reference one and a term of lower order, whatever the size.
+//! Rows of `P`, which sum to one, interpolate `C^-½ A0⁻¹ …`, that is `u` itself. Scaling by the matrix's own
+//! diagonal would do neither: it varies from node to node with the mesh, and `q` grows with that.
+//!
+//! - `c` is given with the system (auxiliary data `coefficient`), or taken from the diagonal, `a_ii/4`; either
+//!   way `ln c` is smoothed over [`RADIUS`] of the domain, twice. That averages the mesh out of the
+//!   diagonal, and bounds `q` where `c` jumps.
+//! - **Works for** coefficients smooth on the scale of the domain. Across jumps of contrast `k` the condition
+//!   grows with the number of grid points in the smoothed band up to about `k`; [`super::coarse`] helps.
+//! - **Cost**: some 20 flops a node once, two products a node in an application, one more number a node.
+//! - **Reference**: P. Concus, G. Golub, *Use of fast direct methods for the efficient numerical solution of
+//!   nonseparable elliptic equations*, SIAM J. Numer. Anal. 10 (1973), for the scaling by `√c`.
+
+use precondor_sdk::core::kernel::gather::Gather;
+use precondor_sdk::core::system::Aux;
+use precondor_sdk::prelude::*;
+
+use crate::grid::{Bands, Grid};
+
+/// How far `ln c` is smoothed in one pass, to both sides, in sides of the domain.
+pub const RADIUS: f64 = 1.0 / 16.0;
+/// Passes.
+const PASSES: usize = 2;
+/// A diagonal whose smoothed values differ by more than this factor is that of a varying coefficient.
+const NOTICEABLE: f64 = 1.5;
+
+/// A coefficient that smoothing changes by more than this factor jumps.
+const JUMP: f64 = 1.5;
+
+/// Where the coefficient at the nodes comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(crate = "precondor_sdk::serde", rename_all = "lowercase")]
+#[schemars(crate = "precondor_sdk::schemars")]
+pub enum Source {
+    /// The system's auxiliary data where it has them, else the diagonal where that varies noticeably.
+    #[default]
+    Auto,
+    /// The auxiliary data `coefficient` of the system, one number a row.
+    Given,
+    /// The diagonal of the matrix, smoothed.
+    Estimated,
+    /// It is constant.
+    None,
+}
+
+/// A coefficient that varies.
+#[derive(Clone, Debug)]
+pub struct Coefficient {
+    /// Its smoothed value at every node.
+    pub values: Vec<f64>,
+    /// Whether it is an estimate.
+    pub estimated: bool,
+    /// Whether it is given, and smoothing changes it by more than [`JUMP`] somewhere.
+    pub jumps: bool,
+}
+
+impl Coefficient {
+    /// The coefficient of a system on all nodes, nothing where it is constant. Collective.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] where it should be given and is not; [`Error::Breakdown`] naming the first
+    /// global row where it is not positive.
+    pub fn of(system: &System, bands: &Bands, source: Source) -> Result<Option<Self>> {
+        let grid = bands.grid;
+        let given = system.aux("coefficient").filter(|_| source != Source::Estimated);
+        let mut field = vec![0.0; grid.nodes()];
+        match (source, given) {
+            (Source::None, _) => return Ok(None),
+            (Source::Given, None) => {
+                let why = "parameter 'coefficient': \"given\", but the system comes without it \
+                           (auxiliary data 'coefficient', one number a row)";
+                return Err(Error::Parameter(why.into()));
+            }
+            (_, Some(aux)) => whole(system, aux, &mut field)?,
+            (_, None) => {
+                grid.to_nodes(bands.plane(0), &mut field);
+                field.iter_mut().for_each(|d| *d /= 4.0);
+            }
+        }
+        field.iter_mut().for_each(|c| *c = c.ln());
+        let before = field.clone();
+        smooth(grid, &mut field);
+        let estimated = given.is_none();
+        let changed = field.iter().zip(&before).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        let least = field.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = field.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        if source == Source::Auto && estimated && most - least < NOTICEABLE.ln() {
+            return Ok(None);
+        }
+        Ok(Some(Coefficient {
+            values: field.into_iter().map(f64::exp).collect(),
+            estimated,
+            jumps: !estimated && changed > JUMP.ln(),
+        }))
+    }
+
+    /// What to tell about it.
+    pub fn note(&self) -> String {
+        let of = |f: fn(f64, f64) -> f64, start| self.values.iter().copied().fold(start, f);
+        let (least, most) = (of(f64::min, f64::INFINITY), of(f64::max, 0.0));
+        let origin = match self.estimated {
+            true => "estimated from the diagonal",
+            false => "given with the system",
+        };
+        format!("scaled by a coefficient {origin}, {least:.3} to {most:.3} after smoothing")
+    }
+}
+
+/// The auxiliary data of all ranks, checked.
+fn whole(system: &System, aux: &Aux, field: &mut [f64]) -> Result<()> {
+    let space = system.a().space();
+    match space.comm().size() {
+        1 if aux.width == 1 => field.copy_from_slice(&aux.values),
+        _ if aux.width == 1 => Gather::new(space).whole(&aux.values, field)?,
+        _ => {
+            let why = format!("auxiliary data 'coefficient': {} numbers a row, not one", aux.width);
+            return Err(Error::Data(why));
+        }
+    }
+    match field.iter().position(|c| !(*c > 0.0 && c.is_finite())) {
+        None => Ok(()),
+        Some(row) => {
+            let what = format!("the coefficient is {}; it must be positive", field[row]);
+            Err(Error::breakdown(row as u64, what))
+        }
+    }
+}
+
+/// Takes the mean over [`RADIUS`] to both sides along rows and columns, [`PASSES`] times.
+fn smooth(grid: Grid, field: &mut [f64]) {
+    let Grid { mx, my } = grid;
+    let radius = |m: usize| (RADIUS * (m + 1) as f64).round() as usize;
+    let (mut sums, mut column) = (Vec::new(), vec![0.0; my]);
+    for _ in 0..PASSES {
+        for row in field.chunks_exact_mut(mx) {
+            mean(row, radius(mx), &mut sums);
+        }
+        for i in 0..mx {
+            let places = field[i..].iter().step_by(mx);
+            column.iter_mut().zip(places).for_each(|(to, from)| *to = *from);
+            mean(&mut column, radius(my), &mut sums);
+            let places = field[i..].iter_mut().step_by(mx);
+            places.zip(&column).for_each(|(to, from)| *to = *from);
+        }
+    }
+}
+
+/// The mean over `2 radius + 1` numbers of a line, continued at its ends by turning it about them: what is
+/// linear stays as it is.
+fn mean(line: &mut [f64], radius: usize, sums: &mut Vec<f64>) {
+    let last = line.len() as isize - 1;
+    let radius = radius.min(line.len() - 1);
+    let at = |k: isize| match k {
+        k if k < 0 => 2.0 * line[0] - line[-k as usize],
+        k if k > last => 2.0 * line[last as usize] - line[(2 * last - k) as usize],
+        k => line[k as usize],
+    };
+    let mut total = 0.0;
+    sums.clear();
+    sums.push(0.0);
+    for k in -(radius as isize)..=last + radius as isize {
+        total += at(k);
+        sums.push(total);
+    }
+    let width = 2 * radius + 1;
+    for (k, to) in line.iter_mut().enumerate() {
+        *to = (sums[k + width] - sums[k]) / width as f64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use precondor_sdk::core::problem::{self, Poisson, Problem};
+
+    #[test]
+    fn smoothing_keeps_what_is_linear_and_averages_the_rest() {
+        let grid = Grid { mx: 40, my: 31 };
+        let linear = |k: usize| 3.0 + 0.25 * (k % 40) as f64 - 0.5 * (k / 40) as f64;
+        let mut field: Vec<f64> = (0..grid.nodes()).map(linear).collect();
+        smooth(grid, &mut field);
+        for (k, v) in field.iter().enumerate() {
+            assert!((v - linear(k)).abs() < 1e-12);
+        }
+        // Radius 2 or 3 along 31 or 40: an alternating field all but vanishes inside.
+        let mut field: Vec<f64> = (0..grid.nodes())
+            .map(|k| if (k % 40 + k / 40) % 2 == 0 { 1.0 } else { -1.0 })
+            .collect();
+        smooth(grid, &mut field);
+        let inside = |k: &usize| (6..34).contains(&(k % 40)) && (6..25).contains(&(k / 40));
+        let largest = (0..grid.nodes()).filter(inside).map(|k| field[k].abs()).fold(0.0, f64::max);
+        assert!(largest < 0.01, "{largest}");
+        // A single node, and lines shorter than the radius.
+        smooth(Grid { mx: 1, my: 1 }, &mut [2.0]);
+        mean(&mut [1.0, 2.0], 5, &mut Vec::new());
+    }
+
+    #[test]
+    fn the_estimate_is_close_to_what_is_given_and_noticed_only_where_it_varies() {
+        let of = |coefficient, source| {
+            let poisson = Poisson { coefficient, seed: 4, ..Poisson::at_level(6) };
+            let (system, _) = Problem::Poisson(poisson).generate(Comm::solo()).expect("made");
+            let bands = Bands::of(system.a(), None).expect("a grid");
+            Coefficient::of(&system, &bands, source)
+        };
+        let constant = problem::Coefficient::Constant;
+        assert!(of(constant, Source::Auto).expect("fine").is_none());
+        assert!(of(constant, Source::Estimated).expect("fine").is_some());
+        let refused = of(constant, Source::Given).expect_err("nothing is given").to_string();
+        assert!(refused.contains("parameter 'coefficient'"), "{refused}");
+        for varying in [problem::Coefficient::Smooth, problem::Coefficient::LogNormal] {
+            assert!(of(varying, Source::None).expect("fine").is_none());
+            let given = of(varying, Source::Auto).expect("fine").expect("it varies");
+            let estimate = of(varying, Source::Estimated).expect("fine").expect("it varies");
+            assert_eq!((given.estimated, estimate.estimated), (false, true));
+            assert!(!given.jumps && !estimate.jumps);
+            assert!(given.note().contains("given") && estimate.note().contains("diagonal"));
+            // Shifts raise the diagonal by a few per cent on average.
+            for (g, e) in given.values.iter().zip(&estimate.values) {
+                assert!((0.85..1.25).contains(&(e / g)), "{varying:?}: {e} for {g}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_chequerboard_jumps() {
+        let poisson = Poisson { coefficient: problem::Coefficient::Jump, ..Poisson::at_level(5) };
+        let (system, _) = Problem::Poisson(poisson).generate(Comm::solo()).expect("made");
+        let bands = Bands::of(system.a(), None).expect("a grid");
+        let coefficient = Coefficient::of(&system, &bands, Source::Auto).expect("fine");
+        assert!(coefficient.expect("it varies").jumps);
+    }
+
+    #[test]
+    fn what_is_no_coefficient_is_refused_with_the_row() {
+        let (system, _) =
+            Problem::Poisson(Poisson::at_level(2)).generate(Comm::solo()).expect("made");
+        let bands = Bands::of(system.a(), None).expect("a grid");
+        let why = |width: usize, bad: f64| {
+            let mut values = vec![1.0; 9 * width];
+            values[7] = bad;
+            let system = system.clone().with_aux("coefficient", width, values).expect("fits");
+            Coefficient::of(&system, &bands, Source::Auto).expect_err("faulty").to_string()
+        };
+        assert!(why(1, 0.0).contains("global row 7: the coefficient is 0"), "{}", why(1, 0.0));
+        assert!(why(1, f64::NAN).contains("row 7"));
+        assert!(why(2, 1.0).contains("2 numbers a row"));
+    }
+}

@@ -1,0 +1,345 @@
+//! `mlp-fsai`: FSAI where the network is zero, definite for any weights, the same on any number of
+//! ranks and for any scaling, better than FSAI on fresh matrices and never much worse.
+
+use std::ops::ControlFlow;
+
+use precondor_plugin_mlp::fsai::factor::{Plain, Weights, scaled, unscaled};
+use precondor_plugin_mlp::fsai::features::FEATURES;
+use precondor_plugin_mlp::fsai::train::{TrainParams, network};
+use precondor_plugin_mlp::fsai::{MlpFsai, Params};
+use precondor_plugin_mlp::model::{self, Kind, Part as Array, Reader};
+use precondor_plugin_mlp::random::Random;
+use precondor_sdk::core::comm::threads;
+use precondor_sdk::core::host::Alone;
+use precondor_sdk::core::kernel::fsai::{self, Factored};
+use precondor_sdk::core::kernel::pattern::{Part, Pattern};
+use precondor_sdk::core::matrix::ExplicitKind;
+use precondor_sdk::core::problem::Problem;
+use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
+use precondor_sdk::prelude::*;
+use precondor_sdk::serde_json::{Value, json};
+
+use crate::support::{Keeper, train};
+
+/// The families that the shipped model was trained on, with other sizes and seeds.
+fn families(nodes: usize, side: usize) -> Vec<Value> {
+    let file = format!("{}/models/mlp-fsai.toml", env!("CARGO_MANIFEST_DIR"));
+    let root = precondor_sdk::core::config::read(std::path::Path::new(&file)).unwrap();
+    let fresh = |section: &precondor_sdk::core::config::Node| {
+        let mut problem = section.json();
+        problem.as_object_mut().unwrap().remove("level");
+        problem["nodes"] = json!(if problem["kind"] == "cube" { side } else { nodes });
+        problem["seed"] = json!(77_000);
+        problem["rhs"] = json!("random");
+        problem
+    };
+    root.get("data").unwrap().items().iter().map(fresh).collect()
+}
+
+fn system_of(problem: &Value, index: u64) -> (System, Vec<f64>) {
+    Problem::from_json(problem).unwrap().generate_nth(Comm::solo(), index).unwrap()
+}
+
+/// CG iterations from zero until ‖b − A x‖ ≤ 1e-8 ‖b‖.
+fn iterations(a: &DistCsr, m: &dyn Preconditioner, b: &[f64]) -> usize {
+    let criterion = Criterion::RelativeResidual;
+    let stop = Stop { criterion, tolerance: 1e-8, max_iterations: 5000, divergence: f64::INFINITY };
+    let mut x = vec![0.0; b.len()];
+    let watch = &mut |_: &_| ControlFlow::Continue(());
+    let report = solve(&Method::Cg, a, m, b, &mut x, &stop, watch).unwrap();
+    assert_eq!(report.outcome, Outcome::Converged);
+    report.iterations
+}
+
+/// A product as a preconditioner.
+struct Product(Factored);
+
+impl Preconditioner for Product {
+    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
+        self.0.apply(r, z)
+    }
+    fn properties(&self) -> Properties {
+        Properties::SPD
+    }
+    fn stored_entries(&self) -> usize {
+        self.0.g().nnz_own()
+    }
+    fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+}
+
+/// FSAI of the matrix as it is.
+fn plain(a: &DistCsr, power: usize) -> Product {
+    let mut pattern = Pattern::power(&Alone, a, power, Part::Lower).unwrap();
+    let entries = {
+        let reach = pattern.reach(a).unwrap();
+        fsai::entries(&Alone, &reach, &pattern, a.space().start()).unwrap()
+    };
+    Product(Factored::new(a.space(), &pattern, entries).unwrap())
+}
+
+/// Weights from a random generator, `size` times those that a training starts from.
+fn weights(power: u32, size: f32, seed: u64) -> Weights {
+    let net = network(8, 2);
+    let mut random = Random::new(seed, 0);
+    let parameters: Vec<f32> = net.start(&mut random, 1.0);
+    Weights {
+        power,
+        parameters: parameters.iter().map(|p| size * p).collect(),
+        net,
+        mean: vec![0.1; FEATURES],
+        inverse_deviation: vec![2.0; FEATURES],
+    }
+}
+
+fn corrected(a: &DistCsr, weights: &Weights) -> Factored {
+    let (scaled, scale) = scaled(a).unwrap();
+    let plain = Plain::new(&Alone, &scaled, weights.power).unwrap();
+    let entries = weights.correct(&Alone, &plain).unwrap().entries;
+    unscaled(&scaled, &plain.pattern, entries, &scale).unwrap()
+}
+
+fn difference(left: &DistCsr, right: &DistCsr) -> f64 {
+    let (left, right) = (left.own().view(), right.own().view());
+    assert_eq!(left.cols, right.cols);
+    let size = left.values.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+    let error = left.values.iter().zip(right.values).map(|(l, r)| (l - r).abs());
+    error.fold(0.0, f64::max) / size
+}
+
+#[test]
+fn a_network_that_gives_zero_is_fsai() {
+    for problem in families(9, 4) {
+        let a = system_of(&problem, 0).0.a().clone();
+        for power in [1, 2] {
+            let same = corrected(&a, &weights(power, 0.0, 1));
+            let error = difference(same.g(), plain(&a, power as usize).0.g());
+            assert!(error < 1e-13, "{error} on power {power}: {problem}");
+            let other = corrected(&a, &weights(power, 1.0, 1));
+            assert!(difference(other.g(), same.g()) > 1e-3, "{problem}");
+        }
+    }
+}
+
+#[test]
+fn any_weights_give_a_definite_m_with_a_unit_diagonal_of_the_preconditioned_matrix() {
+    for (k, problem) in families(7, 4).iter().enumerate() {
+        let a = system_of(problem, 1).0.a().clone();
+        let n = a.n_own();
+        for (trial, size) in [0.5, 5.0, 1e3, 1e30].into_iter().enumerate() {
+            let g = corrected(&a, &weights(1 + (k as u32 & 1), size, (4 * k + trial) as u64));
+            let view = g.g().own().view();
+            for i in 0..n {
+                let row: Vec<(usize, f64)> = view.row(i).collect();
+                let (column, diagonal) = row[row.len() - 1];
+                // Lower triangular with a positive diagonal: GᵀG is positive definite.
+                assert!(column == i && diagonal > 0.0 && row.iter().all(|e| e.1.is_finite()));
+                let energy: f64 = row
+                    .iter()
+                    .flat_map(|&(p, x)| row.iter().map(move |&(q, y)| (p, q, x * y)))
+                    .map(|(p, q, xy)| xy * a.own().view().get(p, q))
+                    .sum();
+                assert!((energy - 1.0).abs() < 1e-12, "row {i}: {energy}, size {size}: {problem}");
+            }
+        }
+    }
+}
+
+#[test]
+fn scaling_the_unknowns_scales_m_and_nothing_else() {
+    for problem in families(9, 4) {
+        let a = system_of(&problem, 0).0.a().clone();
+        let mut random = Random::new(5, 0);
+        let s: Vec<f64> = (0..a.n_own()).map(|_| (6.0 * random.unit() - 3.0).exp2()).collect();
+        let view = a.own().view();
+        let values = (0..a.n_own()).flat_map(|i| view.row(i).map(move |(j, v)| (i, j, v)));
+        let values = values.map(|(i, j, v)| v * (s[i] * s[j])).collect();
+        let b = a.with_values(values, vec![]).unwrap();
+        let of = |a: &DistCsr| corrected(a, &weights(1, 1.0, 3)).g().clone();
+        let (g, h) = (of(&a), of(&b));
+        let back = h.own().view();
+        let unscaled = back.cols.iter().zip(back.values).map(|(&j, v)| v * s[j as usize]).collect();
+        let error = difference(&g, &g.with_values(unscaled, vec![]).unwrap());
+        assert!(error < 1e-5, "{error}: {problem}");
+    }
+}
+
+#[test]
+fn all_ranks_make_the_same_m_and_take_the_same_iterations() {
+    let [grid, delaunay, cube] = [3, 8, 11].map(|k| families(20, 7)[k].clone());
+    for problem in [grid, delaunay, cube] {
+        let solve_on = |comm: Comm| {
+            let problem = Problem::from_json(&problem).unwrap();
+            let (system, b) = problem.generate_nth(comm, 2).unwrap();
+            let m = MlpFsai::generate(&Params::default(), &system).unwrap();
+            let g = m.explicit().unwrap();
+            assert_eq!(g.kind, ExplicitKind::Factor);
+            let mut z = vec![0.0; b.len()];
+            m.apply(&b, &mut z).unwrap();
+            (z, iterations(system.a(), &m, &b), m.notes())
+        };
+        let (whole, count, notes) = solve_on(Comm::solo());
+        let size = whole.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+        for ranks in 2..=8 {
+            let parts = threads::run(ranks, |comm| solve_on(Comm::new(comm)));
+            let z: Vec<f64> = parts.iter().flat_map(|part| part.0.clone()).collect();
+            let error = z.iter().zip(&whole).map(|(l, r)| (l - r).abs()).fold(0.0, f64::max);
+            assert!(error < 1e-5 * size, "{error} on {ranks} ranks: {problem}");
+            assert!(parts.iter().all(|part| part.1 == count && part.2[0][..20] == notes[0][..20]));
+        }
+    }
+}
+
+#[test]
+fn fresh_matrices_of_every_family_take_fewer_iterations_than_with_fsai() {
+    // Nodes a side on the square and in the cube, matrices a family, least part saved over all.
+    for (nodes, side, count, least) in [(15, 6, 4, 0.015), (47, 13, 1, 0.04)] {
+        let (mut with, mut without) = (0, 0);
+        for problem in families(nodes, side) {
+            for index in 0..count {
+                let (system, b) = system_of(&problem, index);
+                let m = MlpFsai::generate(&Params::default(), &system).unwrap();
+                let ours = iterations(system.a(), &m, &b);
+                let theirs = iterations(system.a(), &plain(system.a(), 1), &b);
+                assert!(ours <= theirs + 1, "{ours} for {theirs}: {problem}");
+                (with, without) = (with + ours, without + theirs);
+            }
+        }
+        let saved = 1.0 - with as f64 / without as f64;
+        assert!(saved > least, "{saved} at {nodes} nodes");
+    }
+}
+
+/// A bar of `nx` × `ny` square elements in plane stress, clamped at its left end: two unknowns a node.
+fn bar(nx: usize, ny: usize) -> System {
+    // Stiffness of the unit square with bilinear functions, 2 × 2 Gauss points, ν = 0.3.
+    let nu = 0.3;
+    let corners = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0f64]];
+    let mut element = [[0.0; 8]; 8];
+    let points = [0.5 - 0.5 / 3f64.sqrt(), 0.5 + 0.5 / 3f64.sqrt()];
+    for (x, y) in points.into_iter().flat_map(|x| points.map(|y| (x, y))) {
+        let strain = |u: usize| {
+            let [cx, cy] = corners[u / 2];
+            let (fx, fy) = (1.0 - (x - cx).abs(), 1.0 - (y - cy).abs());
+            let (dx, dy) = ((2.0 * cx - 1.0) * fy, (2.0 * cy - 1.0) * fx);
+            if u % 2 == 0 { [dx, 0.0, dy] } else { [0.0, dy, dx] }
+        };
+        for (u, row) in element.iter_mut().enumerate() {
+            for (v, entry) in row.iter_mut().enumerate() {
+                let ([a, b, c], [d, e, f]) = (strain(u), strain(v));
+                let stress = a * (d + nu * e) + b * (nu * d + e) + 0.5 * (1.0 - nu) * c * f;
+                *entry += 0.25 * stress / (1.0 - nu * nu);
+            }
+        }
+    }
+    let unknown = |i: usize, j: usize, d: usize| (i > 0).then(|| 2 * ((i - 1) * (ny + 1) + j) + d);
+    let mut entries = Vec::new();
+    for (i, j) in (0..nx).flat_map(|i| (0..ny).map(move |j| (i, j))) {
+        let nodes = [[i, j], [i + 1, j], [i + 1, j + 1], [i, j + 1]];
+        let of = |u: usize| unknown(nodes[u / 2][0], nodes[u / 2][1], u % 2);
+        for (u, v) in (0..8).flat_map(|u| (0..8).map(move |v| (u, v))) {
+            if let (Some(row), Some(column)) = (of(u), of(v)) {
+                entries.push((row, column, element[u][v]));
+            }
+        }
+    }
+    let n = 2 * nx * (ny + 1);
+    // Triplets come in any order: a_ij and a_ji are summed in the same one.
+    System::new(DistCsr::solo(Csr::from_triplets(n, n, entries).unwrap()).unwrap())
+}
+
+#[test]
+fn foreign_matrices_are_noticed_and_left_to_fsai() {
+    let mut harmed = 0;
+    for (nx, ny) in [(40, 4), (24, 12), (90, 3)] {
+        let system = bar(nx, ny);
+        let mut random = Random::new(6, 0);
+        let b: Vec<f64> = (0..system.a().n_own()).map(|_| random.unit() - 0.5).collect();
+        let m = MlpFsai::generate(&Params::default(), &system).unwrap();
+        let ours = iterations(system.a(), &m, &b);
+        let theirs = iterations(system.a(), &plain(system.a(), 1), &b);
+        assert!(m.notes()[0].contains("unlike the training"), "{:?}", m.notes());
+        assert_eq!(ours, theirs);
+        let unchecked = Params { check: 0, ..Params::default() };
+        let m = MlpFsai::generate(&unchecked, &system).unwrap();
+        harmed += usize::from(iterations(system.a(), &m, &b) > theirs + theirs / 20);
+    }
+    // What it is for.
+    assert!(harmed > 0);
+}
+
+#[test]
+fn a_model_that_does_harm_is_noticed_and_left_out() {
+    struct Files(Vec<u8>);
+    impl Host for Files {
+        fn inner(&self, name: &str, p: &Value, s: &System) -> Result<Box<dyn Preconditioner>> {
+            Alone.inner(name, p, s)
+        }
+        fn read(&self, _: &str) -> Result<Vec<u8>> {
+            Ok(self.0.clone())
+        }
+        fn log(&self, _: precondor_sdk::core::host::Level, _: &str) {}
+    }
+    let params = TrainParams { steps: 1, pool: 4, validation: 1, ..TrainParams::default() };
+    let model = train::<MlpFsai>(&params, &[3], 0.2, None, &mut Keeper::default()).unwrap();
+    let mut card = Reader::new(&model, MlpFsai::NAME, Kind::Model).unwrap().card;
+    card.architecture = json!({"power": 1, "width": 8, "hidden": 2});
+    // Every entry off the diagonal grows by half: the output's bias is the last parameter.
+    let mut wild = weights(1, 0.0, 4);
+    let count = wild.parameters.len();
+    wild.parameters = (0..count).map(|k| if k + 1 == count { 100.0 } else { 0.0 }).collect();
+    let part = |name: &str, shape, values| Array { name: name.into(), shape, values };
+    let mut parts = vec![
+        part("input.mean", vec![FEATURES], &wild.mean),
+        part("input.inverse_deviation", vec![FEATURES], &wild.inverse_deviation),
+    ];
+    for tensor in wild.net.tensors() {
+        let values = &wild.parameters[tensor.range()];
+        parts.push(part(&tensor.name, vec![tensor.rows, tensor.columns], values));
+    }
+    let file = model::write(&card, &parts).unwrap();
+    let (system, b) = system_of(&families(31, 8)[1], 0);
+    let system = system.with_host(std::sync::Arc::new(Files(file)));
+    let file = Some("wild.safetensors".to_owned());
+    let with = |check| MlpFsai::generate(&Params { model: file.clone(), check }, &system).unwrap();
+    let theirs = iterations(system.a(), &plain(system.a(), 1), &b);
+    let unchecked = iterations(system.a(), &with(0), &b);
+    assert!(unchecked > theirs + theirs / 10, "{unchecked} for {theirs}");
+    let checked = with(10);
+    assert!(checked.notes()[0].starts_with("FSAI's factor is used as it is"));
+    assert_eq!(iterations(system.a(), &checked, &b), theirs);
+}
+
+#[test]
+fn matrices_that_are_not_positive_definite_are_refused_by_row() {
+    let refused = |entries: &[(usize, usize, f64)]| {
+        let a = Csr::from_triplets(3, 3, entries.iter().copied()).unwrap();
+        let system = System::new(DistCsr::solo(a).unwrap());
+        MlpFsai::generate(&Params::default(), &system).err().unwrap().to_string()
+    };
+    let diagonal = [(0, 0, 1.0), (1, 1, 1.0), (2, 2, 1.0)];
+    let negative = refused(&[diagonal[0], (1, 1, -1.0), diagonal[2]]);
+    assert!(negative.contains("row 1: the diagonal entry is -1"), "{negative}");
+    let indefinite = refused(&[&diagonal[..], &[(2, 0, 2.0), (0, 2, 2.0)]].concat());
+    assert!(indefinite.contains("row 2") && indefinite.contains("not positive definite"));
+    let unsymmetric = refused(&[&diagonal[..], &[(2, 0, 0.5)]].concat());
+    assert!(unsymmetric.contains("symmetric"), "{unsymmetric}");
+}
+
+#[test]
+fn a_training_run_that_gets_no_better_ends_early() {
+    let params = TrainParams {
+        pool: 4,
+        validation: 2,
+        batch: 1,
+        patience: 200,
+        rate: 0.0,
+        steps: 1000,
+        ..TrainParams::default()
+    };
+    let mut watch = Keeper::default();
+    train::<MlpFsai>(&params, &[3], 0.2, None, &mut watch).unwrap();
+    // Rounding may pass for one improvement.
+    assert!([200, 300].contains(&watch.losses.len()), "{}", watch.losses.len());
+}

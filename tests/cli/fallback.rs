@@ -1,0 +1,111 @@
+//! Solves whose preconditioner fails, through the program: what is noticed, told and reached.
+use crate::plugins::faulty;
+use crate::support::{Folder, Ran, program, run, solve};
+use serde_json::Value;
+
+/// Shifts of nearly half a mesh width, where the network was never trained.
+const FAR: &str = "
+[problem]
+kind = 'poisson'
+level = 5
+shift = 0.45
+seed = 1
+[solver]
+method = 'richardson'
+tolerance = 1e-8
+[preconditioner]
+name = 'mlp-reference'
+";
+
+/// The switches that JSON tells, after making sure that the solve converged.
+fn switches(ran: &Ran) -> Vec<Value> {
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    let result = ran.json();
+    assert_eq!(result["converged"], true, "{result}");
+    assert!(result["true_relative_residual"].as_f64().unwrap() <= 1.1e-8, "{result}");
+    let list = result["fallback"].as_array().expect("a list").clone();
+    for switch in &list {
+        assert!(switch["iteration"].as_u64() <= result["iterations"].as_u64(), "{result}");
+        assert!(ran.err.contains(switch["reason"].as_str().unwrap()), "no warning: {}", ran.err);
+    }
+    list
+}
+
+#[test]
+fn a_network_far_outside_its_training_is_left_and_the_solve_converges() {
+    let folder = Folder::new("fallback-far");
+    let list = switches(&solve(&folder, FAR, &["--json"]));
+    assert_eq!(list[0]["to"], "cg with the same preconditioner", "{list:?}");
+    // The same on coefficients that jump.
+    let jump = FAR.replace("shift = 0.45", "coefficient = 'jump'\ncontrast = 1e4");
+    let list = switches(&solve(&folder, &jump, &["--json"]));
+    assert_eq!(list.last().unwrap()["to"], "cg with reference", "{list:?}");
+    // Asked not to, it is not watched.
+    let ran = solve(&folder, &jump, &["--json", "--set", "solver.fallback=false"]);
+    assert_eq!(ran.code, 2, "{}", ran.out);
+    assert_eq!(ran.json()["fallback"].as_array().map(Vec::len), Some(0));
+    // Where it was trained, there is nothing to tell.
+    let near = FAR.replace("shift = 0.45", "shift = 0.25");
+    assert!(switches(&solve(&folder, &near, &["--json"])).is_empty());
+    let text = solve(&folder, FAR, &[]).out;
+    let line = text.lines().find(|line| line.starts_with("fallback ")).expect("a line");
+    assert!(line.contains("went on with cg with the same preconditioner"), "{line}");
+}
+
+#[test]
+fn a_check_beforehand_saves_the_iterations() {
+    let folder = Folder::new("fallback-check");
+    let ran = solve(&folder, FAR, &["--json", "--set", "solver.check=lanczos"]);
+    let list = switches(&ran);
+    assert_eq!(list[0]["iteration"], 0, "{list:?}");
+    let notes = ran.json()["notes"].to_string();
+    assert!(notes.contains("spectrum of MA from "), "{notes}");
+    let general = ["--json", "--set", "solver.check=lanczos", "--set", "preconditioner=ilu"];
+    let near = FAR.replace("shift = 0.45", "shift = 0.25");
+    let notes = solve(&folder, &near, &general).json()["notes"].to_string();
+    assert!(notes.contains("not checked: the Lanczos check needs a symmetric"), "{notes}");
+}
+
+#[test]
+fn any_method_may_be_given_a_replacement() {
+    let folder = Folder::new("fallback-given");
+    faulty(&folder, "NO_FAULT_BUT_NAN");
+    let config = FAR.replace("mlp-reference", "faulty").replace("0.45", "0.25");
+    let solve = |fallback: &str| {
+        let path = folder.file("config.toml", &config);
+        let set = format!("solver.fallback={fallback}");
+        let mut command = program();
+        command.arg("solve").arg(path).args(["--json", "--set", &set, "--plugin-path"]);
+        run(command.arg(folder.path()))
+    };
+    let list = switches(&solve("{ preconditioner = 'ic' }"));
+    assert_eq!((list[0]["to"].as_str(), list.len()), (Some("cg with ic"), 1));
+    assert!(list[0]["reason"].as_str().unwrap().contains("returned NaN in global row"));
+    solve("{ preconditioner = 'icc' }").fails_with(&["no preconditioner 'icc'", "'ic'"]);
+    solve("{ preconditioner = { name = 'ic', shifd = 1 } }").fails_with(&["shifd"]);
+    assert_eq!(solve("true").code, 2, "nothing to go on with");
+}
+
+#[test]
+fn tables_mark_what_a_fallback_solved() {
+    let folder = Folder::new("fallback-compare");
+    let text = FAR.replace("[preconditioner]\nname =", "[[run]]\npreconditioner =");
+    let config = folder.file("compare.toml", &text);
+    let compare = |more: &[&str]| {
+        let report = folder.path().join("report");
+        run(program().arg("compare").arg(&config).args(more).arg("--report").arg(report))
+    };
+    let ran = compare(&[]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.contains("converged by fallback"), "{}", ran.out);
+    assert!(ran.out.contains("fallback on 1 of 1: after "), "{}", ran.out);
+    let csv = std::fs::read_to_string(folder.path().join("report/results.csv")).unwrap();
+    let mut lines = csv.lines();
+    assert!(lines.next().unwrap().ends_with(",error,fallback"));
+    assert!(lines.next().unwrap().contains("went on with cg"), "{csv}");
+    let page = std::fs::read_to_string(folder.path().join("report/index.html")).unwrap();
+    assert!(page.contains("fallback on 1 of 1"));
+    let json = compare(&["--json"]).json();
+    let switch = &json["cases"][0]["rows"][0]["systems"][0]["fallback"][0];
+    assert_eq!(switch["to"], "cg with the same preconditioner", "{json}");
+}
