@@ -285,10 +285,10 @@ fn a_model_that_does_harm_is_noticed_and_left_out() {
     let model = train::<MlpFsai>(&params, &[3], 0.2, None, &mut Keeper::default()).unwrap();
     let mut card = Reader::new(&model, MlpFsai::NAME, Kind::Model).unwrap().card;
     card.architecture = json!({"power": 1, "width": 8, "hidden": 2});
-    // Every entry off the diagonal grows by half: the output's bias is the last parameter.
+    // Every entry off the diagonal is halved: the output's bias is the last parameter.
     let mut wild = weights(1, 0.0, 4);
     let count = wild.parameters.len();
-    wild.parameters = (0..count).map(|k| if k + 1 == count { 100.0 } else { 0.0 }).collect();
+    wild.parameters = (0..count).map(|k| if k + 1 == count { -100.0 } else { 0.0 }).collect();
     let part = |name: &str, shape, values| Array { name: name.into(), shape, values };
     let mut parts = vec![
         part("input.mean", vec![FEATURES], &wild.mean),
