@@ -12,12 +12,14 @@ use std::sync::Arc;
 /// Each method with the level of the problem it is compared on and parameters to compare it with.
 fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
     use precondor_plugin_auto::auto::Auto;
+    use precondor_plugin_cholesky::Cholesky;
     use precondor_plugin_explicit::{Filter, Inverse};
     use precondor_plugin_gauss_seidel::GaussSeidel;
     use precondor_plugin_ilu::{Ic, Ilu};
     use precondor_plugin_jacobi::Jacobi;
     use precondor_plugin_mlp::{dense::MlpDense, fsai::MlpFsai};
     use precondor_plugin_mlp::{reference::MlpReference, ridge::RidgeInverse};
+    use precondor_plugin_multigrid::Multigrid;
     use precondor_plugin_reference::{Reference, Sine};
     use precondor_plugin_spai::{Fsai, Spai};
     vec![
@@ -33,6 +35,13 @@ fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
             4,
             vec![json!({}), json!({"solver": "sine"}), json!({"smoother": "chebyshev"})],
         ),
+        (
+            Native::<Multigrid>::method(),
+            5,
+            vec![json!({}), json!({"smoother": "chebyshev"}), json!({"method": "fsai"})],
+        ),
+        // An error with the same words where it is built without its factorisation.
+        (Native::<Cholesky>::method(), 4, vec![json!({})]),
         (Native::<Inverse>::method(), 4, vec![json!({})]),
         (
             Native::<Filter>::method(),

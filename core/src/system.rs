@@ -31,11 +31,10 @@ impl System {
         System { a, aux: BTreeMap::new(), host: Arc::new(Alone) }
     }
 
-    /// The same system with the services of `host`.
+    /// The same system with the services of `host`, whose threads products with A run on, too.
     #[must_use]
-    pub fn with_host(mut self, host: Arc<dyn Host>) -> Self {
-        self.host = host;
-        self
+    pub fn with_host(self, host: Arc<dyn Host>) -> Self {
+        System { a: self.a.with_host(Arc::clone(&host)), host, ..self }
     }
 
     /// The same system with `width` numbers a row under `name`.
@@ -74,6 +73,6 @@ impl System {
     /// an inner method.
     #[must_use]
     pub fn for_matrix(&self, a: DistCsr) -> Self {
-        System { a, aux: BTreeMap::new(), host: Arc::clone(&self.host) }
+        System::new(a).with_host(Arc::clone(&self.host))
     }
 }

@@ -99,7 +99,7 @@ fn lines(
         line(stationary, "Gauss–Seidel", &json!("gauss-seidel"), one, "ω = 1"),
     ];
     for width in [50, 225] {
-        let recipe = recipes::of_width(library.full, level, width);
+        let recipe = recipes::of_width(library.budget, level, width);
         if !recipes::can_be_trained(lab.session, &recipe) {
             once(notes, format!("{}: this build cannot train it.", recipe.label));
             continue;

@@ -160,7 +160,7 @@ fn methods(
     for method in all.extract_if(.., |method| !method.is_there(lab.session)) {
         library::once(notes, format!("{} is not in this build.", method.label));
     }
-    for recipe in recipes::dense(lab.session, library.full, level) {
+    for recipe in recipes::dense(lab.session, library.budget, level) {
         let config = Some(library.method(&recipe, level, notes)?);
         let Recipe { label, damping, .. } = recipe;
         all.push(Method { label, group: DENSE, config, damping });
@@ -203,6 +203,8 @@ fn measure(lab: &Lab<'_>, wanted: &Wanted, level: u32, methods: Vec<Method>) -> 
                     let what = Scope {
                         richardson: method.config.is_some() && !(local && level > STATIONARY),
                         best_damping: !local,
+                        // Thousands of steps of GMRES else.
+                        krylov: level <= STATIONARY || ready.m.properties().symmetric,
                         ..Scope::USUAL
                     };
                     trial.take(&sample, index, method, &ready, what);

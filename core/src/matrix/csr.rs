@@ -259,6 +259,10 @@ impl<'a> CsrView<'a> {
         let cols = self.row_cols(i);
         cols.binary_search(&(j as u32)).map_or(0.0, |k| self.row_values(i)[k])
     }
+    /// Some of the rows: offsets still count from the first entry of the whole.
+    pub fn rows(&self, rows: std::ops::Range<usize>) -> CsrView<'a> {
+        CsrView { row_ptr: &self.row_ptr[rows.start..rows.end + 1], ..*self }
+    }
     /// `y = A x`, or `y += A x` with `add`. Every row is added up in order of its columns.
     ///
     /// Cutting row after row off the front of the arrays costs one length check a row, where
@@ -268,7 +272,8 @@ impl<'a> CsrView<'a> {
     }
     #[inline(always)]
     fn products(&self, x: &[f64], y: &mut [f64], first: impl Fn(f64) -> f64) {
-        let (mut cols, mut values) = (self.cols, self.values);
+        let first_entry = self.row_ptr[0] as usize;
+        let (mut cols, mut values) = (&self.cols[first_entry..], &self.values[first_entry..]);
         for (pair, y) in self.row_ptr.windows(2).zip(y) {
             let length = (pair[1] - pair[0]) as usize;
             let (row_cols, row_values);

@@ -1,6 +1,8 @@
 //! A sparse matrix spread over ranks by contiguous blocks of rows.
 use super::{Csr, Space, Unsymmetric};
 use crate::comm::{Communicator, Exchange, HaloPlan};
+use crate::host::Host;
+use crate::kernel::chunks;
 use crate::{Error, Result};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -20,7 +22,12 @@ pub struct DistCsr {
     /// Rows with ghost entries, and where in the row of the ghost block the own columns come in.
     boundary: Arc<[(u32, u32)]>,
     symmetry: Arc<OnceLock<Option<Unsymmetric>>>,
+    /// Whose threads products run on; none: that of the caller.
+    host: Option<Arc<dyn Host>>,
 }
+
+/// Rows, at least, that one thread multiplies at a time.
+const GRAIN: usize = 1 << 13;
 
 impl std::fmt::Debug for DistCsr {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -98,7 +105,7 @@ impl DistCsr {
         });
         let (boundary, symmetry) = (boundary.collect(), Arc::default());
         let ghost_ids = ghost_ids.into();
-        Ok(DistCsr { own, ghost, ghost_ids, space, link, arrived, boundary, symmetry })
+        Ok(DistCsr { own, ghost, ghost_ids, space, link, arrived, boundary, symmetry, host: None })
     }
 
     /// Other values on the same pattern. Index arrays and halo are shared, so exchanges of the two
@@ -109,6 +116,12 @@ impl DistCsr {
     pub fn with_values(&self, own: Vec<f64>, ghost: Vec<f64>) -> Result<Self> {
         let (own, ghost) = (self.own.with_values(own)?, self.ghost.with_values(ghost)?);
         Ok(DistCsr { own, ghost, symmetry: Arc::default(), ..self.clone() })
+    }
+
+    /// The same matrix, whose products run on the threads of `host`. Not collective.
+    #[must_use]
+    pub fn with_host(self, host: Arc<dyn Host>) -> Self {
+        DistCsr { host: Some(host), ..self }
     }
 
     /// The block of columns that this rank owns, n × n.
@@ -195,23 +208,23 @@ impl DistCsr {
 
     /// `y = A x` on the rows that this rank owns, the exchange overlapped with the own block.
     /// Every row is added up in order of its columns, so y has the same bits on any number of
-    /// ranks. Collective; does not allocate.
+    /// ranks and threads. Collective; does not allocate.
     ///
     /// # Errors
-    /// What the communicator reports.
+    /// What the communicator reports, or the host that lends threads.
     ///
     /// # Panics
     /// Where `x` or `y` is not [`n_own`](DistCsr::n_own) long.
     pub fn spmv(&self, x: &[f64], y: &mut [f64]) -> Result<()> {
         assert!(x.len() == self.n_own() && y.len() == self.n_own(), "vectors of n_own entries");
         if self.space.comm().size() == 1 {
-            self.own.view().spmv(x, y, false);
-            return Ok(());
+            return self.multiply_own(x, y);
         }
         let mut arrived = self.arrived.lock().unwrap_or_else(PoisonError::into_inner);
         let token = self.link.start(x)?;
-        self.own.view().spmv(x, y, false);
+        let multiplied = self.multiply_own(x, y);
         self.link.finish(token, &mut arrived)?;
+        multiplied?;
         let (own, ghost) = (self.own.view(), self.ghost.view());
         for &(row, cut) in &*self.boundary {
             let (row, cut) = (row as usize, cut as usize);
@@ -221,6 +234,19 @@ impl DistCsr {
             y[row] = ghost.add_products(cut..range.end, &arrived, s);
         }
         Ok(())
+    }
+
+    /// `y =` the own block times `x`.
+    fn multiply_own(&self, x: &[f64], y: &mut [f64]) -> Result<()> {
+        let own = self.own.view();
+        let Some(host) = self.host.as_ref().filter(|_| y.len() > GRAIN) else {
+            own.spmv(x, y, false);
+            return Ok(());
+        };
+        chunks::rows(&**host, y.len(), GRAIN, [(y, 1)], |rows, [y]| {
+            own.rows(rows).spmv(x, y, false);
+            Ok(())
+        })
     }
 
     /// What is known of the symmetry of A: nothing, or the first unsymmetric entry, if any.

@@ -33,6 +33,22 @@ fn rows_survive_the_distribution() {
 }
 
 #[test]
+fn products_have_the_same_bits_on_any_number_of_threads() {
+    let a = convection_diffusion(200);
+    let x: Vec<f64> = (0..a.n_rows()).map(|i| (0.37 * i as f64).sin()).collect();
+    for size in [1, 2] {
+        on_ranks(size, false, &a, |a| {
+            let from = a.space().start() as usize;
+            let x = &x[from..from + a.n_own()];
+            let (mut one, mut three) = (vec![0.0; x.len()], vec![f64::NAN; x.len()]);
+            a.spmv(x, &mut one).unwrap();
+            a.clone().with_host(Arc::new(ThreeThreads)).spmv(x, &mut three).unwrap();
+            assert_eq!(one, three);
+        });
+    }
+}
+
+#[test]
 fn exchanged_entries_are_the_owners() {
     let a = laplace(6);
     let x: Vec<f64> = (0..36).map(f64::from).collect();

@@ -6,7 +6,8 @@
 //!
 //! A MODEL is a model file or the name of a shipped variant. Keys (lists by commas): `levels=2,…,9`, `meshes=20` (a list: one number a level, the last
 //! one for the rest), `shift=0.25`, `seed=61000`, `coefficient=constant`, `contrast=10`,
-//! `correlation=0.3`, `rhs=ones`, `lanczos=1` (0 leaves κ out), `absolute=1` (0 leaves rule E out).
+//! `correlation=0.3`, `rhs=ones`, `tolerance=1e-5` (of rule R), `source=auto` and `coarse=23` (how
+//! `mlp-reference` takes a coefficient that varies), `lanczos=1` (0 leaves κ out), `absolute=1` (0 leaves rule E out).
 //!
 //! A line is one level: iterations as mean (max) of Richardson with ω = 1 and of conjugate gradients, by
 //! the relative residual (R, 1e-5) and by the error (E, 1e-5; x* by conjugate gradients in iterative
@@ -14,8 +15,8 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use precondor_plugin_mlp::reference::ReferenceMap;
 use precondor_plugin_mlp::reference::train::Weights;
+use precondor_plugin_mlp::reference::{Params, ReferenceMap};
 use precondor_sdk::core::kernel::lanczos;
 use precondor_sdk::core::problem::Problem;
 use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
@@ -27,6 +28,8 @@ struct Plan {
     levels: Vec<u32>,
     meshes: Vec<u64>,
     problem: Value,
+    params: Value,
+    tolerance: f64,
     lanczos: bool,
     absolute: bool,
 }
@@ -37,6 +40,8 @@ impl Plan {
             levels: (2..=9).collect(),
             meshes: vec![20, 20, 20, 12, 6, 3, 2, 1],
             problem: json!({ "kind": "poisson", "shift": 0.25, "seed": 61000 }),
+            params: json!({}),
+            tolerance: 1e-5,
             lanczos: true,
             absolute: true,
         };
@@ -53,6 +58,9 @@ impl Plan {
             match key {
                 "levels" => plan.levels = numbers()?.into_iter().map(|l| l as u32).collect(),
                 "meshes" => plan.meshes = numbers()?,
+                "tolerance" => plan.tolerance = value.parse().map_err(|e| bad(&e))?,
+                "source" => plan.params["coefficient"] = value.into(),
+                "coarse" => plan.params["coarse"] = numbers()?[0].into(),
                 "lanczos" => plan.lanczos = value != "0",
                 "absolute" => plan.absolute = value != "0",
                 _ => {
@@ -121,9 +129,11 @@ fn exact(a: &DistCsr, m: &dyn Preconditioner, b: &[f64]) -> Result<Vec<f64>> {
 
 fn measure(plan: &Plan, weights: &Weights, system: &System, b: &[f64]) -> Result<Counts> {
     let a = system.a();
-    let m = Trusted(ReferenceMap::new(weights, system, None)?);
+    let params: Params =
+        from_value(plan.params.clone()).map_err(|e| Error::Parameter(e.to_string()))?;
+    let m = Trusted(ReferenceMap::with(weights, system, &params)?);
     let richardson = Method::Richardson { damping: 1.0 };
-    let relative = (Criterion::RelativeResidual, 1e-5);
+    let relative = (Criterion::RelativeResidual, plan.tolerance);
     let mut counts = Counts {
         richardson: iterations(&richardson, a, &m, b, relative)?.0,
         cg: iterations(&Method::Cg, a, &m, b, relative)?.0,

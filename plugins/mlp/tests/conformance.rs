@@ -7,6 +7,7 @@ use precondor_plugin_mlp::ridge::RidgeInverse;
 precondor_sdk::conformance! {
     spd: Kit::<MlpReference>::new(json!({})).single_precision();
     stencil: Kit::<MlpReference>::new(json!({"variant": "stencil"})).single_precision();
+    sweep: Kit::<MlpReference>::new(json!({"variant": "sweep"})).single_precision();
     dense: Kit::<MlpDense>::new(json!({})).level(2).single_precision();
     plain: Kit::<MlpDense>::new(json!({"variant": "plain"})).level(2).single_precision();
     refined: Kit::<MlpDense>::new(json!({"newton": 1})).level(2).single_precision();

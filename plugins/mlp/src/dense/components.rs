@@ -4,7 +4,7 @@
 //! matrix products alone, so that 3000 vectors of length 25 425 take seconds. The result is an
 //! orthonormal basis of (nearly) the dominant subspace; its directions come in no order.
 //!
-//! - **Cost**: `4 m q k` flops a pass for `m` vectors of length `q` and `k` components, three passes.
+//! - **Cost**: `4 m q k` flops a pass for `m` vectors of length `q` and `k` components, two passes and a half.
 //! - **Reference**: N. Halko, P.-G. Martinsson, J. Tropp, *Finding structure with randomness*, SIAM Review
 //!   53 (2011), algorithm 4.4; orthonormalisation by shifted Cholesky QR: T. Fukaya et al., *Shifted
 //!   Cholesky QR for computing the QR factorization of ill-conditioned matrices*, SIAM J. Sci. Comput. 42
@@ -19,7 +19,7 @@ use crate::net::{Operand, multiply};
 use crate::random::Random;
 
 /// Passes over the vectors after the first.
-const PASSES: usize = 3;
+const PASSES: usize = 2;
 
 /// An orthonormal basis, row after row, of `k` directions in which the vectors (rows of length `q`) are
 /// longest.

@@ -28,7 +28,7 @@ pub const LARGEST: usize = 1024;
 /// Bytes that a training run may take.
 pub const LARGEST_BYTES: usize = 4 << 30;
 /// Bytes of inverses that components are found from.
-const BASIS_BYTES: usize = 320 << 20;
+const BASIS_BYTES: usize = 160 << 20;
 /// Systems of a block of the loops over all of them.
 const BLOCK: usize = 32;
 

@@ -23,6 +23,7 @@ use precondor_sdk::core::kernel::sine::{PoissonSolver, SineScratch};
 use precondor_sdk::prelude::*;
 
 use crate::grid::{Grid, grain};
+use crate::reference::coarse::Coarse;
 use crate::reference::pgp::Stencils;
 use crate::reference::stencil::{Onto, Stencil};
 
@@ -35,19 +36,21 @@ pub struct Operator {
     solver: PoissonSolver<f32>,
     /// `C^-½` at every node, a plane; empty where the coefficient is constant.
     scaling: Vec<f32>,
+    coarse: Option<Coarse>,
 }
 
 /// The memory of an application.
 pub struct Memory {
     planes: [Vec<f32>; 5],
     sine: SineScratch<f32>,
+    coarse: Vec<f64>,
 }
 
 impl Memory {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         let planes = self.planes.iter().map(Vec::len).sum::<usize>();
-        size_of::<f32>() * planes + self.sine.bytes()
+        size_of::<f32>() * planes + self.sine.bytes() + size_of::<f64>() * self.coarse.len()
     }
 }
 
@@ -68,7 +71,8 @@ impl Operator {
     /// The map of a matrix with given stencils.
     pub fn new(host: Arc<dyn Host>, a: Stencil<f32>, stencils: Stencils<f32>) -> Self {
         let Grid { mx, my } = a.grid();
-        Operator { host, a, stencils, solver: PoissonSolver::new(mx, my), scaling: Vec::new() }
+        let solver = PoissonSolver::new(mx, my);
+        Operator { host, a, stencils, solver, scaling: Vec::new(), coarse: None }
     }
 
     /// The same around `C^-½ A0⁻¹ C^-½` for a coefficient, one number a node.
@@ -80,6 +84,18 @@ impl Operator {
             self.grid().to_plane(&roots, &mut self.scaling);
         }
         self
+    }
+
+    /// The same with a correction on a coarse grid before and after the reference solve.
+    #[must_use]
+    pub fn corrected(self, coarse: Option<Coarse>) -> Self {
+        Operator { coarse, ..self }
+    }
+
+    /// Stored numbers, the bands of `A` not counted.
+    pub fn entries(&self) -> usize {
+        let scaling = if self.scaling.is_empty() { 0 } else { self.grid().nodes() };
+        self.stencils.entries() + scaling + self.coarse.as_ref().map_or(0, Coarse::entries)
     }
 
     /// `y = S x`, or `y += S x`; `spare` is work space.
@@ -111,12 +127,14 @@ impl Operator {
             + self.stencils.bytes()
             + self.solver.bytes()
             + size_of::<f32>() * self.scaling.len()
+            + size_of::<f64>() * self.coarse.as_ref().map_or(0, Coarse::entries)
     }
 
     /// Memory for [`apply`](Self::apply), allocated once.
     pub fn memory(&self) -> Memory {
         let planes = std::array::from_fn(|_| vec![0.0; self.grid().plane()]);
-        Memory { planes, sine: self.solver.scratch() }
+        let coarse = self.coarse.as_ref().map_or(Vec::new(), Coarse::memory);
+        Memory { planes, sine: self.solver.scratch(), coarse }
     }
 
     /// Runs `body` on runs of rows of the grid with their parts of the bodies of `planes`.
@@ -151,7 +169,7 @@ impl Operator {
         let Grid { mx, my } = self.grid();
         let (stride, body) = (self.grid().stride(), self.grid().body());
         let Stencils { p, r: half, .. } = &self.stencils;
-        let Memory { planes: [x, y, t, u, w], sine } = memory;
+        let Memory { planes: [x, y, t, u, w], sine, coarse: spare } = memory;
 
         let scale = near_one(r);
         self.rows([x], |rows, [x]| {
@@ -160,8 +178,16 @@ impl Operator {
                 to.iter_mut().zip(from).for_each(|(to, &r)| *to = (scale * r) as f32);
             }
         })?;
+        let x = &*x;
+        let residual = |y: &[f32], t: &mut [f32]| {
+            self.rows([t], |rows, [t]| self.a.sweep(rows, false, y, -1.0, Onto::Plane(x), t))
+        };
         self.smooth(x, w, Onto::Nothing, y)?;
-        self.rows([t], |rows, [t]| self.a.sweep(rows, false, y, -1.0, Onto::Plane(x), t))?;
+        residual(y, t)?;
+        if let Some(coarse) = &self.coarse {
+            coarse.add(t, y, spare);
+            residual(y, t)?;
+        }
         self.rows([u, w], |rows, [u, w]| {
             p.sweep(rows.clone(), true, t, 1.0, Onto::Nothing, u);
             self.scale(rows.clone(), u);
@@ -175,7 +201,11 @@ impl Operator {
             p.sweep(rows.clone(), false, u, 1.0, Onto::Itself, y);
             half.sweep(rows, false, w, 1.0, Onto::Itself, y);
         })?;
-        self.rows([t], |rows, [t]| self.a.sweep(rows, false, y, -1.0, Onto::Plane(x), t))?;
+        residual(y, t)?;
+        if let Some(coarse) = &self.coarse {
+            coarse.add(t, y, spare);
+            residual(y, t)?;
+        }
         self.smooth(t, w, Onto::Itself, y)?;
         let y = &y[body];
         chunks::rows(&*self.host, my, grain(self.grid()), [(z, mx)], |rows, [z]| {

@@ -9,7 +9,7 @@
 //!   way `ln c` is smoothed over [`RADIUS`] of the domain, twice. That averages the mesh out of the
 //!   diagonal, and bounds `q` where `c` jumps.
 //! - **Works for** coefficients smooth on the scale of the domain. Across jumps of contrast `k` the condition
-//!   grows with the number of grid points in the smoothed band up to about `k`, not further.
+//!   grows with the number of grid points in the smoothed band up to about `k`; [`super::coarse`] helps.
 //! - **Cost**: some 20 flops a node once, two products a node in an application, one more number a node.
 //! - **Reference**: P. Concus, G. Golub, *Use of fast direct methods for the efficient numerical solution of
 //!   nonseparable elliptic equations*, SIAM J. Numer. Anal. 10 (1973), for the scaling by `√c`.
@@ -26,6 +26,9 @@ pub const RADIUS: f64 = 1.0 / 16.0;
 const PASSES: usize = 2;
 /// A diagonal whose smoothed values differ by more than this factor is that of a varying coefficient.
 const NOTICEABLE: f64 = 1.5;
+
+/// A coefficient that smoothing changes by more than this factor jumps.
+const JUMP: f64 = 1.5;
 
 /// Where the coefficient at the nodes comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -50,6 +53,8 @@ pub struct Coefficient {
     pub values: Vec<f64>,
     /// Whether it is an estimate.
     pub estimated: bool,
+    /// Whether it is given, and smoothing changes it by more than [`JUMP`] somewhere.
+    pub jumps: bool,
 }
 
 impl Coefficient {
@@ -76,14 +81,20 @@ impl Coefficient {
             }
         }
         field.iter_mut().for_each(|c| *c = c.ln());
+        let before = field.clone();
         smooth(grid, &mut field);
         let estimated = given.is_none();
+        let changed = field.iter().zip(&before).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         let least = field.iter().copied().fold(f64::INFINITY, f64::min);
         let most = field.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         if source == Source::Auto && estimated && most - least < NOTICEABLE.ln() {
             return Ok(None);
         }
-        Ok(Some(Coefficient { values: field.into_iter().map(f64::exp).collect(), estimated }))
+        Ok(Some(Coefficient {
+            values: field.into_iter().map(f64::exp).collect(),
+            estimated,
+            jumps: !estimated && changed > JUMP.ln(),
+        }))
     }
 
     /// What to tell about it.
@@ -205,12 +216,22 @@ mod tests {
             let given = of(varying, Source::Auto).expect("fine").expect("it varies");
             let estimate = of(varying, Source::Estimated).expect("fine").expect("it varies");
             assert_eq!((given.estimated, estimate.estimated), (false, true));
+            assert!(!given.jumps && !estimate.jumps);
             assert!(given.note().contains("given") && estimate.note().contains("diagonal"));
             // Shifts raise the diagonal by a few per cent on average.
             for (g, e) in given.values.iter().zip(&estimate.values) {
                 assert!((0.85..1.25).contains(&(e / g)), "{varying:?}: {e} for {g}");
             }
         }
+    }
+
+    #[test]
+    fn a_chequerboard_jumps() {
+        let poisson = Poisson { coefficient: problem::Coefficient::Jump, ..Poisson::at_level(5) };
+        let (system, _) = Problem::Poisson(poisson).generate(Comm::solo()).expect("made");
+        let bands = Bands::of(system.a(), None).expect("a grid");
+        let coefficient = Coefficient::of(&system, &bands, Source::Auto).expect("fine");
+        assert!(coefficient.expect("it varies").jumps);
     }
 
     #[test]

@@ -2,17 +2,18 @@
 //!
 //! `M = P A0⁻¹ Pᵀ + R Rᵀ`, wrapped once in a symmetric smoother: `M₂ = 2S − S A S + (I − S A) M (I − A S)`,
 //! applied as `y = S r; y += M (r − A y); y += S (r − A y)`. `A0` is the matrix of the unshifted mesh, solved by
-//! the fast sine transform; `P` (nine-point, rows sum to one), `R` (five-point) and `S` (diagonal or
-//! nine-point) come from one small network that sees the 3 × 3 neighbourhood of each node.
+//! the fast sine transform; `P` (nine-point, rows sum to one), `R` (five-point) and `S` (diagonal, nine-point, or a
+//! symmetric Gauss–Seidel sweep) come from one small network that sees the 3 × 3 neighbourhood of each node.
 //!
-//! - **Works for** P1 matrices of perturbed structured meshes (seven-point pattern, coefficient near one);
-//!   trained for node shifts in a disc of 0.3 mesh widths. Then the number of iterations hardly depends
-//!   on the size: the Green's function at shifted points is the unshifted one, interpolated from both
-//!   sides, plus a local correction, and the smoothing squares what is rough in the error. With the
-//!   diagonal `S` (`spd`) `M₂` is symmetric positive definite for any weights.
-//! - **Setup**: about 7.5 kflop a node, nearly all in matrix products. **Application**: three products
-//!   with `A`, two sine transforms, about 40 (`spd`) or 60 flops a node in stencils. 14 or 18 stored
-//!   single-precision numbers a node beside the bands of `A`.
+//! - **Works for** P1 matrices of perturbed structured meshes (seven-point pattern), trained for node shifts in
+//!   a disc of 0.3 mesh widths (`sweep`: up to 0.45). Then the number of iterations hardly depends on the
+//!   size: the Green's function at shifted points is the unshifted one, interpolated from both sides, plus a
+//!   local correction, and the smoothing squares what is rough in the error. With `spd` and `sweep`, `M₂` is
+//!   symmetric positive definite for any weights. Smooth coefficients are scaled away ([`coefficient`]); where
+//!   they jump, a coarse correction helps ([`coarse`]). Counts: `docs/networks.md`.
+//! - **Setup**: 7 kflop a node (`stencil`: 2.6), nearly all in matrix products. **Application**: two products
+//!   with `A`, two sine transforms, about 40 (`spd`) or 60 flops a node in stencils; `sweep` runs through the rows
+//!   one after the other. 14 or 18 stored single-precision numbers a node beside the bands of `A`.
 //! - **Communication**: on several ranks each one keeps the whole grid and repeats the work; an application
 //!   gathers the residual.
 //! - **Reference**: the wrapping is that of a symmetric two-grid cycle (W. Hackbusch, *Multi-Grid Methods
@@ -21,6 +22,7 @@
 
 pub mod apply;
 pub mod chain;
+pub mod coarse;
 pub mod coefficient;
 pub mod evaluate;
 pub mod objective;
@@ -39,8 +41,8 @@ use precondor_sdk::prelude::*;
 
 use crate::grid::{Bands, Grid, grain};
 use crate::model;
-use crate::net::Net;
 use crate::reference::apply::{Memory, Operator};
+use crate::reference::coarse::Coarse;
 use crate::reference::coefficient::{Coefficient, Source};
 use crate::reference::evaluate::{Evaluator, LANES};
 use crate::reference::pgp::{Description, Stencils, Variant, matrix_stencil};
@@ -60,12 +62,10 @@ use crate::run;
 )]
 pub struct Params {
     /// Form of the smoother, and with it which shipped model: `spd` (diagonal, positive definite for any
-    /// weights), `stencil` (nine-point, fewer iterations) or `sweep` (symmetric Gauss-Seidel, as few and
-    /// positive definite for any weights, but sequential). With `model`, that file's variant must be this one.
+    /// weights), `stencil` (nine-point, fewer iterations) or `sweep` (symmetric Gauss-Seidel, sequential;
+    /// positive definite for any weights, and for strongly distorted meshes: trained on shifts up to 0.45
+    /// mesh widths, the others on 0.3). With `model`, that file's variant must be this one.
     pub variant: Option<Variant>,
-    /// Take the shipped model that was trained on shifts up to 0.45 mesh widths: for meshes on which the
-    /// others lose their pace, a little slower on those they were made for. It has the variant `sweep`.
-    pub robust: bool,
     /// A model file to use instead of the shipped ones.
     #[schemars(extend("x-precondor-file" = true))]
     pub model: Option<String>,
@@ -73,6 +73,10 @@ pub struct Params {
     pub grid: Option<[usize; 2]>,
     /// Where a coefficient that varies is known from; conjugate gradients then take a few iterations more.
     pub coefficient: Source,
+    /// Coarse nodes a side of a correction for coefficients that jump; 0 for none. Left out, 23 where the
+    /// coefficient jumps and is given with the system, else none.
+    #[schemars(range(max = 63))]
+    pub coarse: Option<usize>,
 }
 
 /// The method.
@@ -96,37 +100,37 @@ struct Work {
     whole: [Vec<f64>; 2],
 }
 
-/// Evaluates the network for every node and decodes its outputs, on the threads of `host`.
+/// Evaluates the network for every node and decodes its outputs, on the threads of `host`: run after run of
+/// rows of the grid, so that what is between the bands and the coefficients stays in cache.
 ///
 /// # Errors
 /// What the host reports.
 pub fn assemble(
     host: &dyn Host,
-    net: &Net,
-    parameters: &[f32],
-    variant: Variant,
-    description: &Description<f32>,
+    Weights { variant, net, parameters }: &Weights,
+    bands: &Bands,
+    coefficient: Option<&[f64]>,
 ) -> Result<Stencils<f32>> {
-    let grid = description.grid();
-    let (body, stride) = (grid.body(), grid.stride());
-    let mut stencils = Stencils::new(grid, variant);
-    let (planes, offsets) = description.planes(net.inputs());
+    let (grid, stride) = (bands.grid, bands.grid.stride());
+    let mut stencils = Stencils::new(grid, *variant);
     let bodies = stencils.planes_mut().map(|plane| match plane.is_empty() {
         true => (plane, 0),
-        false => (&mut plane[body.clone()], stride),
+        false => (&mut plane[grid.body()], stride),
     });
     chunks::rows(host, grid.my, grain(grid), bodies, |rows, mut to| {
-        let mut evaluator = Evaluator::new(net, parameters, offsets.clone());
-        let end = body.start + rows.end * stride;
-        for start in (body.start + rows.start * stride..end).step_by(LANES) {
-            let part = start..end.min(start + LANES);
+        let description = Description::of_rows(bands, coefficient, rows);
+        let (planes, offsets) = description.planes(net.inputs());
+        let mut evaluator = Evaluator::new(net, parameters, offsets);
+        let body = description.grid().body();
+        for start in body.clone().step_by(LANES) {
+            let part = start..body.end.min(start + LANES);
             // The patch of a node begins at its lower left neighbour.
             let outputs = evaluator.at(planes, start - (stride + 1));
             let parts = to.each_mut().map(|plane| {
                 let length = part.len().min(plane.len());
                 plane.split_off_mut(..length).unwrap_or_default()
             });
-            description.decode(part, outputs, LANES, 0, (variant, parts));
+            description.decode(part, outputs, LANES, 0, (*variant, parts));
         }
         Ok(())
     })?;
@@ -134,34 +138,32 @@ pub fn assemble(
 }
 
 impl ReferenceMap {
-    /// Builds the map for a system with given weights, its coefficient found as by default. Collective.
+    /// Builds the map for a system with given weights, all else by default. Collective.
     ///
     /// # Errors
-    /// As [`with_coefficient`](Self::with_coefficient).
+    /// As [`with`](Self::with).
     pub fn new(weights: &Weights, system: &System, grid: Option<[usize; 2]>) -> Result<Self> {
-        Self::with_coefficient(weights, system, grid, Source::Auto)
+        Self::with(weights, system, &Params { grid, ..Params::default() })
     }
 
-    /// Builds the map for a system with given weights. Collective.
+    /// Builds the map for a system with given weights; `variant` and `model` of the parameters play no
+    /// part. Collective.
     ///
     /// # Errors
     /// As [`Bands::read`], where the matrix is not one of a structured grid, and as [`Coefficient::of`].
-    pub fn with_coefficient(
-        weights: &Weights,
-        system: &System,
-        grid: Option<[usize; 2]>,
-        source: Source,
-    ) -> Result<Self> {
+    pub fn with(weights: &Weights, system: &System, params: &Params) -> Result<Self> {
         let (host, a) = (system.host(), system.a());
-        let bands = Bands::read(&**host, a, grid)?;
+        let bands = Bands::read(&**host, a, params.grid)?;
         let grid = bands.grid;
-        let Weights { variant, net, parameters } = weights;
-        let coefficient = Coefficient::of(system, &bands, source)?;
+        let coefficient = Coefficient::of(system, &bands, params.coefficient)?;
         let values = coefficient.as_ref().map(|c| c.values.as_slice());
-        let description = Description::on(&**host, &bands, values)?;
-        let stencils = assemble(&**host, net, parameters, *variant, &description)?;
-        let operator =
-            Operator::new(Arc::clone(host), matrix_stencil(&bands), stencils).scaled(values);
+        let stencils = assemble(&**host, weights, &bands, values)?;
+        let jumps = coefficient.as_ref().is_some_and(|c| c.jumps);
+        let nodes = params.coarse.unwrap_or(if jumps { coarse::NODES } else { 0 });
+        let coarse = (nodes > 0).then(|| Coarse::new(&bands, nodes)).transpose()?;
+        let operator = Operator::new(Arc::clone(host), matrix_stencil(&bands), stencils)
+            .scaled(values)
+            .corrected(coarse);
         let space = a.space();
         let gathers = space.comm().size() > 1;
         let whole = || vec![0.0; if gathers { grid.nodes() } else { 0 }];
@@ -173,7 +175,7 @@ impl ReferenceMap {
         let start = space.start() as usize;
         let own = start..start + space.n_own();
         Ok(ReferenceMap {
-            variant: *variant,
+            variant: weights.variant,
             operator,
             own,
             gathers,
@@ -206,7 +208,7 @@ impl Preconditioner for ReferenceMap {
     }
 
     fn stored_entries(&self) -> usize {
-        self.operator.stencils.entries()
+        self.operator.entries()
     }
 
     fn bytes(&self) -> usize {
@@ -232,7 +234,7 @@ impl Preconditioner for ReferenceMap {
 }
 
 /// The shipped models: name, file and content.
-const SHIPPED: [(&str, &str, &[u8]); 4] = [
+const SHIPPED: [(&str, &str, &[u8]); 3] = [
     (
         "spd",
         "models/mlp-reference-spd.safetensors",
@@ -248,11 +250,6 @@ const SHIPPED: [(&str, &str, &[u8]); 4] = [
         "models/mlp-reference-sweep.safetensors",
         include_bytes!("../../models/mlp-reference-sweep.safetensors"),
     ),
-    (
-        "robust",
-        "models/mlp-reference-robust.safetensors",
-        include_bytes!("../../models/mlp-reference-robust.safetensors"),
-    ),
 ];
 
 impl Weights {
@@ -261,20 +258,12 @@ impl Weights {
     /// # Errors
     /// As [`Weights::read`].
     pub fn shipped(variant: Variant) -> Result<Self> {
-        let [spd, stencil, sweep, _] = SHIPPED;
+        let [spd, stencil, sweep] = SHIPPED;
         Weights::read(match variant {
             Variant::Spd => spd.2,
             Variant::Stencil => stencil.2,
             Variant::Sweep => sweep.2,
         })
-    }
-
-    /// The shipped model for large shifts.
-    ///
-    /// # Errors
-    /// As [`Weights::read`].
-    pub fn robust() -> Result<Self> {
-        Weights::read(SHIPPED[3].2)
     }
 }
 
@@ -287,12 +276,6 @@ impl Generator for MlpReference {
 
     fn generate(params: &Params, system: &System) -> Result<ReferenceMap> {
         let weights = match &params.model {
-            Some(_) if params.robust => {
-                let why =
-                    "parameter 'robust': it chooses among the shipped models; leave out 'model'";
-                return Err(Error::Parameter(why.into()));
-            }
-            None if params.robust => Weights::robust()?,
             None => Weights::shipped(params.variant.unwrap_or_default())?,
             Some(path) => {
                 let bytes = system.host().read(path)?;
@@ -301,15 +284,12 @@ impl Generator for MlpReference {
         };
         if let Some(variant) = params.variant.filter(|v| *v != weights.variant) {
             return Err(Error::Parameter(format!(
-                "parameter 'variant': {variant:?} was asked for, {} is {:?}",
-                params
-                    .model
-                    .as_ref()
-                    .map_or("the robust one".into(), |path| format!("the model '{path}'")),
+                "parameter 'variant': {variant:?} was asked for, the model '{}' is {:?}",
+                params.model.as_deref().unwrap_or_default(),
                 weights.variant
             )));
         }
-        ReferenceMap::with_coefficient(&weights, system, params.grid, params.coefficient)
+        ReferenceMap::with(&weights, system, params)
     }
 }
 

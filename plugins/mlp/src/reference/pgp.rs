@@ -7,17 +7,15 @@
 //! - 5 of its row of the half stencil `R`, scaled by `2/√a_ii`,
 //! - its part of `S`: a diagonal `2σ(o)/Σ_j|a_ij|`, which makes `0 < S < 2A⁻¹` and so `M₂` symmetric
 //!   positive definite whatever the weights are ([`Variant::Spd`]), or 5 entries of a symmetric
-//!   nine-point stencil scaled from both sides ([`Variant::Stencil`]).
+//!   nine-point stencil scaled from both sides ([`Variant::Stencil`]), or the relaxation `ω/a_ii` of a
+//!   symmetric Gauss–Seidel sweep, `ω = 2σ(o)`, definite for any weights as well ([`Variant::Sweep`]).
 
 use std::ops::Range;
 
-use precondor_sdk::core::host::Alone;
-use precondor_sdk::core::kernel::chunks;
-use precondor_sdk::prelude::{Host, Result};
 use precondor_sdk::schemars::JsonSchema;
 use precondor_sdk::serde::{Deserialize, Serialize};
 
-use crate::grid::{BANDS, Bands, Grid, grain};
+use crate::grid::{BANDS, Bands, Grid};
 use crate::number::Number;
 use crate::reference::evaluate::LANES;
 use crate::reference::stencil::{AROUND, HALF, Kind, Stencil};
@@ -134,65 +132,70 @@ pub struct Description<T> {
 }
 
 impl<T: Number> Description<T> {
-    /// Describes a matrix on one thread.
+    /// Describes a matrix.
     pub fn new(bands: &Bands) -> Self {
-        Self::on(&Alone, bands, None).expect("serial loops do not fail, nor does their body")
+        Self::of_rows(bands, None, 0..bands.grid.my)
     }
 
-    /// Describes a matrix, and in what it differs from one with the given coefficient at every node.
-    ///
-    /// # Errors
-    /// What the host that lends the threads reports.
-    pub fn on(host: &dyn Host, bands: &Bands, coefficient: Option<&[f64]>) -> Result<Self> {
-        let grid = bands.grid;
-        let (plane, stride) = (grid.plane(), grid.stride());
-        let mut features = vec![T::zero(); FEATURES * plane + LANES];
-        let mut scale = vec![T::zero(); plane];
-        let mut row_sum = vec![T::zero(); plane];
-        let [d, h, v, g] = [0, 1, 2, 3].map(|band| bands.plane(band));
-        let bodies: [_; FEATURES + 2] = {
-            let features = features.chunks_exact_mut(plane).take(FEATURES);
-            let mut planes = features.chain([&mut *scale, &mut *row_sum]);
-            std::array::from_fn(|_| {
-                let plane = planes.next().expect("as many planes");
-                (&mut plane[grid.body()], stride)
-            })
+    /// Describes some rows of the grid, as a grid of their own that has their neighbours in the whole for
+    /// its border; and in what the matrix differs from one with the given coefficient at every node.
+    pub fn of_rows(bands: &Bands, coefficient: Option<&[f64]>, rows: Range<usize>) -> Self {
+        let Grid { mx, my } = bands.grid;
+        let (grid, stride) = (Grid { mx, my: rows.len() }, bands.grid.stride());
+        let plane = grid.plane();
+        let mut out = Description {
+            grid,
+            features: vec![T::zero(); FEATURES * plane + LANES],
+            scale: vec![T::zero(); plane],
+            row_sum: vec![T::zero(); plane],
         };
-        chunks::rows(host, grid.my, grain(grid), bodies, |rows, mut out| {
-            // 1/√d of a row and of the one above, zero where there is no node.
-            let inverse_roots = |j: usize| -> Vec<f64> {
-                let row = &d[(j + 1) * stride + 1..][..stride];
-                row.iter().map(|&d| if d > 0.0 { 1.0 / d.sqrt() } else { 0.0 }).collect()
-            };
-            let mut above = inverse_roots(rows.start);
-            for (k, j) in rows.enumerate() {
-                let here = std::mem::replace(&mut above, inverse_roots(j + 1));
-                for i in 0..grid.mx {
-                    let at = (j + 1) * stride + i + 1;
-                    // The coupling over both roots; nothing where there is no neighbour.
-                    let scaled = |value: f64, there: f64, shift: f64| {
-                        if there > 0.0 { value * here[i] * there + shift } else { 0.0 }
-                    };
-                    let upper = h[at].abs() + v[at].abs() + g[at].abs();
-                    let lower = h[at - 1].abs() + v[at - stride].abs() + g[at - stride - 1].abs();
-                    let c = coefficient.map_or(1.0, |c| c[j * grid.mx + i]);
-                    let values = [
-                        (d[at] / (4.0 * c)).ln() / 0.25,
-                        scaled(h[at], here[i + 1], 0.25) / 0.1,
-                        scaled(v[at], above[i], 0.25) / 0.1,
-                        scaled(g[at], above[i + 1], 0.0) / 0.06,
-                        1.0,
-                        2.0 * here[i],
-                        2.0 / (d[at] + upper + lower),
-                    ];
-                    for (plane, value) in out.iter_mut().zip(values) {
-                        plane[k * stride + i] = T::rounded(value);
-                    }
+        let values = [0, 1, 2, 3].map(|band| bands.plane(band));
+        // 1/√d of a row and of the one above, zero where there is no node.
+        let inverse_roots = |j: usize| -> Vec<f64> {
+            let row = &values[0][(j + 1) * stride + 1..][..stride];
+            row.iter().map(|&d| if d > 0.0 { 1.0 / d.sqrt() } else { 0.0 }).collect()
+        };
+        let first = rows.start.saturating_sub(1);
+        let mut above = inverse_roots(first);
+        for j in first..my.min(rows.end + 1) {
+            let here = std::mem::replace(&mut above, inverse_roots(j + 1));
+            let coefficient = coefficient.map(|c| &c[j * mx..][..mx]);
+            let to = (j + 1 - rows.start) * stride + 1;
+            let [d, h, v, g, one] = [0, 1, 2, 3, 4].map(|feature| feature * plane + to);
+            for i in 0..mx {
+                let at = (j + 1) * stride + 1 + i;
+                let c = coefficient.map_or(1.0, |c| c[i]);
+                out.features[d + i] = T::rounded((values[0][at] / (4.0 * c)).ln() / 0.25);
+            }
+            let pairs = [
+                (h, 1, &here[1..], 0.25, 0.1),
+                (v, 2, &above, 0.25, 0.1),
+                (g, 3, &above[1..], 0.0, 0.06),
+            ];
+            for (to, band, there, shift, unit) in pairs {
+                let band = &values[band][(j + 1) * stride + 1..][..mx];
+                let out = &mut out.features[to..][..mx];
+                // The coupling over both roots; nothing where there is no neighbour.
+                for (((to, &value), &here), &there) in
+                    out.iter_mut().zip(band).zip(&here).zip(there)
+                {
+                    let scaled = (value * here * there + shift) / unit;
+                    *to = T::rounded(if there > 0.0 { scaled } else { 0.0 });
                 }
             }
-            Ok(())
-        })?;
-        Ok(Description { grid, features, scale, row_sum })
+            out.features[one..][..mx].fill(T::one());
+            for (i, (scale, row_sum)) in
+                out.scale[to..][..mx].iter_mut().zip(&mut out.row_sum[to..][..mx]).enumerate()
+            {
+                let at = (j + 1) * stride + 1 + i;
+                let [d, h, v, g] = values;
+                let upper = h[at].abs() + v[at].abs() + g[at].abs();
+                let lower = h[at - 1].abs() + v[at - stride].abs() + g[at - stride - 1].abs();
+                *scale = T::rounded(2.0 * here[i]);
+                *row_sum = T::rounded(2.0 / (d[at] + upper + lower));
+            }
+        }
+        out
     }
 
     /// The grid.
@@ -528,6 +531,25 @@ pub(crate) mod tests {
         assert!(description.features[..4 * plane].iter().all(|f| f.abs() < 1e-6));
         let inside: f32 = description.features[4 * plane..5 * plane].iter().sum();
         assert_eq!(inside, GRID.nodes() as f32);
+    }
+
+    #[test]
+    fn rows_by_themselves_are_described_as_in_the_whole() {
+        let bands = random_bands(&mut Random::new(3, 0), GRID);
+        let whole = Description::<f32>::new(&bands);
+        let (plane, stride) = (GRID.plane(), GRID.stride());
+        for rows in [0..1, 0..GRID.my, 1..3, 2..GRID.my] {
+            let part = Description::<f32>::of_rows(&bands, None, rows.clone());
+            // With the rows below and above, zero where there are none.
+            let length = (rows.len() + 2) * stride;
+            let from = rows.start * stride;
+            for feature in 0..FEATURES {
+                let (here, there) = (feature * part.grid.plane(), feature * plane + from);
+                assert_eq!(part.features[here..][..length], whole.features[there..][..length]);
+            }
+            assert_eq!(part.scale[..length], whole.scale[from..][..length]);
+            assert_eq!(part.row_sum[..length], whole.row_sum[from..][..length]);
+        }
     }
 
     #[test]

@@ -125,3 +125,90 @@ impl<'a, K: Number + Into<T>, T: Number> Sweep<'a, K, T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grid::Grid;
+    use crate::random::Random;
+    use crate::reference::pgp::matrix_stencil;
+    use crate::reference::pgp::tests::random_bands;
+
+    /// Solves `T x = r` for a dense matrix by elimination.
+    fn solve(t: &[f64], r: &[f64]) -> Vec<f64> {
+        let n = r.len();
+        let (mut t, mut x) = (t.to_vec(), r.to_vec());
+        for k in 0..n {
+            for i in k + 1..n {
+                let factor = t[i * n + k] / t[k * n + k];
+                (k..n).for_each(|j| t[i * n + j] -= factor * t[k * n + j]);
+                x[i] -= factor * x[k];
+            }
+        }
+        for k in (0..n).rev() {
+            x[k] = (x[k] - (k + 1..n).map(|j| t[k * n + j] * x[j]).sum::<f64>()) / t[k * n + k];
+        }
+        x
+    }
+
+    #[test]
+    fn the_sweep_is_its_formula() {
+        for grid in [Grid { mx: 4, my: 5 }, Grid { mx: 3, my: 1 }, Grid { mx: 1, my: 4 }] {
+            let mut random = Random::new(2, 0);
+            let a = matrix_stencil::<f64>(&random_bands(&mut random, grid));
+            let n = grid.nodes();
+            let unit = |k: usize| {
+                let mut nodes = vec![0.0; n];
+                nodes[k] = 1.0;
+                let mut plane = vec![0.0; grid.plane()];
+                grid.to_plane(&nodes, &mut plane);
+                plane
+            };
+            let mut dense = vec![0.0; n * n];
+            for k in 0..n {
+                let (mut y, mut column) = (vec![0.0; grid.plane()], vec![0.0; n]);
+                a.add(&unit(k), 1.0, &mut y);
+                grid.to_nodes(&y, &mut column);
+                (0..n).for_each(|i| dense[i * n + k] = column[i]);
+            }
+            let w: Vec<f64> =
+                (0..n).map(|i| (0.3 + 1.4 * random.unit()) / dense[i * n + i]).collect();
+            let mut plane = vec![0.0; grid.plane()];
+            grid.to_plane(&w, &mut plane);
+            // Even rows of the grid before odd ones.
+            let turn = |i: usize| ((i / grid.mx) % 2, i);
+            let half = |lower: bool| -> Vec<f64> {
+                let entry = |e: usize| match (e / n, e % n) {
+                    (i, j) if i == j => 1.0 / w[i],
+                    (i, j) if (turn(j) < turn(i)) == lower => dense[e],
+                    _ => 0.0,
+                };
+                (0..n * n).map(entry).collect()
+            };
+            // Elimination wants the order of the sweep.
+            let mut order: Vec<usize> = (0..n).collect();
+            order.sort_by_key(|&i| turn(i));
+            let ordered = |t: &[f64], r: &[f64]| {
+                let t: Vec<f64> = (0..n * n).map(|e| t[order[e / n] * n + order[e % n]]).collect();
+                let r: Vec<f64> = order.iter().map(|&i| r[i]).collect();
+                let mut x = vec![0.0; n];
+                order.iter().zip(solve(&t, &r)).for_each(|(&i, v)| x[i] = v);
+                x
+            };
+            for k in 0..n {
+                let mut r = vec![0.0; n];
+                r[k] = 1.0;
+                let u = ordered(&half(true), &r);
+                let v: Vec<f64> = (0..n).map(|i| (2.0 / w[i] - dense[i * n + i]) * u[i]).collect();
+                let expected = ordered(&half(false), &v);
+                let mut x = unit(k);
+                Sweep::new(&a, &plane).apply(&mut x);
+                let mut found = vec![0.0; n];
+                grid.to_nodes(&x, &mut found);
+                for (found, expected) in found.iter().zip(&expected) {
+                    assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+                }
+            }
+        }
+    }
+}

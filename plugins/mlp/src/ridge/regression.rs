@@ -12,7 +12,7 @@ use linfa::DatasetBase;
 use linfa::traits::{Fit, PredictInplace};
 use linfa_linalg::LinalgError;
 use linfa_linalg::cholesky::SolveCInplace;
-use ndarray::{Array1, Array2, ArrayBase, Axis, Data, Ix2, linalg::general_mat_mul};
+use ndarray::{Array1, Array2, ArrayBase, Axis, Data, Ix2, ShapeBuilder, linalg::general_mat_mul};
 
 /// The recipe: how much is added to the variance of every input.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -118,7 +118,8 @@ where
         let mut gram = Array2::zeros((s.ncols(), s.ncols()));
         general_mat_mul(1.0 / n as f64, &s.t(), &s, 0.0, &mut gram);
         gram.diag_mut().mapv_inplace(|d| d + self.penalty);
-        let mut weights = Array2::zeros((s.ncols(), targets.ncols()));
+        // Column after column, as they are solved for.
+        let mut weights = Array2::zeros((s.ncols(), targets.ncols()).f());
         general_mat_mul(1.0 / n as f64, &s.t(), targets, 0.0, &mut weights);
         gram.solvec_inplace(&mut weights).map_err(RidgeError::Linalg)?;
         Ok(Fitted { standard, intercept, weights })

@@ -1,12 +1,13 @@
 //! What several tests here need: fresh systems, iteration counts, training without a host.
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use precondor_sdk::core::host::Alone;
+use precondor_sdk::core::host::{Alone, Host, Level};
 use precondor_sdk::core::problem::{Families, Poisson, Problem};
 use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
 use precondor_sdk::core::train::{Progress, Trainable, Training, Watch};
 use precondor_sdk::prelude::*;
+use precondor_sdk::serde_json::Value;
 
 /// Test system `index` of a level; never one of the training systems, whatever the seed.
 pub fn system(level: u32, shift: f64, index: u64) -> System {
@@ -18,29 +19,41 @@ fn run(
     method: Method,
     a: &DistCsr,
     m: &dyn Preconditioner,
-    criterion: Criterion<'_>,
-    tolerance: f64,
+    b: &[f64],
+    (criterion, tolerance): (Criterion<'_>, f64),
 ) -> (usize, Vec<f64>) {
-    let (b, mut x) = (vec![1.0; a.n_own()], vec![0.0; a.n_own()]);
+    let mut x = vec![0.0; a.n_own()];
     let stop = Stop { criterion, tolerance, max_iterations: 300, divergence: 1e6 };
     let report =
-        solve(&method, a, m, &b, &mut x, &stop, &mut |_| ControlFlow::Continue(())).unwrap();
+        solve(&method, a, m, b, &mut x, &stop, &mut |_| ControlFlow::Continue(())).unwrap();
     assert_eq!(report.outcome, Outcome::Converged);
     (report.iterations, x)
 }
 
+const RELATIVE: (Criterion<'_>, f64) = (Criterion::RelativeResidual, 1e-5);
+
 /// Richardson iterations with ω = 1 from zero with b = 1, until ‖x − x*‖ < 1e-5.
 pub fn absolute_iterations(a: &DistCsr, m: &dyn Preconditioner) -> usize {
+    let ones = vec![1.0; a.n_own()];
     let gmres = Method::Gmres { restart: 100 };
-    let exact = run(gmres, a, m, Criterion::RelativeResidual, 1e-12).1;
-    let richardson = Method::Richardson { damping: 1.0 };
-    run(richardson, a, m, Criterion::AbsoluteError(&exact), 1e-5).0
+    let exact = run(gmres, a, m, &ones, (Criterion::RelativeResidual, 1e-12)).1;
+    let method = Method::Richardson { damping: 1.0 };
+    run(method, a, m, &ones, (Criterion::AbsoluteError(&exact), 1e-5)).0
 }
 
 /// Richardson iterations with ω = 1 from zero with b = 1, until ‖b − A x‖ ≤ 1e-5 ‖b‖.
 pub fn relative_iterations(a: &DistCsr, m: &dyn Preconditioner) -> usize {
-    let richardson = Method::Richardson { damping: 1.0 };
-    run(richardson, a, m, Criterion::RelativeResidual, 1e-5).0
+    richardson(a, m, &vec![1.0; a.n_own()])
+}
+
+/// Richardson iterations with ω = 1 from zero, until ‖b − A x‖ ≤ 1e-5 ‖b‖.
+pub fn richardson(a: &DistCsr, m: &dyn Preconditioner, b: &[f64]) -> usize {
+    run(Method::Richardson { damping: 1.0 }, a, m, b, RELATIVE).0
+}
+
+/// Iterations of conjugate gradients from zero, until ‖b − A x‖ ≤ 1e-5 ‖b‖.
+pub fn cg(a: &DistCsr, m: &dyn Preconditioner, b: &[f64]) -> usize {
+    run(Method::Cg, a, m, b, RELATIVE).0
 }
 
 /// Mean and maximum.
@@ -89,4 +102,36 @@ pub fn train<T: Trainable>(
         params,
         Training { comm: &Comm::solo(), host: &host, samples: &samples, resume, watch },
     )
+}
+
+/// A host that lends three threads, which take the ranges of a loop from the last to the first.
+pub struct ThreeThreads;
+
+impl Host for ThreeThreads {
+    fn inner(&self, name: &str, _: &Value, _: &System) -> Result<Box<dyn Preconditioner>> {
+        Err(Error::Parameter(format!("no method '{name}'")))
+    }
+    fn parallel_for(
+        &self,
+        n: usize,
+        grain: usize,
+        body: &(dyn Fn(Range<usize>) -> Result<()> + Sync),
+    ) -> Result<()> {
+        std::thread::scope(|scope| {
+            let ranges = |thread| {
+                let mine = (0..n.div_ceil(grain)).rev().filter(move |k| k % 3 == thread);
+                mine.map(|k| k * grain..n.min((k + 1) * grain))
+            };
+            let run = |thread| scope.spawn(move || ranges(thread).try_for_each(body));
+            let threads = [0, 1, 2].map(run);
+            threads.into_iter().try_for_each(|thread| thread.join().expect("no panic"))
+        })
+    }
+    fn threads(&self) -> usize {
+        3
+    }
+    fn read(&self, path: &str) -> Result<Vec<u8>> {
+        Err(Error::file(path, "no file"))
+    }
+    fn log(&self, _: Level, _: &str) {}
 }

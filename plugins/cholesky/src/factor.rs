@@ -1,0 +1,90 @@
+//! The factor, made and solved with by `faer`, on one thread.
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::cholesky::llt::factor::LltError;
+use faer::sparse::linalg::cholesky::{
+    LltRef, SymbolicCholesky, SymmetricOrdering, factorize_symbolic_cholesky,
+};
+use faer::sparse::{SparseColMatRef, SymbolicSparseColMatRef};
+use faer::{Conj, MatMut, Par, Side};
+use precondor_sdk::prelude::*;
+
+/// L, its pattern, and room to work in.
+pub struct Factor {
+    symbolic: SymbolicCholesky<u32>,
+    values: Vec<f64>,
+    scratch: MemBuffer,
+    scratch_bytes: usize,
+}
+
+/// A symmetric matrix by rows is one by columns.
+fn columns<'a>(a: &CsrView<'a>) -> SparseColMatRef<'a, u32, f64> {
+    let n = a.n_rows();
+    let symbolic = SymbolicSparseColMatRef::new_checked(n, n, a.row_ptr, None, a.cols);
+    SparseColMatRef::new(symbolic, a.values)
+}
+
+impl Factor {
+    pub fn new(a: &Csr) -> Result<Self> {
+        let ordering = SymmetricOrdering::Amd;
+        let pattern = columns(&a.view()).symbolic();
+        let symbolic =
+            factorize_symbolic_cholesky(pattern, Side::Lower, ordering, Default::default());
+        let symbolic = symbolic
+            .map_err(|e| Error::Unsupported(format!("cholesky: the factor's pattern: {e:?}")))?;
+        let request = symbolic.solve_in_place_scratch::<f64>(1, Par::Seq);
+        let mut factor = Factor {
+            values: vec![0.0; symbolic.len_val()],
+            scratch: MemBuffer::new(request),
+            scratch_bytes: request.unaligned_bytes_required(),
+            symbolic,
+        };
+        factor.refresh(a)?;
+        // The products of dense blocks make room for themselves when they are first done.
+        factor.solve(&mut vec![0.0; a.n_rows()]);
+        Ok(factor)
+    }
+
+    /// New values on the same pattern.
+    pub fn refresh(&mut self, a: &Csr) -> Result<()> {
+        let request =
+            self.symbolic.factorize_numeric_llt_scratch::<f64>(Par::Seq, Default::default());
+        let mut memory = MemBuffer::new(request);
+        let made = self.symbolic.factorize_numeric_llt(
+            &mut self.values,
+            columns(&a.view()),
+            Side::Lower,
+            Default::default(),
+            Par::Seq,
+            MemStack::new(&mut memory),
+            Default::default(),
+        );
+        match made {
+            Ok(_) => Ok(()),
+            Err(LltError::NonPositivePivot { index }) => {
+                let row = self.symbolic.perm().map_or(index, |p| p.arrays().0[index] as usize);
+                let why = "cholesky finds the pivot not positive: A is not positive definite";
+                Err(Error::breakdown(row as u64, why))
+            }
+        }
+    }
+
+    /// `x ← A⁻¹ x`. Does not allocate.
+    pub fn solve(&mut self, x: &mut [f64]) {
+        let n = x.len();
+        LltRef::new(&self.symbolic, &self.values).solve_in_place_with_conj(
+            Conj::No,
+            MatMut::from_column_major_slice_mut(x, n, 1),
+            Par::Seq,
+            MemStack::new(&mut self.scratch),
+        );
+    }
+
+    pub fn stored_entries(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Values and work space; the pattern of L takes little beside them.
+    pub fn bytes(&self) -> usize {
+        8 * self.values.len() + self.scratch_bytes
+    }
+}
