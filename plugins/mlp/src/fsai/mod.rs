@@ -28,8 +28,9 @@ pub mod row;
 pub mod train;
 
 use precondor_sdk::core::comm::Communicator;
-use precondor_sdk::core::kernel::fsai::Factored;
+use precondor_sdk::core::kernel::fsai::{self, Factored};
 use precondor_sdk::core::kernel::lanczos;
+use precondor_sdk::core::kernel::pattern::Pattern;
 use precondor_sdk::core::matrix::{Explicit, ExplicitKind};
 use precondor_sdk::core::train::{Trainable, Training};
 use precondor_sdk::prelude::*;
@@ -105,11 +106,20 @@ fn condition(a: &DistCsr, m: &Factored, steps: usize) -> Result<f64> {
 }
 
 /// Part of the entries off G's diagonal that is unusual, over all ranks. Collective.
-fn share(a: &DistCsr, unusual: u64, g: &DistCsr) -> Result<f64> {
-    let mine = [unusual, (g.nnz_own() - g.n_own()) as u64];
+fn share(a: &DistCsr, unusual: u64, pattern: &Pattern) -> Result<f64> {
+    let mine = [unusual, (pattern.cols.len() - a.n_own()) as u64];
     let all = a.space().comm().all_gather(&mine)?;
     let sum = |k: usize| all.iter().map(|counts| counts[k]).sum::<u64>() as f64;
     Ok(sum(0) / sum(1).max(1.0))
+}
+
+/// FSAI of the matrix as it is, bit for bit that of the method `fsai`. Collective.
+fn fsai_of(host: &dyn Host, a: &DistCsr, mut pattern: Pattern) -> Result<Factored> {
+    let entries = {
+        let reach = pattern.reach(a)?;
+        fsai::entries(host, &reach, &pattern, a.space().start())?
+    };
+    Factored::new(a.space(), &pattern, entries)
 }
 
 impl Generator for MlpFsai {
@@ -137,22 +147,22 @@ impl Generator for MlpFsai {
             let notes = vec!["the network's factor is used without a check".to_owned()];
             return Ok(Learned { m, notes });
         }
-        let fsai = unscaled(&scaled, &plain.pattern, plain.entries, &scale)?;
-        let unusual = share(a, corrected.unusual, fsai.g())?;
+        let unusual = share(a, corrected.unusual, &plain.pattern)?;
         if unusual > UNUSUAL {
             let notes = vec![format!(
                 "FSAI's factor is used as it is: {:.0} % of its entries stand in surroundings unlike \
                  the training matrices'",
                 100.0 * unusual
             )];
-            return Ok(Learned { m: fsai, notes });
+            return Ok(Learned { m: fsai_of(host, a, plain.pattern)?, notes });
         }
         let learned = unscaled(&scaled, &plain.pattern, corrected.entries, &scale)?;
-        let [ours, theirs] =
-            [condition(a, &learned, params.check)?, condition(a, &fsai, params.check)?];
+        let fsai = unscaled(&scaled, &plain.pattern, plain.entries, &scale)?;
+        let ours = condition(a, &learned, params.check)?;
+        let theirs = condition(a, &fsai, params.check)?;
         let (m, which) = match ours < theirs {
             true => (learned, "the network's factor is used"),
-            false => (fsai, "FSAI's factor is used as it is"),
+            false => (fsai_of(host, a, plain.pattern)?, "FSAI's factor is used as it is"),
         };
         let notes = vec![format!(
             "{which}: condition at least {ours:.3} with the network's, {theirs:.3} with FSAI's after {} \

@@ -223,7 +223,7 @@ fn bar(nx: usize, ny: usize) -> System {
             let [cx, cy] = corners[u / 2];
             let (fx, fy) = (1.0 - (x - cx).abs(), 1.0 - (y - cy).abs());
             let (dx, dy) = ((2.0 * cx - 1.0) * fy, (2.0 * cy - 1.0) * fx);
-            if u % 2 == 0 { [dx, 0.0, dy] } else { [0.0, dy, dx] }
+            if u.is_multiple_of(2) { [dx, 0.0, dy] } else { [0.0, dy, dx] }
         };
         for (u, row) in element.iter_mut().enumerate() {
             for (v, entry) in row.iter_mut().enumerate() {
@@ -285,10 +285,10 @@ fn a_model_that_does_harm_is_noticed_and_left_out() {
     let model = train::<MlpFsai>(&params, &[3], 0.2, None, &mut Keeper::default()).unwrap();
     let mut card = Reader::new(&model, MlpFsai::NAME, Kind::Model).unwrap().card;
     card.architecture = json!({"power": 1, "width": 8, "hidden": 2});
-    // Every entry off the diagonal grows by half: the output's bias is the last parameter.
+    // Every entry off the diagonal is halved: the output's bias is the last parameter.
     let mut wild = weights(1, 0.0, 4);
     let count = wild.parameters.len();
-    wild.parameters = (0..count).map(|k| if k + 1 == count { 100.0 } else { 0.0 }).collect();
+    wild.parameters = (0..count).map(|k| if k + 1 == count { -100.0 } else { 0.0 }).collect();
     let part = |name: &str, shape, values| Array { name: name.into(), shape, values };
     let mut parts = vec![
         part("input.mean", vec![FEATURES], &wild.mean),
