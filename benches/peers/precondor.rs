@@ -75,6 +75,9 @@ fn write(dir: &Path, level: u32) -> Result<()> {
 
 fn solve(level: u32, repeats: usize, label: &str) -> Result<()> {
     let plugins = Plugins::load(&Search { extra: vec![], base: ".".into() })?;
+    for problem in plugins.problems() {
+        eprintln!("passed over: {}: {}", problem.path.display(), problem.reason);
+    }
     let host = plugins.host();
     let (system, b) = problem(level).generate_nth(Comm::solo(), 1)?;
     let stop = Stop {

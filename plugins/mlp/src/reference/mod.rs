@@ -12,8 +12,9 @@
 //!   symmetric positive definite for any weights. Smooth coefficients are scaled away ([`coefficient`]); where
 //!   they jump, a coarse correction helps ([`coarse`]). Counts: `docs/networks.md`.
 //! - **Setup**: 7 kflop a node (`stencil`: 2.6), nearly all in matrix products. **Application**: two products
-//!   with `A`, two sine transforms, about 40 (`spd`) or 60 flops a node in stencils; `sweep` runs through the rows
-//!   one after the other. 14 or 18 stored single-precision numbers a node beside the bands of `A`.
+//!   with `A` and one solve with `A0`, 180 (`spd`) or 210 flops a node in all, bound by memory (`docs/cost.md`);
+//!   `sweep` runs through the rows one after the other. 14 or 18 stored single-precision numbers a node beside
+//!   the bands of `A`.
 //! - **Communication**: on several ranks each one keeps the whole grid and repeats the work; an application
 //!   gathers the residual.
 //! - **Reference**: the wrapping is that of a symmetric two-grid cycle (W. Hackbusch, *Multi-Grid Methods
