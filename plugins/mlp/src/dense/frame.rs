@@ -137,6 +137,7 @@ pub fn triangle(n: usize) -> usize {
 mod tests {
     use super::*;
     use crate::dense::inverse::inverse;
+    use crate::grid::Bands;
     use crate::random::Random;
     use crate::reference::pgp::tests::random_bands;
     use precondor_sdk::prelude::*;
@@ -159,15 +160,14 @@ mod tests {
     #[test]
     fn whitening_makes_the_unshifted_inverse_the_identity_and_keeps_frobenius_norms() {
         let grid = Grid { mx: 4, my: 3 };
-        let entry = |row: u64, column: u64| {
-            let place = |k: u64| (k % 4, k / 4);
-            let ((i, j), (k, l)) = (place(row), place(column));
-            [4.0, -1.0, 0.0][(i.abs_diff(k) + j.abs_diff(l)).min(2) as usize]
+        let entry = |row: usize, column: usize| {
+            let ((i, j), (k, l)) = ((row % 4, row / 4), (column % 4, column / 4));
+            [4.0, -1.0, 0.0][(i.abs_diff(k) + j.abs_diff(l)).min(2)]
         };
-        let entries = (0..144).map(|k| (k / 12, k % 12, entry(k as u64 / 12, k as u64 % 12)));
-        let a = Csr::from_triplets(12, 12, entries.filter(|e| e.2 != 0.0)).unwrap();
-        let bands =
-            crate::grid::Bands::of(&DistCsr::solo(a).unwrap(), Some([grid.mx, grid.my])).unwrap();
+        let entries = (0..144).map(|k| (k / 12, k % 12, entry(k / 12, k % 12)));
+        let entries = entries.filter(|(.., value)| *value != 0.0);
+        let a = DistCsr::solo(Csr::from_triplets(12, 12, entries).unwrap()).unwrap();
+        let bands = Bands::of(&a, Some([4, 3])).unwrap();
         let mut vector = Vec::new();
         Frame::new(grid, true).encode(&inverse(&bands).unwrap(), &mut vector);
         let mut place = 0;

@@ -172,8 +172,8 @@ impl Host for TwoThreads {
         body: &(dyn Fn(Range<usize>) -> Result<()> + Sync),
     ) -> Result<()> {
         let run = |parity: usize| {
-            let chunks = (0..n.div_ceil(grain)).rev().filter(|k| k % 2 == parity);
-            chunks.map(|k| body(k * grain..((k + 1) * grain).min(n))).collect::<Result<()>>()
+            let mut chunks = (0..n.div_ceil(grain)).rev().filter(|k| k % 2 == parity);
+            chunks.try_for_each(|k| body(k * grain..((k + 1) * grain).min(n)))
         };
         std::thread::scope(|scope| {
             let other = scope.spawn(|| run(1));
