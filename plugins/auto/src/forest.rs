@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn values_in_single_precision_part_features_in_the_same_way() {
-        for (low, high) in [(1.0f32, 1.0f32.next_up()), (-0.3, -0.3f32.next_up()), (0.1, 7.0)] {
+        for (low, high) in [(1.0f32, 1.0f32.next_up()), (-0.3, (-0.3f32).next_up()), (0.1, 7.0)] {
             let at = below((f64::from(low) + f64::from(high)) / 2.0);
             assert!(low <= at && high > at, "{low} {at} {high}");
         }
