@@ -1,6 +1,7 @@
 //! Training: it learns, it is reproducible, and an interrupted run ends where a whole one does.
 
 use crate::support::*;
+use precondor_plugin_mlp::fsai::{self, MlpFsai};
 use precondor_plugin_mlp::reference::pgp::Variant;
 use precondor_plugin_mlp::reference::train::{TrainParams, Weights};
 use precondor_plugin_mlp::reference::{MlpReference, ReferenceMap};
