@@ -26,7 +26,12 @@ fn methods() -> Vec<(&'static str, Method, &'static str, Value)> {
     vec![
         ("mlp-reference spd", Method::Cg, "mlp-reference", json!({})),
         ("mlp-reference spd, Richardson", richardson, "mlp-reference", json!({})),
-        ("mlp-reference stencil, Richardson", richardson, "mlp-reference", json!({"variant": "stencil"})),
+        (
+            "mlp-reference stencil, Richardson",
+            richardson,
+            "mlp-reference",
+            json!({"variant": "stencil"}),
+        ),
         ("reference, symmetric GS, P", Method::Cg, "reference", json!({})),
         ("reference, Jacobi, P", Method::Cg, "reference", jacobi),
         ("PCG(A0^-1)", Method::Cg, "sine", json!({})),
@@ -70,6 +75,9 @@ fn write(dir: &Path, level: u32) -> Result<()> {
 
 fn solve(level: u32, repeats: usize, label: &str) -> Result<()> {
     let plugins = Plugins::load(&Search { extra: vec![], base: ".".into() })?;
+    for problem in plugins.problems() {
+        eprintln!("passed over: {}: {}", problem.path.display(), problem.reason);
+    }
     let host = plugins.host();
     let (system, b) = problem(level).generate_nth(Comm::solo(), 1)?;
     let stop = Stop {
@@ -117,9 +125,7 @@ fn main() -> Result<()> {
     match args[1..] {
         ["write", dir, level] => write(Path::new(dir), number(level)?),
         ["solve", level, repeats] => solve(number(level)?, number(repeats)? as usize, ""),
-        ["solve", level, repeats, label] => {
-            solve(number(level)?, number(repeats)? as usize, label)
-        }
+        ["solve", level, repeats, label] => solve(number(level)?, number(repeats)? as usize, label),
         _ => Err(Error::Parameter("peers write DIR LEVEL | solve LEVEL REPEATS [LABEL]".into())),
     }
 }

@@ -20,8 +20,8 @@ use std::time::Instant;
 
 /// The tolerance of both rules unless an experiment has its own.
 pub const TOLERANCE: f64 = 1e-5;
-/// Iterations allowed.
-const LIMIT: usize = 500_000;
+/// Iterations allowed: of Richardson's method, and of the others.
+const LIMITS: [usize; 2] = [500_000, 20_000];
 /// Restart length of GMRES, which stands in where M is not symmetric positive definite.
 const GMRES: solver::Method = solver::Method::Gmres { restart: 100 };
 
@@ -198,7 +198,11 @@ impl Sample {
             Rule::Error(tolerance) => (Criterion::AbsoluteError(&self.exact), tolerance),
             Rule::Residual(tolerance) => (Criterion::RelativeResidual, tolerance),
         };
-        let stop = Stop { criterion, tolerance, max_iterations: LIMIT, divergence: 1e5 };
+        let max_iterations = match method {
+            solver::Method::Richardson { .. } => LIMITS[0],
+            _ => LIMITS[1],
+        };
+        let stop = Stop { criterion, tolerance, max_iterations, divergence: 1e5 };
         let mut x = vec![0.0; self.task.b.len()];
         let start = Instant::now();
         let a = self.task.system.a();

@@ -2,6 +2,7 @@
 //! method's own training, and kept.
 //!
 //! A file is used again only where its card says that it was trained by the very same recipe.
+use super::recipes::Budget;
 use crate::files::{make_folder, write};
 use crate::models;
 use crate::report::format::seconds;
@@ -26,8 +27,8 @@ pub struct Library<'a> {
     pub folder: PathBuf,
     /// The seed of the test systems, which nothing may be trained with.
     pub tested: u64,
-    /// Whether the paper's budget is spent.
-    pub full: bool,
+    /// How much training there is.
+    pub budget: Budget,
     pub bar: ProgressBar,
 }
 

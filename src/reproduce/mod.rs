@@ -33,6 +33,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use lab::Lab;
 use library::Library;
 use precondor_core::{Error, Result};
+use recipes::Budget;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -57,6 +58,9 @@ pub struct Args {
     /// Train with the paper's budget, which takes hours for 225 unknowns
     #[arg(long)]
     full: bool,
+    /// Train networks for so many passes over their matrices
+    #[arg(long, value_name = "N", conflicts_with = "full", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    epochs: Option<u64>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -162,8 +166,9 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     }
     let bar = spinner();
     let lab = Lab { session, seed: args.seed };
+    let budget = Budget { full: args.full, epochs: args.epochs };
     let folder = args.models.clone().map_or_else(library::cache, Ok)?;
-    let library = Library { session, folder, tested: args.seed, full: args.full, bar: bar.clone() };
+    let library = Library { session, folder, tested: args.seed, budget, bar: bar.clone() };
     let mut sections = Vec::new();
     for (wish, name, there, experiment) in EXPERIMENTS {
         if args.experiment != wish && args.experiment != Wish::All {
@@ -222,6 +227,9 @@ fn command(args: &Args) -> String {
     command += &format!(" --seed {}", args.seed);
     if args.full {
         command += " --full";
+    }
+    if let Some(epochs) = args.epochs {
+        command += &format!(" --epochs {epochs}");
     }
     command
 }

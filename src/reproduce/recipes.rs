@@ -21,48 +21,71 @@ const PENALTY: f64 = 1e-3;
 /// Components of the whitened inverses.
 const COMPONENTS: u32 = 600;
 
-/// Matrices and epochs.
-pub fn budget(full: bool, level: u32) -> (u64, u64) {
-    match (full, level) {
-        (true, _) => (10_000, 1000),
-        (_, ..=2) => (10_000, 200),
-        (_, 3) => (10_000, 60),
-        _ => (2000, 30),
+/// How much training there is.
+#[derive(Clone, Copy)]
+pub struct Budget {
+    /// As much as in the paper.
+    pub full: bool,
+    /// Passes over the training matrices, where they are not left to the level.
+    pub epochs: Option<u64>,
+}
+
+impl Budget {
+    /// Matrices and epochs at a level.
+    pub fn at(self, level: u32) -> (u64, u64) {
+        let (matrices, epochs) = match (self.full, level) {
+            (true, _) => (10_000, 1000),
+            (_, ..=2) => (10_000, 200),
+            (_, 3) => (10_000, 60),
+            _ => (2000, 30),
+        };
+        (matrices, self.epochs.unwrap_or(epochs))
     }
 }
 
 /// The paper's network: three hidden layers as wide as the matrix.
-pub fn plain(full: bool, level: u32) -> Recipe {
-    let (matrices, epochs) = budget(full, level);
+pub fn plain(budget: Budget, level: u32) -> Recipe {
+    let (matrices, epochs) = budget.at(level);
     let train = json!({ "matrices": matrices, "epochs": epochs });
     new(PLAIN, "mlp-dense", json!({}), Some(train), DAMPING)
 }
 
 /// The paper's network, the one that the method brings where it brings one.
-pub fn paper(session: &Session, full: bool, level: u32) -> Recipe {
+pub fn paper(session: &Session, budget: Budget, level: u32) -> Recipe {
     match brings(session, "mlp-dense", level, false) {
         true => new(PLAIN, "mlp-dense", json!({ "variant": "plain" }), None, DAMPING),
-        false => plain(full, level),
+        false => plain(budget, level),
     }
 }
 
 /// The paper's network with other widths.
-pub fn of_width(full: bool, level: u32, width: usize) -> Recipe {
-    let mut recipe = plain(full, level);
+pub fn of_width(budget: Budget, level: u32, width: usize) -> Recipe {
+    let mut recipe = plain(budget, level);
     recipe.label = format!("dense network, {width} neurons");
-    if let Some(train) = &mut recipe.train {
+    let unknowns = ((1usize << level) - 1).pow(2);
+    if let Some(train) = recipe.train.as_mut().filter(|_| width != unknowns) {
         train["hidden"] = json!([width, width, width]);
     }
     recipe
 }
 
+/// The paper's network with another input and another budget.
+pub fn varied(inputs: &str, matrices: u64, epochs: u64) -> Recipe {
+    let mut train = json!({ "matrices": matrices, "epochs": epochs });
+    if inputs != "bands" {
+        train["inputs"] = inputs.into();
+    }
+    let label = format!("{inputs} input, {matrices} matrices, {epochs} epochs");
+    new(&label, "mlp-dense", json!({}), Some(train), DAMPING)
+}
+
 /// The rows with dense M of a level: mean inverse, ridge regression, plain and whitened network.
 /// Those that this build cannot train are left out.
-pub fn dense(session: &Session, full: bool, level: u32) -> Vec<Recipe> {
+pub fn dense(session: &Session, budget: Budget, level: u32) -> Vec<Recipe> {
     if level > LARGEST {
         return Vec::new();
     }
-    let (matrices, epochs) = budget(full, level);
+    let (matrices, epochs) = budget.at(level);
     let brought = |method: &str, train: Value| match brings(session, method, level, true) {
         true => None,
         false => Some(train),
@@ -77,7 +100,9 @@ pub fn dense(session: &Session, full: bool, level: u32) -> Vec<Recipe> {
     let mut all = vec![
         new("mean inverse", "ridge", mean, ridge.clone(), DAMPING),
         new("ridge", "ridge", json!({}), ridge, 1.0),
-        paper(session, full, level),
+        Recipe { label: format!("{PLAIN}, ω = {DAMPING}"), ..paper(session, budget, level) },
+        // The damping that the paper used for its first table is not known.
+        Recipe { label: format!("{PLAIN}, ω = 1"), damping: 1.0, ..paper(session, budget, level) },
         new(WHITENED, "mlp-dense", json!({}), whitened, 1.0),
     ];
     all.retain(|recipe| can_be_trained(session, recipe));

@@ -35,13 +35,6 @@ pub fn run(lab: &Lab<'_>, library: &Library<'_>, wanted: &Wanted) -> Result<Sect
     Ok(Section { id: "table3", title, notes, tables, figures: Vec::new(), seconds: 0.0 })
 }
 
-fn network(level: u32, inputs: &str, matrices: u64, epochs: u64) -> Recipe {
-    let mut recipe = recipes::plain(true, level);
-    recipe.train = Some(json!({ "inputs": inputs, "matrices": matrices, "epochs": epochs }));
-    recipe.label = format!("{inputs} input, {matrices} matrices, {epochs} epochs");
-    recipe
-}
-
 fn of_level(
     lab: &Lab<'_>,
     library: &Library<'_>,
@@ -49,8 +42,8 @@ fn of_level(
     level: u32,
     notes: &mut Vec<String>,
 ) -> Result<Vec<Table>> {
-    let (matrices, epochs) = recipes::budget(library.full, level);
-    if !library.full {
+    let (matrices, epochs) = library.budget.at(level);
+    if !library.budget.full {
         once(
             notes,
             format!(
@@ -60,11 +53,11 @@ fn of_level(
         );
     }
     let at_least_one = |part: u64| part.max(1);
-    let inputs = ["bands", "full"].map(|inputs| network(level, inputs, matrices, epochs));
+    let inputs = ["bands", "full"].map(|inputs| recipes::varied(inputs, matrices, epochs));
     // As many steps each, so that only the set differs.
-    let sets = [100, 10, 1].map(|part| network(level, "bands", matrices / part, epochs * part));
+    let sets = [100, 10, 1].map(|part| recipes::varied("bands", matrices / part, epochs * part));
     let times =
-        [100, 10, 1].map(|part| network(level, "bands", matrices, at_least_one(epochs / part)));
+        [100, 10, 1].map(|part| recipes::varied("bands", matrices, at_least_one(epochs / part)));
     let count = wanted.matrices.unwrap_or(SYSTEMS);
     let samples: Result<Vec<Sample>> =
         (0..count).map(|index| lab.sample(level, index, TOLERANCE)).collect();
@@ -145,7 +138,7 @@ fn assembly(
         for inputs in ["bands", "full"] {
             wanted.say(&format!("table3: assembly, level {level}, {inputs}"));
             // The time does not depend on the weights: one step is enough.
-            let recipe = network(level, inputs, 2, 1);
+            let recipe = recipes::varied(inputs, 2, 1);
             let trained = library.trained(&recipe, level, &mut aside)?;
             let config = json!({ "name": recipe.method, "model": trained.file });
             let method = Method::new("", &recipe.label, &config, 1.0);
@@ -164,8 +157,8 @@ fn assembly(
     once(
         notes,
         format!(
-            "Assembly: reading the model file, evaluating the network and storing M, median of \
-             {REPEATED}; networks of one training step, because the time does not depend on the weights."
+            "Assembly: evaluating the network and storing M, median of {REPEATED} (the first one also \
+             reads the model file); networks of one training step, because the time does not depend on the weights."
         ),
     );
     let columns = vec![

@@ -48,12 +48,12 @@ pub fn run(lab: &Lab<'_>, library: &Library<'_>, wanted: &Wanted) -> Result<Sect
         let samples: Result<Vec<Sample>> =
             (0..count).map(|index| lab.sample(level, index, TOLERANCE)).collect();
         let samples = samples?;
-        let recipe = recipes::paper(lab.session, library.full, level);
+        let recipe = recipes::paper(lab.session, library.budget, level);
         let config = library.method(&recipe, level, &mut notes)?;
         let mut network = config.params;
         network["name"] = config.name.into();
-        if !library.full && recipe.train.is_some() {
-            let (matrices, epochs) = recipes::budget(false, level);
+        if !library.budget.full && recipe.train.is_some() {
+            let (matrices, epochs) = library.budget.at(level);
             once(
                 &mut notes,
                 format!(
@@ -65,7 +65,11 @@ pub fn run(lab: &Lab<'_>, library: &Library<'_>, wanted: &Wanted) -> Result<Sect
         let lines = thresholds(lab, &samples[0], &network, level)?;
         let drawn: Vec<Method> = lines
             .iter()
-            .filter(|line| line.threshold.is_some_and(|e| e == 0.0 || e == 0.02))
+            .filter(|line| {
+                // The exact inverse as it is stands there already.
+                let whole = line.method.group == NETWORK && line.threshold == Some(0.0);
+                whole || line.threshold == Some(0.02)
+            })
             .map(|line| line.method.clone())
             .collect();
         let measure = |id: &str, title: &str, lines: Vec<Line>| {
@@ -158,6 +162,11 @@ fn thresholds(lab: &Lab<'_>, first: &Sample, network: &Value, level: u32) -> Res
         {
             list.push(line);
         }
+    }
+    // The same pattern and as many numbers as FSAI of A.
+    let method = Method::new(FSAI, "mlp-fsai of A", &json!("mlp-fsai"), 1.0);
+    if method.is_there(lab.session) {
+        fsai.push(Line { threshold: None, paper: None, method });
     }
     Ok(exact.into_iter().chain(learned).chain(spai).chain(fsai).collect())
 }

@@ -176,3 +176,59 @@ impl Trial {
 pub fn its(counter: &Counter) -> Cell {
     Cell::of(counter.iterations(), Cell::Iterations)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::Task;
+    use precondor_core::Result;
+    use precondor_core::comm::Comm;
+    use precondor_core::precond::{Preconditioner, Properties};
+    use precondor_core::problem::{Poisson, Problem};
+
+    /// Damped Jacobi.
+    struct Jacobi(Vec<f64>);
+
+    impl Preconditioner for Jacobi {
+        fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
+            z.iter_mut().zip(r).zip(&self.0).for_each(|((z, r), m)| *z = m * r);
+            Ok(())
+        }
+        fn properties(&self) -> Properties {
+            Properties::SPD
+        }
+        fn stored_entries(&self) -> usize {
+            self.0.len()
+        }
+        fn bytes(&self) -> usize {
+            8 * self.0.len()
+        }
+    }
+
+    #[test]
+    fn counts_of_a_stationary_method_are_predicted_by_its_spectrum() {
+        let (system, b) =
+            Problem::Poisson(Poisson::at_level(3)).generate(Comm::solo()).expect("valid");
+        let a = system.a().clone();
+        let dense = super::super::spectrum::dense(&a);
+        let exact = dense.lu().solve(&nalgebra::DVector::from_vec(b.clone())).expect("regular");
+        let nnz = a.nnz_own() as u64;
+        let task = Task { system, nnz, x0: vec![0.0; b.len()], b };
+        let sample = Sample { task, exact: exact.as_slice().to_vec() };
+        let scale = (0..a.n_own()).map(|i| 0.7 / a.diagonal(i)).collect();
+        let ready = Ready { m: Box::new(Jacobi(scale)), setup_seconds: 0.0 };
+        let method = Method { label: "Jacobi".into(), group: "", config: None, damping: 1.0 };
+        let mut trial = Trial::default();
+        trial.take(&sample, 0, &method, &ready, Scope { best_damping: true, ..Scope::USUAL });
+        trial.predict(&sample, 1.0);
+        let counted = trial.error.iterations().and_then(|its| its.mean_max()).expect("solved").0;
+        let predicted = trial.predicted[0] as f64;
+        assert!((predicted / counted - 1.0).abs() < 0.02, "{predicted} for {counted}");
+        // The best damping is the best, and conjugate gradients are better still.
+        let mean = |counter: &Counter| counter.iterations()?.mean_max().map(|(mean, _)| mean);
+        let [plain, best, cg] =
+            [&trial.residual, &trial.best_damping, &trial.krylov].map(|c| mean(c).expect("solved"));
+        assert!(cg < best && best < plain, "{cg}, {best}, {plain}");
+        assert_eq!((trial.ratios[0], trial.bytes[0]), (49.0 / 289.0, 392.0));
+    }
+}

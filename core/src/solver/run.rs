@@ -486,7 +486,7 @@ impl<'a> Run<'a> {
             let ended = matches!(outcome, Outcome::Converged | Outcome::Interrupted);
             // Where M broke off an iteration, x may hold what it left though the last measure is
             // that of the iterate before.
-            if !ended && self.history.last().is_none_or(|last| !(*last < best)) {
+            if !ended && self.history.last().is_none_or(|last| last.is_nan() || *last >= best) {
                 x.copy_from_slice(&kept);
                 self.true_measure = None;
             }

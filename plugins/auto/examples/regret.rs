@@ -12,6 +12,7 @@
 //! are worth in products with A, for the training configuration.
 use precondor_plugin_auto::auto::Auto;
 use precondor_plugin_auto::cost::{Limits, Run, best, run};
+use precondor_plugin_auto::features::Features;
 use precondor_plugin_auto::model::{Kind, Model};
 use precondor_plugin_auto::train::label;
 use precondor_sdk::core::comm::Comm;
@@ -47,6 +48,8 @@ fn methods() -> Result<Arc<Registry>> {
     registry.add(Native::<Ic>::method())?;
     registry.add(Native::<Reference>::method())?;
     registry.add(NativeTrainable::<MlpReference>::method())?;
+    registry.add(NativeTrainable::<precondor_plugin_mlp::fsai::MlpFsai>::method())?;
+    registry.add(Native::<precondor_plugin_multigrid::Multigrid>::method())?;
     registry.add(NativeTrainable::<Auto>::method())?;
     Ok(Arc::new(registry))
 }
@@ -77,9 +80,8 @@ fn look(
         seconds.push(start.elapsed().as_secs_f64());
     }
     let start = Instant::now();
-    let seen = precondor_plugin_auto::features::Features::of(system.a())?;
+    Features::of(system.a())?;
     let choosing = start.elapsed().as_secs_f64();
-    let _ = seen;
     let notes = system.host().inner("auto", params, system)?.notes();
     let mut names = Vec::new();
     for candidate in &model.candidates {
@@ -104,7 +106,7 @@ fn regret(found: &[Found], choice: impl Fn(&Found) -> (usize, bool)) -> String {
             continue;
         };
         let extra = if looked { LOOKING } else { 0.0 };
-        costs.push((run.cost + extra) / reference.cost - 1.0);
+        costs.push((f64::from(run.cost) + extra) / f64::from(reference.cost) - 1.0);
         let there = (0..f.runs.len()).filter(|&k| f.runs[k].is_some());
         let fastest = there.map(|k| f.seconds[k]).fold(f64::INFINITY, f64::min);
         let looking = if looked { f.choosing } else { 0.0 };
@@ -191,7 +193,9 @@ fn main() -> Result<()> {
         let at = arguments.iter().position(|argument| argument == flag)?;
         arguments.get(at + 1)
     };
-    let host = precondor_host::services(&methods()?, Path::new("."));
+    // Methods find each other for as long as somebody holds the registry.
+    let registry = methods()?;
+    let host = precondor_host::services(&registry, Path::new("."));
     let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/models/auto.json").to_owned();
     let path = after("--model").unwrap_or(&shipped);
     let model = Model::read(&host.read(path)?, Kind::Model)?;

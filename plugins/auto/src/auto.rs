@@ -28,7 +28,10 @@ const SHIPPED: &[u8] = include_bytes!("../models/auto.json");
 #[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
 #[schemars(
     crate = "precondor_sdk::schemars",
-    extend("x-precondor-models" = shipped())
+    extend(
+        "x-precondor-models" = shipped(),
+        "x-precondor-fallback" = json!({"name": METHOD, "exclude": ["mlp-reference"]})
+    )
 )]
 pub struct Params {
     /// A model file to use instead of the shipped one.
@@ -78,7 +81,7 @@ fn reasons(model: &Model, votes: &Votes, seen: &Features) -> Result<Vec<String>>
     }
     let outside = model.unknown(seen);
     if !outside.is_empty() {
-        let said = |&(k, value, [low, high]): &(usize, f64, [f64; 2])| {
+        let said = |&(k, value, [low, high]): &(usize, f32, [f32; 2])| {
             format!("{} = {} ({} to {})", NAMES[k], short(value), short(low), short(high))
         };
         let list: Vec<String> = outside.iter().map(said).collect();
@@ -87,7 +90,7 @@ fn reasons(model: &Model, votes: &Votes, seen: &Features) -> Result<Vec<String>>
     Ok(notes)
 }
 
-fn short(value: f64) -> String {
+fn short(value: f32) -> String {
     let rounded = (value * 1000.0).round() / 1000.0;
     rounded.to_string()
 }

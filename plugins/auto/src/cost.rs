@@ -64,7 +64,7 @@ pub struct Run {
     /// Iterations.
     pub iterations: usize,
     /// Products with A that all of it is worth.
-    pub cost: f64,
+    pub cost: f32,
 }
 
 /// Vectors that an iteration reads or writes for itself.
@@ -126,7 +126,7 @@ pub fn run(
     let apply = candidate.apply.unwrap_or(entries[0] / nnz);
     let each = 1.0 + apply + vectors * a.n_global() as f64 / nnz;
     let iterations = report.iterations;
-    Ok(Ok(Run { iterations, cost: candidate.setup + iterations as f64 * each }))
+    Ok(Ok(Run { iterations, cost: (candidate.setup + iterations as f64 * each) as f32 }))
 }
 
 /// The index of the least cost; `None` where nothing got there.

@@ -27,7 +27,7 @@ pub enum Node {
     /// The class that is voted for.
     Leaf(usize),
     /// Feature, value, the node where feature ≤ value, the node else.
-    Split(usize, f64, usize, usize),
+    Split(usize, f32, usize, usize),
 }
 
 /// Trees; each starts at its first node.
@@ -68,6 +68,13 @@ impl Votes {
     }
 }
 
+/// The greatest number in single precision that is not greater than `value`: it parts features in
+/// single precision in the same way.
+fn below(value: f64) -> f32 {
+    let near = value as f32;
+    if f64::from(near) > value { near.next_down() } else { near }
+}
+
 impl Forest {
     /// Grows a forest on features and classes 0, 1, … and says, for each system, what the trees that
     /// did not see it vote for.
@@ -76,7 +83,15 @@ impl Forest {
     /// [`Error::Data`] where there is nothing to fit, or what smartcore fitted is not understood.
     pub fn fit(systems: &[Features], classes: &[u32], how: Growth) -> Result<(Self, Vec<usize>)> {
         let fail = |why: String| Error::Data(format!("the forest cannot be fitted: {why}"));
-        let rows: Vec<Vec<f64>> = systems.iter().map(|f| f.values().to_vec()).collect();
+        // smartcore refuses a single class; one leaf says all there is to say.
+        if let Some(&only) = classes.first()
+            && classes.iter().all(|class| *class == only)
+        {
+            let forest = Forest { trees: vec![vec![Node::Leaf(only as usize)]] };
+            return Ok((forest, vec![only as usize; classes.len()]));
+        }
+        let rows: Vec<Vec<f64>> =
+            systems.iter().map(|f| f.values().map(f64::from).to_vec()).collect();
         let x = DenseMatrix::from_2d_vec(&rows).map_err(|e| fail(e.to_string()))?;
         let parameters = RandomForestClassifierParameters::default()
             .with_n_trees(how.trees)
@@ -114,7 +129,8 @@ impl Forest {
             Some(match number(&node["true_child"]) {
                 None => Node::Leaf(*classes.get(number(&node["output"])?)?),
                 Some(yes) => {
-                    let (at, no) = (node["split_value"].as_f64()?, number(&node["false_child"])?);
+                    let (at, no) =
+                        (below(node["split_value"].as_f64()?), number(&node["false_child"])?);
                     Node::Split(number(&node["split_feature"])?, at, yes, no)
                 }
             })
@@ -201,7 +217,7 @@ impl Forest {
 mod tests {
     use super::*;
 
-    fn features(first: f64, second: f64) -> Features {
+    fn features(first: f32, second: f32) -> Features {
         let mut values = [0.0; NAMES.len()];
         (values[0], values[1]) = (first, second);
         Features::checked(values).expect("finite")
@@ -211,9 +227,9 @@ mod tests {
 
     #[test]
     fn a_forest_learns_two_thresholds_and_repeats_itself() {
-        let place = |k: usize| (f64::from(k as u32 % 20), f64::from(k as u32 / 20));
-        let class = |(x, y): (f64, f64)| u32::from(x > 9.5) + u32::from(x > 9.5 && y > 4.5);
-        let places: Vec<(f64, f64)> = (0..200).map(place).collect();
+        let place = |k: usize| (f32::from(k as u8 % 20), f32::from(k as u8 / 20));
+        let class = |(x, y): (f32, f32)| u32::from(x > 9.5) + u32::from(x > 9.5 && y > 4.5);
+        let places: Vec<(f32, f32)> = (0..200).map(place).collect();
         let systems: Vec<Features> = places.iter().map(|&(x, y)| features(x, y)).collect();
         let classes: Vec<u32> = places.iter().map(|&p| class(p)).collect();
         let (forest, unseen) = Forest::fit(&systems, &classes, GROWTH).expect("fitted");
@@ -239,6 +255,23 @@ mod tests {
     }
 
     #[test]
+    fn values_in_single_precision_part_features_in_the_same_way() {
+        for (low, high) in [(1.0f32, 1.0f32.next_up()), (-0.3, -0.3f32.next_up()), (0.1, 7.0)] {
+            let at = below((f64::from(low) + f64::from(high)) / 2.0);
+            assert!(low <= at && high > at, "{low} {at} {high}");
+        }
+    }
+
+    #[test]
+    fn where_one_class_is_always_right_one_leaf_says_so() {
+        let systems = [features(1.0, 2.0), features(3.0, 4.0)];
+        let (forest, unseen) = Forest::fit(&systems, &[2, 2], GROWTH).expect("fitted");
+        assert_eq!((forest.len(), unseen), (1, vec![2, 2]));
+        assert_eq!(forest.votes(&features(9.0, 9.0), 3).counts, [0, 0, 1]);
+        assert!(Forest::fit(&[], &[], GROWTH).is_err());
+    }
+
+    #[test]
     fn damaged_trees_are_refused() {
         let why =
             |trees: Vec<Vec<Node>>| Forest { trees }.check(2).expect_err("damaged").to_string();
@@ -249,7 +282,7 @@ mod tests {
             vec![vec![Node::Split(feature, at, yes, no), Node::Leaf(0), Node::Leaf(1)]]
         };
         assert!(why(split(NAMES.len(), 0.0, 1, 2)).contains("no such feature"));
-        assert!(why(split(0, f64::NAN, 1, 2)).contains("no such feature or value"));
+        assert!(why(split(0, f32::NAN, 1, 2)).contains("no such feature or value"));
         for (yes, no) in [(0, 2), (1, 3), (1, 0)] {
             assert!(why(split(0, 0.0, yes, no)).contains("children do not stand behind it"));
         }

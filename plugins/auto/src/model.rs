@@ -1,6 +1,7 @@
 //! What a model file holds: the forest, and all it was made from.
 //!
-//! JSON, with numbers written so that they read back bit for bit. Reading checks the method, the names
+//! JSON. What is computed is kept in single precision, which JSON's decimal numbers give back bit for
+//! bit. Reading checks the method, the names
 //! of the features, every tree, and that all numbers are finite; the file is bounded before anything
 //! is made of it.
 use crate::cost::{Candidate, Run};
@@ -65,7 +66,7 @@ pub struct Record {
     /// Its number within the problem.
     pub index: u64,
     /// Its features.
-    pub features: Vec<f64>,
+    pub features: Vec<f32>,
     /// One for each candidate; none where it refused or did not get there.
     pub runs: Vec<Option<Run>>,
 }
@@ -158,10 +159,10 @@ impl Model {
     }
 
     /// Features of `seen` outside the range of the training systems, with that range.
-    pub fn unknown(&self, seen: &Features) -> Vec<(usize, f64, [f64; 2])> {
-        let outside = |(k, &value): (usize, &f64)| {
+    pub fn unknown(&self, seen: &Features) -> Vec<(usize, f32, [f32; 2])> {
+        let outside = |(k, &value): (usize, &f32)| {
             let trained = self.runs.iter().map(|record| record.features[k]);
-            let ends = trained.fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], v| {
+            let ends = trained.fold([f32::INFINITY, f32::NEG_INFINITY], |[low, high], v| {
                 [low.min(v), high.max(v)]
             });
             let slack = SLACK * (ends[1] - ends[0]);
@@ -173,7 +174,7 @@ impl Model {
 }
 
 /// Part of a feature's range that a matrix may lie outside it.
-const SLACK: f64 = 0.1;
+const SLACK: f32 = 0.1;
 
 /// Times the best cost that a candidate is taken to cost where it does not get there.
 pub const LOST: f64 = 100.0;
@@ -181,7 +182,7 @@ pub const LOST: f64 = 100.0;
 /// What `class` costs beside the best: 1 for the best itself; 1 for all where nothing got there.
 pub fn loss(runs: &[Option<Run>], class: usize) -> f64 {
     let Some(best) = crate::cost::best(runs).and_then(|k| runs[k]) else { return 1.0 };
-    runs[class].map_or(LOST, |run| (run.cost / best.cost).min(LOST))
+    runs[class].map_or(LOST, |run| f64::from(run.cost / best.cost).min(LOST))
 }
 
 #[cfg(test)]
@@ -190,18 +191,18 @@ mod tests {
     use crate::forest::Growth;
     use precondor_sdk::serde_json::json;
 
-    fn record(first: f64, costs: [Option<f64>; 2]) -> Record {
+    fn record(first: f32, costs: [Option<f32>; 2]) -> Record {
         let mut features = vec![0.1; NAMES.len()];
         features[0] = first;
-        let run = |cost| Run { iterations: 3, cost };
+        let run = |cost: f32| Run { iterations: 3, cost };
         Record { family: 0, index: 7, features, runs: costs.map(|c| c.map(run)).to_vec() }
     }
 
     fn model() -> Model {
         let records: Vec<Record> = (0..20)
-            .map(|k| match k < 10 {
-                true => record(f64::from(k) / 3.0, [Some(1.5), Some(6.0)]),
-                false => record(f64::from(k) / 3.0, [None, Some(6.0)]),
+            .map(|k: i32| match k < 10 {
+                true => record(k as f32 / 3.0, [Some(1.5), Some(6.0)]),
+                false => record(k as f32 / 3.0, [None, Some(6.0)]),
             })
             .collect();
         let systems: Vec<Features> = records.iter().map(|r| r.seen().expect("finite")).collect();

@@ -113,11 +113,12 @@ fn a_trained_forest_picks_what_was_cheapest_and_says_why() {
     assert!(metrics["regret_on_unseen_by_tree"]["mean"].as_f64().unwrap() < 0.5, "{metrics}");
     // The numbers of the runs themselves: 3 + 1 + 6 n/nnz products an iteration of cg.
     let first = &model.runs[0];
-    let nnz_a_row = first.features[NAMES.iter().position(|n| *n == "entries-a-row").unwrap()];
+    let nnz_a_row = NAMES.iter().position(|n| *n == "entries-a-row").unwrap();
+    let nnz_a_row = f64::from(first.features[nnz_a_row]);
     for (run, apply) in first.runs.iter().zip([0.1, 1.0, 3.0]) {
         let run = run.unwrap();
         let want = 1.0 + run.iterations as f64 * (1.0 + apply + 6.0 / nnz_a_row);
-        assert!((run.cost - want).abs() < 1e-4 * want, "{run:?}, not {want}");
+        assert!((f64::from(run.cost) - want).abs() < 1e-4 * want, "{run:?}, not {want}");
     }
     assert!(model.runs[2].runs[2].is_none(), "reference refuses the cube");
     let path = file("choice", &bytes);

@@ -60,11 +60,11 @@ impl Factor {
         );
         match made {
             Ok(_) => Ok(()),
-            Err(LltError::NonPositivePivot { index }) => {
-                let row = self.symbolic.perm().map_or(index, |p| p.arrays().0[index] as usize);
-                let why = "cholesky finds the pivot not positive: A is not positive definite";
-                Err(Error::breakdown(row as u64, why))
-            }
+            // Steps follow the ordering, and faer counts them differently from method to method.
+            Err(LltError::NonPositivePivot { .. }) => Err(Error::Breakdown(
+                "the matrix is not positive definite: a pivot of its factorisation is not positive"
+                    .into(),
+            )),
         }
     }
 

@@ -195,7 +195,7 @@ mod tests {
 
     type Entries = Vec<(usize, usize, f64)>;
 
-    fn read(grid: Grid, entries: &Entries) -> Result<Bands> {
+    fn read(grid: Grid, entries: &[(usize, usize, f64)]) -> Result<Bands> {
         let (Grid { mx, my }, n) = (grid, grid.nodes());
         let a = Csr::from_triplets(n, n, entries.iter().copied()).unwrap();
         Bands::of(&DistCsr::solo(a).unwrap(), Some([mx, my]))

@@ -29,9 +29,11 @@ pub(crate) struct Stencil {
     pub entries: [Vec<f64>; 4],
 }
 
-/// Numbers `shift` places away from a row.
-fn moved(range: &Range<usize>, shift: isize) -> Range<usize> {
-    range.start.wrapping_add_signed(shift)..range.end.wrapping_add_signed(shift)
+/// The numbers of a row of nodes, `shift` places away. Cut to a length that all slices of a loop share,
+/// so that none of its accesses needs a check.
+#[inline(always)]
+fn moved<'a>(x: &'a [f64], row: &Range<usize>, shift: isize) -> &'a [f64] {
+    &x[row.start.wrapping_add_signed(shift)..][..row.len()]
 }
 
 impl Stencil {
@@ -145,9 +147,9 @@ impl Stencil {
             let row = line(self.grid, j);
             let [[c, _], [e, w], [n, s], [d, b]] = self.around(&row);
             let [[zc, _], [ze, zw], [zn, zs], [zd, zb]] = self.values(z, &row);
-            let (r, out) = (&r[row.clone()], &mut out[row]);
-            for i in 0..out.len() {
-                out[i] = r[i]
+            let (r, out) = (moved(r, &row, 0), &mut out[row.start..][..row.len()]);
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = r[i]
                     - c[i] * zc[i]
                     - (e[i] * ze[i] + w[i] * zw[i])
                     - (n[i] * zn[i] + s[i] * zs[i])
@@ -162,9 +164,9 @@ impl Stencil {
             let row = line(self.grid, j);
             let [_, [e, _], [n, _], [d, _]] = self.around(&row);
             let [_, [ze, _], [zn, _], [zd, _]] = self.values(z, &row);
-            let out = &mut out[row];
-            for i in 0..out.len() {
-                out[i] = -(e[i] * ze[i] + n[i] * zn[i] + d[i] * zd[i]);
+            let out = &mut out[row.start..][..row.len()];
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = -(e[i] * ze[i] + n[i] * zn[i] + d[i] * zd[i]);
             }
         }
     }
@@ -183,20 +185,20 @@ impl Stencil {
             let row = line(self.grid, j);
             let [_, [e, w], [n, s], [d, b]] = self.around(&row);
             let [_, [ze, _], [zn, zs], [zd, zb]] = self.values(z, &row);
-            let (r, inverse) = (&r[row.clone()], &inverse[row.clone()]);
-            let known = &mut known[..r.len()];
-            for i in 0..r.len() {
-                known[i] = r[i] - (s[i] * zs[i] + b[i] * zb[i]);
+            let (r, inverse) = (moved(r, &row, 0), moved(inverse, &row, 0));
+            let known = &mut known[..row.len()];
+            for (i, known) in known.iter_mut().enumerate() {
+                *known = r[i] - (s[i] * zs[i] + b[i] * zb[i]);
             }
             if !from_zero {
-                for i in 0..r.len() {
-                    known[i] -= e[i] * ze[i] + n[i] * zn[i] + d[i] * zd[i];
+                for (i, known) in known.iter_mut().enumerate() {
+                    *known -= e[i] * ze[i] + n[i] * zn[i] + d[i] * zd[i];
                 }
             }
-            let (z, mut before) = (&mut z[row], 0.0);
-            for i in 0..z.len() {
+            let (z, mut before) = (&mut z[row.start..][..row.len()], 0.0);
+            for (i, z) in z.iter_mut().enumerate() {
                 before = known[i] * inverse[i] - (w[i] * inverse[i]) * before;
-                z[i] = before;
+                *z = before;
             }
         }
     }
@@ -207,17 +209,17 @@ impl Stencil {
             let row = line(self.grid, j);
             let [_, [e, w], [n, s], [d, b]] = self.around(&row);
             let [_, [_, zw], [zn, zs], [zd, zb]] = self.values(z, &row);
-            let (r, inverse) = (&r[row.clone()], &inverse[row.clone()]);
-            let known = &mut known[..r.len()];
-            for i in 0..r.len() {
-                known[i] = r[i]
+            let (r, inverse) = (moved(r, &row, 0), moved(inverse, &row, 0));
+            let known = &mut known[..row.len()];
+            for (i, known) in known.iter_mut().enumerate() {
+                *known = r[i]
                     - (w[i] * zw[i] + s[i] * zs[i] + b[i] * zb[i])
                     - (n[i] * zn[i] + d[i] * zd[i]);
             }
-            let (z, mut before) = (&mut z[row], 0.0);
-            for i in (0..z.len()).rev() {
+            let (z, mut before) = (&mut z[row.start..][..row.len()], 0.0);
+            for (i, z) in z.iter_mut().enumerate().rev() {
                 before = known[i] * inverse[i] - (e[i] * inverse[i]) * before;
-                z[i] = before;
+                *z = before;
             }
         }
     }
@@ -227,7 +229,7 @@ impl Stencil {
     fn around(&self, row: &Range<usize>) -> [[&[f64]; 2]; 4] {
         std::array::from_fn(|k| {
             let entries = &self.entries[k];
-            [&entries[row.clone()], &entries[moved(row, -self.shift(k))]]
+            [moved(entries, row, 0), moved(entries, row, -self.shift(k))]
         })
     }
 
@@ -236,7 +238,7 @@ impl Stencil {
     fn values<'a>(&self, z: &'a [f64], row: &Range<usize>) -> [[&'a [f64]; 2]; 4] {
         std::array::from_fn(|k| {
             let shift = self.shift(k);
-            [&z[moved(row, shift)], &z[moved(row, -shift)]]
+            [moved(z, row, shift), moved(z, row, -shift)]
         })
     }
 }

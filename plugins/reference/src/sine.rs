@@ -8,9 +8,9 @@
 //! Works for matrices with the five- or seven-point pattern, nodes numbered row after row; anything
 //! else is refused, naming the first row that does not fit.
 //!
-//! Cost: setup O(mx + my) and one pass over A; apply two sine transforms of every row, O(n log n), on the threads of the host. On several ranks
-//! every rank gathers the residual and solves on the whole grid: the same bits on any number of ranks,
-//! no gain in time.
+//! Cost: setup one pass over A and a division a node; apply two sine transforms of every row, O(n log n), on
+//! the threads of the host. On several ranks every rank gathers the residual and solves on the whole grid:
+//! the same bits on any number of ranks, no gain in time.
 //!
 //! Reference: B. Buzbee, G. Golub, C. Nielson, *On direct methods for solving Poisson's equations*,
 //! SIAM J. Numer. Anal. 7 (1970).

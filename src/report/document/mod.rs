@@ -129,12 +129,13 @@ impl Cell {
         value.map_or(Cell::None, cell)
     }
 
-    /// The size that decides which cell is the least.
+    /// The size that decides which cell is the least; what was not counted takes no part.
     fn size(&self) -> Option<f64> {
         match self {
             Cell::None | Cell::Text(_) => None,
             Cell::Count(count) => Some(*count as f64),
             Cell::Number(x) | Cell::Share(x) | Cell::Bytes(x) | Cell::Seconds(x) => Some(*x),
+            Cell::Iterations(its) if its.predicted => None,
             Cell::Iterations(its) => its.mean_max().map(|(mean, _)| mean),
         }
     }

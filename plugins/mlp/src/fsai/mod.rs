@@ -10,9 +10,10 @@
 //!
 //! - **Works for** any symmetric positive definite A; M is symmetric positive definite for any
 //!   weights, and exactly FSAI's where the network gives zero. What it gains depends on how near A
-//!   is to the training families. After setup a few Lanczos steps with both factors compare their
-//!   condition; where the network's is not the better one, FSAI's is used, and a note says so.
-//! - **Setup**: that of FSAI, about 2.7 kflop an entry of G for the network, two products with
+//!   is to the training families. Where many entries stand in surroundings that the training never
+//!   met, FSAI's factor is used as it is; else a few Lanczos steps with both factors compare their
+//!   condition, and the better one is used. A note says which and why.
+//! - **Setup**: that of FSAI, about 1.3 kflop an entry of G for the network, two products with
 //!   (nearly) tril(A²) and, for the check, `check` products each with A, G and Gᵀ for both factors.
 //!   **Application**: as FSAI, one product with G and one with Gᵀ. **Communication**: one exchange of
 //!   rows at setup, then FSAI's; the same M on any number of ranks.
@@ -26,6 +27,7 @@ pub mod objective;
 pub mod row;
 pub mod train;
 
+use precondor_sdk::core::comm::Communicator;
 use precondor_sdk::core::kernel::fsai::Factored;
 use precondor_sdk::core::kernel::lanczos;
 use precondor_sdk::core::matrix::{Explicit, ExplicitKind};
@@ -53,7 +55,7 @@ pub struct Params {
     #[schemars(extend("x-precondor-file" = true))]
     pub model: Option<String>,
     /// Lanczos steps with the network's factor and with FSAI's, after which the better one is used;
-    /// 0 uses the network's unseen.
+    /// FSAI's at once where the matrix is unlike those of the training. 0 uses the network's unseen.
     #[schemars(range(min = 0, max = 1000))]
     pub check: usize,
 }
@@ -63,6 +65,10 @@ impl Default for Params {
         Params { model: None, check: 10 }
     }
 }
+
+/// Part of the entries whose features may lie far off those of the training (5 % do at most on
+/// fresh matrices of the training families).
+const UNUSUAL: f64 = 0.15;
 
 /// The method.
 pub struct MlpFsai;
@@ -98,6 +104,14 @@ fn condition(a: &DistCsr, m: &Factored, steps: usize) -> Result<f64> {
     Ok(spectrum.condition().unwrap_or(f64::INFINITY))
 }
 
+/// Part of the entries off G's diagonal that is unusual, over all ranks. Collective.
+fn share(a: &DistCsr, unusual: u64, g: &DistCsr) -> Result<f64> {
+    let mine = [unusual, (g.nnz_own() - g.n_own()) as u64];
+    let all = a.space().comm().all_gather(&mine)?;
+    let sum = |k: usize| all.iter().map(|counts| counts[k]).sum::<u64>() as f64;
+    Ok(sum(0) / sum(1).max(1.0))
+}
+
 impl Generator for MlpFsai {
     const NAME: &'static str = NAME;
     const SUMMARY: &'static str = "FSAI reshaped by a network, for any sparse SPD matrix";
@@ -118,12 +132,22 @@ impl Generator for MlpFsai {
         let (scaled, scale) = scaled(a)?;
         let plain = Plain::new(host, &scaled, weights.power)?;
         let corrected = weights.correct(host, &plain)?;
-        let learned = unscaled(&scaled, &plain.pattern, corrected.entries, &scale)?;
         if params.check == 0 {
+            let m = unscaled(&scaled, &plain.pattern, corrected.entries, &scale)?;
             let notes = vec!["the network's factor is used without a check".to_owned()];
-            return Ok(Learned { m: learned, notes });
+            return Ok(Learned { m, notes });
         }
         let fsai = unscaled(&scaled, &plain.pattern, plain.entries, &scale)?;
+        let unusual = share(a, corrected.unusual, fsai.g())?;
+        if unusual > UNUSUAL {
+            let notes = vec![format!(
+                "FSAI's factor is used as it is: {:.0} % of its entries stand in surroundings unlike \
+                 the training matrices'",
+                100.0 * unusual
+            )];
+            return Ok(Learned { m: fsai, notes });
+        }
+        let learned = unscaled(&scaled, &plain.pattern, corrected.entries, &scale)?;
         let [ours, theirs] =
             [condition(a, &learned, params.check)?, condition(a, &fsai, params.check)?];
         let (m, which) = match ours < theirs {

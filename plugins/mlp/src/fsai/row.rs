@@ -23,9 +23,10 @@ pub fn length(block: &[f64], v: &[f64], image: &mut [f64]) -> f64 {
     v.iter().zip(&*image).map(|(v, a)| v * a).sum::<f64>().sqrt()
 }
 
-/// rⱼ (1 + ½ tanh tⱼ).
+/// rⱼ (1 + ½ tanh tⱼ); where the network overflowed and t is not a number, rⱼ.
 pub fn corrected<T: Number>(ratio: f64, t: T) -> f64 {
-    ratio * (1.0 + REACH * t.wide().tanh())
+    let tanh = t.wide().tanh();
+    if tanh.is_nan() { ratio } else { ratio * (1.0 + REACH * tanh) }
 }
 
 /// Derivative of [`corrected`] by t.

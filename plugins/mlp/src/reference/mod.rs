@@ -2,17 +2,19 @@
 //!
 //! `M = P A0⁻¹ Pᵀ + R Rᵀ`, wrapped once in a symmetric smoother: `M₂ = 2S − S A S + (I − S A) M (I − A S)`,
 //! applied as `y = S r; y += M (r − A y); y += S (r − A y)`. `A0` is the matrix of the unshifted mesh, solved by
-//! the fast sine transform; `P` (nine-point, rows sum to one), `R` (five-point) and `S` (diagonal or
-//! nine-point) come from one small network that sees the 3 × 3 neighbourhood of each node.
+//! the fast sine transform; `P` (nine-point, rows sum to one), `R` (five-point) and `S` (diagonal, nine-point, or a
+//! symmetric Gauss–Seidel sweep) come from one small network that sees the 3 × 3 neighbourhood of each node.
 //!
-//! - **Works for** P1 matrices of perturbed structured meshes (seven-point pattern, coefficient near one);
-//!   trained for node shifts in a disc of 0.3 mesh widths. Then the number of iterations hardly depends
-//!   on the size: the Green's function at shifted points is the unshifted one, interpolated from both
-//!   sides, plus a local correction, and the smoothing squares what is rough in the error. With the
-//!   diagonal `S` (`spd`) `M₂` is symmetric positive definite for any weights.
-//! - **Setup**: about 7.5 kflop a node, nearly all in matrix products. **Application**: three products
-//!   with `A`, two sine transforms, about 40 (`spd`) or 60 flops a node in stencils. 14 or 18 stored
-//!   single-precision numbers a node beside the bands of `A`.
+//! - **Works for** P1 matrices of perturbed structured meshes (seven-point pattern), trained for node shifts in
+//!   a disc of 0.3 mesh widths (`sweep`: up to 0.45). Then the number of iterations hardly depends on the
+//!   size: the Green's function at shifted points is the unshifted one, interpolated from both sides, plus a
+//!   local correction, and the smoothing squares what is rough in the error. With `spd` and `sweep`, `M₂` is
+//!   symmetric positive definite for any weights. Smooth coefficients are scaled away ([`coefficient`]); where
+//!   they jump, a coarse correction helps ([`coarse`]). Counts: `docs/networks.md`.
+//! - **Setup**: 7 kflop a node (`stencil`: 2.6), nearly all in matrix products. **Application**: two products
+//!   with `A` and one solve with `A0`, 180 (`spd`) or 210 flops a node in all, bound by memory (`docs/cost.md`);
+//!   `sweep` runs through the rows one after the other. 14 or 18 stored single-precision numbers a node beside
+//!   the bands of `A`.
 //! - **Communication**: on several ranks each one keeps the whole grid and repeats the work; an application
 //!   gathers the residual.
 //! - **Reference**: the wrapping is that of a symmetric two-grid cycle (W. Hackbusch, *Multi-Grid Methods

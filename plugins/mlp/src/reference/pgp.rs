@@ -7,7 +7,8 @@
 //! - 5 of its row of the half stencil `R`, scaled by `2/√a_ii`,
 //! - its part of `S`: a diagonal `2σ(o)/Σ_j|a_ij|`, which makes `0 < S < 2A⁻¹` and so `M₂` symmetric
 //!   positive definite whatever the weights are ([`Variant::Spd`]), or 5 entries of a symmetric
-//!   nine-point stencil scaled from both sides ([`Variant::Stencil`]).
+//!   nine-point stencil scaled from both sides ([`Variant::Stencil`]), or the relaxation `ω/a_ii` of a
+//!   symmetric Gauss–Seidel sweep, `ω = 2σ(o)`, definite for any weights as well ([`Variant::Sweep`]).
 
 use std::ops::Range;
 

@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use precondor_plugin_mlp::dense::{self, MlpDense};
+use precondor_plugin_mlp::fsai::{self, MlpFsai};
 use precondor_plugin_mlp::model::{Kind, Reader};
 use precondor_plugin_mlp::reference::MlpReference;
 use precondor_plugin_mlp::reference::train;
 use precondor_plugin_mlp::ridge::{self, RidgeInverse};
 use precondor_sdk::core::config;
+use precondor_sdk::core::problem::Problem;
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, to_value};
 
@@ -34,12 +36,20 @@ fn shipped_models_were_made_by_the_configurations_beside_them() {
         models += 1;
         let (params, data, method) = match name {
             _ if name.starts_with(MlpDense::NAME) => training::<dense::train::TrainParams>(&file),
+            _ if name == MlpFsai::NAME => training::<fsai::TrainParams>(&file),
             _ if name.starts_with(RidgeInverse::NAME) => training::<ridge::TrainParams>(&file),
             _ => training::<train::TrainParams>(&file),
         };
         let bytes = std::fs::read(folder.join(name).with_extension("safetensors")).unwrap();
         let card = Reader::new(&bytes, &method, Kind::Model).unwrap().card;
         assert_eq!(card.training, params, "{name}");
+        if method == MlpFsai::NAME {
+            let of = |section: &Value| Problem::from_json(section).unwrap().to_json();
+            let sections: Vec<Value> = data.as_array().unwrap().iter().map(of).collect();
+            assert_eq!(card.samples, Value::Array(sections));
+            assert!(card.metrics["objective"].as_f64().unwrap() < -0.05);
+            continue;
+        }
         let sections = match &data {
             Value::Array(sections) => sections.clone(),
             section => vec![section.clone()],

@@ -7,6 +7,7 @@ use precondor_plugin_mlp::fsai::factor::{Plain, Weights, scaled, unscaled};
 use precondor_plugin_mlp::fsai::features::FEATURES;
 use precondor_plugin_mlp::fsai::train::{TrainParams, network};
 use precondor_plugin_mlp::fsai::{MlpFsai, Params};
+use precondor_plugin_mlp::model::{self, Kind, Part as Array, Reader};
 use precondor_plugin_mlp::random::Random;
 use precondor_sdk::core::comm::threads;
 use precondor_sdk::core::host::Alone;
@@ -249,7 +250,8 @@ fn bar(nx: usize, ny: usize) -> System {
 }
 
 #[test]
-fn foreign_matrices_take_at_most_an_iteration_more_than_with_fsai() {
+fn foreign_matrices_are_noticed_and_left_to_fsai() {
+    let mut harmed = 0;
     for (nx, ny) in [(40, 4), (24, 12), (90, 3)] {
         let system = bar(nx, ny);
         let mut random = Random::new(6, 0);
@@ -257,8 +259,14 @@ fn foreign_matrices_take_at_most_an_iteration_more_than_with_fsai() {
         let m = MlpFsai::generate(&Params::default(), &system).unwrap();
         let ours = iterations(system.a(), &m, &b);
         let theirs = iterations(system.a(), &plain(system.a(), 1), &b);
-        assert!(ours <= theirs + 1, "{ours} for {theirs}: {:?}", m.notes());
+        assert!(m.notes()[0].contains("unlike the training"), "{:?}", m.notes());
+        assert_eq!(ours, theirs);
+        let unchecked = Params { check: 0, ..Params::default() };
+        let m = MlpFsai::generate(&unchecked, &system).unwrap();
+        harmed += usize::from(iterations(system.a(), &m, &b) > theirs + theirs / 20);
     }
+    // What it is for.
+    assert!(harmed > 0);
 }
 
 #[test]
@@ -273,23 +281,15 @@ fn a_model_that_does_harm_is_noticed_and_left_out() {
         }
         fn log(&self, _: precondor_sdk::core::host::Level, _: &str) {}
     }
-    // One wild step of the optimiser.
     let params = TrainParams { steps: 1, pool: 4, validation: 1, ..TrainParams::default() };
     let model = train::<MlpFsai>(&params, &[3], 0.2, None, &mut Keeper::default()).unwrap();
-    let reader = precondor_plugin_mlp::model::Reader::new(
-        &model,
-        MlpFsai::NAME,
-        precondor_plugin_mlp::model::Kind::Model,
-    );
-    let card = reader.unwrap().card;
-    let wild = weights(1, 30.0, 4);
-    let part = |name: &str, shape: Vec<usize>, values| precondor_plugin_mlp::model::Part {
-        name: name.into(),
-        shape,
-        values,
-    };
-    let mut card = card;
+    let mut card = Reader::new(&model, MlpFsai::NAME, Kind::Model).unwrap().card;
     card.architecture = json!({"power": 1, "width": 8, "hidden": 2});
+    // Every entry off the diagonal grows by half: the output's bias is the last parameter.
+    let mut wild = weights(1, 0.0, 4);
+    let count = wild.parameters.len();
+    wild.parameters = (0..count).map(|k| if k + 1 == count { 100.0 } else { 0.0 }).collect();
+    let part = |name: &str, shape, values| Array { name: name.into(), shape, values };
     let mut parts = vec![
         part("input.mean", vec![FEATURES], &wild.mean),
         part("input.inverse_deviation", vec![FEATURES], &wild.inverse_deviation),
@@ -298,13 +298,14 @@ fn a_model_that_does_harm_is_noticed_and_left_out() {
         let values = &wild.parameters[tensor.range()];
         parts.push(part(&tensor.name, vec![tensor.rows, tensor.columns], values));
     }
-    let file = precondor_plugin_mlp::model::write(&card, &parts).unwrap();
+    let file = model::write(&card, &parts).unwrap();
     let (system, b) = system_of(&families(31, 8)[1], 0);
     let system = system.with_host(std::sync::Arc::new(Files(file)));
-    let model = Some("wild.safetensors".to_owned());
-    let with = |check| MlpFsai::generate(&Params { model: model.clone(), check }, &system).unwrap();
+    let file = Some("wild.safetensors".to_owned());
+    let with = |check| MlpFsai::generate(&Params { model: file.clone(), check }, &system).unwrap();
     let theirs = iterations(system.a(), &plain(system.a(), 1), &b);
-    assert!(iterations(system.a(), &with(0), &b) > theirs + theirs / 4);
+    let unchecked = iterations(system.a(), &with(0), &b);
+    assert!(unchecked > theirs + theirs / 10, "{unchecked} for {theirs}");
     let checked = with(10);
     assert!(checked.notes()[0].starts_with("FSAI's factor is used as it is"));
     assert_eq!(iterations(system.a(), &checked, &b), theirs);
@@ -333,11 +334,12 @@ fn a_training_run_that_gets_no_better_ends_early() {
         validation: 2,
         batch: 1,
         patience: 200,
-        rate: 1e-12,
+        rate: 0.0,
         steps: 1000,
         ..TrainParams::default()
     };
     let mut watch = Keeper::default();
     train::<MlpFsai>(&params, &[3], 0.2, None, &mut watch).unwrap();
-    assert!(watch.losses.len() >= 200 && watch.losses.len() < 1000, "{}", watch.losses.len());
+    // Rounding may pass for one improvement.
+    assert!([200, 300].contains(&watch.losses.len()), "{}", watch.losses.len());
 }

@@ -1,0 +1,187 @@
+//! `mlp-fsai` beside FSAI on fresh systems of every family in a training configuration:
+//!
+//! ```text
+//! cargo run --release -p precondor-plugin-mlp --example fsai -- CONFIG [KEY=VALUE …]
+//! ```
+//!
+//! Keys: `samples=10` systems a family, `seed=91000` of the systems, `model=FILE` (the shipped one
+//! otherwise), `check=10`, `only=K` (that family alone, 0 the first), and any parameter of the problems
+//! (`nodes=63`; `cube=16` is the `nodes` of the kind `cube`).
+//!
+//! A line is one family: conjugate gradients from zero to a relative residual of 1e-8 with FSAI on the
+//! pattern of A and of A², and with `mlp-fsai`: iterations as mean (max); the best and the worst ratio
+//! of `mlp-fsai` to FSAI, and how often the check chose FSAI; then setup + solve in milliseconds, means.
+//! Right-hand sides are random.
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use precondor_plugin_mlp::fsai::{MlpFsai, Params};
+use precondor_sdk::core::config;
+use precondor_sdk::core::host::Alone;
+use precondor_sdk::core::kernel::fsai::{self, Factored};
+use precondor_sdk::core::kernel::pattern::{Part, Pattern};
+use precondor_sdk::core::problem::Problem;
+use precondor_sdk::core::solver::{Criterion, Method, Stop, solve};
+use precondor_sdk::prelude::*;
+use precondor_sdk::serde_json::{Value, json};
+
+/// FSAI as the library `spai` makes it.
+struct Fsai(Factored);
+
+impl Fsai {
+    fn new(a: &DistCsr, power: usize) -> Result<Self> {
+        let mut pattern = Pattern::power(&Alone, a, power, Part::Lower)?;
+        let entries = {
+            let reach = pattern.reach(a)?;
+            fsai::entries(&Alone, &reach, &pattern, a.space().start())?
+        };
+        Ok(Fsai(Factored::new(a.space(), &pattern, entries)?))
+    }
+}
+
+impl Preconditioner for Fsai {
+    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
+        self.0.apply(r, z)
+    }
+    fn properties(&self) -> Properties {
+        Properties::SPD
+    }
+    fn stored_entries(&self) -> usize {
+        self.0.g().nnz_own()
+    }
+    fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+}
+
+/// What a method took.
+#[derive(Clone, Copy, Default)]
+struct Taken {
+    iterations: usize,
+    setup: f64,
+    solve: f64,
+}
+
+fn take<M: Preconditioner>(
+    a: &DistCsr,
+    b: &[f64],
+    make: impl FnOnce() -> Result<M>,
+) -> Result<(Taken, M)> {
+    let start = Instant::now();
+    let m = make()?;
+    let setup = start.elapsed().as_secs_f64();
+    let criterion = Criterion::RelativeResidual;
+    let stop =
+        Stop { criterion, tolerance: 1e-8, max_iterations: 100_000, divergence: f64::INFINITY };
+    let mut x = vec![0.0; b.len()];
+    let start = Instant::now();
+    let watch = &mut |_: &_| ControlFlow::Continue(());
+    let report = solve(&Method::Cg, a, &m, b, &mut x, &stop, watch)?;
+    let solve = start.elapsed().as_secs_f64();
+    Ok((Taken { iterations: report.iterations, setup, solve }, m))
+}
+
+/// `mean (max)` of the iterations, and the mean times.
+fn summary(taken: &[Taken]) -> (String, String) {
+    let n = taken.len() as f64;
+    let mean = |of: fn(&Taken) -> f64| taken.iter().map(of).sum::<f64>() / n;
+    let most = taken.iter().map(|t| t.iterations).max().unwrap_or(0);
+    let iterations = format!("{:.1} ({most})", mean(|t| t.iterations as f64));
+    (iterations, format!("{:.1} + {:.1}", 1e3 * mean(|t| t.setup), 1e3 * mean(|t| t.solve)))
+}
+
+/// One line for a problem.
+fn line(problem: &Value, samples: u64, params: &Params) -> Result<String> {
+    let made = Problem::from_json(problem)?;
+    let (mut all, mut fallbacks, mut n) = ([vec![], vec![], vec![]], 0, 0);
+    for index in 0..samples {
+        let (system, b) = made.generate_nth(Comm::solo(), index)?;
+        let a = system.a();
+        n = a.n_global();
+        all[0].push(take(a, &b, || Fsai::new(a, 1))?.0);
+        all[1].push(take(a, &b, || Fsai::new(a, 2))?.0);
+        let (taken, m) = take(a, &b, || MlpFsai::generate(params, &system))?;
+        all[2].push(taken);
+        fallbacks += u64::from(m.notes().iter().any(|note| note.starts_with("FSAI")));
+    }
+    let pairs = || all[2].iter().zip(&all[0]);
+    let ratio = |(ours, theirs): (&Taken, &Taken)| {
+        100.0 * (ours.iterations as f64 / theirs.iterations as f64 - 1.0)
+    };
+    let best = pairs().map(ratio).fold(f64::INFINITY, f64::min);
+    let worst = pairs().map(ratio).fold(f64::NEG_INFINITY, f64::max);
+    let more = pairs().map(|(ours, theirs)| ours.iterations as i64 - theirs.iterations as i64);
+    let [plain, next, ours] = all.each_ref().map(|taken| summary(taken));
+    Ok(format!(
+        "| {} | {n} | {} | {} | {} | {best:+.1} % | {worst:+.1} %, {:+} | {fallbacks} | {} | {} | {} |",
+        name(problem),
+        plain.0,
+        next.0,
+        ours.0,
+        more.max().unwrap_or(0),
+        plain.1,
+        next.1,
+        ours.1
+    ))
+}
+
+/// The parameters that tell a problem from the others.
+fn name(problem: &Value) -> String {
+    let told = |(key, value): (&String, &Value)| match key.as_str() {
+        "seed" | "rhs" | "nodes" | "level" => None,
+        "kind" => value.as_str().map(str::to_owned),
+        _ => Some(format!("{key} {value}").replace('"', "")),
+    };
+    problem.as_object().into_iter().flatten().filter_map(told).collect::<Vec<_>>().join(", ")
+}
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let usage = || Error::Parameter("usage: fsai CONFIG [KEY=VALUE …]".into());
+    let file = arguments.next().ok_or_else(usage)?;
+    let (mut samples, mut only, mut params) = (10, None, Params::default());
+    let (mut cube, mut set) = (None, vec![("seed".to_owned(), json!(91_000))]);
+    for argument in arguments {
+        let (key, value) = argument.split_once('=').ok_or_else(usage)?;
+        let number = || value.parse::<u64>().map_err(|e| Error::Parameter(format!("{key}: {e}")));
+        match key {
+            "samples" => samples = number()?,
+            "only" => only = Some(number()?),
+            "check" => params.check = number()? as usize,
+            "model" => params.model = Some(value.to_owned()),
+            "cube" => cube = Some(json!(number()?)),
+            _ => set.push((
+                key.to_owned(),
+                precondor_sdk::serde_json::from_str(value).unwrap_or_else(|_| json!(value)),
+            )),
+        }
+    }
+    let root = config::read(std::path::Path::new(&file))?;
+    let data = root.get("data").ok_or_else(usage)?;
+    println!(
+        "| family | n | FSAI | FSAI, A² | mlp-fsai | best | worst | fell back | FSAI, ms | FSAI, A², ms | mlp-fsai, ms |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
+    for (k, section) in data.items().iter().enumerate() {
+        if only.is_some_and(|only| only != k as u64) {
+            continue;
+        }
+        let mut problem = section.json();
+        problem["rhs"] = json!("random");
+        for (key, value) in &set {
+            match (key.as_str(), problem["kind"] == "cube", &cube) {
+                ("nodes", true, Some(cube)) => problem["nodes"] = cube.clone(),
+                ("nodes", true, None) => {}
+                ("nodes", false, _) => {
+                    if let Some(keys) = problem.as_object_mut() {
+                        keys.remove("level");
+                    }
+                    problem["nodes"] = value.clone();
+                }
+                _ => problem[key] = value.clone(),
+            }
+        }
+        println!("{}", line(&problem, samples, &params)?);
+    }
+    Ok(())
+}
