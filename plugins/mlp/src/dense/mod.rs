@@ -44,7 +44,7 @@ use crate::run;
 #[schemars(crate = "precondor_sdk::schemars", extend("x-precondor-models" = models()))]
 pub struct Params {
     /// Which shipped model: `whitened` (whitened inverses, ridge regression and network), the default, or
-    /// `plain` (the paper's network). There are some for 3 by 3 and 7 by 7 nodes.
+    /// `plain` (the paper's network). They are for 3 by 3 and, whitened, 7 by 7 nodes.
     pub variant: Option<Variant>,
     /// A model file to use instead of the shipped ones.
     #[schemars(extend("x-precondor-file" = true))]
@@ -72,13 +72,20 @@ pub enum Variant {
 pub struct MlpDense;
 
 /// The shipped models: which, nodes a side of the grid, label, file, content.
-const SHIPPED: [(Variant, usize, &str, &str, &[u8]); 2] = [
+const SHIPPED: [(Variant, usize, &str, &str, &[u8]); 3] = [
     (
         Variant::Whitened,
         3,
         "level 2",
         "models/mlp-dense-level2.safetensors",
         include_bytes!("../../models/mlp-dense-level2.safetensors"),
+    ),
+    (
+        Variant::Whitened,
+        7,
+        "level 3",
+        "models/mlp-dense-level3.safetensors",
+        include_bytes!("../../models/mlp-dense-level3.safetensors"),
     ),
     (
         Variant::Plain,
