@@ -223,7 +223,7 @@ fn bar(nx: usize, ny: usize) -> System {
             let [cx, cy] = corners[u / 2];
             let (fx, fy) = (1.0 - (x - cx).abs(), 1.0 - (y - cy).abs());
             let (dx, dy) = ((2.0 * cx - 1.0) * fy, (2.0 * cy - 1.0) * fx);
-            if u % 2 == 0 { [dx, 0.0, dy] } else { [0.0, dy, dx] }
+            if u.is_multiple_of(2) { [dx, 0.0, dy] } else { [0.0, dy, dx] }
         };
         for (u, row) in element.iter_mut().enumerate() {
             for (v, entry) in row.iter_mut().enumerate() {
