@@ -48,7 +48,7 @@ impl Pattern {
     /// [`Error::Unsupported`] for 2³² entries or more on a rank; what
     /// the communicator reports.
     pub fn power(host: &dyn Host, a: &DistCsr, power: usize, part: Part) -> Result<Self> {
-        let near = Reach::of(a, neighbours(a, power.saturating_sub(1))?)?;
+        let near = around(a, power.saturating_sub(1))?;
         let pool = chunks::Pool::default();
         let made = chunks::collect(host, a.n_own(), GRAIN, |range| {
             let mut chunk = (Vec::with_capacity(range.len()), Vec::new());
@@ -70,16 +70,26 @@ impl Pattern {
                 },
             )
         })?;
+        Self::from_chunks(&made, near.numbering())
+    }
+
+    /// Of the own rows that the chunks of a loop made, one after the other: for each chunk where
+    /// its rows end, and their columns (increasing within a row, as `numbering` numbers them).
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for 2³² entries or more.
+    pub fn from_chunks(made: &[(Vec<usize>, Vec<u32>)], numbering: &Numbering) -> Result<Self> {
         let nnz: usize = made.iter().map(|(_, cols)| cols.len()).sum();
         u32::try_from(nnz).map_err(|_| too_many())?;
-        let mut row_ptr = Vec::with_capacity(a.n_own() + 1);
+        let mut row_ptr =
+            Vec::with_capacity(made.iter().map(|(ends, _)| ends.len()).sum::<usize>() + 1);
         row_ptr.push(0);
         let mut cols = Vec::with_capacity(nnz);
         for (ends, more) in made {
             row_ptr.extend(ends.iter().map(|end| (cols.len() + end) as u32));
-            cols.extend_from_slice(&more);
+            cols.extend_from_slice(more);
         }
-        let numbering = near.numbering().clone();
+        let numbering = numbering.clone();
         let theirs = cols.iter().filter(|&&j| numbering.own(j).is_none());
         let mut others: Vec<u64> = theirs.map(|&j| numbering.global(j)).collect();
         others.sort_unstable();
@@ -112,8 +122,11 @@ impl Pattern {
         Ok(reach)
     }
 
-    /// Numbers the columns as `reach` does.
-    fn renumber(&mut self, reach: &Reach<'_>) -> Result<()> {
+    /// Numbers the columns as `reach` does. Not collective.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a column without a number there.
+    pub fn renumber(&mut self, reach: &Reach<'_>) -> Result<()> {
         let to = reach.numbering();
         if *to != self.numbering {
             for j in &mut self.cols {
@@ -234,6 +247,15 @@ pub fn digest(a: &DistCsr) -> u64 {
         a.ghost_ids().iter().flat_map(|&id| [id as u32, (id >> 32) as u32]).collect();
     add(&halves);
     chain.iter().fold(0, |h: u64, &c| (h ^ c).wrapping_mul(PRIME).rotate_left(29))
+}
+
+/// Own rows of `a` and the rows of others at most `steps` steps away from them in the graph of A,
+/// fetched in `steps` rounds. Collective.
+///
+/// # Errors
+/// What the communicator reports.
+pub fn around(a: &DistCsr, steps: usize) -> Result<Reach<'_>> {
+    Reach::of(a, neighbours(a, steps)?)
 }
 
 /// The rows of others that are at most `steps` steps away from own ones, in `steps` rounds.

@@ -1,63 +1,34 @@
-//! `mlp-fsai` beside FSAI on fresh systems of every family in a training configuration:
+//! `mlp-fsai` beside FSAI, on fixed and on adaptive patterns, on fresh systems of every family in a training configuration:
 //!
 //! ```text
 //! cargo run --release -p precondor-plugin-mlp --example fsai -- CONFIG [KEY=VALUE …]
 //! ```
 //!
 //! Keys: `samples=10` systems a family, `seed=91000` of the systems, `model=FILE` (the shipped one
-//! otherwise), `check=10`, `only=K` (that family alone, 0 the first), and any parameter of the problems
-//! (`nodes=63`; `cube=16` is the `nodes` of the kind `cube`).
+//! otherwise), `check=10`, `only=K` (that family alone, 0 the first), `adaptive=JSON` (parameters of
+//! `fsai`, `{"power":0,"steps":8,"growth":1}` otherwise), and any parameter of the problems (`nodes=63`;
+//! `cube=16` is the `nodes` of the kind `cube`).
 //!
 //! A line is one family: conjugate gradients from zero to a relative residual of 1e-8 with FSAI on the
-//! pattern of A and of A², and with `mlp-fsai`: iterations as mean (max); the best and the worst ratio
-//! of `mlp-fsai` to FSAI, and how often the check chose FSAI; then setup + solve in milliseconds, means.
-//! Right-hand sides are random.
+//! pattern of A, of A² and an adaptive one, and with `mlp-fsai`: iterations as mean (max); the best and
+//! the worst ratio of `mlp-fsai` to FSAI, and how often the check chose FSAI; then entries of G a row,
+//! and setup + solve in milliseconds, means. Right-hand sides are random.
 use std::ops::ControlFlow;
 use std::time::Instant;
 
 use precondor_plugin_mlp::fsai::{MlpFsai, Params};
+use precondor_plugin_spai::{Fsai, FsaiParams};
 use precondor_sdk::core::config;
-use precondor_sdk::core::host::Alone;
-use precondor_sdk::core::kernel::fsai::{self, Factored};
-use precondor_sdk::core::kernel::pattern::{Part, Pattern};
 use precondor_sdk::core::problem::Problem;
 use precondor_sdk::core::solver::{Criterion, Method, Stop, solve};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, json};
 
-/// FSAI as the library `spai` makes it.
-struct Fsai(Factored);
-
-impl Fsai {
-    fn new(a: &DistCsr, power: usize) -> Result<Self> {
-        let mut pattern = Pattern::power(&Alone, a, power, Part::Lower)?;
-        let entries = {
-            let reach = pattern.reach(a)?;
-            fsai::entries(&Alone, &reach, &pattern, a.space().start())?
-        };
-        Ok(Fsai(Factored::new(a.space(), &pattern, entries)?))
-    }
-}
-
-impl Preconditioner for Fsai {
-    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        self.0.apply(r, z)
-    }
-    fn properties(&self) -> Properties {
-        Properties::SPD
-    }
-    fn stored_entries(&self) -> usize {
-        self.0.g().nnz_own()
-    }
-    fn bytes(&self) -> usize {
-        self.0.bytes()
-    }
-}
-
 /// What a method took.
 #[derive(Clone, Copy, Default)]
 struct Taken {
     iterations: usize,
+    entries: usize,
     setup: f64,
     solve: f64,
 }
@@ -78,50 +49,54 @@ fn take<M: Preconditioner>(
     let watch = &mut |_: &_| ControlFlow::Continue(());
     let report = solve(&Method::Cg, a, &m, b, &mut x, &stop, watch)?;
     let solve = start.elapsed().as_secs_f64();
-    Ok((Taken { iterations: report.iterations, setup, solve }, m))
+    let (iterations, entries) = (report.iterations, m.stored_entries());
+    Ok((Taken { iterations, entries, setup, solve }, m))
 }
 
-/// `mean (max)` of the iterations, and the mean times.
-fn summary(taken: &[Taken]) -> (String, String) {
-    let n = taken.len() as f64;
-    let mean = |of: fn(&Taken) -> f64| taken.iter().map(of).sum::<f64>() / n;
+/// `mean (max)` of the iterations, mean entries a row of `n`, and the mean times.
+fn summary(taken: &[Taken], n: u64) -> [String; 3] {
+    let mean = |of: fn(&Taken) -> f64| taken.iter().map(of).sum::<f64>() / taken.len() as f64;
     let most = taken.iter().map(|t| t.iterations).max().unwrap_or(0);
-    let iterations = format!("{:.1} ({most})", mean(|t| t.iterations as f64));
-    (iterations, format!("{:.1} + {:.1}", 1e3 * mean(|t| t.setup), 1e3 * mean(|t| t.solve)))
+    [
+        format!("{:.1} ({most})", mean(|t| t.iterations as f64)),
+        format!("{:.1}", mean(|t| t.entries as f64) / n as f64),
+        format!("{:.0} + {:.0}", 1e3 * mean(|t| t.setup), 1e3 * mean(|t| t.solve)),
+    ]
 }
 
 /// One line for a problem.
-fn line(problem: &Value, samples: u64, params: &Params) -> Result<String> {
+fn line(problem: &Value, samples: u64, params: &Params, adaptive: &FsaiParams) -> Result<String> {
     let made = Problem::from_json(problem)?;
-    let (mut all, mut fallbacks, mut n) = ([vec![], vec![], vec![]], 0, 0);
+    let fixed = |power| FsaiParams { power, ..FsaiParams::default() };
+    let classic = [fixed(1), fixed(2), adaptive.clone()];
+    let (mut all, mut fallbacks, mut n) = ([const { vec![] }; 4], 0, 0);
     for index in 0..samples {
         let (system, b) = made.generate_nth(Comm::solo(), index)?;
         let a = system.a();
         n = a.n_global();
-        all[0].push(take(a, &b, || Fsai::new(a, 1))?.0);
-        all[1].push(take(a, &b, || Fsai::new(a, 2))?.0);
+        for (taken, params) in all.iter_mut().zip(&classic) {
+            taken.push(take(a, &b, || Fsai::generate(params, &system))?.0);
+        }
         let (taken, m) = take(a, &b, || MlpFsai::generate(params, &system))?;
-        all[2].push(taken);
+        all[3].push(taken);
         fallbacks += u64::from(m.notes().iter().any(|note| note.starts_with("FSAI")));
     }
-    let pairs = || all[2].iter().zip(&all[0]);
+    let pairs = || all[3].iter().zip(&all[0]);
     let ratio = |(ours, theirs): (&Taken, &Taken)| {
         100.0 * (ours.iterations as f64 / theirs.iterations as f64 - 1.0)
     };
     let best = pairs().map(ratio).fold(f64::INFINITY, f64::min);
     let worst = pairs().map(ratio).fold(f64::NEG_INFINITY, f64::max);
     let more = pairs().map(|(ours, theirs)| ours.iterations as i64 - theirs.iterations as i64);
-    let [plain, next, ours] = all.each_ref().map(|taken| summary(taken));
+    let told = all.each_ref().map(|taken| summary(taken, n));
+    let column = |k: usize| told.each_ref().map(|told| told[k].as_str()).join(" | ");
     Ok(format!(
-        "| {} | {n} | {} | {} | {} | {best:+.1} % | {worst:+.1} %, {:+} | {fallbacks} | {} | {} | {} |",
+        "| {} | {n} | {} | {best:+.1} % | {worst:+.1} %, {:+} | {fallbacks} | {} | {} |",
         name(problem),
-        plain.0,
-        next.0,
-        ours.0,
+        column(0),
         more.max().unwrap_or(0),
-        plain.1,
-        next.1,
-        ours.1
+        column(1),
+        column(2),
     ))
 }
 
@@ -140,6 +115,7 @@ fn main() -> Result<()> {
     let usage = || Error::Parameter("usage: fsai CONFIG [KEY=VALUE …]".into());
     let file = arguments.next().ok_or_else(usage)?;
     let (mut samples, mut only, mut params) = (10, None, Params::default());
+    let mut adaptive = FsaiParams { power: 0, steps: 8, ..FsaiParams::default() };
     let (mut cube, mut set) = (None, vec![("seed".to_owned(), json!(91_000))]);
     for argument in arguments {
         let (key, value) = argument.split_once('=').ok_or_else(usage)?;
@@ -149,6 +125,10 @@ fn main() -> Result<()> {
             "only" => only = Some(number()?),
             "check" => params.check = number()? as usize,
             "model" => params.model = Some(value.to_owned()),
+            "adaptive" => {
+                adaptive = precondor_sdk::serde_json::from_str(value)
+                    .map_err(|e| Error::Parameter(format!("{key}: {e}")))?;
+            }
             "cube" => cube = Some(json!(number()?)),
             _ => set.push((
                 key.to_owned(),
@@ -158,10 +138,11 @@ fn main() -> Result<()> {
     }
     let root = config::read(std::path::Path::new(&file))?;
     let data = root.get("data").ok_or_else(usage)?;
-    println!(
-        "| family | n | FSAI | FSAI, A² | mlp-fsai | best | worst | fell back | FSAI, ms | FSAI, A², ms | mlp-fsai, ms |"
-    );
-    println!("|---|---|---|---|---|---|---|---|---|---|---|");
+    let methods = "FSAI | FSAI, A² | FSAI, adaptive | mlp-fsai";
+    let each = |what: &str| methods.split(" | ").map(|m| format!("{m}{what}")).collect::<Vec<_>>();
+    let (entries, times) = (each(": entries").join(" | "), each(": ms").join(" | "));
+    println!("| family | n | {methods} | best | worst | fell back | {entries} | {times} |");
+    println!("{}|", "|---".repeat(17));
     for (k, section) in data.items().iter().enumerate() {
         if only.is_some_and(|only| only != k as u64) {
             continue;
@@ -181,7 +162,7 @@ fn main() -> Result<()> {
                 _ => problem[key] = value.clone(),
             }
         }
-        println!("{}", line(&problem, samples, &params)?);
+        println!("{}", line(&problem, samples, &params, &adaptive)?);
     }
     Ok(())
 }

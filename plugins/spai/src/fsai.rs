@@ -5,6 +5,10 @@
 //! is y / √yᵢ with A(J, J) y = eᵢ. Equivalently, with the Cholesky factor A(J, J) = C Cᵀ, it is the
 //! solution of Cᵀ g = eᵢ; diag(G A Gᵀ) = 1.
 //!
+//! With [`FsaiParams::steps`] the pattern of every row grows from there, by the entries that lower
+//! Kaporin's number of the row most (`adaptive.rs`); with [`FsaiParams::filter`] small entries are left
+//! out. Then the entries are those above on the pattern that came out. A refresh keeps the pattern.
+//!
 //! Works for every symmetric positive definite A: no step can break down, and M is symmetric
 //! positive definite. For other matrices it is an error that names the row. M alone leaves the
 //! number of iterations growing with the size of a grid, like any local method.
@@ -17,6 +21,7 @@
 //! I*, SIAM J. Matrix Anal. Appl. 14 (1993), §2; E. Chow, *Parallel implementation and practical use
 //! of sparse approximate inverse preconditioners with a priori sparsity patterns*, Int. J. High
 //! Perform. Comput. Appl. 15 (2001).
+use crate::adaptive;
 use crate::plan::Plan;
 use precondor_sdk::core::kernel::fsai;
 use precondor_sdk::core::kernel::pattern::Part;
@@ -34,11 +39,25 @@ pub struct FsaiParams {
     /// Entries with |aᵢⱼ| ≤ threshold·√(aᵢᵢ aⱼⱼ) are left out of A before its pattern is taken.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub threshold: f64,
+    /// Steps in which the pattern of a row grows; 0 leaves it at that power of A. Rows of A
+    /// within power + steps edges are fetched from other ranks.
+    #[schemars(range(min = 0, max = 100))]
+    pub steps: u32,
+    /// Entries that a row gains in a step, at most.
+    #[schemars(range(min = 1, max = 100))]
+    pub growth: u32,
+    /// A row stops growing when a step lowers its ψ = g̃ᵀA g̃ by less than this part of it.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    pub tolerance: f64,
+    /// Entries with |gᵢⱼ| √aⱼⱼ ≤ filter·gᵢᵢ √aᵢᵢ are left out of G in the end, and the others
+    /// computed again without them; 0 keeps all.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    pub filter: f64,
 }
 
 impl Default for FsaiParams {
     fn default() -> Self {
-        FsaiParams { power: 1, threshold: 0.0 }
+        FsaiParams { power: 1, threshold: 0.0, steps: 0, growth: 1, tolerance: 1e-3, filter: 0.0 }
     }
 }
 
@@ -54,8 +73,7 @@ pub struct Factored {
 
 impl Generator for Fsai {
     const NAME: &'static str = "fsai";
-    const SUMMARY: &'static str =
-        "factorised sparse approximate inverse on the lower pattern of a power of A";
+    const SUMMARY: &'static str = "factorised sparse approximate inverse on the lower pattern of a power of A, or an adaptive one";
     const CAPABILITIES: Capabilities =
         Capabilities { explicit: true, transpose: true, refresh: true, many: false };
     type Params = FsaiParams;
@@ -64,6 +82,9 @@ impl Generator for Fsai {
     fn generate(params: &FsaiParams, system: &System) -> Result<Factored> {
         system.a().require_symmetric(Self::NAME)?;
         let mut plan = Plan::new(system, params.power, params.threshold, Part::Lower)?;
+        if params.steps > 0 || params.filter > 0.0 {
+            plan.pattern = adaptive::grow(params, plan.pattern, system)?;
+        }
         let m = factor(&mut plan, system)?;
         Ok(Factored { m, params: params.clone(), plan })
     }

@@ -1,5 +1,5 @@
-//! Sparse approximate inverses: explicit matrices on a pattern chosen beforehand, so that to apply
-//! them is to multiply with a sparse matrix.
+//! Sparse approximate inverses: explicit matrices on a pattern chosen beforehand (for [`Fsai`] also
+//! an adaptive one), so that to apply them is to multiply with a sparse matrix.
 //!
 //! | method | approximates | for |
 //! |---|---|---|
@@ -8,6 +8,7 @@
 #![deny(missing_docs)]
 use precondor_sdk::prelude::*;
 
+mod adaptive;
 mod fsai;
 mod plan;
 mod spai;

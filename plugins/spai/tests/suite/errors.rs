@@ -63,6 +63,30 @@ fn fsai_names_what_is_unsymmetric_or_indefinite() {
 }
 
 #[test]
+fn adaptive_fsai_names_what_is_indefinite_or_not_finite() {
+    let try_adaptive = |entries: &[(usize, usize, f64)]| {
+        let params = FsaiParams { power: 0, steps: 3, ..FsaiParams::default() };
+        Fsai::generate(&params, &solo(&csr(3, entries))).map(|_| ())
+    };
+    try_adaptive(&SPD).unwrap();
+    let mut entries = SPD;
+    entries[1].2 = 0.5;
+    says(try_adaptive(&entries), "global row 1: the matrix is not positive definite");
+    entries[1].2 = -3.0;
+    says(try_adaptive(&entries), "global row 1: the matrix is not positive definite");
+    let missing = [(0, 0, 2.0), (1, 1, 3.0), (1, 2, 1.0), (2, 1, 1.0)];
+    says(try_adaptive(&missing), "global row 2: the matrix is not positive definite");
+    for bad in [f64::NAN, f64::INFINITY] {
+        let mut entries = SPD;
+        (entries[3].2, entries[4].2) = (bad, bad);
+        assert!(try_adaptive(&entries).is_err());
+        entries = SPD;
+        entries[0].2 = bad;
+        assert!(try_adaptive(&entries).is_err());
+    }
+}
+
+#[test]
 fn parameters_are_checked_against_their_ranges() {
     let system = solo(&csr(3, &SPD));
     let try_both = |params: Value| {
@@ -85,5 +109,13 @@ fn parameters_are_checked_against_their_ranges() {
             None => try_both(params),
         };
         says(said, text);
+    }
+    for (params, text) in [
+        (json!({"steps": 101}), "parameter 'steps': 101 must be at most 100"),
+        (json!({"growth": 0}), "parameter 'growth': 0 must be at least 1"),
+        (json!({"tolerance": 1.0}), "parameter 'tolerance': 1.0 must be less than 1"),
+        (json!({"filter": -0.1}), "parameter 'filter': -0.1 must be at least 0"),
+    ] {
+        says(Native::<Fsai>::method().generate(&params, &system).map(|_| ()), text);
     }
 }

@@ -1,5 +1,6 @@
 //! Tests of the two methods against dense linear algebra, on one and on several ranks.
 #![allow(clippy::unwrap_used)]
+mod adaptive;
 mod common;
 mod errors;
 mod fsai;

@@ -61,7 +61,17 @@ fn spai_is_bitwise_the_same() {
 fn fsai_is_bitwise_the_same() {
     let a = poisson(12);
     for (power, threshold) in [(0, 0.0), (1, 0.0), (2, 0.0), (4, 0.0), (2, 0.18)] {
-        let params = FsaiParams { power, threshold };
+        let params = FsaiParams { power, threshold, ..FsaiParams::default() };
+        compare::<Fsai>(&params, &a, &format!("{params:?}"));
+    }
+}
+
+#[test]
+fn adaptive_fsai_is_bitwise_the_same() {
+    let a = poisson(12);
+    let all = [(0, 6, 1, 0.0), (1, 3, 2, 0.05), (2, 2, 4, 0.0), (0, 40, 3, 0.0), (2, 0, 1, 0.05)];
+    for (power, steps, growth, filter) in all {
+        let params = FsaiParams { power, steps, growth, filter, ..FsaiParams::default() };
         compare::<Fsai>(&params, &a, &format!("{params:?}"));
     }
 }
