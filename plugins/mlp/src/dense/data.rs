@@ -150,13 +150,19 @@ impl Shape {
         }
     }
 
-    /// Refuses a run that takes more than [`LARGEST_BYTES`]: the data, a regression on them, a network with
-    /// so many parameters.
+    /// Refuses a run that takes more than [`LARGEST_BYTES`] (the data, a regression on them, a network with
+    /// so many parameters), or that asks for more components than there are matrices to find them from.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] with what it would take.
+    /// [`Error::Unsupported`] with what it would take; [`Error::Parameter`] for the components.
     pub fn affordable(&self, regression: bool, parameters: usize) -> Result<()> {
         let Grid { mx, my } = self.grid;
+        let (components, learned) = (self.targets.components(), self.learned);
+        if components > learned {
+            return Err(Error::Parameter(format!(
+                "'components': {components} cannot be found from {learned} matrices; give at most as many"
+            )));
+        }
         let (p, k) = (self.inputs.count(self.grid) as f64, self.targets.count(self.grid) as f64);
         let (whole, systems) = (triangle(self.grid.nodes()) as f64, self.systems as f64);
         let held = if self.targets == Targets::Whole { 0.0 } else { self.held() as f64 };

@@ -169,8 +169,9 @@ fn refine(bands: &Bands, m: &[f64], symmetric: bool) -> Vec<f64> {
 }
 
 fn is_positive_definite(m: &[f64], n: usize) -> bool {
-    let m = Array2::from_shape_fn((n, n), |(i, j)| m[i * n + j]);
-    m.cholesky_into_dirty().is_ok()
+    // The factorisation does not notice what is not a number.
+    let matrix = Array2::from_shape_fn((n, n), |(i, j)| m[i * n + j]);
+    m.iter().all(|v| v.is_finite()) && matrix.cholesky_into_dirty().is_ok()
 }
 
 impl Preconditioner for DenseInverse {

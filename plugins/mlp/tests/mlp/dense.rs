@@ -312,6 +312,8 @@ fn training_that_cannot_work_is_refused_with_the_reason() {
         &mut Keeper::default(),
     );
     assert!(refused.unwrap_err().to_string().contains("trained in one step"));
+    let text = why(&TrainParams { components: 40, matrices: 30, ..small() }, 3);
+    assert!(text.contains("40 cannot be found from 27 matrices"), "{text}");
     // Two levels are two sizes.
     let refused = train::<MlpDense>(&small(), &[2, 3], 0.25, None, &mut Keeper::default());
     let text = refused.unwrap_err().to_string();
