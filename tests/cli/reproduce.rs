@@ -142,7 +142,7 @@ fn seeds_that_a_model_was_trained_with_are_refused() {
     reproduce(&folder, &args).fails_with(&[
         "--seed 1",
         "the model 'spd' of mlp-reference was trained with this seed",
-        "poisson level 4, shift 0.3",
+        "poisson correlation 0.3, level 4, shift 0.3",
     ]);
     // Networks that the command trains itself are no exception.
     let args = ["figure3", "--levels", "2", "--matrices", "1", "--seed", "1"];
@@ -179,5 +179,5 @@ fn describe_tells_what_models_were_trained_on() {
     {
         assert!(ran.out.contains(part), "no '{part}' in {}", ran.out);
     }
-    assert!(ran.out.contains("trained on poisson level 4, shift 0.3; poisson level 5, shift 0.3"));
+    assert!(ran.out.contains("trained on poisson correlation 0.3, level 4, shift 0.3"));
 }

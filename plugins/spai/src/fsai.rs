@@ -7,7 +7,7 @@
 //!
 //! With [`FsaiParams::steps`] the pattern of every row grows from there, by the entries that lower
 //! Kaporin's number of the row most (`adaptive.rs`); with [`FsaiParams::filter`] small entries are left
-//! out. Then the entries are those above on the pattern that came out. A refresh keeps the pattern.
+//! out. Then the entries are those above on the pattern that came out. A refresh grows it anew, since it depends on the values.
 //!
 //! Works for every symmetric positive definite A: no step can break down, and M is symmetric
 //! positive definite. For other matrices it is an error that names the row. M alone leaves the
@@ -94,6 +94,11 @@ impl Generator for Fsai {
             return Err(Error::PatternChanged);
         }
         m.plan.require_same(system.a())?;
+        if params.steps > 0 || params.filter > 0.0 {
+            // The pattern depends on the values.
+            *m = Self::generate(params, system)?;
+            return Ok(());
+        }
         system.a().require_symmetric(Self::NAME)?;
         m.m = factor(&mut m.plan, system)?;
         Ok(())
