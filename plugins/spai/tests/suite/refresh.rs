@@ -71,19 +71,16 @@ fn fsai_reuses_its_pattern() {
 }
 
 #[test]
-fn adaptive_fsai_keeps_its_pattern() {
+fn adaptive_fsai_grows_anew_for_new_values() {
     let (a, b) = (poisson(9), other_values(&poisson(9)));
     let params = FsaiParams { power: 0, steps: 5, ..FsaiParams::default() };
     let mut m = Fsai::generate(&params, &solo(&a)).unwrap();
     let before = explicit(&m);
     Fsai::refresh(&mut m, &params, &solo(&b)).unwrap();
     let g = explicit(&m);
-    let gagt = product(&product(&g, &dense(&b)), &transpose(&g));
-    for (i, (row, old)) in g.iter().zip(&before).enumerate() {
-        assert!(row.iter().zip(old).all(|(x, y)| (*x != 0.0) == (*y != 0.0)), "row {i}");
-        assert!((gagt[i][i] - 1.0).abs() < 1e-13, "row {i}");
-    }
-    assert!(m.notes()[0].contains("2 time(s)"), "{:?}", m.notes());
+    assert_eq!(g, explicit(&Fsai::generate(&params, &solo(&b)).unwrap()));
+    let pattern = |g: &[Vec<f64>]| -> Vec<bool> { g.concat().iter().map(|v| *v != 0.0).collect() };
+    assert_ne!(pattern(&g), pattern(&before), "these values ask for another pattern");
     let fewer = FsaiParams { steps: 4, ..params.clone() };
     assert_eq!(Fsai::refresh(&mut m, &fewer, &solo(&b)), Err(Error::PatternChanged));
     let other = solo(&convection(9));
