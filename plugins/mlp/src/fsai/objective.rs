@@ -12,7 +12,7 @@
 //!
 //! With λ and u an extreme eigenvalue of B = G A Gᵀ and its eigenvector of length one,
 //! dλ = 2 uᵀ dG w with w = A Gᵀ u. Both ends are found by Lanczos steps ([`ends`](super::ends)); from
-//! there the derivative goes back through the scaling of the rows ([`row`](super::row)) into the
+//! there the derivative goes back through the scaling of the rows ([`super::row`]) into the
 //! network, at the cost of a few products.
 //!
 //! Reference for K: I. Kaporin, *New convergence results and preconditioning strategies for the
@@ -102,7 +102,7 @@ impl Moments {
     }
 
     /// Mean, and 1 over the standard deviation, of every feature. One that hardly varies is taken to
-    /// deviate by [`LEAST`], so that it does not become noise.
+    /// deviate by `LEAST`, so that it does not become noise.
     pub fn scales(&self) -> (Vec<f32>, Vec<f32>) {
         let count = self.count.max(1.0);
         let scales = self.sums.iter().map(|[sum, squares]| {

@@ -53,7 +53,7 @@ pub struct Coefficient {
     pub values: Vec<f64>,
     /// Whether it is an estimate.
     pub estimated: bool,
-    /// Whether it is given, and smoothing changes it by more than [`JUMP`] somewhere.
+    /// Whether it is given, and smoothing changes it by more than `JUMP` somewhere.
     pub jumps: bool,
 }
 
