@@ -26,7 +26,11 @@ fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
         (Native::<Jacobi>::method(), 4, vec![json!({}), json!({"damping": 0.7})]),
         (Native::<GaussSeidel>::method(), 4, vec![json!({}), json!({"sweep": "symmetric"})]),
         (Native::<Spai>::method(), 4, vec![json!({}), json!({"power": 2, "symmetrise": true})]),
-        (Native::<Fsai>::method(), 4, vec![json!({}), json!({"power": 2})]),
+        (
+            Native::<Fsai>::method(),
+            4,
+            vec![json!({}), json!({"power": 2}), json!({"power": 0, "steps": 3})],
+        ),
         (Native::<Ilu>::method(), 4, vec![json!({}), json!({"level": 2}), json!({"max_fill": 5})]),
         (Native::<Ic>::method(), 4, vec![json!({})]),
         (Native::<Sine>::method(), 4, vec![json!({})]),

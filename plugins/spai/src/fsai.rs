@@ -7,7 +7,8 @@
 //!
 //! With [`FsaiParams::steps`] the pattern of every row grows from there, by the entries that lower
 //! Kaporin's number of the row most (`adaptive.rs`); with [`FsaiParams::filter`] small entries are left
-//! out. Then the entries are those above on the pattern that came out. A refresh grows it anew, since it depends on the values.
+//! out. Then the entries are those above on the pattern that came out. A refresh grows
+//! it anew, since it depends on the values.
 //!
 //! Works for every symmetric positive definite A: no step can break down, and M is symmetric
 //! positive definite. For other matrices it is an error that names the row. M alone leaves the
