@@ -94,7 +94,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         title: title.unwrap_or_else(|| config.clone()),
         config,
         overrides: args.overrides.clone(),
-        provenance: Provenance::here(),
+        provenance: Provenance::here(session.host().threads()),
         rows: rows.collect(),
         cases,
         cells,

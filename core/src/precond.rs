@@ -128,8 +128,8 @@ pub struct Capabilities {
 
 /// Parameters of a method: a struct whose JSON schema is the only statement of names, meanings,
 /// ranges and defaults.
-pub trait Parameters: DeserializeOwned + JsonSchema {}
-impl<T: DeserializeOwned + JsonSchema> Parameters for T {}
+pub trait Parameters: DeserializeOwned + JsonSchema + 'static {}
+impl<T: DeserializeOwned + JsonSchema + 'static> Parameters for T {}
 
 /// The recipe of a method: parameters and a system in, a preconditioner out.
 ///

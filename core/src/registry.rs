@@ -133,7 +133,7 @@ impl<G: Generator> DynGenerator for Native<G> {
         G::CAPABILITIES
     }
     fn schema(&self) -> Value {
-        schema::of::<G::Params>()
+        schema::of::<G::Params>().as_ref().clone()
     }
     fn train_schema(&self) -> Option<Value> {
         None
@@ -169,7 +169,7 @@ impl<G: Trainable> DynGenerator for NativeTrainable<G> {
         self.0.schema()
     }
     fn train_schema(&self) -> Option<Value> {
-        Some(schema::of::<G::TrainParams>())
+        Some(schema::of::<G::TrainParams>().as_ref().clone())
     }
     fn generate(&self, params: &Value, system: &System) -> Result<Box<dyn Preconditioner>> {
         self.0.generate(params, system)

@@ -11,6 +11,9 @@
 use crate::{Error, Result};
 use schemars::JsonSchema;
 use serde_json::Value;
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// Schema keyword of a parameter that names a method.
 pub const METHOD: &str = "x-precondor-method";
@@ -22,9 +25,19 @@ pub const FALLBACK: &str = "x-precondor-fallback";
 /// Schema keyword, at the root, of the factor that an iteration promises to reduce the residual by.
 pub const CONTRACTION: &str = "x-precondor-contraction";
 
-/// The schema of `T`.
-pub fn of<T: JsonSchema>() -> Value {
-    schemars::schema_for!(T).to_value()
+/// The schemas made so far.
+static MADE: LazyLock<Mutex<HashMap<TypeId, Arc<Value>>>> = LazyLock::new(Mutex::default);
+
+/// The schema of `T`, made at the first call: parameters are checked for every preconditioner, and
+/// the schema of a learned method tells of its models.
+pub fn of<T: JsonSchema + 'static>() -> Arc<Value> {
+    let lock = || MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(made) = lock().get(&TypeId::of::<T>()) {
+        return made.clone();
+    }
+    // Not under the lock: what a schema is made of may ask for another.
+    let schema = Arc::new(schemars::schema_for!(T).to_value());
+    lock().entry(TypeId::of::<T>()).or_insert(schema).clone()
 }
 
 /// What is wrong with a value, and where.

@@ -12,17 +12,20 @@ pub struct Provenance {
     pub cpu: String,
     /// Hardware threads that this process may use.
     pub threads: usize,
+    /// Threads that large products and loops of a solve run on.
+    pub solve_threads: usize,
 }
 
 impl Provenance {
-    /// This program on this machine.
-    pub fn here() -> Self {
+    /// This program on this machine, where a solve may use so many threads.
+    pub fn here(solve_threads: usize) -> Self {
         let cpu = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| model(&text));
         Provenance {
             version: env!("CARGO_PKG_VERSION"),
             commit: Some(env!("PRECONDOR_COMMIT")).filter(|commit| !commit.is_empty()),
             cpu: cpu.unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
+            solve_threads,
         }
     }
 
@@ -34,7 +37,8 @@ impl Provenance {
 
     /// The machine in words.
     pub fn machine(&self) -> String {
-        format!("{}, {} hardware threads, one used for a solve", self.cpu, self.threads)
+        let Provenance { cpu, threads, solve_threads, .. } = self;
+        format!("{cpu}, {threads} hardware threads, {solve_threads} for a solve of some size")
     }
 }
 

@@ -109,45 +109,20 @@ fn methods(
         Method::new(LOCAL, "Gauss–Seidel", &json!("gauss-seidel"), 1.0),
         Method::new(GLOBAL, "multigrid V(1,1)", &json!("multigrid"), 1.0),
         Method::new(GLOBAL, "A0⁻¹, ω = 0.8", &json!("sine"), 0.8),
-        Method::new(GLOBAL, "reference: Jacobi 0.5, P = I", &form("jacobi", Some(0.5), 0.0), 1.0),
-        Method::new(
-            GLOBAL,
-            "reference: Jacobi 0.6, P = I + ½E",
-            &form("jacobi", Some(0.6), 0.5),
-            1.0,
-        ),
-        Method::new(GLOBAL, "reference: Chebyshev(2), P = I", &form("chebyshev", None, 0.0), 1.0),
-        Method::new(
-            GLOBAL,
-            "reference: Chebyshev(2), P = I + ½E",
-            &form("chebyshev", None, 0.5),
-            1.0,
-        ),
-        Method::new(
-            GLOBAL,
-            "reference: Gauss–Seidel, P = I",
-            &form("gauss-seidel", None, 0.0),
-            1.0,
-        ),
-        Method::new(
-            GLOBAL,
-            "reference: Gauss–Seidel, P = I + ½E",
-            &form("gauss-seidel", None, 0.5),
-            1.0,
-        ),
-        Method::new(
-            GLOBAL,
-            "reference: sym. GS, P = I",
-            &form("symmetric-gauss-seidel", None, 0.0),
-            1.0,
-        ),
-        Method::new(
-            GLOBAL,
-            "reference: sym. GS, P = I + ½E",
-            &form("symmetric-gauss-seidel", None, 0.5),
-            1.0,
-        ),
     ];
+    for (label, smoother, damping) in [
+        ("Jacobi", "jacobi", Some([0.5, 0.6])),
+        ("Chebyshev(2)", "chebyshev", None),
+        ("Gauss–Seidel", "gauss-seidel", None),
+        ("sym. GS", "symmetric-gauss-seidel", None),
+    ] {
+        for (k, (map, c)) in [("I", 0.0), ("I + ½E", 0.5)].into_iter().enumerate() {
+            let damping = damping.map(|of| of[k]);
+            let said = damping.map_or(String::new(), |omega| format!(" {omega}"));
+            let label = format!("reference: {label}{said}, P = {map}");
+            all.push(Method::new(GLOBAL, &label, &form(smoother, damping, c), 1.0));
+        }
+    }
     // Each model that comes with the method and is a variant of it.
     let brought = lab.session.generator("mlp-reference").map(|m| models::shipped(m.as_ref()));
     for model in brought.unwrap_or_default() {

@@ -250,7 +250,7 @@ impl Node {
     ///
     /// # Errors
     /// [`Error::Parameter`] that shows the place of the first fault.
-    pub fn read<T: JsonSchema + DeserializeOwned>(&self) -> Result<T> {
+    pub fn read<T: JsonSchema + DeserializeOwned + 'static>(&self) -> Result<T> {
         let json = self.json();
         self.check(&schema::of::<T>(), &json)?;
         serde_json::from_value(json).map_err(|e| self.error(e.to_string()))

@@ -14,7 +14,8 @@ use super::pattern::Pattern;
 use super::reach::Reach;
 use super::remote;
 use crate::host::Host;
-use crate::matrix::{DistCsr, Space};
+use crate::matrix::{DistCsr, Explicit, ExplicitKind, Space};
+use crate::precond::{Preconditioner, Properties};
 use crate::{Error, Result};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -69,20 +70,25 @@ impl Factored {
     pub fn g(&self) -> &DistCsr {
         &self.g
     }
+}
 
-    /// `z = GᵀG r`. Collective; does not allocate.
-    ///
-    /// # Errors
-    /// What the communicator reports.
-    pub fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
+impl Preconditioner for Factored {
+    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
         let mut between = self.between.lock().unwrap_or_else(PoisonError::into_inner);
         let first = self.g.spmv(r, &mut between);
         first.and(self.transpose.spmv(&between, z))
     }
-
-    /// Bytes held.
-    pub fn bytes(&self) -> usize {
+    fn properties(&self) -> Properties {
+        Properties::SPD
+    }
+    fn stored_entries(&self) -> usize {
+        self.g.nnz_own()
+    }
+    fn bytes(&self) -> usize {
         self.g.bytes() + self.transpose.bytes() + 8 * self.g.n_own()
+    }
+    fn explicit(&self) -> Option<Explicit<'_>> {
+        Some(Explicit::of(ExplicitKind::Factor, &self.g))
     }
 }
 

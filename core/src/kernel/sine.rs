@@ -127,8 +127,8 @@ impl<T: SineNumber> Line<T> {
 /// Modes whose tridiagonal systems are solved together.
 const MODES: usize = 64;
 
-/// Rows, at least, that one thread transforms at a time.
-const GRAIN: usize = 16;
+/// Nodes, at least, that one thread takes at a time: fewer are done before another has woken up.
+const GRAIN: usize = 1 << 13;
 
 /// Solves with the five-point Laplacian `A0` of an `mx × my` grid (diagonal 4, neighbours −1).
 ///
@@ -254,7 +254,7 @@ impl<T: SineNumber> PoissonSolver<T> {
         let (mx, my) = self.shape();
         assert!(stride >= mx && x.len() == my * stride, "a row of nodes is one of the vector");
         let SineScratch { modes, lines } = scratch;
-        let grain = GRAIN.max(my.div_ceil(RUNS));
+        let grain = GRAIN.div_ceil(mx).max(my.div_ceil(RUNS));
         let line = |rows: &Range<usize>| {
             lines[rows.start / grain].lock().unwrap_or_else(PoisonError::into_inner)
         };
@@ -266,14 +266,21 @@ impl<T: SineNumber> PoissonSolver<T> {
             Ok(())
         })?;
         let blocks = mx.div_ceil(MODES);
-        chunks::rows(host, blocks, 1, [(&mut *modes, MODES * my)], |run, [modes]| {
-            for (block, modes) in run.zip(modes.chunks_exact_mut(MODES * my)) {
-                let first = block * MODES;
-                let pivots = &self.pivots[first * my..][..MODES * my];
-                substitute((x, stride, first, MODES.min(mx - first)), pivots, modes);
-            }
-            Ok(())
-        })?;
+        let grain_of_blocks = GRAIN.div_ceil(MODES * my);
+        chunks::rows(
+            host,
+            blocks,
+            grain_of_blocks,
+            [(&mut *modes, MODES * my)],
+            |run, [modes]| {
+                for (block, modes) in run.zip(modes.chunks_exact_mut(MODES * my)) {
+                    let first = block * MODES;
+                    let pivots = &self.pivots[first * my..][..MODES * my];
+                    substitute((x, stride, first, MODES.min(mx - first)), pivots, modes);
+                }
+                Ok(())
+            },
+        )?;
         chunks::rows(host, my, grain, [(x, stride)], |rows, [x]| {
             let mut line = line(&rows);
             for (j, row) in rows.zip(x.chunks_exact_mut(stride)) {

@@ -48,9 +48,9 @@ impl Problem {
     /// [`Error::Parameter`] for a kind that is not there.
     pub fn schema(kind: &str) -> Result<Value> {
         match kind {
-            "poisson" => Ok(schema::of::<Poisson>()),
-            "diffusion" => Ok(schema::of::<Diffusion>()),
-            "cube" => Ok(schema::of::<Cube>()),
+            "poisson" => Ok(schema::of::<Poisson>().as_ref().clone()),
+            "diffusion" => Ok(schema::of::<Diffusion>().as_ref().clone()),
+            "cube" => Ok(schema::of::<Cube>().as_ref().clone()),
             _ => Err(no_such_kind(kind)),
         }
     }

@@ -19,9 +19,11 @@ use precondor_sdk::core::matrix::Explicit;
 use precondor_sdk::core::train::{Trainable, Training};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{self, Value, json};
+use std::sync::LazyLock;
 
-/// The shipped model.
-const SHIPPED: &[u8] = include_bytes!("../models/auto.json");
+/// The shipped model, read when it is first asked for.
+static SHIPPED: LazyLock<Result<Model>> =
+    LazyLock::new(|| Model::read(include_bytes!("../models/auto.json"), Kind::Model));
 
 /// Parameters of [`Auto`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -46,7 +48,7 @@ pub struct Params {
 
 /// What the schema tells about the shipped model.
 fn shipped() -> Value {
-    let card = Model::read(SHIPPED, Kind::Model).ok().map(|model| model.card);
+    let card = SHIPPED.as_ref().ok().map(|model| &model.card);
     let card = serde_json::to_value(card).unwrap_or_default();
     json!([{ "label": "auto", "file": "auto.json", "card": card }])
 }
@@ -104,11 +106,14 @@ impl Generator for Auto {
     type Output = Chosen;
 
     fn generate(params: &Params, system: &System) -> Result<Chosen> {
+        let own;
         let model = match &params.model {
-            None => Model::read(SHIPPED, Kind::Model)?,
+            None => SHIPPED.as_ref().map_err(Clone::clone)?,
             Some(path) => {
                 let bytes = system.host().read(path)?;
-                Model::read(&bytes, Kind::Model).map_err(|e| e.inside(format!("model '{path}'")))?
+                let read = Model::read(&bytes, Kind::Model);
+                own = read.map_err(|e| e.inside(format!("model '{path}'")))?;
+                &own
             }
         };
         let Some(forest) = &model.forest else {
@@ -124,7 +129,7 @@ impl Generator for Auto {
         }
         let seen = Features::of(system.a())?;
         let votes = forest.votes(&seen, model.candidates.len());
-        let reasons = reasons(&model, &votes, &seen)?;
+        let reasons = reasons(model, &votes, &seen)?;
         let by_votes = votes.order().into_iter().filter(|&class| votes.counts[class] > 0);
         let mut order: Vec<usize> = by_votes.collect();
         for class in model.by_mean_cost() {

@@ -13,9 +13,12 @@ use std::sync::Arc;
 
 #[path = "../../../tests/support/algebra.rs"]
 mod algebra;
+#[path = "../../../tests/support/matrices.rs"]
+mod matrices;
 #[path = "../../../tests/support/methods.rs"]
 mod methods;
 use algebra::*;
+use matrices::{applied, to_dense};
 
 /// G with M = GᵀG: the lower triangle of A, whatever that is good for.
 struct Triangle;
@@ -88,21 +91,6 @@ fn poisson(comm: Comm, level: u32) -> System {
 
 fn made(params: Value, system: &System) -> Result<Box<dyn Preconditioner>> {
     system.host().inner("filter", &params, system)
-}
-
-fn to_dense(a: &DistCsr) -> Dense {
-    dense(a.n_own(), |i, j| a.own().view().get(i, j))
-}
-
-/// M of one rank, column by column.
-fn applied(m: &dyn Preconditioner, n: usize) -> Dense {
-    let column = |j: usize| {
-        let unit: Vec<f64> = (0..n).map(|i| f64::from(u8::from(i == j))).collect();
-        let mut z = vec![f64::NAN; n];
-        m.apply(&unit, &mut z).unwrap();
-        z
-    };
-    transpose(&(0..n).map(column).collect::<Vec<_>>())
 }
 
 fn exact(system: &System) -> Exact {

@@ -5,6 +5,8 @@
 //! the method, every name, shape and number type, and that all numbers are finite; the sizes are
 //! checked against the file before anything is allocated for them.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{self, Value, json};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -63,6 +65,59 @@ impl Card {
 pub fn shipped(models: &[(&str, &str, &[u8])]) -> Value {
     let describe = |&(label, file, bytes): &(&str, &str, &[u8])| json!({ "label": label, "file": file, "card": Card::of(bytes).ok() });
     models.iter().map(describe).collect()
+}
+
+/// The models that were read last: a sequence of systems reads its model once.
+pub struct Recent<W>(Mutex<Vec<(Key, Arc<W>)>>);
+
+/// The method that a model was read for, and the fingerprint of its bytes.
+type Key = (&'static str, u64);
+
+/// Models that are kept.
+const KEPT: usize = 4;
+
+impl<W> Recent<W> {
+    /// None yet.
+    pub const fn new() -> Self {
+        Recent(Mutex::new(Vec::new()))
+    }
+
+    /// What `read` makes of the bytes of a model for `method`, now or before.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn read(
+        &self,
+        bytes: &[u8],
+        method: &'static str,
+        read: impl FnOnce(&[u8]) -> Result<W>,
+    ) -> Result<Arc<W>> {
+        let key = (method, fingerprint(bytes));
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, weights)) = lock().iter().find(|(of, _)| *of == key) {
+            return Ok(weights.clone());
+        }
+        let weights = Arc::new(read(bytes)?);
+        let mut known = lock();
+        known.truncate(KEPT - 1);
+        known.insert(0, (key, weights.clone()));
+        Ok(weights)
+    }
+}
+
+impl<W> Default for Recent<W> {
+    fn default() -> Self {
+        Recent::new()
+    }
+}
+
+/// 64 bits that hardly ever agree for two files.
+fn fingerprint(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks();
+    let mix =
+        |print: u64, word: u64| (print.rotate_left(23) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let print = words.iter().map(|&word| u64::from_le_bytes(word)).fold(bytes.len() as u64, mix);
+    rest.iter().map(|&byte| u64::from(byte)).fold(print, mix)
 }
 
 /// One named array of a file.

@@ -13,9 +13,12 @@ use std::ops::ControlFlow;
 
 #[path = "../../../tests/support/algebra.rs"]
 mod algebra;
+#[path = "../../../tests/support/matrices.rs"]
+mod matrices;
 #[path = "../../../tests/support/methods.rs"]
 mod methods;
 use algebra::*;
+use matrices::{applied, to_dense};
 
 /// ω D⁻¹ with the parameter ω; symmetric, or, for a negative one, called unsymmetric.
 struct Scaling;
@@ -90,20 +93,6 @@ fn matrix(grid: Grid) -> Entries {
 fn system(grid: Grid) -> System {
     let n = grid.nodes();
     System::new(DistCsr::solo(Csr::from_triplets(n, n, matrix(grid)).unwrap()).unwrap())
-}
-
-fn to_dense(a: &DistCsr) -> Dense {
-    dense(a.n_own(), |i, j| a.own().view().get(i, j))
-}
-
-fn applied(m: &dyn Preconditioner, n: usize) -> Dense {
-    let column = |j: usize| {
-        let unit: Vec<f64> = (0..n).map(|i| f64::from(u8::from(i == j))).collect();
-        let mut z = vec![f64::NAN; n];
-        m.apply(&unit, &mut z).unwrap();
-        z
-    };
-    transpose(&(0..n).map(column).collect::<Vec<_>>())
 }
 
 type Matrix = Vec<Vec<f64>>;

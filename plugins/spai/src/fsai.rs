@@ -26,7 +26,7 @@ use crate::adaptive;
 use crate::plan::Plan;
 use precondor_sdk::core::kernel::fsai;
 use precondor_sdk::core::kernel::pattern::Part;
-use precondor_sdk::core::matrix::{Explicit, ExplicitKind};
+use precondor_sdk::core::matrix::Explicit;
 use precondor_sdk::prelude::*;
 
 /// Parameters of [`Fsai`].
@@ -112,11 +112,11 @@ impl Preconditioner for Factored {
     }
 
     fn properties(&self) -> Properties {
-        Properties::SPD
+        self.m.properties()
     }
 
     fn stored_entries(&self) -> usize {
-        self.m.g().nnz_own()
+        self.m.stored_entries()
     }
 
     fn bytes(&self) -> usize {
@@ -124,7 +124,7 @@ impl Preconditioner for Factored {
     }
 
     fn explicit(&self) -> Option<Explicit<'_>> {
-        Some(Explicit::of(ExplicitKind::Factor, self.m.g()))
+        self.m.explicit()
     }
 
     fn notes(&self) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! A learned dense inverse of one matrix: setup from a model, Newton steps, what is applied.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use linfa_linalg::cholesky::CholeskyInplace;
 use ndarray::Array2;
@@ -9,6 +9,7 @@ use precondor_sdk::prelude::*;
 
 use crate::dense::weights::Weights;
 use crate::grid::{BANDS, Bands, Grid};
+use crate::model::Recent;
 use crate::net::{Operand, multiply};
 
 /// Where a model comes from.
@@ -19,34 +20,11 @@ pub enum Model<'a> {
     Shipped(Vec<(usize, &'static [u8])>),
 }
 
-/// Models that were read last, by method and fingerprint: a sequence of systems reads its model once.
-static READ: Mutex<Vec<(&'static str, u64, Arc<Weights>)>> = Mutex::new(Vec::new());
-
-/// Models that are kept.
-const KEPT: usize = 4;
+/// Dense models read before.
+static READ: Recent<Weights> = Recent::new();
 
 fn read(bytes: &[u8], method: &'static str) -> Result<Arc<Weights>> {
-    let fingerprint = fingerprint(bytes);
-    let lock = || READ.lock().unwrap_or_else(PoisonError::into_inner);
-    let found =
-        lock().iter().find(|(of, print, _)| (*of, *print) == (method, fingerprint)).cloned();
-    if let Some((.., weights)) = found {
-        return Ok(weights);
-    }
-    let weights = Arc::new(Weights::read(bytes, method)?);
-    let mut known = lock();
-    known.truncate(KEPT - 1);
-    known.insert(0, (method, fingerprint, weights.clone()));
-    Ok(weights)
-}
-
-/// 64 bits that hardly ever agree for two files.
-fn fingerprint(bytes: &[u8]) -> u64 {
-    let (words, rest) = bytes.as_chunks();
-    let mix =
-        |print: u64, word: u64| (print.rotate_left(23) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let print = words.iter().map(|&word| u64::from_le_bytes(word)).fold(bytes.len() as u64, mix);
-    rest.iter().map(|&byte| u64::from(byte)).fold(print, mix)
+    READ.read(bytes, method, |bytes| Weights::read(bytes, method))
 }
 
 impl Model<'_> {

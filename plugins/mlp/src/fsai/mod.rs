@@ -31,11 +31,12 @@ use precondor_sdk::core::comm::Communicator;
 use precondor_sdk::core::kernel::fsai::{self, Factored};
 use precondor_sdk::core::kernel::lanczos;
 use precondor_sdk::core::kernel::pattern::Pattern;
-use precondor_sdk::core::matrix::{Explicit, ExplicitKind};
+use precondor_sdk::core::matrix::Explicit;
 use precondor_sdk::core::train::{Trainable, Training};
 use precondor_sdk::prelude::*;
 
-use crate::{model, run};
+use crate::model::{self, Recent};
+use crate::run;
 use factor::{Plain, Weights, scaled, unscaled};
 
 pub use train::TrainParams;
@@ -71,6 +72,9 @@ impl Default for Params {
 /// fresh matrices of the training families).
 const UNUSUAL: f64 = 0.15;
 
+/// Models read before.
+static READ: Recent<Weights> = Recent::new();
+
 /// The method.
 pub struct MlpFsai;
 
@@ -80,28 +84,10 @@ pub struct Learned {
     notes: Vec<String>,
 }
 
-/// A product to look at.
-struct View<'a>(&'a Factored);
-
-impl Preconditioner for View<'_> {
-    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        self.0.apply(r, z)
-    }
-    fn properties(&self) -> Properties {
-        Properties::SPD
-    }
-    fn stored_entries(&self) -> usize {
-        self.0.g().nnz_own()
-    }
-    fn bytes(&self) -> usize {
-        self.0.bytes()
-    }
-}
-
 /// The condition of MA after so many Lanczos steps: a lower bound. Collective.
 fn condition(a: &DistCsr, m: &Factored, steps: usize) -> Result<f64> {
     let options = lanczos::Options { max_steps: steps, tolerance: 0.0 };
-    let spectrum = lanczos::of_preconditioned(a, &View(m), &options)?;
+    let spectrum = lanczos::of_preconditioned(a, m, &options)?;
     Ok(spectrum.condition().unwrap_or(f64::INFINITY))
 }
 
@@ -134,10 +120,10 @@ impl Generator for MlpFsai {
         let (a, host) = (system.a(), system.host().as_ref());
         a.require_symmetric(NAME)?;
         let weights = match &params.model {
-            None => Weights::read(SHIPPED.2)?,
-            Some(path) => {
-                Weights::read(&host.read(path)?).map_err(|e| e.inside(format!("model '{path}'")))?
-            }
+            None => READ.read(SHIPPED.2, NAME, Weights::read)?,
+            Some(path) => READ
+                .read(&host.read(path)?, NAME, Weights::read)
+                .map_err(|e| e.inside(format!("model '{path}'")))?,
         };
         let (scaled, scale) = scaled(a)?;
         let plain = Plain::new(host, &scaled, weights.power)?;
@@ -178,16 +164,16 @@ impl Preconditioner for Learned {
         self.m.apply(r, z)
     }
     fn properties(&self) -> Properties {
-        Properties::SPD
+        self.m.properties()
     }
     fn stored_entries(&self) -> usize {
-        self.m.g().nnz_own()
+        self.m.stored_entries()
     }
     fn bytes(&self) -> usize {
         self.m.bytes()
     }
     fn explicit(&self) -> Option<Explicit<'_>> {
-        Some(Explicit::of(ExplicitKind::Factor, self.m.g()))
+        self.m.explicit()
     }
     fn notes(&self) -> Vec<String> {
         self.notes.clone()

@@ -41,7 +41,7 @@ use precondor_sdk::core::train::{Trainable, Training};
 use precondor_sdk::prelude::*;
 
 use crate::grid::{Bands, Grid, grain};
-use crate::model;
+use crate::model::{self, Recent};
 use crate::reference::apply::{Memory, Operator};
 use crate::reference::coarse::Coarse;
 use crate::reference::coefficient::{Coefficient, Source};
@@ -234,6 +234,9 @@ impl Preconditioner for ReferenceMap {
     }
 }
 
+/// Models read before.
+static READ: Recent<Weights> = Recent::new();
+
 /// The shipped models: name, file and content.
 const SHIPPED: [(&str, &str, &[u8]); 3] = [
     (
@@ -259,12 +262,17 @@ impl Weights {
     /// # Errors
     /// As [`Weights::read`].
     pub fn shipped(variant: Variant) -> Result<Self> {
+        Weights::read(Weights::file(variant))
+    }
+
+    /// The file of the shipped model of a variant.
+    fn file(variant: Variant) -> &'static [u8] {
         let [spd, stencil, sweep] = SHIPPED;
-        Weights::read(match variant {
+        match variant {
             Variant::Spd => spd.2,
             Variant::Stencil => stencil.2,
             Variant::Sweep => sweep.2,
-        })
+        }
     }
 }
 
@@ -276,11 +284,11 @@ impl Generator for MlpReference {
     type Output = ReferenceMap;
 
     fn generate(params: &Params, system: &System) -> Result<ReferenceMap> {
+        let read = |bytes: &[u8]| READ.read(bytes, NAME, Weights::read);
         let weights = match &params.model {
-            None => Weights::shipped(params.variant.unwrap_or_default())?,
+            None => read(Weights::file(params.variant.unwrap_or_default()))?,
             Some(path) => {
-                let bytes = system.host().read(path)?;
-                Weights::read(&bytes).map_err(|e| e.inside(format!("model '{path}'")))?
+                read(&system.host().read(path)?).map_err(|e| e.inside(format!("model '{path}'")))?
             }
         };
         if let Some(variant) = params.variant.filter(|v| *v != weights.variant) {

@@ -14,7 +14,7 @@ use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, to_value};
 
 /// Section `[train]` with all defaults spelt out, and `[data]`.
-fn training<T: Serialize + serde::de::DeserializeOwned + JsonSchema>(
+fn training<T: Serialize + serde::de::DeserializeOwned + JsonSchema + 'static>(
     file: &Path,
 ) -> (Value, Value, String) {
     let root = config::read(file).unwrap();

@@ -1,6 +1,5 @@
 //! `mlp-dense` and `ridge`: shipped models on fresh systems, refinement, training and its refusals.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use crate::methods::{columns, inverse, product};
@@ -158,52 +157,21 @@ fn training_resumes_to_the_same_bytes() {
     resumes::<MlpDense>(&small(), &[2]);
 }
 
-/// A host whose loops run on two threads, in an order of its own.
-struct TwoThreads;
-
-impl Host for TwoThreads {
-    fn inner(&self, _: &str, _: &Value, _: &System) -> Result<Box<dyn Preconditioner>> {
-        Err(Error::Unsupported("no other methods".into()))
-    }
-    fn parallel_for(
-        &self,
-        n: usize,
-        grain: usize,
-        body: &(dyn Fn(Range<usize>) -> Result<()> + Sync),
-    ) -> Result<()> {
-        let run = |parity: usize| {
-            let mut chunks = (0..n.div_ceil(grain)).rev().filter(|k| k % 2 == parity);
-            chunks.try_for_each(|k| body(k * grain..((k + 1) * grain).min(n)))
-        };
-        std::thread::scope(|scope| {
-            let other = scope.spawn(|| run(1));
-            run(0).and(other.join().unwrap())
-        })
-    }
-    fn threads(&self) -> usize {
-        2
-    }
-    fn read(&self, path: &str) -> Result<Vec<u8>> {
-        Err(Error::file(path, "no such file"))
-    }
-    fn log(&self, _: precondor_sdk::core::host::Level, _: &str) {}
-}
-
 #[test]
 fn any_number_of_threads_gives_the_same_model() {
     let problem = Problem::Poisson(Poisson { shift: 0.25, ..Poisson::at_level(3) });
     let samples = Families::new(vec![problem]).unwrap();
-    let on_two = |train: &dyn Fn(Training<'_>) -> Result<Vec<u8>>| {
-        let host: Arc<dyn Host> = Arc::new(TwoThreads);
+    let on_three = |train: &dyn Fn(Training<'_>) -> Result<Vec<u8>>| {
+        let host: Arc<dyn Host> = Arc::new(ThreeThreads);
         let watch = &mut Keeper::default();
         train(Training { comm: &Comm::solo(), host: &host, samples: &samples, resume: None, watch })
     };
     let params = TrainParams { matrices: 150, epochs: 1, batch: 50, ..small() };
     let alone = train::<MlpDense>(&params, &[3], 0.25, None, &mut Keeper::default()).unwrap();
-    assert!(on_two(&|training| MlpDense::train(&params, training)).unwrap() == alone);
+    assert!(on_three(&|training| MlpDense::train(&params, training)).unwrap() == alone);
     let params = ridge::TrainParams { matrices: 150, components: 30, ..Default::default() };
     let alone = train::<RidgeInverse>(&params, &[3], 0.25, None, &mut Keeper::default()).unwrap();
-    assert!(on_two(&|training| RidgeInverse::train(&params, training)).unwrap() == alone);
+    assert!(on_three(&|training| RidgeInverse::train(&params, training)).unwrap() == alone);
 }
 
 #[test]

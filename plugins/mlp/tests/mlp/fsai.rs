@@ -51,32 +51,14 @@ fn iterations(a: &DistCsr, m: &dyn Preconditioner, b: &[f64]) -> usize {
     report.iterations
 }
 
-/// A product as a preconditioner.
-struct Product(Factored);
-
-impl Preconditioner for Product {
-    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        self.0.apply(r, z)
-    }
-    fn properties(&self) -> Properties {
-        Properties::SPD
-    }
-    fn stored_entries(&self) -> usize {
-        self.0.g().nnz_own()
-    }
-    fn bytes(&self) -> usize {
-        self.0.bytes()
-    }
-}
-
 /// FSAI of the matrix as it is.
-fn plain(a: &DistCsr, power: usize) -> Product {
+fn plain(a: &DistCsr, power: usize) -> Factored {
     let mut pattern = Pattern::power(&Alone, a, power, Part::Lower).unwrap();
     let entries = {
         let reach = pattern.reach(a).unwrap();
         fsai::entries(&Alone, &reach, &pattern, a.space().start()).unwrap()
     };
-    Product(Factored::new(a.space(), &pattern, entries).unwrap())
+    Factored::new(a.space(), &pattern, entries).unwrap()
 }
 
 /// Weights from a random generator, `size` times those that a training starts from.
@@ -114,7 +96,7 @@ fn a_network_that_gives_zero_is_fsai() {
         let a = system_of(&problem, 0).0.a().clone();
         for power in [1, 2] {
             let same = corrected(&a, &weights(power, 0.0, 1));
-            let error = difference(same.g(), plain(&a, power as usize).0.g());
+            let error = difference(same.g(), plain(&a, power as usize).g());
             assert!(error < 1e-13, "{error} on power {power}: {problem}");
             let other = corrected(&a, &weights(power, 1.0, 1));
             assert!(difference(other.g(), same.g()) > 1e-3, "{problem}");

@@ -9,6 +9,10 @@ use precondor_sdk::core::train::{Progress, Trainable, Training, Watch};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::Value;
 
+#[path = "../../../../tests/support/threads.rs"]
+mod threads_lent;
+pub use threads_lent::ThreeThreads;
+
 /// Test system `index` of a level; never one of the training systems, whatever the seed.
 pub fn system(level: u32, shift: f64, index: u64) -> System {
     let poisson = Poisson { shift, seed: 900, ..Poisson::at_level(level) };
@@ -102,36 +106,4 @@ pub fn train<T: Trainable>(
         params,
         Training { comm: &Comm::solo(), host: &host, samples: &samples, resume, watch },
     )
-}
-
-/// A host that lends three threads, which take the ranges of a loop from the last to the first.
-pub struct ThreeThreads;
-
-impl Host for ThreeThreads {
-    fn inner(&self, name: &str, _: &Value, _: &System) -> Result<Box<dyn Preconditioner>> {
-        Err(Error::Parameter(format!("no method '{name}'")))
-    }
-    fn parallel_for(
-        &self,
-        n: usize,
-        grain: usize,
-        body: &(dyn Fn(Range<usize>) -> Result<()> + Sync),
-    ) -> Result<()> {
-        std::thread::scope(|scope| {
-            let ranges = |thread| {
-                let mine = (0..n.div_ceil(grain)).rev().filter(move |k| k % 3 == thread);
-                mine.map(|k| k * grain..n.min((k + 1) * grain))
-            };
-            let run = |thread| scope.spawn(move || ranges(thread).try_for_each(body));
-            let threads = [0, 1, 2].map(run);
-            threads.into_iter().try_for_each(|thread| thread.join().expect("no panic"))
-        })
-    }
-    fn threads(&self) -> usize {
-        3
-    }
-    fn read(&self, path: &str) -> Result<Vec<u8>> {
-        Err(Error::file(path, "no file"))
-    }
-    fn log(&self, _: Level, _: &str) {}
 }
