@@ -16,6 +16,7 @@ mod plugins;
 mod problem;
 mod report;
 mod reproduce;
+mod scaling;
 mod session;
 mod solve;
 mod train;

@@ -129,10 +129,10 @@ impl Comm {
         // Ranks in different operations would read each other's data: the name goes along.
         let name = what.bytes().fold(0u64, |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
         let depth = self.lock().len();
-        let said = self.scopes.backend.all_gather(&[mine, name, depth as u64])?;
+        let said = self.scopes.backend.status(&[mine, name, depth as u64])?;
         let killer = if let Some(rank) = said.iter().position(|s| s[0] == FAILED) {
             let text = message.bytes().map(u64::from).collect::<Vec<_>>();
-            let bytes = &self.scopes.backend.all_gather(&text)?[rank];
+            let bytes = &self.scopes.backend.status(&text)?[rank];
             let bytes: Vec<u8> = bytes.iter().map(|&b| b as u8).collect();
             Error::Elsewhere { rank, message: String::from_utf8_lossy(&bytes).into_owned() }
         } else if said.iter().any(|s| s[1..] != said[0][1..]) {

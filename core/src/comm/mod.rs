@@ -3,6 +3,7 @@
 //! [`Communicator`] is what a world has to offer: [`Solo`] (one rank) and [`threads`] (ranks as
 //! threads) live here, MPI is a binding. [`Comm`] is what everybody uses: a communicator with
 //! *collective failure*, so that one rank's early return never leaves the others hanging.
+pub mod count;
 mod guard;
 mod solo;
 pub mod threads;
@@ -36,6 +37,11 @@ pub trait Communicator: Send + Sync {
     fn gather_f64(&self, mine: &[f64], all: &mut [f64]) -> Result<()>;
     /// What every rank gave, in rank order; lengths may differ.
     fn all_gather(&self, mine: &[u64]) -> Result<Vec<Vec<u64>>>;
+    /// [`all_gather`](Communicator::all_gather) of the status words of [`Comm::scope`], apart so that
+    /// a world that counts or traces can tell them from what was asked for.
+    fn status(&self, mine: &[u64]) -> Result<Vec<Vec<u64>>> {
+        self.all_gather(mine)
+    }
     /// `send[r]` goes to rank `r`; returns what came from each rank, in rank order.
     fn all_to_all(&self, send: &[Vec<u8>]) -> Result<Vec<Vec<u8>>>;
     /// Prepares repeated exchanges of ghost entries along `plan`.

@@ -1,0 +1,139 @@
+//! What one application of a method does on each rank, for the seven-point matrix of a grid.
+//!
+//! | method | exchanges | flops |
+//! |---|---|---|
+//! | none, `jacobi` | none | 0, 1 a row |
+//! | `spai`, pattern of Aᵏ | one, of that pattern | 2 an entry of M |
+//! | `fsai`, `mlp-fsai`, tril(Aᵏ) | one for G (from lower ranks), one for Gᵀ (from higher ones) | 2 an entry of G and of Gᵀ in the rank's rows |
+//! | `ic` within ranks | none | 4 an entry of L below the diagonal, 1 a row |
+use super::Rank;
+use super::grid::{Layout, Stencil};
+use precondor_core::comm::count::{Flow, Traffic};
+use serde_json::Value;
+
+/// One product with a matrix of this pattern.
+pub fn product(layout: Layout, stencil: &Stencil) -> Vec<Rank> {
+    let sent = stencil.halo(layout).into_iter().enumerate();
+    let rank = |(rank, exchange)| Rank {
+        traffic: Traffic { exchange, ..Traffic::default() },
+        flops: 2 * stencil.entries(layout, rank as u64),
+    };
+    sent.map(rank).collect()
+}
+
+/// One application of the method `name` with these parameters; none where there is no formula for it.
+pub fn application(layout: Layout, name: &str, parameters: &Value) -> Option<Vec<Rank>> {
+    let number = |key: &str| parameters[key].as_f64();
+    let unless = |key: &str| number(key).is_none_or(|value| value == 0.0);
+    let power = parameters["power"].as_u64().unwrap_or(1) as u32;
+    let pattern = || Stencil::seven().power(power);
+    match name {
+        "none" => Some(within(layout, |_| 0)),
+        "jacobi" => Some(within(layout, |rank| rows(layout, rank))),
+        "spai" if unless("threshold") => Some(product(layout, &pattern())),
+        "fsai" if unless("threshold") && unless("steps") && unless("filter") => {
+            Some(factored(layout, &pattern().lower()))
+        }
+        // The shipped model reshapes the factor on the pattern of A itself.
+        "mlp-fsai" if parameters["model"].is_null() => {
+            Some(factored(layout, &Stencil::seven().lower()))
+        }
+        "ic" if unless("overlap") => Some(within(layout, |rank| {
+            let lower = Stencil::seven().lower().entries_within(layout, rank) - rows(layout, rank);
+            4 * lower + rows(layout, rank)
+        })),
+        _ => None,
+    }
+}
+
+/// Messages of the setup that are not collectives: rows of A that the small systems reach, and the
+/// columns that the parts of M need from others. None where there is no formula.
+pub fn setup(layout: Layout, name: &str, parameters: &Value) -> Option<Vec<Flow>> {
+    let near = parameters["power"].as_u64().unwrap_or(1) <= 1;
+    application(layout, name, parameters).filter(|_| near)?;
+    let (seven, p) = (Stencil::seven(), layout.p as usize);
+    let power = parameters["power"].as_u64().unwrap_or(1) as u32;
+    let mut sent = vec![Flow::default(); p];
+    if layout.p == 1 || matches!(name, "none" | "jacobi") {
+        return Some(sent);
+    }
+    let symmetrised = parameters["symmetrise"].as_bool().unwrap_or(false);
+    match name {
+        "spai" if !symmetrised => {
+            let pattern = seven.power(power);
+            fetch(layout, &pattern, &mut sent);
+            announce(layout, &pattern, &mut sent);
+        }
+        "fsai" => {
+            let lower = seven.power(power).lower();
+            fetch(layout, &lower, &mut sent);
+            announce(layout, &lower, &mut sent);
+            // The transpose: entries to the owners of their columns, 24 bytes each.
+            for rank in 0..layout.p {
+                let flow = &mut sent[rank as usize];
+                let outside = lower.entries(layout, rank) - lower.entries_within(layout, rank);
+                flow.calls += 1;
+                flow.messages += owners(layout, &lower, rank).len() as u64;
+                flow.bytes += 24 * outside;
+            }
+            announce(layout, &lower.transpose(), &mut sent);
+        }
+        _ => return None,
+    }
+    Some(sent)
+}
+
+/// The rows of A that ghost columns of `pattern` number: 8 bytes a row asked for, then 8 a row and 16
+/// an entry sent.
+fn fetch(layout: Layout, pattern: &Stencil, sent: &mut [Flow]) {
+    for rank in 0..layout.p {
+        let mut last = None;
+        let mut asked = 0;
+        sent[rank as usize].calls += 2;
+        for (owner, part) in pattern.sources(layout, rank) {
+            let count = part.end - part.start;
+            let new = u64::from(last.replace(owner) != Some(owner));
+            let reply = &mut sent[owner as usize];
+            reply.messages += new;
+            reply.bytes += 8 * count + 16 * Stencil::seven().entries_of(layout.m, part);
+            sent[rank as usize].messages += new;
+            asked += count;
+        }
+        sent[rank as usize].bytes += 8 * asked;
+    }
+}
+
+/// A matrix of this pattern tells every owner which of its entries it needs, 8 bytes each.
+fn announce(layout: Layout, pattern: &Stencil, sent: &mut [Flow]) {
+    for rank in 0..layout.p {
+        let count: u64 = pattern.ghosts(layout, rank).iter().map(|r| r.end - r.start).sum();
+        let flow = &mut sent[rank as usize];
+        flow.calls += 1;
+        flow.messages += owners(layout, pattern, rank).len() as u64;
+        flow.bytes += 8 * count;
+    }
+}
+
+/// The ranks that ghost entries of `rank` come from.
+fn owners(layout: Layout, pattern: &Stencil, rank: u64) -> Vec<u64> {
+    let mut owners: Vec<u64> =
+        pattern.sources(layout, rank).into_iter().map(|(owner, _)| owner).collect();
+    owners.dedup();
+    owners
+}
+
+/// M = GᵀG.
+fn factored(layout: Layout, lower: &Stencil) -> Vec<Rank> {
+    let (g, transpose) = (product(layout, lower), product(layout, &lower.transpose()));
+    g.into_iter().zip(transpose).map(|(g, transpose)| g + transpose).collect()
+}
+
+fn within(layout: Layout, flops: impl Fn(u64) -> u64) -> Vec<Rank> {
+    let rank = |rank| Rank { traffic: Traffic::default(), flops: flops(rank) };
+    (0..layout.p).map(rank).collect()
+}
+
+fn rows(layout: Layout, rank: u64) -> u64 {
+    let rows = layout.rows(rank);
+    rows.end - rows.start
+}
