@@ -47,7 +47,7 @@ impl Layout {
     }
 
     /// Who has `nodes`, and which of them.
-    fn split(self, mut nodes: Range<u64>) -> Vec<(u64, Range<u64>)> {
+    pub fn split(self, mut nodes: Range<u64>) -> Vec<(u64, Range<u64>)> {
         let mut parts = Vec::new();
         while !nodes.is_empty() {
             let owner = self.owner(nodes.start);
@@ -108,14 +108,22 @@ impl Stencil {
 
     /// Entries in the rows of `rank` whose columns it has too.
     pub fn entries_within(&self, layout: Layout, rank: u64) -> u64 {
-        let rows = layout.rows(rank);
-        let inside = |&[dx, dy]: &[i64; 2]| {
-            let shift = dy * layout.m as i64 + dx;
-            let from = rows.start.saturating_add_signed(-shift).max(rows.start);
-            let to = rows.end.saturating_add_signed(-shift).min(rows.end);
-            having(layout.m, [dx, dy], from..to.max(from))
+        self.entries_among(layout.m, &[layout.rows(rank)])
+    }
+
+    /// Entries whose rows and columns are both among these nodes, of which no two intervals share one.
+    pub fn entries_among(&self, m: u64, nodes: &[Range<u64>]) -> u64 {
+        let pairs = nodes.iter().flat_map(|from| nodes.iter().map(move |to| (from, to)));
+        let between = |(from, to): (&Range<u64>, &Range<u64>)| {
+            let of = |&[dx, dy]: &[i64; 2]| {
+                let shift = dy * m as i64 + dx;
+                let start = to.start.saturating_add_signed(-shift).max(from.start);
+                let end = to.end.saturating_add_signed(-shift).min(from.end);
+                having(m, [dx, dy], start..end.max(start))
+            };
+            self.0.iter().map(of).sum::<u64>()
         };
-        self.0.iter().map(inside).sum()
+        pairs.map(between).sum()
     }
 
     /// The nodes of others that the rows of `rank` have entries for: intervals in increasing order,

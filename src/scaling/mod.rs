@@ -12,7 +12,9 @@
 //! compensated and take more.
 pub mod cluster;
 pub mod grid;
+pub mod reckon;
 pub mod schedule;
+pub mod slab;
 pub mod work;
 
 use precondor_core::comm::count::Traffic;

@@ -6,10 +6,14 @@
 //! | `spai`, pattern of Aᵏ | one, of that pattern | 2 an entry of M |
 //! | `fsai`, `mlp-fsai`, tril(Aᵏ) | one for G (from lower ranks), one for Gᵀ (from higher ones) | 2 an entry of G and of Gᵀ in the rank's rows |
 //! | `ic` within ranks | none | 4 an entry of L below the diagonal, 1 a row |
-use super::Rank;
+//! | `schwarz` with `ic` | one, of the rows around; one back where it is additive | the same on the block |
+//! | `sine`, `reference`, `mlp-reference` | [`slab`] | [`slab`] |
 use super::grid::{Layout, Stencil};
+use super::{Rank, slab};
 use precondor_core::comm::count::{Flow, Traffic};
+use precondor_core::schema::named_method;
 use serde_json::Value;
+use std::ops::Range;
 
 /// One product with a matrix of this pattern.
 pub fn product(layout: Layout, stencil: &Stencil) -> Vec<Rank> {
@@ -42,8 +46,59 @@ pub fn application(layout: Layout, name: &str, parameters: &Value) -> Option<Vec
             let lower = Stencil::seven().lower().entries_within(layout, rank) - rows(layout, rank);
             4 * lower + rows(layout, rank)
         })),
+        "sine" if parameters["grid"].is_null() => Some(slab::sine(layout)),
+        "mlp-reference" => learned(layout, parameters),
+        "schwarz" => schwarz(layout, parameters),
         _ => None,
     }
+}
+
+/// The network's map as far as the shipped models go; a constant coefficient needs no coarse grid.
+fn learned(layout: Layout, parameters: &Value) -> Option<Vec<Rank>> {
+    let plain = ["grid", "coefficient", "coarse", "model"]
+        .iter()
+        .all(|&key| parameters[key].is_null() || parameters[key] == 0 || parameters[key] == "auto");
+    let (reach, coefficients) = match parameters["variant"].as_str() {
+        None | Some("spd") => (0, 1),
+        Some("stencil") => (1, 9),
+        // Forwards and backwards through the seven coefficients of A.
+        Some("sweep") => (2, 2 * 7),
+        Some(_) => return None,
+    };
+    plain.then(|| slab::learned(layout, reach, coefficients))
+}
+
+/// Overlapping blocks with IC(0) on each; how far they reach is a power of A.
+fn schwarz(layout: Layout, parameters: &Value) -> Option<Vec<Rank>> {
+    let (name, _) = named_method(&parameters["inner"])?;
+    let additive = match (name.as_str(), parameters["variant"].as_str()) {
+        ("ic", None | Some("additive")) => true,
+        ("ic", Some("restricted")) => false,
+        _ => return None,
+    };
+    let seven = Stencil::seven();
+    let reach = seven.power(parameters["overlap"].as_u64().unwrap_or(1) as u32);
+    let bring = reach.halo(layout);
+    let overlapping = bring.iter().any(|flow| flow.messages > 0);
+    let rank = |rank: u64| {
+        let (own, ghosts) = (layout.rows(rank), reach.ghosts(layout, rank));
+        let size = |range: &Range<u64>| range.end - range.start;
+        let rows = size(&own) + ghosts.iter().map(size).sum::<u64>();
+        let mut block = ghosts.clone();
+        block.push(own);
+        let below = seven.lower().entries_among(layout.m, &block) - rows;
+        let mut exchange = Flow::default();
+        if overlapping {
+            exchange = bring[rank as usize];
+            if additive {
+                exchange.calls += 1;
+                exchange.messages += owners(layout, &reach, rank).len() as u64;
+                exchange.bytes += 8 * ghosts.iter().map(size).sum::<u64>();
+            }
+        }
+        Rank { traffic: Traffic { exchange, ..Traffic::default() }, flops: 4 * below + rows }
+    };
+    Some((0..layout.p).map(rank).collect())
 }
 
 /// Messages of the setup that are not collectives: rows of A that the small systems reach, and the

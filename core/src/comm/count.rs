@@ -40,6 +40,16 @@ pub enum Kind {
 impl Kind {
     /// All of them.
     pub const ALL: [Kind; 4] = [Kind::Exchange, Kind::AllToAll, Kind::Gather, Kind::Status];
+
+    /// What tables call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Exchange => "exchange",
+            Kind::AllToAll => "all_to_all",
+            Kind::Gather => "gather",
+            Kind::Status => "status",
+        }
+    }
 }
 
 /// Operations of one kind.
