@@ -8,3 +8,4 @@ mod matrices;
 mod ranks;
 mod solvers;
 mod traffic;
+mod world;
