@@ -18,6 +18,13 @@
 //! group = "sparse"         # optional: tables keep groups apart, each with a winner of its own
 //! solver = { damping = 0.9 }                              # on top of [solver]
 //! preconditioner = { name = "jacobi", damping = 0.7 }     # or a name alone; none: M = I
+//!
+//! [cluster]                # optional: reckon times on a machine, see `scaling/cluster.rs`
+//! latency = 2e-6           # seconds a message
+//! bandwidth = 2e8          # bytes a second and rank
+//! flop_rate = 5e8          # flops a second and rank
+//! level = 13               # for this grid
+//! ranks = 100_000          # on 1, 2, 4, … up to so many ranks
 //! ```
 //!
 //! Every system meets all methods in turn before the next system is made, so that whatever disturbs
@@ -27,7 +34,10 @@ use crate::fallback::Plan;
 use crate::files::{make_folder, print, print_json};
 use crate::measure::{self, measure};
 use crate::report::{self, CaseInfo, Cell, Comparison, Entry, Provenance, Row};
+use crate::scaling::cluster::Cluster;
+use crate::scaling::reckon::{Scaling, Subject, reckon};
 use crate::session::{Session, configuration};
+use crate::traffic::{self, Sent};
 use crate::{Status, exact, fallback};
 use indicatif::{ProgressBar, ProgressStyle};
 use precondor_core::Result;
@@ -69,9 +79,10 @@ struct Run {
 
 pub fn run(args: &Args, session: &Session) -> Result<Status> {
     let root = configuration(&args.config, &args.overrides)?;
-    root.only(&["title", "problem", "solver", "run"])?;
+    root.only(&["title", "problem", "solver", "run", "cluster"])?;
     let title = root.get("title").map(|node| node.text().map(str::to_owned)).transpose()?;
     let runs = runs(&root, session)?;
+    let cluster = root.get("cluster").map(Node::read::<Cluster>).transpose()?;
     let cases = experiment::family(&root)?;
     if let Some(folder) = &args.report {
         make_folder(folder)?;
@@ -81,7 +92,8 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     let measured: Result<Vec<(CaseInfo, Vec<Cell>)>> =
         cases.iter().map(|case| all_runs(case, &runs, session, &bar)).collect();
     bar.finish_and_clear();
-    let (cases, cells) = measured?.into_iter().unzip();
+    let (cases, cells): (Vec<CaseInfo>, Vec<Vec<Cell>>) = measured?.into_iter().unzip();
+    let scaling = cluster.map(|cluster| scaling(cluster, &runs, &cases, &cells));
     let rows = runs.iter().map(|run| Row {
         label: run.label.clone(),
         group: run.group.clone(),
@@ -98,6 +110,9 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         rows: rows.collect(),
         cases,
         cells,
+        ranks: session.comm().size(),
+        oversubscribed: traffic::oversubscribed(session.comm(), session.host().threads())?,
+        scaling,
     };
     if args.json {
         print_json(&report::json::document(&comparison))?;
@@ -165,10 +180,12 @@ fn all_runs(
         systems: case.samples,
         n: 0,
         nnz: 0,
+        side: None,
     };
     for index in 0..case.samples {
         let task = case.task(index, session)?;
         (info.n, info.nnz) = (task.system.a().n_global(), task.nnz);
+        info.side = traffic::layout(&task.system, task.nnz).map(|layout| layout.m);
         let exact = reference(runs, &task, session)?;
         for (run, cell) in runs.iter().zip(&mut cells) {
             bar.set_message(format!("{}: {}", case.label, run.label));
@@ -181,6 +198,21 @@ fn all_runs(
         }
     }
     Ok((info, cells))
+}
+
+/// Times on a cluster.
+fn scaling(cluster: Cluster, runs: &[Run], cases: &[CaseInfo], cells: &[Vec<Cell>]) -> Scaling {
+    let subjects = runs.iter().enumerate().map(|(k, run)| {
+        let (name, parameters) = traffic::named(run.method.as_ref());
+        let counts = cases.iter().zip(cells).filter_map(|(case, cells)| {
+            let (mean, _) = cells[k].iterations().filter(|_| cells[k].all_converged())?;
+            Some((case.side?, mean))
+        });
+        let counts = counts.collect();
+        let (label, group, solver) = (&*run.label, &*run.group, &run.solver);
+        Subject { label, group, solver, name, parameters, counts }
+    });
+    reckon(cluster, &subjects.collect::<Vec<_>>())
 }
 
 /// x*, where a run measures its error.
@@ -202,6 +234,10 @@ fn one(
         Err(e) => (Err(e.to_string()), Vec::new()),
         Ok(measured) => {
             let report = measured.report;
+            let how = (&run.solver, run.method.as_ref());
+            let system = (&task.system, task.nnz);
+            let sent = |counted| Sent::new(counted, system, how, report.iterations);
+            let ranks = measured.counted.as_ref().map(sent);
             let entry = Entry {
                 iterations: report.iterations,
                 outcome: measure::outcome(&report.outcome),
@@ -218,6 +254,7 @@ fn one(
                 solve_seconds: measured.solve_seconds,
                 fallback: report.switches,
                 notes: measured.notes,
+                ranks,
             };
             (Ok(entry), report.history)
         }

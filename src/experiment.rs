@@ -13,7 +13,6 @@
 //! (systems 0 to 19 of each level), or a list of matrices. It may also have several sections
 //! `[[problem]]`, each of these forms and with a `label` that its tables are called by.
 use crate::session::Session;
-use precondor_core::comm::Comm;
 use precondor_core::config::{Content, Node};
 use precondor_core::matrix::DistCsr;
 use precondor_core::matrix::io::matrix_market;
@@ -208,7 +207,7 @@ impl Case {
     /// System `index` of the case, in the surroundings of `session`.
     pub fn task(&self, index: u64, session: &Session) -> Result<Task> {
         let (system, b) = match &self.source {
-            Source::Model(problem) => problem.generate_nth(Comm::solo(), index)?,
+            Source::Model(problem) => problem.generate_nth(session.comm().clone(), index)?,
             Source::Files { matrix, rhs } => {
                 let in_file = |e| precise(e, matrix);
                 let a = DistCsr::solo(matrix_market::read(matrix)?).map_err(in_file)?;

@@ -19,6 +19,7 @@ mod reproduce;
 mod scaling;
 mod session;
 mod solve;
+mod traffic;
 mod train;
 
 use clap::{Parser, Subcommand};

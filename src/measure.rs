@@ -2,6 +2,7 @@
 use crate::experiment::Task;
 use crate::fallback::Plan;
 use crate::session::Session;
+use crate::traffic::{Counted, Meter};
 use precondor_core::config::{Check, MethodConfig, SolverConfig};
 use precondor_core::precond::{Identity, Preconditioner};
 use precondor_core::solver::{self, Criterion, Fallback, Foreseen, Outcome, Step, Stop};
@@ -24,6 +25,8 @@ pub struct Measured {
     pub entries: usize,
     /// Bytes of M.
     pub bytes: usize,
+    /// What every rank sent and held; none on a single one.
+    pub counted: Option<Counted>,
     /// What the method has to say about this M.
     pub notes: Vec<String>,
 }
@@ -55,6 +58,7 @@ pub fn measure(
     watch: &mut dyn FnMut(&Step),
 ) -> Result<Measured> {
     let (a, iteration) = (task.system.a(), config.method());
+    let mut meter = Meter::new(Some(session.counter()), a.space().comm());
     let start = Instant::now();
     let m = set_up(session, task, method)?;
     let mut notes = m.notes();
@@ -63,6 +67,7 @@ pub fn measure(
         Some(Check::Lanczos) => look(&iteration, task, m.as_ref(), plan, &mut notes)?,
     };
     let setup_seconds = start.elapsed().as_secs_f64();
+    meter.set_up(m.as_ref(), &task.b);
     let stop = Stop {
         criterion: exact.map_or(Criterion::RelativeResidual, Criterion::AbsoluteError),
         tolerance: config.tolerance,
@@ -71,6 +76,7 @@ pub fn measure(
     };
     let mut x = task.x0.clone();
     let mut watch = |step: &Step| {
+        meter.measured();
         watch(step);
         ControlFlow::Continue(())
     };
@@ -88,6 +94,7 @@ pub fn measure(
     };
     let report = solved.map_err(|e| e.inside(config.method.name()))?;
     let solve_seconds = start.elapsed().as_secs_f64();
+    meter.solved();
     for switch in &report.switches {
         tracing::warn!("{}: {}", name(method), told(switch));
     }
@@ -99,6 +106,7 @@ pub fn measure(
         solve_seconds,
         entries: m.stored_entries(),
         bytes: m.bytes(),
+        counted: meter.finish(m.bytes())?,
         notes,
     })
 }

@@ -1,4 +1,6 @@
 //! What all commands start from: methods, host services, a configuration.
+use precondor_core::comm::Comm;
+use precondor_core::comm::count::{Counted, Counter};
 use precondor_core::config::{self, MethodConfig, Node};
 use precondor_core::host::Host;
 use precondor_core::registry::DynGenerator;
@@ -10,6 +12,8 @@ use std::sync::Arc;
 /// The methods that are there, and the services lent to them.
 pub struct Session {
     plugins: Plugins,
+    comm: Comm,
+    counter: Counter,
 }
 
 impl Session {
@@ -24,7 +28,9 @@ impl Session {
         for problem in plugins.problems() {
             tracing::warn!("plugin {}: {}", problem.path.display(), problem.reason);
         }
-        Ok(Session { plugins })
+        let counted = Counted::new(Arc::new(precondor_core::comm::Solo));
+        let counter = counted.counter();
+        Ok(Session { plugins, comm: Comm::new(Arc::new(counted)), counter })
     }
 
     /// The plugins.
@@ -43,6 +49,16 @@ impl Session {
             self.generator(name)?;
             precondor_host::fault(self.plugins.registry(), name, params)
         })
+    }
+
+    /// The ranks of the job.
+    pub fn comm(&self) -> &Comm {
+        &self.comm
+    }
+
+    /// What this rank has sent to the others.
+    pub fn counter(&self) -> &Counter {
+        &self.counter
     }
 
     /// Services lent to methods.

@@ -2,12 +2,12 @@
 use crate::scaling::Rank;
 use crate::scaling::grid::{Layout, Stencil};
 use crate::scaling::{schedule, work};
+use precondor_core::Result;
 use precondor_core::comm::count::{Counter, Traffic};
 use precondor_core::comm::{Comm, Communicator};
-use precondor_core::config::{MethodConfig, SolverConfig, StopRule};
+use precondor_core::config::{MethodConfig, SolverConfig};
 use precondor_core::precond::Preconditioner;
 use precondor_core::system::System;
-use precondor_core::Result;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -98,9 +98,8 @@ impl<'a> Meter<'a> {
         mine.extend([bytes as u64, peak().unwrap_or(0)]);
         let all = comm.all_gather(&mine)?;
         let part = |k: usize| {
-            let words = |rank: &Vec<u64>| {
-                Traffic::from_words(&std::array::from_fn(|w| rank[12 * k + w]))
-            };
+            let words =
+                |rank: &Vec<u64>| Traffic::from_words(&std::array::from_fn(|w| rank[12 * k + w]));
             all.iter().map(words).collect()
         };
         let word = |k: usize| all.iter().map(|rank| rank[48 + k]).collect();
@@ -200,12 +199,6 @@ pub fn named(method: Option<&MethodConfig>) -> (&str, &Value) {
     method.map_or(("none", &Value::Null), |method| (&method.name, &method.params))
 }
 
-/// What the iterations of a solve ask of every rank.
-pub fn demand(solver: &SolverConfig, n: u64, iterations: u64) -> schedule::Demand {
-    let by_error = solver.stop == StopRule::AbsoluteError;
-    schedule::iterations(&solver.method(), by_error, (n, solver.max_iterations), iterations)
-}
-
 impl Predicted {
     fn new(
         counted: &Counted,
@@ -216,7 +209,7 @@ impl Predicted {
         let (name, parameters) = named(method);
         let application = work::application(layout, name, parameters)?;
         let product = work::product(layout, &Stencil::seven());
-        let demand = demand(solver, layout.n(), iterations);
+        let demand = schedule::of(solver, layout.n(), iterations);
         let whole: Vec<Rank> = (0..layout.p)
             .map(|rank| {
                 let rows = layout.rows(rank);
@@ -250,6 +243,21 @@ pub fn layout(system: &System, nnz: u64) -> Option<Layout> {
     let even = (0..p).all(|rank| layout.rows(rank).start == space.starts()[rank as usize]);
     let entries = Stencil::seven().entries_of(layout.m, 0..n);
     (even && entries == nnz).then_some(layout)
+}
+
+/// Whether the machine of some rank has fewer hardware threads than its ranks use, `threads` each.
+/// Collective.
+///
+/// # Errors
+/// What the communicator reports.
+pub fn oversubscribed(comm: &Comm, threads: usize) -> Result<bool> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let mine: Vec<u64> = name.trim().bytes().map(u64::from).collect();
+    let here = comm.all_gather(&mine)?.iter().filter(|other| **other == mine).count();
+    let there = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut more = [f64::from(u8::from(here * threads > there))];
+    comm.max(&mut more)?;
+    Ok(more[0] > 0.0)
 }
 
 /// The most memory that this process had since it was last asked to forget.

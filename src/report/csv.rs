@@ -64,7 +64,7 @@ pub fn history(comparison: &Comparison) -> String {
 }
 
 /// A field as CSV quotes it.
-fn field(text: &str) -> String {
+pub(super) fn field(text: &str) -> String {
     match text.contains([',', '"', '\n', '\r']) {
         true => format!("\"{}\"", text.replace('"', "\"\"")),
         false => text.to_owned(),

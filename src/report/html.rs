@@ -2,7 +2,7 @@
 use super::format::{bytes, mean, number, seconds};
 use super::page::{self, esc};
 use super::plot::{self, Curve};
-use super::{Comparison, StopRule, reading};
+use super::{Comparison, StopRule, ranks, reading, scaling};
 use std::fmt::Write as _;
 
 /// Appends formatted text; writing to a string cannot fail.
@@ -18,6 +18,9 @@ pub fn page(comparison: &Comparison) -> String {
     overview(&mut out, comparison);
     for case in 0..comparison.cases.len() {
         section(&mut out, comparison, case);
+    }
+    if let Some(reckoned) = &comparison.scaling {
+        out.push_str(&scaling::section(reckoned));
     }
     methods(&mut out, comparison);
     out.push_str(page::CLOSE);
@@ -106,7 +109,31 @@ fn section(out: &mut String, comparison: &Comparison, case: usize) {
         }
     }
     table(out, comparison, case);
+    sent(out, comparison, case);
     out.push_str("</section>\n");
+}
+
+/// What the ranks sent and held.
+fn sent(out: &mut String, comparison: &Comparison, case: usize) {
+    let rows = ranks::rows(comparison, case);
+    if rows.is_empty() {
+        return;
+    }
+    out.push_str("<div class=\"scroll\"><table>\n<thead><tr>");
+    for (k, head) in ranks::HEADS.iter().enumerate() {
+        let class = if k == 0 { "" } else { " class=\"n\"" };
+        put!(out, "<th{class}>{head}</th>");
+    }
+    out.push_str("</tr></thead>\n<tbody>\n");
+    for (row, texts) in rows {
+        put!(out, "<tr>{}", key(comparison, row));
+        for text in texts {
+            put!(out, "<td class=\"n\">{}</td>", esc(&text));
+        }
+        out.push_str("</tr>\n");
+    }
+    put!(out, "</tbody>\n</table></div>\n<p class=\"about\">{} All numbers: ", esc(ranks::CAPTION));
+    out.push_str("<a href=\"traffic.csv\">traffic.csv</a>.</p>\n");
 }
 
 fn table(out: &mut String, comparison: &Comparison, case: usize) {

@@ -1,5 +1,6 @@
 //! A comparison as JSON.
 use super::{CaseInfo, Comparison, Entry, Provenance, reading};
+use crate::scaling::reckon::Scaling;
 use serde::Serialize;
 
 /// What `compare --json` prints; the keys are stable.
@@ -9,8 +10,13 @@ pub struct Document<'a> {
     config: &'a str,
     overrides: &'a [String],
     provenance: &'a Provenance,
+    ranks: usize,
+    oversubscribed: bool,
     rules: Vec<String>,
     cases: Vec<Case<'a>>,
+    /// Times on a cluster, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scaling: Option<&'a Scaling>,
 }
 
 #[derive(Serialize)]
@@ -69,8 +75,11 @@ pub fn document(comparison: &Comparison) -> Document<'_> {
         config: &comparison.config,
         overrides: &comparison.overrides,
         provenance: &comparison.provenance,
+        ranks: comparison.ranks,
+        oversubscribed: comparison.oversubscribed,
         rules: comparison.rules(),
         cases: (0..comparison.cases.len()).map(case).collect(),
+        scaling: comparison.scaling.as_ref(),
     }
 }
 

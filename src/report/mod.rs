@@ -7,13 +7,17 @@ pub mod json;
 mod page;
 pub mod plot;
 mod provenance;
+mod ranks;
 mod reading;
+mod scaling;
 pub mod spy;
 pub mod text;
 
 pub use provenance::Provenance;
 
 use crate::files;
+use crate::scaling::reckon::Scaling;
+use crate::traffic::Sent;
 use precondor_core::Result;
 use precondor_core::config::{SolverConfig, StopRule};
 use precondor_core::solver::Switch;
@@ -30,6 +34,12 @@ pub struct Comparison {
     pub rows: Vec<Row>,
     pub cases: Vec<CaseInfo>,
     pub cells: Vec<Vec<Cell>>,
+    /// Ranks that ran.
+    pub ranks: usize,
+    /// They were more than one for a hardware thread.
+    pub oversubscribed: bool,
+    /// Times on a cluster, where they were asked for.
+    pub scaling: Option<Scaling>,
 }
 
 /// A method with its solver: a row of every table.
@@ -51,6 +61,9 @@ pub struct CaseInfo {
     /// Unknowns and entries of A (of the last system, where they differ).
     pub n: u64,
     pub nnz: u64,
+    /// Nodes a side, where it is a grid that the formulas of traffic cover.
+    #[serde(skip)]
+    pub side: Option<u64>,
 }
 
 /// A method on all systems of a case.
@@ -79,6 +92,9 @@ pub struct Entry {
     /// Where the solve noticed that its preconditioner fails, and went on by other means.
     pub fallback: Vec<Switch>,
     pub notes: Vec<String>,
+    /// What the ranks sent and held; none on a single one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ranks: Option<Sent>,
 }
 
 impl Entry {
@@ -94,11 +110,11 @@ impl Cell {
     fn converged(&self) -> impl Iterator<Item = &Entry> {
         self.solved().filter(|entry| entry.converged())
     }
-    fn all_converged(&self) -> bool {
+    pub fn all_converged(&self) -> bool {
         !self.entries.is_empty() && self.converged().count() == self.entries.len()
     }
     /// Mean and maximum of the iterations of the solves that converged.
-    fn iterations(&self) -> Option<(f64, usize)> {
+    pub fn iterations(&self) -> Option<(f64, usize)> {
         let count = self.converged().count();
         let sum: usize = self.converged().map(|entry| entry.iterations).sum();
         let most = self.converged().map(|entry| entry.iterations).max()?;
@@ -206,6 +222,15 @@ impl Comparison {
              first time is not in it."
                 .to_owned(),
         );
+        if self.ranks > 1 {
+            let times = match self.oversubscribed {
+                true => {
+                    "which share hardware threads: times are no scaling result, counts and bytes are"
+                }
+                false => "each on a hardware thread of its own",
+            };
+            rules.push(format!("Run on {} ranks, {times}.", self.ranks));
+        }
         rules
     }
 }
@@ -225,5 +250,11 @@ pub fn write(comparison: &Comparison, folder: &Path) -> Result<()> {
     files::make_folder(folder)?;
     files::write(&folder.join("results.csv"), csv::results(comparison).as_bytes())?;
     files::write(&folder.join("history.csv"), csv::history(comparison).as_bytes())?;
+    if let Some(traffic) = ranks::csv(comparison) {
+        files::write(&folder.join("traffic.csv"), traffic.as_bytes())?;
+    }
+    if let Some(scaling) = &comparison.scaling {
+        files::write(&folder.join("scaling.csv"), scaling::csv(scaling).as_bytes())?;
+    }
     files::write(&folder.join("index.html"), html::page(comparison).as_bytes())
 }

@@ -52,6 +52,16 @@ pub fn spectra(curves: &[Points<'_>], axes: [&str; 2]) -> Option<String> {
     draw(curves, axes, Layout::with_log_y)
 }
 
+/// Curves with both axes logarithmic. `None` where there is nothing to draw.
+pub fn logarithmic(curves: &[Points<'_>], axes: [&str; 2]) -> Option<String> {
+    let positive = |p: &(f64, f64)| p.0 > 0.0 && p.1 > 0.0 && p.1.is_finite();
+    let curves = curves.iter().map(|curve| Points {
+        points: curve.points.iter().copied().filter(positive).collect(),
+        ..*curve
+    });
+    draw(curves, axes, Layout::with_log_scale)
+}
+
 fn draw<'a>(
     curves: impl Iterator<Item = Points<'a>>,
     [across, upwards]: [&str; 2],

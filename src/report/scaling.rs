@@ -80,7 +80,9 @@ pub fn section(scaling: &Scaling) -> String {
         let _ = writeln!(out, "<p class=\"reading\">{}</p>", esc(&sentence));
     }
     let pictures: [(&str, fn(&Point) -> f64); 2] = [
-        ("the reductions that there are: every rank gets the numbers of all", |p| p.seconds.gathered),
+        ("the reductions that there are: every rank gets the numbers of all", |p| {
+            p.seconds.gathered
+        }),
         ("reductions that add on the way", |p| p.seconds.summed),
     ];
     for (what, seconds) in pictures {
@@ -105,7 +107,9 @@ pub fn section(scaling: &Scaling) -> String {
             );
         }
     }
-    out.push_str("<div class=\"scroll\"><table>\n<thead><tr><th>method</th><th class=\"n\">iterations</th>");
+    out.push_str(
+        "<div class=\"scroll\"><table>\n<thead><tr><th>method</th><th class=\"n\">iterations</th>",
+    );
     if let Some(first) = scaling.curves.first() {
         for point in shown(first) {
             let _ = write!(out, "<th class=\"n\">{}<small>ranks</small></th>", point.ranks);
@@ -131,11 +135,15 @@ pub fn section(scaling: &Scaling) -> String {
         out.push_str("</tr>\n");
     }
     out.push_str("</tbody>\n</table></div>\n<ul class=\"rules\">\n");
-    out.push_str("<li>Small: bytes and messages that a rank sends in an iteration, the most of any.</li>\n");
+    out.push_str(
+        "<li>Small: bytes and messages that a rank sends in an iteration, the most of any.</li>\n",
+    );
     for note in limits(scaling) {
         let _ = writeln!(out, "<li>{}</li>", esc(&note));
     }
-    out.push_str("<li>All numbers: <a href=\"scaling.csv\">scaling.csv</a>.</li>\n</ul>\n</section>\n");
+    out.push_str(
+        "<li>All numbers: <a href=\"scaling.csv\">scaling.csv</a>.</li>\n</ul>\n</section>\n",
+    );
     out
 }
 

@@ -1,6 +1,6 @@
 //! A comparison for the terminal.
 use super::format::{bytes, mean, number, seconds};
-use super::{Comparison, reading};
+use super::{Comparison, ranks, reading, scaling};
 use std::fmt::Write as _;
 
 const HEADS: [&str; 9] = [
@@ -28,9 +28,13 @@ pub fn page(comparison: &Comparison) -> String {
     }
     for case in 0..comparison.cases.len() {
         table(&mut out, comparison, case);
+        out.push_str(&ranks::text(comparison, case));
     }
     if let Some(growth) = reading::growth(comparison) {
         let _ = writeln!(out, "\n{growth}");
+    }
+    if let Some(reckoned) = &comparison.scaling {
+        out.push_str(&scaling::text(reckoned));
     }
     out
 }

@@ -6,8 +6,7 @@
 //! ranks) need more on more ranks, and the model does not know how many. Setup is not in it.
 use super::cluster::{Cluster, Seconds};
 use super::grid::{Layout, Stencil};
-use super::{Rank, work};
-use crate::traffic::demand;
+use super::{Rank, schedule, work};
 use precondor_core::config::SolverConfig;
 use serde::Serialize;
 use serde_json::Value;
@@ -140,7 +139,7 @@ fn point(
     (product, application): (&[Rank], &[Rank]),
 ) -> Point {
     let whole = (iterations.round() as u64).max(1);
-    let demand = demand(subject.solver, layout.n(), whole);
+    let demand = schedule::of(subject.solver, layout.n(), whole);
     let ranks: Vec<Rank> = (0..layout.p as usize)
         .zip(product.iter().zip(application))
         .map(|(rank, (&product, &application))| {
@@ -148,9 +147,7 @@ fn point(
             demand.on(layout.p, rows.end - rows.start, product, application)
         })
         .collect();
-    let most = |of: fn(&Rank) -> u64| {
-        ranks.iter().map(of).max().unwrap_or(0) as f64 / whole as f64
-    };
+    let most = |of: fn(&Rank) -> u64| ranks.iter().map(of).max().unwrap_or(0) as f64 / whole as f64;
     Point {
         ranks: layout.p,
         seconds: cluster.seconds(&ranks),

@@ -14,6 +14,7 @@
 //! keeps M vⱼ, so that its correction costs no application.
 use super::Rank;
 use precondor_core::comm::count::{Flow, Traffic};
+use precondor_core::config::{SolverConfig, StopRule};
 use precondor_core::solver::Method;
 
 /// What a number of iterations asks for, the same on every rank.
@@ -62,6 +63,12 @@ impl Demand {
             Rank { traffic: Traffic { gather, ..Traffic::default() }, flops: self.vectors * rows };
         product.times(self.products) + application.times(self.applications) + vectors
     }
+}
+
+/// Iterations 1 to `count` of a solve of `n` unknowns as a configuration describes it.
+pub fn of(solver: &SolverConfig, n: u64, count: u64) -> Demand {
+    let by_error = solver.stop == StopRule::AbsoluteError;
+    iterations(&solver.method(), by_error, (n, solver.max_iterations), count)
 }
 
 /// Iterations 1 to `count` of a solve of `n` unknowns that never starts anew, from the first measure

@@ -47,10 +47,28 @@ pub fn application(layout: Layout, name: &str, parameters: &Value) -> Option<Vec
             4 * lower + rows(layout, rank)
         })),
         "sine" if parameters["grid"].is_null() => Some(slab::sine(layout)),
+        "reference" => wrapped(layout, parameters),
         "mlp-reference" => learned(layout, parameters),
         "schwarz" => schwarz(layout, parameters),
         _ => None,
     }
+}
+
+/// A0⁻¹ in smoothing that needs no sweep from row to row: products before and after the solve, those of
+/// the smoother, and those of P and its transpose.
+fn wrapped(layout: Layout, parameters: &Value) -> Option<Vec<Rank>> {
+    let solver = named_method(&parameters["solver"]).map(|(name, _)| name);
+    let plain = parameters["grid"].is_null() && solver.is_none_or(|name| name == "sine");
+    let interpolated = parameters["interpolation"].as_f64() != Some(0.0);
+    let (products, vectors) = match parameters["smoother"].as_str() {
+        Some("none") => (0, 0),
+        Some("jacobi") => (2, 6),
+        Some("chebyshev") => (4, 12),
+        _ => return None,
+    };
+    let (products, vectors) =
+        if interpolated { (products + 2, vectors + 6) } else { (products, vectors) };
+    plain.then(|| slab::wrapped(layout, products, |rank| vectors * rows(layout, rank)))
 }
 
 /// The network's map as far as the shipped models go; a constant coefficient needs no coarse grid.

@@ -236,6 +236,59 @@ fn several_problems_are_called_by_their_labels() {
     compare(&folder, run, &["--set", "problem=[]"]).fails_with(&["this list is empty"]);
 }
 
+#[test]
+fn times_on_a_cluster_are_reckoned_and_said_to_be() {
+    let folder = Folder::new("compare-cluster");
+    let report = folder.path().join("report");
+    // 63² = 3969 unknowns have 27,281 entries: an iteration of CG without M takes
+    // 2 · 27,281 + 12 · 3969 = 102,190 flops, which this machine does in a second.
+    let cluster = "[cluster]\nname = 'The <machine>'\nlatency = 0.0\nbandwidth = 1.0\n\
+                   flop_rate = 102190.0\nlevel = 6\nranks = 100\n";
+    let config = format!("{SMALL}{cluster}");
+    let args = ["--json", "--report", report.to_str().unwrap()];
+    let ran = compare(&folder, &config, &args);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let document = ran.json();
+    assert_eq!((&document["ranks"], &document["scaling"]["n"]), (&1.into(), &3969.into()));
+    let curves = document["scaling"]["curves"].as_array().unwrap();
+    let labels: Vec<&str> = curves.iter().map(|c| c["label"].as_str().unwrap()).collect();
+    assert_eq!(labels, ["Jacobi <b>", "ic", "CG"]);
+    let points = curves[2]["points"].as_array().unwrap();
+    let ranks: Vec<u64> = points.iter().map(|p| p["ranks"].as_u64().unwrap()).collect();
+    assert_eq!(ranks, [1, 2, 4, 8, 16, 32, 64, 100]);
+    let seconds = |point: &Value| point["seconds"]["gathered"].as_f64().unwrap();
+    let iterations = curves[2]["iterations"].as_f64().unwrap();
+    assert_eq!(seconds(&points[0]), iterations.round());
+    // Three reductions of 32 bytes from the other rank, and a row and a node of ghosts, a byte a second.
+    assert_eq!(points[1]["reductions"].as_f64(), Some(3.0));
+    assert_eq!(points[1]["messages"].as_f64(), Some(1.0));
+    let ghosts = points[1]["bytes"].as_f64().unwrap();
+    assert_eq!(ghosts, 8.0 * 64.0);
+    let flops = points[1]["flops"].as_f64().unwrap() / 102_190.0;
+    assert!((0.5..0.51).contains(&flops), "{flops}");
+    let expected = iterations.round() * (flops + ghosts + 96.0);
+    assert!((seconds(&points[1]) / expected - 1.0).abs() < 1e-12);
+    // On one rank nothing was sent, and nothing is told of it.
+    assert!(rows(&document, 0)[0]["systems"][0].get("ranks").is_none());
+    let page = std::fs::read_to_string(report.join("index.html")).unwrap();
+    assert!(page.contains("A model, no measurement: 3969 unknowns on The &lt;machine&gt;"));
+    assert!(page.contains("Reckoned, not measured") && !page.contains("<machine>"));
+    let scaling = std::fs::read_to_string(report.join("scaling.csv")).unwrap();
+    assert_eq!(scaling.lines().count(), 1 + 3 * 8);
+    assert!(!report.join("traffic.csv").exists());
+    let ran = compare(&folder, &config, &[]);
+    assert!(ran.out.contains("A model, no measurement") && ran.out.contains("Fastest with"));
+
+    for (set, why) in [
+        ("cluster.bandwidth=0", "0 must be greater than 0"),
+        ("cluster.latency=-1", "-1 must be at least 0"),
+        ("cluster.level=40", "40 must be at most 20"),
+        ("cluster.speed=1", "'speed': there is no such key"),
+    ] {
+        compare(&folder, &config, &["--set", set]).fails_with(&[why]);
+    }
+}
+
 /// What an example says of its methods, asked by case and label.
 struct Example(serde_json::Value);
 
@@ -283,6 +336,24 @@ fn the_networks_need_as_few_iterations_as_promised() {
         let plain = example.mean(case, "A0⁻¹, damped");
         assert!(2.0 * network < plain, "level {}: {network} beside {plain}", case + 2);
     }
+}
+
+/// On one rank and on small grids; several ranks have tests of their own.
+#[test]
+fn networks_and_sparse_inverses_compare_as_documented() {
+    let example = Example::run("nn-vs-spai.toml", &["--set", "problem.levels=[4, 5]"]);
+    for case in 0..2 {
+        // M unsymmetric, symmetrised, factored; then with a global part.
+        let sparse = example.mean(case, "SPAI-1 symmetrised, CG");
+        let factored = example.mean(case, "FSAI, CG");
+        assert!(example.mean(case, "mlp-fsai, CG") < factored && factored < sparse);
+        assert!(4.0 * example.mean(case, "mlp-reference, CG") < factored);
+        assert!(example.mean(case, "SPAI-1, BiCGStab") < example.mean(case, "SPAI-1, GMRES"));
+    }
+    assert_eq!(example.mean(1, "mlp-reference, CG"), 6.0);
+    // Every row has a formula but for ILU.
+    let left_out = example.0["scaling"]["left_out"].as_array().unwrap();
+    assert!(left_out.iter().all(|row| row[0].as_str().unwrap().contains("ILU")), "{left_out:?}");
 }
 
 /// The paper's plain network needs 8 iterations there, a network with a reference map half of that.
