@@ -70,7 +70,7 @@ impl World {
             )
         };
         #[cfg(not(feature = "mpi"))]
-        let why = "it is built without MPI; install an MPI library and build it with \
+        let why = "this build is one without MPI; install an MPI library and build it with \
                    `cargo build --release --features mpi`";
         Error::Unsupported(format!("precondor was started on {announced} ranks, but {why}"))
     }
@@ -97,6 +97,14 @@ impl World {
         Ok(1)
     }
 
+    /// Runs a command on rank 0 alone, while the others wait for it. Collective.
+    ///
+    /// # Errors
+    /// What `command` reports, on all ranks.
+    pub fn on_first(&self, command: impl FnOnce() -> Result<Status>) -> Result<Status> {
+        self.comm.agree(if self.is_first() { command() } else { Ok(Status::Done) })
+    }
+
     /// Runs a command. A panic on a rank of several ends the job.
     pub fn run(&self, command: impl FnOnce() -> Result<Status>) -> Result<Status> {
         #[cfg(feature = "mpi")]
@@ -106,13 +114,10 @@ impl World {
         command()
     }
 
-    /// Ends the run on all ranks: tells why a command failed, once, and gives this process's exit
-    /// status. Collective.
+    /// Ends the run on all ranks: tells why a command failed, once, and gives the exit status.
+    /// Collective.
     pub fn end(self, result: Result<Status>) -> ExitCode {
-        let told = match &result {
-            Err(e) => self.tell(e),
-            Ok(_) => self.all_well(),
-        };
+        let told = self.tell(result.as_ref().err());
         let status = match (told, result) {
             (Err(e), _) => {
                 complain(&e.to_string());
@@ -129,4 +134,45 @@ impl World {
         }
         ExitCode::from(status)
     }
+
+    /// Tells what failed: the first rank with an error of its own does, and names itself unless all
+    /// have the same. Collective.
+    fn tell(&self, error: Option<&Error>) -> Result<()> {
+        let text = error.map_or(String::new(), Error::to_string);
+        let own = error.is_some_and(|e| !matches!(e.root(), Error::Elsewhere { .. }));
+        let hash = text.bytes().fold(7u64, |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
+        let all = self.comm.all_gather(&[u64::from(own), hash])?;
+        let same = all.iter().all(|said| *said == all[0]);
+        let first = all.iter().position(|said| said[0] == 1).unwrap_or(0);
+        if error.is_some() && self.comm.rank() == first {
+            match same || !own {
+                true => complain(&text),
+                false => complain(&format!("rank {first}: {text}")),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Name and version of the MPI library that this build is for.
+pub fn library() -> Option<String> {
+    #[cfg(feature = "mpi")]
+    return Some(precondor_mpi::library());
+    #[cfg(not(feature = "mpi"))]
+    None
+}
+
+/// Tells of a failure before there is a world: the first of the ranks that were launched does. Others
+/// leave without a word, and with success, so that the launcher ends nobody who is still speaking.
+pub fn no_world(e: &Error) -> ExitCode {
+    if launched().is_some_and(|(_, rank)| rank > 0) {
+        return ExitCode::SUCCESS;
+    }
+    complain(&e.to_string());
+    ExitCode::from(1)
+}
+
+fn complain(text: &str) {
+    // A reader that has gone away does not matter.
+    let _ = writeln!(std::io::stderr(), "error: {text}");
 }

@@ -67,6 +67,13 @@ fn given_again(path: &Path, entry: (u64, u64)) -> Result<Error> {
 /// [`Error::File`] with the line and what is wrong there, on all ranks; for a matrix that is not
 /// square.
 pub fn read_on_ranks(path: &Path, comm: &Comm) -> Result<DistCsr> {
+    let in_file = |e| match e {
+        Error::Data(why) => Error::file(path, why),
+        other => other,
+    };
+    if comm.size() == 1 {
+        return DistCsr::solo(read(path)?).map_err(in_file);
+    }
     comm.scope(|| {
         let mut entries = match comm.rank() {
             0 => Some(Entries::new(open(path)?.0, path)?),
@@ -77,7 +84,7 @@ pub fn read_on_ranks(path: &Path, comm: &Comm) -> Result<DistCsr> {
             let (rows, cols) = (entries.rows, entries.cols);
             if rows != cols {
                 let text = format!("the matrix is {rows}×{cols}; it must be square");
-                return Err(entries.lines.fail(text));
+                return Err(Error::file(path, text));
             }
         }
         let rows = comm.all_gather(&[entries.as_ref().map_or(0, |entries| entries.rows)])?;
