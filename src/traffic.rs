@@ -245,21 +245,6 @@ pub fn layout(system: &System, nnz: u64) -> Option<Layout> {
     (even && entries == nnz).then_some(layout)
 }
 
-/// Whether the machine of some rank has fewer hardware threads than its ranks use, `threads` each.
-/// Collective.
-///
-/// # Errors
-/// What the communicator reports.
-pub fn oversubscribed(comm: &Comm, threads: usize) -> Result<bool> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let mine: Vec<u64> = name.trim().bytes().map(u64::from).collect();
-    let here = comm.all_gather(&mine)?.iter().filter(|other| **other == mine).count();
-    let there = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut more = [f64::from(u8::from(here * threads > there))];
-    comm.max(&mut more)?;
-    Ok(more[0] > 0.0)
-}
-
 /// The most memory that this process had since it was last asked to forget.
 pub fn peak() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
