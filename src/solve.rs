@@ -119,12 +119,9 @@ fn asked(args: &Args, session: &Session) -> Result<Asked> {
 
 /// The most memory that any rank has had so far, in bytes, where the system tells. Collective.
 fn peak_memory(session: &Session) -> Result<Option<u64>> {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
-    let mut most = [kilobytes.unwrap_or(0.0)];
+    let mut most = [crate::traffic::peak().unwrap_or(0) as f64];
     session.comm().max(&mut most)?;
-    Ok((most[0] > 0.0).then_some(most[0] as u64 * 1024))
+    Ok((most[0] > 0.0).then_some(most[0] as u64))
 }
 
 /// A counter of iterations; shown on a terminal only.

@@ -3,9 +3,9 @@
 //! A command runs on every rank. Rank 0 alone prints, writes files and shows progress; what fails on
 //! one rank fails on all, with one message.
 use crate::Status;
-use precondor_core::comm::count::Counter;
 #[cfg(feature = "mpi")]
 use precondor_core::comm::count::Counted;
+use precondor_core::comm::count::Counter;
 use precondor_core::comm::{Comm, Communicator};
 use precondor_core::{Error, Result};
 use std::io::Write;
