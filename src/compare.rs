@@ -103,7 +103,6 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         rows: rows.collect(),
         cases,
         cells,
-        ranks: session.comm().size(),
         oversubscribed: session.oversubscribed()?,
         scaling,
     };

@@ -34,9 +34,7 @@ pub struct Comparison {
     pub rows: Vec<Row>,
     pub cases: Vec<CaseInfo>,
     pub cells: Vec<Vec<Cell>>,
-    /// Ranks that ran.
-    pub ranks: usize,
-    /// They were more than one for a hardware thread.
+    /// A machine had more ranks than hardware threads.
     pub oversubscribed: bool,
     /// Times on a cluster, where they were asked for.
     pub scaling: Option<Scaling>,
@@ -222,14 +220,15 @@ impl Comparison {
              first time is not in it."
                 .to_owned(),
         );
-        if self.ranks > 1 {
+        let ranks = self.provenance.ranks;
+        if ranks > 1 {
             let times = match self.oversubscribed {
                 true => {
                     "which share hardware threads: times are no scaling result, counts and bytes are"
                 }
                 false => "each on a hardware thread of its own",
             };
-            rules.push(format!("Run on {} ranks, {times}.", self.ranks));
+            rules.push(format!("Run on {ranks} ranks, {times}."));
         }
         rules
     }

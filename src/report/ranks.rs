@@ -111,7 +111,7 @@ pub fn csv(comparison: &Comparison) -> Option<String> {
                         "{},{system},{},{},{part},{},{},{},{},{},{},{}",
                         super::csv::field(&case.label),
                         super::csv::field(&row.label),
-                        comparison.ranks,
+                        comparison.provenance.ranks,
                         kind.name(),
                         max.calls,
                         max.messages,

@@ -249,7 +249,7 @@ fn times_on_a_cluster_are_reckoned_and_said_to_be() {
     let ran = compare(&folder, &config, &args);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let document = ran.json();
-    assert_eq!((&document["ranks"], &document["scaling"]["n"]), (&1.into(), &3969.into()));
+    assert_eq!(document["scaling"]["n"], 3969);
     let curves = document["scaling"]["curves"].as_array().unwrap();
     let labels: Vec<&str> = curves.iter().map(|c| c["label"].as_str().unwrap()).collect();
     assert_eq!(labels, ["Jacobi <b>", "ic", "CG"]);

@@ -9,6 +9,7 @@ mod support;
 mod faults;
 mod files;
 mod runs;
+mod traffic;
 
 use mpirun::Job;
 use std::path::Path;
