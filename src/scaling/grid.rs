@@ -296,9 +296,9 @@ mod tests {
         let sent = Stencil::seven().halo(layout);
         assert_eq!(sent.iter().map(|flow| flow.messages).max(), Some(6));
         assert!(sent[65_025..].iter().all(|flow| flow.messages == 0));
-        // A quarter of a row each: the block itself borders on two, the rows below and above on
-        // two each, three with the corner.
+        // A quarter of a row each, here the first: sixteen entries to the quarters above and below, one to
+        // the next quarter and one to that above it.
         let sent = Stencil::seven().halo(Layout { m: 64, p: 256 });
-        assert_eq!(sent[100].bytes, 8 * 2 * 17 + 8 * 2);
+        assert_eq!((sent[100].messages, sent[100].bytes), (4, 8 * (16 + 16 + 1 + 1)));
     }
 }
