@@ -101,6 +101,7 @@ fn setups_fetch_what_was_predicted() {
         for (method, params) in methods() {
             let Some(predicted) = work::setup(layout(at), method.name(), &params) else { continue };
             let counted: Vec<Flow> = on_ranks(at, |system, counter| {
+                system.a().first_unsymmetric().unwrap();
                 let before = counter.read();
                 let _m = method.generate(&params, system).unwrap();
                 (counter.read() - before).all_to_all
@@ -110,6 +111,14 @@ fn setups_fetch_what_was_predicted() {
         }
     }
     assert!(checked >= 3 * LAYOUTS.len(), "{checked}");
+    for at in LAYOUTS {
+        let looking: Vec<Flow> = on_ranks(at, |system, counter| {
+            let before = counter.read();
+            assert_eq!(system.a().first_unsymmetric().unwrap(), None);
+            (counter.read() - before).all_to_all
+        });
+        assert_eq!(work::symmetry(layout(at)), looking, "{at:?}");
+    }
 }
 
 /// What the ranks sent from the first measure to the last in `count` iterations.

@@ -120,7 +120,8 @@ fn schwarz(layout: Layout, parameters: &Value) -> Option<Vec<Rank>> {
 }
 
 /// Messages of the setup that are not collectives: rows of A that the small systems reach, and the
-/// columns that the parts of M need from others. None where there is no formula.
+/// columns that the parts of M need from others, where A is known to be symmetric if it must be. None
+/// where there is no formula.
 pub fn setup(layout: Layout, name: &str, parameters: &Value) -> Option<Vec<Flow>> {
     let near = parameters["power"].as_u64().unwrap_or(1) <= 1;
     application(layout, name, parameters).filter(|_| near)?;
@@ -154,6 +155,18 @@ pub fn setup(layout: Layout, name: &str, parameters: &Value) -> Option<Vec<Flow>
         _ => return None,
     }
     Some(sent)
+}
+
+/// The look for an entry of A without its mirror: 32 bytes for each entry in a column of others. It
+/// happens once for a matrix, in the first setup or solve that needs a symmetric one.
+pub fn symmetry(layout: Layout) -> Vec<Flow> {
+    let seven = Stencil::seven();
+    let rank = |rank| Flow {
+        calls: u64::from(layout.p > 1),
+        messages: owners(layout, &seven, rank).len() as u64,
+        bytes: 32 * (seven.entries(layout, rank) - seven.entries_within(layout, rank)),
+    };
+    (0..layout.p).map(rank).collect()
 }
 
 /// The rows of A that ghost columns of `pattern` number: 8 bytes a row asked for, then 8 a row and 16

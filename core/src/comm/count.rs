@@ -158,6 +158,13 @@ impl Index<Kind> for Traffic {
     }
 }
 
+impl Add for Flow {
+    type Output = Flow;
+    fn add(self, other: Flow) -> Flow {
+        self.each(other, |x, y| x + y)
+    }
+}
+
 impl Add for Traffic {
     type Output = Traffic;
     fn add(self, other: Traffic) -> Traffic {
