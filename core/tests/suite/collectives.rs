@@ -217,6 +217,22 @@ fn several_failures_keep_their_own_messages_and_the_first_rank_is_told() {
 }
 
 #[test]
+fn several_failures_can_be_told_as_the_first_one() {
+    let results = threads::run(4, |comm| {
+        let comm = Comm::new(comm);
+        comm.scope(|| {
+            assert_eq!(comm.agree_first(Ok(comm.rank())), Ok(comm.rank()));
+            comm.agree_first(match comm.rank() {
+                0 => Ok("fine"),
+                rank => Err(Error::Data(format!("mine, {rank}"))),
+            })
+        })
+    });
+    let told = || Err(Error::Elsewhere { rank: 1, message: "mine, 1".into() });
+    assert_eq!(results, [told(), Err(Error::Data("mine, 1".into())), told(), told()]);
+}
+
+#[test]
 fn ranks_in_different_collectives_are_told() {
     in_time(|| {
         for (i, j) in (0..OPERATIONS.len()).flat_map(|i| (0..i).map(move |j| (i, j))) {
