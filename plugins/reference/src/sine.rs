@@ -21,7 +21,6 @@
 //!
 //! Reference: B. Buzbee, G. Golub, C. Nielson, *On direct methods for solving Poisson's equations*,
 //! SIAM J. Numer. Anal. 7 (1970).
-use precondor_sdk::core::comm::Communicator;
 use precondor_sdk::core::kernel::grid::Grid;
 use precondor_sdk::core::kernel::sine::SlabSolver;
 use precondor_sdk::core::kernel::slab::{Slabs, Stretches};

@@ -96,7 +96,7 @@ impl Slabs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::comm::{Comm, Communicator, threads};
+    use crate::comm::{Comm, threads};
     use crate::matrix::Space;
 
     #[test]

@@ -8,7 +8,7 @@ use bytemuck::Pod;
 
 use super::Parcels;
 use crate::Result;
-use crate::comm::{Comm, Communicator};
+use crate::comm::Comm;
 
 /// A repeated movement of consecutive nodes, some numbers each.
 pub struct Stretches<T> {

@@ -10,7 +10,7 @@ use bytemuck::Pod;
 
 use super::{Parcels, Slabs};
 use crate::Result;
-use crate::comm::{Comm, Communicator};
+use crate::comm::Comm;
 
 /// A repeated transposition of a grid's numbers.
 ///

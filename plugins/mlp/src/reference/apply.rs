@@ -219,7 +219,13 @@ impl Operator {
     }
 
     /// Writes `scale · r` to the plane `x`, in all rows that are kept.
-    fn enter(&self, r: &[f64], scale: f64, x: &mut [f32], inward: &mut Stretches<f32>) -> Result<()> {
+    fn enter(
+        &self,
+        r: &[f64],
+        scale: f64,
+        x: &mut [f32],
+        inward: &mut Stretches<f32>,
+    ) -> Result<()> {
         let (Grid { mx, .. }, first) = (self.grid(), self.share.own().start);
         if self.share.is_alone() {
             return self.rows(&self.share.around(0), [x], |rows, [x]| {

@@ -102,7 +102,8 @@ impl Coefficient {
         smooth(comm, share, &mut field)?;
         let estimated = given.is_none();
         let field_of_slab = &field[mine];
-        let changed = field_of_slab.iter().zip(&before).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        let changed =
+            field_of_slab.iter().zip(&before).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         let least = field_of_slab.iter().copied().fold(f64::INFINITY, f64::min);
         let most = field_of_slab.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let mut ends = [changed, -least, most];

@@ -15,7 +15,6 @@
 
 use std::ops::Range;
 
-use precondor_sdk::core::comm::Communicator;
 use precondor_sdk::core::kernel::slab::{Slabs, Stretches};
 use precondor_sdk::prelude::*;
 
@@ -99,7 +98,10 @@ impl Share {
 
     /// The pieces of rows that nodes make up: their numbers, and their place in a plane of the rows that are
     /// kept.
-    pub fn places(&self, nodes: Range<usize>) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+    pub fn places(
+        &self,
+        nodes: Range<usize>,
+    ) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
         let (grid, first) = (self.grid(), self.first());
         let (start, stride, mx) = (grid.body().start, grid.stride(), grid.mx);
         self.slabs.grid().pieces(nodes).map(move |(row, columns)| {
@@ -131,7 +133,8 @@ impl Share {
         stretches.fetch(|plane, nodes, from| {
             let first = nodes.start;
             for (nodes, places) in self.places(nodes) {
-                planes[plane][places].copy_from_slice(&from[nodes.start - first..nodes.end - first]);
+                planes[plane][places]
+                    .copy_from_slice(&from[nodes.start - first..nodes.end - first]);
             }
         })
     }
