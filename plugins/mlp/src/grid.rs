@@ -8,7 +8,6 @@
 
 use std::ops::Range;
 
-use precondor_sdk::core::comm::Communicator;
 use precondor_sdk::core::host::Alone;
 use precondor_sdk::core::kernel::chunks;
 pub use precondor_sdk::core::kernel::grid::Grid;

@@ -495,7 +495,8 @@ fn no_rank_holds_the_whole_grid() {
         bytes.into_iter().max().unwrap()
     };
     // One rank transforms in place; several need room for what they send, too.
-    assert!(5 * most(8, true) < 3 * most(4, true) && 5 * most(4, true) < 3 * most(2, true));
+    let [four, eight, sixteen] = [4, 8, 16].map(|ranks| most(ranks, true));
+    assert!(5 * eight < 3 * four && 5 * sixteen < 3 * eight, "{four} {eight} {sixteen}");
     assert!(2 * most(4, false) < most(1, false));
 }
 

@@ -175,8 +175,8 @@ mod tests {
             });
             bytes.into_iter().max().unwrap() as f64
         };
-        let [two, four, eight] = [2, 4, 8].map(most);
-        assert!(four < 0.55 * two && eight < 0.6 * four, "{two} {four} {eight}");
+        let [four, eight, sixteen] = [4, 8, 16].map(most);
+        assert!(eight < 0.6 * four && sixteen < 0.6 * eight, "{four} {eight} {sixteen}");
     }
 
     /// A host whose loops fail.

@@ -282,9 +282,8 @@ impl Operator {
         let Memory { planes: [x, y, t, u, w], inward, solver, coarse: spare } = memory;
         let reach = self.stencils.variant().reach();
         // Rows around: how many follow from how many, see `share.rs`.
-        let [slab, own] = [self.share.slab(), self.share.around(0)];
         let [one, two, three, four] = [1, 2, 3, 4].map(|k| self.share.around(reach + k));
-        let rest = self.share.around(reach);
+        let [own, rest] = [0, reach].map(|k| self.share.around(k));
 
         let mut size = [largest(r)];
         self.comm.max(&mut size)?;

@@ -42,7 +42,6 @@ pub mod train;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use precondor_sdk::core::comm::Communicator;
 use precondor_sdk::core::kernel::chunks;
 use precondor_sdk::core::kernel::slab::Slabs;
 use precondor_sdk::core::train::{Trainable, Training};
