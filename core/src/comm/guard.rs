@@ -108,6 +108,28 @@ impl Comm {
         self.scope(|| mine)
     }
 
+    /// As [`agree`](Self::agree), but every rank that has an error of its own too gets the first rank's:
+    /// what is said of a row is then said of the first of all rows. Collective.
+    ///
+    /// # Errors
+    /// The first failing rank's: there its own, elsewhere [`Error::Elsewhere`].
+    pub fn agree_first<T>(&self, mine: Result<T>) -> Result<T> {
+        let text = match &mine {
+            Ok(_) => Vec::new(),
+            // A word that says so, since an error may have no text.
+            Err(e) => std::iter::once(1).chain(e.to_string().bytes().map(u64::from)).collect(),
+        };
+        let said = self.all_gather(&text)?;
+        match said.iter().position(|text| !text.is_empty()) {
+            Some(rank) if rank != self.rank() => {
+                let bytes: Vec<u8> = said[rank][1..].iter().map(|&b| b as u8).collect();
+                let message = String::from_utf8_lossy(&bytes).into_owned();
+                Err(Error::Elsewhere { rank, message })
+            }
+            _ => mine,
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Option<Error>>> {
         self.scopes.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -37,18 +37,26 @@ impl Grid {
     /// number of unknowns does not.
     pub fn of(a: &DistCsr, given: Option<[usize; 2]>) -> Result<Self> {
         a.space().comm().scope(|| {
-            let row0 = match a.n_own() {
-                n if n > 0 && a.global_row(0) == 0 => a.global_entries(0).map(|(j, _)| j).collect(),
-                _ => vec![],
-            };
-            let row0 = a.space().comm().all_gather(&row0)?.concat();
-            let grid = match given {
-                Some([mx, my]) => Grid { mx, my }.with_nodes(a.n_global())?,
-                None => Self::recognise(a.n_global(), &row0)?,
-            };
-            grid.check(a)?;
+            let grid = Self::agreed(a, given)?;
+            a.space().comm().agree_first(grid.check(a))?;
             Ok(grid)
         })
+    }
+
+    /// The grid of the matrix `a`: the given one, or what row 0 shows; no row is checked. Collective.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the number of unknowns does not fit, the same on all ranks.
+    pub fn agreed(a: &DistCsr, given: Option<[usize; 2]>) -> Result<Self> {
+        if let Some([mx, my]) = given {
+            return Grid { mx, my }.with_nodes(a.n_global());
+        }
+        let row0 = match a.n_own() {
+            n if n > 0 && a.global_row(0) == 0 => a.global_entries(0).map(|(j, _)| j).collect(),
+            _ => vec![],
+        };
+        let row0 = a.space().comm().all_gather(&row0)?.concat();
+        Self::recognise(a.n_global(), &row0)
     }
 
     /// The grid of `n` unknowns whose row 0 has entries in these columns: the first one beyond the
@@ -109,6 +117,16 @@ impl Grid {
     /// How much further in a plane neighbour `(dx, dy)` stands.
     pub fn offset(self, (dx, dy): (isize, isize)) -> isize {
         dy * self.stride() as isize + dx
+    }
+
+    /// The pieces of rows that consecutive nodes make up: row, and columns in it.
+    pub fn pieces(self, nodes: Range<usize>) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let mx = self.mx;
+        let rows = nodes.start / mx..nodes.end.div_ceil(mx).max(nodes.start / mx);
+        rows.map(move |row| {
+            let first = row * mx;
+            (row, nodes.start.max(first) - first..nodes.end.min(first + mx) - first)
+        })
     }
 
     /// Copies one number a node into a plane.
@@ -272,6 +290,18 @@ mod tests {
     }
 
     #[test]
+    fn pieces_are_the_nodes_in_order() {
+        let grid = Grid { mx: 4, my: 5 };
+        for nodes in [0..20, 3..4, 2..9, 4..8, 7..7, 8..8, 19..20] {
+            let pieces = grid.pieces(nodes.clone()).flat_map(|(row, columns)| {
+                assert!(columns.end <= 4);
+                columns.map(move |i| 4 * row + i)
+            });
+            assert!(pieces.eq(nodes));
+        }
+    }
+
+    #[test]
     fn ranks_agree_on_grids_and_misfits() {
         let grid = Grid { mx: 4, my: 3 };
         for size in [1, 2, 3, 5] {
@@ -288,8 +318,9 @@ mod tests {
                     let s: f64 = around.map(|(j, s)| Grid::laplacian(s) * x[j as usize]).sum();
                     assert_eq!(*y, s);
                 }
+                // The first row of all that does not fit, whoever else has one.
                 let wrong = Grid::of(&a, Some([3, 4])).unwrap_err();
-                assert!(wrong.to_string().contains("global row"), "{wrong}");
+                assert!(wrong.to_string().contains("global row 0 does not fit"), "{wrong}");
                 assert!(Grid { mx: 5, my: 3 }.five_point(&space).is_err());
             });
         }

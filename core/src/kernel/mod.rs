@@ -12,6 +12,7 @@ pub mod random;
 pub mod reach;
 pub mod remote;
 pub mod sine;
+pub mod slab;
 pub mod symmetric;
 pub mod triangular;
 pub mod wrap;

@@ -107,3 +107,19 @@ fn every_collective_of_building_a_matrix_may_fail_on_every_rank() {
         }
     });
 }
+
+#[test]
+fn several_failures_can_be_told_as_the_first_one() {
+    let results = threads::run(4, |comm| {
+        let comm = Comm::new(comm);
+        comm.scope(|| {
+            assert_eq!(comm.agree_first(Ok(comm.rank())), Ok(comm.rank()));
+            comm.agree_first(match comm.rank() {
+                0 => Ok("fine"),
+                rank => Err(Error::Data(format!("mine, {rank}"))),
+            })
+        })
+    });
+    let told = || Err(Error::Elsewhere { rank: 1, message: "mine, 1".into() });
+    assert_eq!(results, [told(), Err(Error::Data("mine, 1".into())), told(), told()]);
+}

@@ -61,7 +61,7 @@ fn main() {
         );
         for variant in [Variant::Spd, Variant::Stencil, Variant::Sweep] {
             let weights = Weights::shipped(variant).unwrap();
-            let write = best(|| assemble(&Alone, &weights, &bands, None));
+            let write = best(|| assemble(&Alone, &weights, &bands, None, 0..grid.my));
             let flops = (weights.net.flops() * grid.nodes()) as f64;
             let map = ReferenceMap::new(&weights, &system, None).unwrap();
             println!(

@@ -1,12 +1,17 @@
 //! The four bands of a symmetric matrix on a structured grid with the seven-point pattern: the pattern of
 //! P1 elements on a rectangle cut by diagonals from lower left to upper right.
 //!
-//! Cost: one pass over A, on the threads of the host; on several ranks a gather of all of A on every rank.
+//! Cost: one pass over A, on the threads of the host. On several ranks each one reads its own rows (two
+//! passes, its own thread) and fetches the bands of rows of the grid that it wants beside them: 32 bytes a node,
+//! one message from each rank that has some, and with them those of the mx + 1 nodes before its first, to
+//! compare with its own lower couplings.
 
-use precondor_sdk::core::comm::Communicator;
+use std::ops::Range;
+
 use precondor_sdk::core::host::Alone;
 use precondor_sdk::core::kernel::chunks;
 pub use precondor_sdk::core::kernel::grid::Grid;
+use precondor_sdk::core::kernel::slab::Stretches;
 use precondor_sdk::prelude::*;
 
 /// Nodes, at least, that one thread handles at a time.
@@ -39,38 +44,39 @@ impl Bands {
         &self.values[band * self.grid.plane()..(band + 1) * self.grid.plane()]
     }
 
-    /// [`read`](Self::read) on one thread.
+    /// All bands on every rank, read on one thread; the grid is recognised from row 0 where it is not given
+    /// as nodes in a row and number of rows. Collective.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Grid::agreed`] and [`read`](Self::read).
     pub fn of(a: &DistCsr, grid: Option<[usize; 2]>) -> Result<Bands> {
-        Self::read(&Alone, a, grid)
+        let grid = Grid::agreed(a, grid)?;
+        Self::read(&Alone, a, grid, |_| 0..grid.my)
     }
 
-    /// The bands of a matrix, all of them on every rank; the grid is recognised from row 0 where it is not
-    /// given as nodes in a row and number of rows. Collective.
+    /// The bands of a matrix in those rows of the grid that each rank wants, as a grid of their own: zero
+    /// beyond them, but couplings of the last row upwards are kept. On one rank all rows. Collective.
     ///
     /// # Errors
-    /// As [`Grid::recognise`]; [`Error::Unsupported`] where the number of rows is not that of nodes, or
-    /// naming the first global row that has an entry outside the pattern or `a_ij ≠ a_ji`;
-    /// [`Error::Breakdown`] for the first diagonal entry that is not positive, [`Error::Data`] for an entry
-    /// that is not finite.
-    pub fn read(host: &dyn Host, a: &DistCsr, grid: Option<[usize; 2]>) -> Result<Bands> {
-        let gathered;
-        let whole = if a.space().comm().size() == 1 {
-            a.own().view()
+    /// [`Error::Unsupported`] naming the first global row that has an entry outside the pattern or
+    /// `a_ij ≠ a_ji`; [`Error::Breakdown`] for the first diagonal entry that is not positive, [`Error::Data`]
+    /// for an entry that is not finite; the same row on all ranks.
+    pub fn read(
+        host: &dyn Host,
+        a: &DistCsr,
+        grid: Grid,
+        wants: impl Fn(usize) -> Range<usize>,
+    ) -> Result<Bands> {
+        if a.space().comm().size() == 1 {
+            Self::whole(host, a, grid)
         } else {
-            gathered = gather(a)?;
-            gathered.view()
-        };
-        let n = a.n_global();
-        let grid = match grid {
-            Some([mx, my]) => Grid { mx, my }.with_nodes(n)?,
-            None => {
-                let row0 = (0..n.min(1) as usize).flat_map(|i| whole.row_cols(i));
-                Grid::recognise(n, &row0.map(|&j| u64::from(j)).collect::<Vec<_>>())?
-            }
-        };
+            Self::part(a, grid, wants)
+        }
+    }
+
+    /// All bands, of a matrix that is on one rank.
+    fn whole(host: &dyn Host, a: &DistCsr, grid: Grid) -> Result<Bands> {
+        let whole = Rows::of(a);
         let (plane, stride) = (grid.plane(), grid.stride());
         let mut values = vec![0.0; 4 * plane];
         let mut planes = values.chunks_exact_mut(plane);
@@ -81,112 +87,168 @@ impl Bands {
         chunks::rows(host, grid.my, grain(grid), bodies, |rows, mut bands| {
             for j in rows.clone() {
                 for i in 0..grid.mx {
-                    let [low, down, left, here, right, up, high] = entries(grid, (i, j), whole)?;
+                    let values = whole.entries(grid, (i, j))?;
                     let (row, at) = (j * grid.mx + i, (j - rows.start) * stride + i);
-                    if here.is_nan() || here <= 0.0 {
-                        let what = format!("the diagonal entry is {here}; it must be positive");
-                        return Err(Error::breakdown(row as u64, what));
+                    for (band, value) in bands.iter_mut().zip(&values[3..]) {
+                        band[at] = *value;
                     }
-                    for (band, value) in bands.iter_mut().zip([here, right, up, high]) {
-                        band[at] = value;
-                    }
-                    for (band, below) in [(1, left), (2, down), (3, low)] {
-                        let (dx, dy) = BANDS[band];
-                        let inside = i >= dx as usize && j >= dy as usize;
-                        let back = dy as usize * grid.mx + dx as usize;
-                        let above = match at.checked_add_signed(-grid.offset(BANDS[band])) {
-                            _ if !inside => 0.0,
+                    let above = |band: usize, back: usize| {
+                        match at.checked_add_signed(-grid.offset(BANDS[band])) {
                             Some(there) => bands[band][there],
                             // Another thread reads that row of the grid.
-                            None => whole.get(row - back, row),
-                        };
-                        if (above - below).abs() > SYMMETRY * here {
-                            return Err(Error::Unsupported(format!(
-                                "global row {}: the matrix is not symmetric ({above} at column {row}, \
-                                 {below} in the transposed place)",
-                                row - back
-                            )));
+                            None => whole.own.get(row - back, row),
                         }
-                    }
+                    };
+                    compare(grid, (i, j), &values, above)?;
                 }
             }
             Ok(())
         })?;
         Ok(Bands { grid, values })
     }
-}
 
-/// The entries of the row of node `(i, j)` for its neighbours by number, itself in the middle; zero where
-/// none is stored.
-#[inline]
-fn entries(grid: Grid, (i, j): (usize, usize), a: CsrView<'_>) -> Result<[f64; 7]> {
-    let mx = grid.mx;
-    let row = j * mx + i;
-    let range = a.range(row);
-    let (cols, values) = (&a.cols[range.clone()], &a.values[range]);
-    let inner = (1..mx - 1).contains(&i) && (1..grid.my - 1).contains(&j);
-    if let (true, Ok(cols), Ok(values)) =
-        (inner, <&[u32; 7]>::try_from(cols), <&[f64; 7]>::try_from(values))
-    {
-        let fits = [row - mx - 1, row - mx, row - 1, row, row + 1, row + mx, row + mx + 1];
-        if *cols == fits.map(|col| col as u32) && values.iter().sum::<f64>().is_finite() {
-            return Ok(*values);
-        }
-    }
-    let mut out = [0.0; 7];
-    for (&col, &value) in cols.iter().zip(values) {
-        let col = col as usize;
-        if !value.is_finite() {
-            return Err(Error::Data(format!(
-                "global row {row}, column {col}: the entry is {value}"
-            )));
-        }
-        let distance = col.abs_diff(row);
-        // The next node by number is no neighbour across the end of a row of the grid.
-        let room = if col >= row { i + 1 < mx } else { i > 0 };
-        let fits = |&band: &usize| {
-            let (dx, dy) = BANDS[band];
-            dy as usize * mx + dx as usize == distance && (dx == 0 || room)
-        };
-        match (0..4).find(fits) {
-            Some(band) if col >= row => out[3 + band] = value,
-            Some(band) => out[3 - band] = value,
-            None if value == 0.0 => {}
-            None => {
-                return Err(Error::Unsupported(format!(
-                    "global row {row} does not fit the seven-point pattern of a {mx} by {} grid: column \
-                     {col} is none of its neighbours",
-                    grid.my
-                )));
-            }
-        }
-    }
-    Ok(out)
-}
-
-/// All rows of a matrix, on every rank. Collective.
-fn gather(a: &DistCsr) -> Result<Csr> {
-    let words: Vec<u64> = (0..a.n_own())
-        .flat_map(|i| {
-            let entries = a.global_entries(i);
-            let length = a.own().view().range(i).len() + a.ghost().view().range(i).len();
-            [length as u64].into_iter().chain(entries.flat_map(|(j, v)| [j, v.to_bits()]))
-        })
-        .collect();
-    let (mut row_ptr, mut cols, mut values) = (vec![0], vec![], vec![]);
-    for words in a.space().comm().all_gather(&words)? {
-        let mut words = words.into_iter();
-        while let Some(length) = words.next() {
-            for _ in 0..length {
-                if let (Some(col), Some(bits)) = (words.next(), words.next()) {
-                    cols.push(col as u32);
-                    values.push(f64::from_bits(bits));
+    /// The bands of the rows of the grid that this rank wants. Collective.
+    fn part(a: &DistCsr, grid: Grid, wants: impl Fn(usize) -> Range<usize>) -> Result<Bands> {
+        let (space, comm, mx) = (a.space(), a.space().comm(), grid.mx);
+        let own = |rank: usize| space.starts()[rank] as usize..space.starts()[rank + 1] as usize;
+        // With the nodes below that its own ones are coupled to.
+        let fetched = |rank: usize| {
+            let (own, rows) = (own(rank), wants(rank));
+            let wanted = rows.start * mx..rows.end * mx;
+            match own.is_empty() {
+                true => wanted,
+                false => {
+                    let below = own.start.saturating_sub(mx + 1);
+                    below.min(wanted.start)..own.end.max(wanted.end)
                 }
             }
-            row_ptr.push(cols.len() as u32);
+        };
+        let (rows, mine, here) = (Rows::of(a), own(comm.rank()), fetched(comm.rank()));
+        let mut staged: [Vec<f64>; 4] = std::array::from_fn(|_| vec![0.0; here.len()]);
+        let read = mine.clone().try_for_each(|row| {
+            let values = rows.entries(grid, (row % mx, row / mx))?;
+            for (band, value) in staged.iter_mut().zip(&values[3..]) {
+                band[row - here.start] = *value;
+            }
+            Ok(())
+        });
+        comm.agree_first(read)?;
+        let mut stretches = Stretches::<f64>::new(comm, BANDS.len(), own, fetched)?;
+        let place = |nodes: Range<usize>| nodes.start - here.start..nodes.end - here.start;
+        stretches.give(|band, nodes, out| out.copy_from_slice(&staged[band][place(nodes)]));
+        stretches.fetch(|band, nodes, from| staged[band][place(nodes)].copy_from_slice(from))?;
+        let compared = mine.into_iter().try_for_each(|row| {
+            let node = (row % mx, row / mx);
+            let above = |band: usize, back: usize| staged[band][row - back - here.start];
+            compare(grid, node, &rows.entries(grid, node)?, above)
+        });
+        comm.agree_first(compared)?;
+        let rows = wants(comm.rank());
+        let part = Grid { mx, my: rows.len() };
+        let mut values = vec![0.0; 4 * part.plane()];
+        for (to, from) in values.chunks_exact_mut(part.plane()).zip(&staged) {
+            part.to_plane(&from[place(rows.start * mx..rows.end * mx)], to);
+        }
+        Ok(Bands { grid: part, values })
+    }
+}
+
+/// Makes sure that the lower entries of the row of a node are those `above(band, back)` that stand in the
+/// transposed places, `back` rows before.
+#[inline]
+fn compare(
+    grid: Grid,
+    (i, j): (usize, usize),
+    &[low, down, left, here, ..]: &[f64; 7],
+    above: impl Fn(usize, usize) -> f64,
+) -> Result<()> {
+    for (band, below) in [(1, left), (2, down), (3, low)] {
+        let (dx, dy) = (BANDS[band].0 as usize, BANDS[band].1 as usize);
+        let back = dy * grid.mx + dx;
+        let above = if i >= dx && j >= dy { above(band, back) } else { 0.0 };
+        if (above - below).abs() > SYMMETRY * here {
+            let row = j * grid.mx + i;
+            return Err(Error::Unsupported(format!(
+                "global row {}: the matrix is not symmetric ({above} at column {row}, {below} in the \
+                 transposed place)",
+                row - back
+            )));
         }
     }
-    Csr::new(a.n_global() as usize, row_ptr, cols, values)
+    Ok(())
+}
+
+/// The rows of a matrix that this rank owns.
+struct Rows<'a> {
+    a: &'a DistCsr,
+    own: CsrView<'a>,
+    start: usize,
+    alone: bool,
+}
+
+impl<'a> Rows<'a> {
+    fn of(a: &'a DistCsr) -> Self {
+        let start = a.space().start() as usize;
+        Rows { a, own: a.own().view(), start, alone: a.ghost().nnz() == 0 }
+    }
+
+    /// The entries of the row of node `(i, j)` for its neighbours by number, itself in the middle; zero
+    /// where none is stored.
+    #[inline]
+    fn entries(&self, grid: Grid, (i, j): (usize, usize)) -> Result<[f64; 7]> {
+        let mx = grid.mx;
+        let row = j * mx + i;
+        let k = row - self.start;
+        let range = self.own.range(k);
+        let (cols, values) = (&self.own.cols[range.clone()], &self.own.values[range]);
+        let inner = (1..mx - 1).contains(&i) && (1..grid.my - 1).contains(&j);
+        if let (true, Ok(cols), Ok(values)) =
+            (inner, <&[u32; 7]>::try_from(cols), <&[f64; 7]>::try_from(values))
+        {
+            let first = k.wrapping_sub(mx + 1);
+            let fits = [0, 1, mx, mx + 1, mx + 2, 2 * mx + 1, 2 * mx + 2];
+            let fits = fits.map(|step| first.wrapping_add(step) as u32);
+            let lonely = self.alone || self.a.ghost().view().range(k).is_empty();
+            let usual = *cols == fits && values.iter().sum::<f64>().is_finite();
+            if usual && lonely && values[3] > 0.0 {
+                return Ok(*values);
+            }
+        }
+        let mut out = [0.0; 7];
+        for (col, value) in self.a.global_entries(k) {
+            let col = col as usize;
+            if !value.is_finite() {
+                return Err(Error::Data(format!(
+                    "global row {row}, column {col}: the entry is {value}"
+                )));
+            }
+            let distance = col.abs_diff(row);
+            // The next node by number is no neighbour across the end of a row of the grid.
+            let room = if col >= row { i + 1 < mx } else { i > 0 };
+            let fits = |&band: &usize| {
+                let (dx, dy) = BANDS[band];
+                dy as usize * mx + dx as usize == distance && (dx == 0 || room)
+            };
+            match (0..4).find(fits) {
+                Some(band) if col >= row => out[3 + band] = value,
+                Some(band) => out[3 - band] = value,
+                None if value == 0.0 => {}
+                None => {
+                    return Err(Error::Unsupported(format!(
+                        "global row {row} does not fit the seven-point pattern of a {mx} by {} grid: column \
+                     {col} is none of its neighbours",
+                        grid.my
+                    )));
+                }
+            }
+        }
+        let here = out[3];
+        if here.is_nan() || here <= 0.0 {
+            let what = format!("the diagonal entry is {here}; it must be positive");
+            return Err(Error::breakdown(row as u64, what));
+        }
+        Ok(out)
+    }
 }
 
 #[cfg(test)]

@@ -9,15 +9,23 @@
 //! else is refused, naming the first row that does not fit.
 //!
 //! Cost: setup one pass over A and a division a node; apply two sine transforms of every row, O(n log n), on
-//! the threads of the host. On several ranks every rank gathers the residual and solves on the whole grid:
-//! the same bits on any number of ranks, no gain in time.
+//! the threads of the host; 2 numbers a node. On p ranks each one transforms the rows of its slab and solves
+//! its share of the modes (`kernel/sine/slab.rs`): the same bits on any number of ranks, up to 8 numbers a node
+//! of n/p. More ranks than rows of the grid work, but those beyond have no rows to transform.
+//!
+//! Communication of an application, with the slabs of `kernel/slab`: rows of the grid that the distribution
+//! cuts are put together, one message of own(s) ∩ nodes(rows(r)) words from rank s to r ≠ s where that
+//! is not empty (at most one row's worth a border); then from each rank r to each other q one message of
+//! rows(r)·columns(q) words, and one of columns(r)·around(q, 0) words: 2(p − 1) messages and about
+//! 16 n/p bytes a rank. Setup: one gather of row 0's columns, one of errors.
 //!
 //! Reference: B. Buzbee, G. Golub, C. Nielson, *On direct methods for solving Poisson's equations*,
 //! SIAM J. Numer. Anal. 7 (1970).
-use precondor_sdk::core::kernel::gather::Gather;
 use precondor_sdk::core::kernel::grid::Grid;
-use precondor_sdk::core::kernel::sine::{PoissonSolver, SineScratch};
+use precondor_sdk::core::kernel::sine::SlabSolver;
+use precondor_sdk::core::kernel::slab::{Slabs, Stretches};
 use precondor_sdk::prelude::*;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Parameters of [`Sine`].
@@ -32,41 +40,49 @@ pub struct Params {
 /// The method.
 pub struct Sine;
 
-/// A0⁻¹ on the whole grid.
+/// A0⁻¹, on every rank for its own rows.
 pub struct SineSolve {
     grid: Grid,
     host: Arc<dyn Host>,
-    solver: PoissonSolver<f64>,
-    first: usize,
-    ranks: usize,
+    own: Range<usize>,
+    /// The nodes of all rows that own ones are in.
+    around: Range<usize>,
+    /// Rows and columns that this rank solves for.
+    entries: usize,
     work: Mutex<Work>,
 }
 
 struct Work {
-    gather: Gather,
-    whole: Vec<f64>,
-    scratch: SineScratch<f64>,
+    solver: SlabSolver<f64>,
+    /// How nodes reach the rank whose slab their row is in, and the whole rows there; nothing on one rank.
+    whole: Option<(Stretches<f64>, Vec<f64>)>,
 }
 
 impl SineSolve {
-    /// For vectors of the system's matrix on a grid with as many nodes.
-    pub(crate) fn new(grid: Grid, system: &System) -> Self {
-        let (host, space) = (Arc::clone(system.host()), system.a().space());
-        let solver = PoissonSolver::new(grid.mx, grid.my);
-        let ranks = space.comm().size();
-        let work = Work {
-            gather: Gather::new(space),
-            whole: vec![0.0; if ranks > 1 { grid.nodes() } else { 0 }],
-            scratch: solver.scratch(),
+    /// For vectors of the system's matrix on a grid with as many nodes. Collective.
+    ///
+    /// # Errors
+    /// What the communicator reports.
+    pub(crate) fn new(grid: Grid, system: &System) -> Result<Self> {
+        let space = system.a().space();
+        let (comm, slabs) = (space.comm(), Slabs::new(grid, space.starts())?);
+        let rows = |rank: usize| slabs.nodes(slabs.rows(rank));
+        let around = slabs.nodes(slabs.around(comm.rank(), 0));
+        let whole = if comm.size() > 1 {
+            let stretches = Stretches::new(comm, 1, |rank| slabs.own(rank), rows)?;
+            Some((stretches, vec![0.0; around.len()]))
+        } else {
+            None
         };
-        SineSolve {
+        let work = Mutex::new(Work { solver: SlabSolver::new(&slabs, comm, 0)?, whole });
+        Ok(SineSolve {
             grid,
-            host,
-            solver,
-            first: space.start() as usize,
-            ranks,
-            work: Mutex::new(work),
-        }
+            host: Arc::clone(system.host()),
+            own: slabs.own(comm.rank()),
+            around,
+            entries: slabs.rows(comm.rank()).len() + slabs.columns(comm.rank()).len(),
+            work,
+        })
     }
 }
 
@@ -79,38 +95,46 @@ impl Generator for Sine {
     type Output = SineSolve;
 
     fn generate(params: &Params, system: &System) -> Result<SineSolve> {
-        let grid = Grid::of(system.a(), params.grid)?;
-        Ok(SineSolve::new(grid, system))
+        SineSolve::new(Grid::of(system.a(), params.grid)?, system)
     }
 }
 
 impl Preconditioner for SineSolve {
     fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
         let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        let Work { gather, whole, scratch } = &mut *work;
-        if self.ranks == 1 {
+        let Work { solver, whole } = &mut *work;
+        let (host, mx, own) = (&*self.host, self.grid.mx, &self.own);
+        let Some((stretches, rows)) = whole else {
             z.copy_from_slice(r);
-            return self.solver.solve(&*self.host, z, self.grid.mx, scratch);
-        }
-        gather.whole(r, whole)?;
-        self.solver.solve(&*self.host, whole, self.grid.mx, scratch)?;
-        z.copy_from_slice(&whole[self.first..self.first + z.len()]);
+            return solver.solve(host, z, mx);
+        };
+        let first = self.around.start;
+        let kept = stretches.kept();
+        rows[kept.start - first..kept.end - first]
+            .copy_from_slice(&r[kept.start - own.start..kept.end - own.start]);
+        stretches.give(|_, nodes, out| {
+            out.copy_from_slice(&r[nodes.start - own.start..nodes.end - own.start]);
+        });
+        stretches.fetch(|_, nodes, from| {
+            rows[nodes.start - first..nodes.end - first].copy_from_slice(from);
+        })?;
+        solver.solve(host, rows, mx).inspect_err(|_| z.fill(f64::NAN))?;
+        z.copy_from_slice(&rows[own.start - first..own.end - first]);
         Ok(())
     }
     fn properties(&self) -> Properties {
         Properties::SPD
     }
     fn stored_entries(&self) -> usize {
-        self.grid.mx + self.grid.my
+        self.entries
     }
     fn bytes(&self) -> usize {
         let work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        self.solver.bytes() + work.gather.bytes() + 8 * work.whole.len() + work.scratch.bytes()
+        let whole = work.whole.as_ref().map_or(0, |(s, rows)| s.bytes() + 8 * rows.len());
+        work.solver.bytes() + whole
     }
     fn notes(&self) -> Vec<String> {
         let Grid { mx, my } = self.grid;
-        let grid = format!("structured grid of {mx} by {my} nodes");
-        let repeated = "every rank gathers the residual and solves on the whole grid".to_owned();
-        std::iter::once(grid).chain((self.ranks > 1).then_some(repeated)).collect()
+        vec![format!("structured grid of {mx} by {my} nodes")]
     }
 }

@@ -1,7 +1,7 @@
 //! The wrapped reference solve against its dense formula, its claims, and its published counts.
 #![allow(clippy::unwrap_used)]
 use allocation_counter::measure;
-use precondor_plugin_reference::{Reference, Sine};
+use precondor_plugin_reference::{Kind, Params, Reference, Sine, SineParams};
 use precondor_sdk::core::comm::{Comm, threads};
 use precondor_sdk::core::kernel::grid::Grid;
 use precondor_sdk::core::matrix::{Csr, Space};
@@ -16,8 +16,11 @@ use std::ops::ControlFlow;
 mod algebra;
 #[path = "../../../tests/support/methods.rs"]
 mod methods;
+#[path = "../../../tests/support/ranks.rs"]
+mod ranks;
 use algebra::*;
 use methods::Methods;
+use ranks::{cuts, fails_everywhere, on_parts};
 
 fn plus(a: &Dense, beta: f64, b: &Dense) -> Dense {
     dense(a.len(), |i, j| a[i][j] + beta * b[i][j])
@@ -431,9 +434,97 @@ fn sine_is_the_inverse_of_the_reference_matrix() {
             m.apply(&r, &mut z).unwrap();
             assert!(x.iter().zip(&z).all(|(x, z)| (x - z).abs() < 1e-13));
             assert_eq!(m.properties(), Properties::SPD);
-            assert!(
-                m.notes()[0].contains("5 by 3") && m.notes().len() == 1 + usize::from(size > 1)
-            );
+            assert!(m.notes()[0].contains("5 by 3") && m.notes().len() == 1);
         });
     }
+}
+
+/// A with shifted nodes has no part in `sine`, so a rectangle of the five-point matrix will do.
+fn rectangle(grid: Grid) -> System {
+    System::new(grid.five_point(&Space::solo(grid.nodes())).unwrap())
+}
+
+#[test]
+fn any_number_of_ranks_gives_the_same_bits() {
+    for (mx, my) in [(15, 15), (9, 23), (23, 6), (1, 7), (7, 1), (2, 2)] {
+        let (whole, given) = (rectangle(Grid { mx, my }), json!([mx, my]));
+        for (sine, params) in [
+            (true, json!({ "grid": given })),
+            (false, json!({ "grid": given, "smoother": "chebyshev" })),
+            (false, json!({ "grid": given, "smoother": "jacobi", "interpolation": 0.0 })),
+        ] {
+            let applied = |starts: &[u64]| {
+                let parts = on_parts(&whole, starts, |system| {
+                    let m = match sine {
+                        true => Native::<Sine>::method().generate(&params, &system).unwrap(),
+                        false => generate(&params, &system).unwrap(),
+                    };
+                    assert!(m.properties().rank_independent);
+                    let first = system.a().space().start() as usize;
+                    let r: Vec<f64> =
+                        (0..system.a().n_own()).map(|i| (0.7 * (first + i) as f64).sin()).collect();
+                    let mut z = vec![f64::NAN; r.len()];
+                    m.apply(&r, &mut z).unwrap();
+                    (z, m.stored_entries())
+                });
+                let entries = parts.iter().map(|part| part.1).sum::<usize>();
+                (parts.into_iter().flat_map(|part| part.0).collect::<Vec<_>>(), entries)
+            };
+            let n = (mx * my) as u64;
+            let alone = applied(&[0, n]);
+            for starts in cuts(n) {
+                assert!(applied(&starts) == alone, "{params} {starts:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_rank_holds_the_whole_grid() {
+    let m = 127u64;
+    let whole = rectangle(Grid { mx: m as usize, my: m as usize });
+    let most = |ranks: u64, sine: bool| {
+        let starts: Vec<u64> = (0..=ranks).map(|r| r * m * m / ranks).collect();
+        let bytes = on_parts(&whole, &starts, |system| {
+            let m = match sine {
+                true => Native::<Sine>::method().generate(&json!({}), &system).unwrap(),
+                false => generate(&json!({"smoother": "chebyshev"}), &system).unwrap(),
+            };
+            m.bytes()
+        });
+        bytes.into_iter().max().unwrap()
+    };
+    // One rank transforms in place; several need room for what they send, too.
+    let [four, eight, sixteen] = [4, 8, 16].map(|ranks| most(ranks, true));
+    assert!(5 * eight < 3 * four && 5 * sixteen < 3 * eight, "{four} {eight} {sixteen}");
+    assert!(2 * most(4, false) < most(1, false));
+}
+
+#[test]
+fn applications_on_several_ranks_allocate_nothing() {
+    let whole = rectangle(Grid { mx: 12, my: 9 });
+    let starts = [0, 30, 31, 108];
+    for sine in [true, false] {
+        on_parts(&whole, &starts, |system| {
+            let m = match sine {
+                true => Native::<Sine>::method().generate(&json!({}), &system).unwrap(),
+                false => generate(&json!({"smoother": "chebyshev"}), &system).unwrap(),
+            };
+            let (r, mut z) = (vec![1.0; system.a().n_own()], vec![0.0; system.a().n_own()]);
+            // The first application fills the mailboxes of the ranks' world.
+            m.apply(&r, &mut z).unwrap();
+            let info = measure(|| m.apply(&r, &mut z).unwrap());
+            assert_eq!(info.count_total, 0);
+        });
+    }
+}
+
+#[test]
+fn a_rank_that_fails_at_any_collective_ends_all() {
+    let whole = rectangle(Grid { mx: 5, my: 4 });
+    let sine = fails_everywhere::<Sine>(&SineParams { grid: None }, &whole, &[0, 7, 12, 20]);
+    assert!(sine > 5, "{sine}");
+    let params = Params { smoother: Kind::Chebyshev, ..Params::default() };
+    let reference = fails_everywhere::<Reference>(&params, &whole, &[0, 7, 12, 20]);
+    assert!(reference > sine, "{reference} {sine}");
 }

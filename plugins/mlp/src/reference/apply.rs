@@ -1,4 +1,5 @@
-//! The wrapped reference map as an operator: `z = M₂ r` on a whole grid, on the threads of the host.
+//! The wrapped reference map as an operator: `z = M₂ r` on each rank's rows of a grid, on the threads of the
+//! host.
 //!
 //! ```text
 //! y = S r     t = r − A y     u = A0⁻¹ Pᵀ t     y += R Rᵀ t + P u     t = r − A y     z = y + S t
@@ -12,67 +13,96 @@
 //! Cost an application: two sweeps with `A`, `S` and each of `P` and `R`, one solve with `A0`; the
 //! coefficients are read twice, the vectors stay in the second-level cache. Rows of the grid are shared out
 //! to the threads in nine loops, in which no sum depends on how: the result has the same bits on any number
-//! of threads.
+//! of threads, and of ranks, but for the coarse correction, whose sums over ranks are rounded in their order.
+//!
+//! Communication an application, with `H = 2s + 4` rows around (`share.rs`) where the smoother reaches `s`
+//! rows (`spd` 0, `stencil` 1, `sweep` 2), slabs as in `kernel/slab` and two single-precision numbers in a word
+//! of 8 bytes:
+//! - a gather of one word: the largest residual;
+//! - ⌈own(s) ∩ nodes(around(r, H))/2⌉ words from rank s to r ≠ s where that is not empty: the residual, with
+//!   the rows around;
+//! - ⌈rows(r)·columns(q)/2⌉ words from each rank r to each other q, and ⌈columns(r)·around(q, s + 2)/2⌉
+//!   back: the solve with `A0`;
+//! - with the coarse correction two gathers more (`coarse.rs`).
+//!
+//! So 2(p − 1) + 2 messages a rank where slabs have `H` rows or more, and about
+//! `8 n/p + 8 mx (3s + 6)` bytes.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use multiversion::multiversion;
+use precondor_sdk::core::comm::Communicator;
 use precondor_sdk::core::kernel::chunks;
-use precondor_sdk::core::kernel::sine::{PoissonSolver, SineScratch};
+use precondor_sdk::core::kernel::sine::SlabSolver;
+use precondor_sdk::core::kernel::slab::Stretches;
 use precondor_sdk::prelude::*;
 
 use crate::grid::{Grid, grain};
-use crate::reference::coarse::Coarse;
+use crate::reference::coarse::{Coarse, CoarseMemory};
 use crate::reference::pgp::Stencils;
+use crate::reference::share::Share;
 use crate::reference::stencil::{Onto, Stencil};
 
-/// `M₂` of one matrix.
+/// `M₂` of one matrix; all planes are of the rows that a rank keeps.
 pub struct Operator {
     host: Arc<dyn Host>,
+    comm: Comm,
+    share: Share,
     a: Stencil<f32>,
     /// `P`, `R` and `S`.
     pub stencils: Stencils<f32>,
-    solver: PoissonSolver<f32>,
     /// `C^-½` at every node, a plane; empty where the coefficient is constant.
     scaling: Vec<f32>,
     coarse: Option<Coarse>,
 }
 
-/// The memory of an application.
+/// The memory of an application, and what it communicates with.
 pub struct Memory {
     planes: [Vec<f32>; 5],
-    sine: SineScratch<f32>,
-    coarse: Vec<f64>,
+    /// Brings the residual's rows around.
+    inward: Stretches<f32>,
+    solver: SlabSolver<f32>,
+    coarse: CoarseMemory,
 }
 
 impl Memory {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         let planes = self.planes.iter().map(Vec::len).sum::<usize>();
-        size_of::<f32>() * planes + self.sine.bytes() + size_of::<f64>() * self.coarse.len()
+        let communication = self.inward.bytes() + self.solver.bytes();
+        size_of::<f32>() * planes + communication + self.coarse.bytes()
     }
 }
 
-/// The power of two by which the largest of `values` comes near one; one where that is zero or not finite.
+/// The largest magnitude among `values`; not a number where one is none.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-fn near_one(values: &[f64]) -> f64 {
+fn largest(values: &[f64]) -> f64 {
     const SIGN: u64 = 1 << 63;
     // Magnitudes are ordered as the integers with the same bits.
-    let largest = values.iter().fold(0, |most: u64, v| most.max(v.to_bits() & !SIGN));
-    match largest >> 52 {
-        0 if largest == 0 => 1.0,
+    f64::from_bits(values.iter().fold(0, |most: u64, v| most.max(v.to_bits() & !SIGN)))
+}
+
+/// The power of two by which a magnitude comes near one; one where that is zero or not finite.
+fn near_one(magnitude: f64) -> f64 {
+    match (magnitude.to_bits() >> 52) & 0x7ff {
+        0 if magnitude == 0.0 => 1.0,
         0x7ff => 1.0,
         exponent => 2f64.powi((1023 - exponent as i32).min(1022)),
     }
 }
 
 impl Operator {
-    /// The map of a matrix with given stencils.
-    pub fn new(host: Arc<dyn Host>, a: Stencil<f32>, stencils: Stencils<f32>) -> Self {
-        let Grid { mx, my } = a.grid();
-        let solver = PoissonSolver::new(mx, my);
-        Operator { host, a, stencils, solver, scaling: Vec::new(), coarse: None }
+    /// The map of a matrix with given stencils, which each rank has in the rows that it keeps.
+    pub fn new(
+        host: Arc<dyn Host>,
+        comm: &Comm,
+        share: Share,
+        a: Stencil<f32>,
+        stencils: Stencils<f32>,
+    ) -> Self {
+        let comm = comm.clone();
+        Operator { host, comm, share, a, stencils, scaling: Vec::new(), coarse: None }
     }
 
     /// The same around `C^-½ A0⁻¹ C^-½` for a coefficient, one number a node.
@@ -92,32 +122,21 @@ impl Operator {
         Operator { coarse, ..self }
     }
 
-    /// Stored numbers, the bands of `A` not counted.
+    /// Stored numbers of this rank's slab, the bands of `A` not counted, and the coarse factor.
     pub fn entries(&self) -> usize {
-        let scaling = if self.scaling.is_empty() { 0 } else { self.grid().nodes() };
-        self.stencils.entries() + scaling + self.coarse.as_ref().map_or(0, Coarse::entries)
+        let scaling = usize::from(!self.scaling.is_empty());
+        let nodes = self.share.slab().len() * self.grid().mx;
+        let coarse = self.coarse.as_ref().map_or(0, Coarse::entries);
+        (self.stencils.entries_a_node() + scaling) * nodes + coarse
     }
 
-    /// `y = S x`, or `y += S x`; `spare` is work space.
-    fn smooth(
-        &self,
-        x: &[f32],
-        spare: &mut [f32],
-        onto: Onto<'_, f32>,
-        y: &mut [f32],
-    ) -> Result<()> {
-        if self.stencils.sweep(&self.a).is_none() {
-            return self.rows([y], |rows, [y]| self.stencils.s.sweep(rows, false, x, 1.0, onto, y));
-        }
-        if let Onto::Nothing = onto {
-            y.fill(0.0);
-        }
-        self.stencils.smooth(&self.a, x, spare, y);
-        Ok(())
+    /// The whole grid.
+    pub fn whole(&self) -> Grid {
+        self.share.slabs().grid()
     }
 
-    /// The grid.
-    pub fn grid(&self) -> Grid {
+    /// The rows that are kept.
+    fn grid(&self) -> Grid {
         self.a.grid()
     }
 
@@ -125,29 +144,67 @@ impl Operator {
     pub fn bytes(&self) -> usize {
         self.a.bytes()
             + self.stencils.bytes()
-            + self.solver.bytes()
             + size_of::<f32>() * self.scaling.len()
             + size_of::<f64>() * self.coarse.as_ref().map_or(0, Coarse::entries)
     }
 
-    /// Memory for [`apply`](Self::apply), allocated once.
-    pub fn memory(&self) -> Memory {
-        let planes = std::array::from_fn(|_| vec![0.0; self.grid().plane()]);
-        let coarse = self.coarse.as_ref().map_or(Vec::new(), Coarse::memory);
-        Memory { planes, sine: self.solver.scratch(), coarse }
+    /// Memory for [`apply`](Self::apply), allocated once. Collective.
+    ///
+    /// # Errors
+    /// What the communicator reports.
+    pub fn memory(&self) -> Result<Memory> {
+        let (slabs, reach) = (self.share.slabs(), self.stencils.variant().reach());
+        let wants = |rank: usize| slabs.nodes(self.share.kept(rank));
+        Ok(Memory {
+            planes: std::array::from_fn(|_| vec![0.0; self.grid().plane()]),
+            inward: Stretches::new(&self.comm, 1, |rank| slabs.own(rank), wants)?,
+            solver: SlabSolver::new(slabs, &self.comm, reach + 2)?,
+            coarse: self.coarse.as_ref().map_or_else(CoarseMemory::default, Coarse::memory),
+        })
     }
 
-    /// Runs `body` on runs of rows of the grid with their parts of the bodies of `planes`.
+    /// Runs `body` on runs of `rows` of the grid with their parts of the bodies of `planes`.
     fn rows<const N: usize>(
         &self,
+        rows: &Range<usize>,
         planes: [&mut [f32]; N],
         body: impl Fn(Range<usize>, [&mut [f32]; N]) + Sync,
     ) -> Result<()> {
-        let grid = self.grid();
-        let bodies = planes.map(|plane| (&mut plane[grid.body()], grid.stride()));
-        chunks::rows(&*self.host, grid.my, grain(grid), bodies, |rows, parts| {
-            body(rows, parts);
+        let (start, stride) = (self.grid().body().start, self.grid().stride());
+        let part = start + rows.start * stride..start + rows.end * stride;
+        let bodies = planes.map(|plane| (&mut plane[part.clone()], stride));
+        chunks::rows(&*self.host, rows.len(), grain(self.grid()), bodies, |run, parts| {
+            body(rows.start + run.start..rows.start + run.end, parts);
             Ok(())
+        })
+    }
+
+    /// `y = S x`, or `y += S x`, in `rows`; `spare` is work space.
+    fn smooth(
+        &self,
+        rows: &Range<usize>,
+        x: &[f32],
+        spare: &mut [f32],
+        onto: Onto<'_, f32>,
+        y: &mut [f32],
+    ) -> Result<()> {
+        let Some(sweep) = self.stencils.sweep(&self.a) else {
+            let s = &self.stencils.s;
+            return self.rows(rows, [y], |rows, [y]| s.sweep(rows, false, x, 1.0, onto, y));
+        };
+        // The rows that these follow from, as far as there are any.
+        let reach = self.stencils.variant().reach();
+        let swept = rows.start.saturating_sub(reach)..(rows.end + reach).min(self.grid().my);
+        spare.copy_from_slice(x);
+        sweep.within(swept, self.share.first()).apply(spare);
+        let spare = &*spare;
+        self.rows(rows, [y], |rows, [y]| {
+            let from = self.grid().body().start + rows.start * self.grid().stride();
+            let pairs = y.iter_mut().zip(&spare[from..]);
+            match onto {
+                Onto::Nothing => pairs.for_each(|(y, s)| *y = 0.0 + s),
+                _ => pairs.for_each(|(y, s)| *y += s),
+            }
         })
     }
 
@@ -161,59 +218,110 @@ impl Operator {
         x.iter_mut().zip(scaling).for_each(|(x, s)| *x *= s);
     }
 
-    /// `z = M₂ r`, one number a node. Allocates nothing.
+    /// Writes `scale · r` to the plane `x`, in all rows that are kept.
+    fn enter(
+        &self,
+        r: &[f64],
+        scale: f64,
+        x: &mut [f32],
+        inward: &mut Stretches<f32>,
+    ) -> Result<()> {
+        let (Grid { mx, .. }, first) = (self.grid(), self.share.own().start);
+        if self.share.is_alone() {
+            return self.rows(&self.share.around(0), [x], |rows, [x]| {
+                let from = r[rows.start * mx..rows.end * mx].chunks_exact(mx);
+                for (to, from) in x.chunks_exact_mut(mx + 1).zip(from) {
+                    to.iter_mut().zip(from).for_each(|(to, &r)| *to = (scale * r) as f32);
+                }
+            });
+        }
+        let scaled = |nodes: Range<usize>, out: &mut [f32]| {
+            let from = &r[nodes.start - first..nodes.end - first];
+            out.iter_mut().zip(from).for_each(|(out, &r)| *out = (scale * r) as f32);
+        };
+        inward.give(|_, nodes, out| scaled(nodes, out));
+        for (nodes, places) in self.share.places(inward.kept()) {
+            scaled(nodes, &mut x[places]);
+        }
+        inward.fetch(|_, nodes, from| {
+            let first = nodes.start;
+            for (nodes, places) in self.share.places(nodes) {
+                x[places].copy_from_slice(&from[nodes.start - first..nodes.end - first]);
+            }
+        })
+    }
+
+    /// `z = y / scale` at this rank's nodes.
+    fn leave(&self, y: &[f32], scale: f64, z: &mut [f64]) -> Result<()> {
+        let Grid { mx, my } = self.grid();
+        let (stride, first) = (self.grid().stride(), self.share.own().start);
+        if self.share.is_alone() {
+            let y = &y[self.grid().body()];
+            return chunks::rows(&*self.host, my, grain(self.grid()), [(z, mx)], |rows, [z]| {
+                let from = y[rows.start * stride..].chunks_exact(stride);
+                for (to, from) in z.chunks_exact_mut(mx).zip(from) {
+                    to.iter_mut().zip(from).for_each(|(to, &y)| *to = f64::from(y) / scale);
+                }
+                Ok(())
+            });
+        }
+        for (nodes, places) in self.share.places(self.share.own()) {
+            let to = z[nodes.start - first..nodes.end - first].iter_mut();
+            to.zip(&y[places]).for_each(|(to, &y)| *to = f64::from(y) / scale);
+        }
+        Ok(())
+    }
+
+    /// `z = M₂ r`, one number a node that this rank owns. Collective; allocates nothing.
     ///
     /// # Errors
-    /// What the host reports.
+    /// What the communicator reports; what the host reports, after all communication.
     pub fn apply(&self, r: &[f64], z: &mut [f64], memory: &mut Memory) -> Result<()> {
-        let Grid { mx, my } = self.grid();
-        let (stride, body) = (self.grid().stride(), self.grid().body());
+        let (stride, start) = (self.grid().stride(), self.grid().body().start);
         let Stencils { p, r: half, .. } = &self.stencils;
-        let Memory { planes: [x, y, t, u, w], sine, coarse: spare } = memory;
+        let Memory { planes: [x, y, t, u, w], inward, solver, coarse: spare } = memory;
+        let reach = self.stencils.variant().reach();
+        // Rows around: how many follow from how many, see `share.rs`.
+        let [one, two, three, four] = [1, 2, 3, 4].map(|k| self.share.around(reach + k));
+        let [own, rest] = [0, reach].map(|k| self.share.around(k));
 
-        let scale = near_one(r);
-        self.rows([x], |rows, [x]| {
-            let from = r[rows.start * mx..rows.end * mx].chunks_exact(mx);
-            for (to, from) in x.chunks_exact_mut(stride).zip(from) {
-                to.iter_mut().zip(from).for_each(|(to, &r)| *to = (scale * r) as f32);
-            }
-        })?;
+        let mut size = [largest(r)];
+        self.comm.max(&mut size)?;
+        let scale = near_one(size[0]);
+        self.enter(r, scale, x, inward)?;
         let x = &*x;
-        let residual = |y: &[f32], t: &mut [f32]| {
-            self.rows([t], |rows, [t]| self.a.sweep(rows, false, y, -1.0, Onto::Plane(x), t))
+        let residual = |rows: &Range<usize>, y: &[f32], t: &mut [f32]| {
+            self.rows(rows, [t], |rows, [t]| self.a.sweep(rows, false, y, -1.0, Onto::Plane(x), t))
         };
-        self.smooth(x, w, Onto::Nothing, y)?;
-        residual(y, t)?;
+        let mut done = self.smooth(&four, x, w, Onto::Nothing, y);
+        done = done.and(residual(&three, y, t));
         if let Some(coarse) = &self.coarse {
-            coarse.add(t, y, spare);
-            residual(y, t)?;
+            coarse.add(&self.comm, t, four.clone(), y, spare)?;
+            done = done.and(residual(&three, y, t));
         }
-        self.rows([u, w], |rows, [u, w]| {
-            p.sweep(rows.clone(), true, t, 1.0, Onto::Nothing, u);
-            self.scale(rows.clone(), u);
-            half.sweep(rows, true, t, 1.0, Onto::Nothing, w);
-        })?;
-        self.solver.solve(&*self.host, &mut u[body.clone()], stride, sine)?;
+        let transposed = |rows: &Range<usize>, u: &mut [f32], w: &mut [f32]| {
+            self.rows(rows, [u, w], |rows, [u, w]| {
+                p.sweep(rows.clone(), true, t, 1.0, Onto::Nothing, u);
+                self.scale(rows.clone(), u);
+                half.sweep(rows, true, t, 1.0, Onto::Nothing, w);
+            })
+        };
+        done = done.and(transposed(&two, u, w));
+        let solved = &mut u[start + two.start * stride..start + two.end * stride];
+        done = done.and(solver.solve(&*self.host, solved, stride));
         if !self.scaling.is_empty() {
-            self.rows([u], |rows, [u]| self.scale(rows, u))?;
+            done = done.and(self.rows(&two, [u], |rows, [u]| self.scale(rows, u)));
         }
-        self.rows([y], |rows, [y]| {
+        done = done.and(self.rows(&one, [y], |rows, [y]| {
             p.sweep(rows.clone(), false, u, 1.0, Onto::Itself, y);
             half.sweep(rows, false, w, 1.0, Onto::Itself, y);
-        })?;
-        residual(y, t)?;
+        }));
+        done = done.and(residual(&rest, y, t));
         if let Some(coarse) = &self.coarse {
-            coarse.add(t, y, spare);
-            residual(y, t)?;
+            coarse.add(&self.comm, t, one.clone(), y, spare)?;
+            done = done.and(residual(&rest, y, t));
         }
-        self.smooth(t, w, Onto::Itself, y)?;
-        let y = &y[body];
-        chunks::rows(&*self.host, my, grain(self.grid()), [(z, mx)], |rows, [z]| {
-            let from = y[rows.start * stride..].chunks_exact(stride);
-            for (to, from) in z.chunks_exact_mut(mx).zip(from) {
-                to.iter_mut().zip(from).for_each(|(to, &y)| *to = f64::from(y) / scale);
-            }
-            Ok(())
-        })
+        done = done.and(self.smooth(&own, t, w, Onto::Itself, y));
+        done.and(self.leave(y, scale, z))
     }
 }

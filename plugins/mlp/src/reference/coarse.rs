@@ -7,15 +7,24 @@
 //! `(I − SA)(I − QA)(I − MA)(I − QA)(I − SA) = I − M₂A` stays symmetric, and positive definite where it was,
 //! because `I − QA` is a projection.
 //!
+//! - **On several ranks** each one adds up what its slab has of the coarse functions that are not zero there,
+//!   and what they have is added in rank order: equal on all ranks, and up to rounding (in double precision) for
+//!   any number of them. The coarse problem itself, `k²` unknowns, is kept and solved on every rank.
 //! - **Works for** jumps some coarse steps apart; between coarse and fine steps the condition still grows.
 //! - **Cost**: setup some 120 flops a node and `k⁶/3` for the Cholesky factor of `k²` coarse unknowns; an
-//!   application two more products with `A`, about 20 flops a node and `4k⁴`. `k⁴` numbers.
+//!   application two more products with `A`, about 20 flops a node and `4k⁴`. `k⁴` numbers. Communication:
+//!   each time a gather of `k · max_r q(r)` words a rank, with `q(r)` the rows of coarse functions that the slab of
+//!   rank `r` touches; in setup one of `25 k · q(r)` words.
 //! - **Reference**: R. Nicolaides, *Deflation of conjugate gradients with applications to boundary value
 //!   problems*, SIAM J. Numer. Anal. 24 (1987).
 
+use std::ops::Range;
+
+use precondor_sdk::core::comm::Communicator;
 use precondor_sdk::prelude::*;
 
 use crate::grid::{BANDS, Bands, Grid};
+use crate::reference::share::Share;
 
 /// Coarse nodes a side, at most, unless asked for.
 pub const NODES: usize = 23;
@@ -29,12 +38,34 @@ struct Hat {
 
 /// The correction for one matrix.
 pub struct Coarse {
-    grid: Grid,
+    share: Share,
     size: [usize; 2],
     along: [Vec<Hat>; 2],
     /// The Cholesky factor, row after row, with reciprocals on the diagonal.
     factor: Vec<f64>,
 }
+
+/// The memory of an application.
+#[derive(Default)]
+pub struct CoarseMemory {
+    /// A number for each coarse function.
+    values: Vec<f64>,
+    /// What this rank's slab has of them, and what all have; empty on one rank.
+    mine: Vec<f64>,
+    all: Vec<f64>,
+}
+
+impl CoarseMemory {
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        size_of::<f64>() * (self.values.len() + self.mine.len() + self.all.len())
+    }
+}
+
+/// How far apart coarse functions that a matrix couples are, at most, along one axis.
+const REACH: usize = 2;
+/// Coarse functions that one is coupled to, at most, itself among them.
+const COUPLED: usize = (2 * REACH + 1) * (2 * REACH + 1);
 
 /// Hats of `m` nodes for `k` coarse ones between them. Coarse nodes are numbered from 1, so that 0 and
 /// `k + 1` are the boundary.
@@ -49,40 +80,90 @@ fn hats(m: usize, k: usize) -> Vec<Hat> {
 }
 
 impl Coarse {
-    /// The correction with up to `nodes` coarse nodes a side, at most every second one of the grid.
+    /// The correction with up to `nodes` coarse nodes a side, at most every second one of the grid, for a matrix
+    /// of which each rank has the bands in the rows that it keeps. Collective.
     ///
     /// # Errors
-    /// [`Error::Breakdown`] where the matrix is not positive definite.
-    pub fn new(bands: &Bands, nodes: usize) -> Result<Self> {
-        let grid = bands.grid;
-        let Grid { mx, my } = grid;
+    /// [`Error::Breakdown`] where the matrix is not positive definite; what the communicator reports.
+    pub fn new(comm: &Comm, share: &Share, bands: &Bands, nodes: usize) -> Result<Self> {
+        let Grid { mx, my } = share.slabs().grid();
         let size = [mx, my].map(|m| m.div_ceil(2).saturating_sub(1).min(nodes).max(1));
         let along = [hats(mx, size[0]), hats(my, size[1])];
         let n = size[0] * size[1];
         let mut matrix = vec![0.0; n * n];
-        let here = Coarse { grid, size, along, factor: Vec::new() };
-        for j in 0..my {
+        let here = Coarse { share: share.clone(), size, along, factor: Vec::new() };
+        if share.is_alone() {
+            here.galerkin(bands, |p, q, value| matrix[p * n + q] += value);
+        } else {
+            here.galerkin_of_all(comm, bands, &mut matrix)?;
+        }
+        let factor = cholesky(matrix, n)?;
+        Ok(Coarse { factor, ..here })
+    }
+
+    /// Adds up `ZᵀAZ` over the nodes of the slab: `add(p, q, value)`.
+    fn galerkin(&self, bands: &Bands, mut add: impl FnMut(usize, usize, f64)) {
+        let Grid { mx, my } = self.share.slabs().grid();
+        let (kept, first) = (bands.grid, self.share.first());
+        for row in self.share.slab() {
             for i in 0..mx {
-                let at = (j + 1) * grid.stride() + i + 1;
+                let (at, j) = ((row + 1) * kept.stride() + i + 1, first + row);
                 for (band, (dx, dy)) in BANDS.into_iter().enumerate() {
                     let value = bands.plane(band)[at];
                     let (x, y) = (i.wrapping_add_signed(dx), j.wrapping_add_signed(dy));
                     if value == 0.0 || x >= mx || y >= my {
                         continue;
                     }
-                    for (p, wp) in here.functions(i, j) {
-                        for (q, wq) in here.functions(x, y) {
-                            matrix[p * n + q] += value * wp * wq;
+                    for (p, wp) in self.functions(i, j) {
+                        for (q, wq) in self.functions(x, y) {
+                            add(p, q, value * wp * wq);
                             if band > 0 {
-                                matrix[q * n + p] += value * wp * wq;
+                                add(q, p, value * wp * wq);
                             }
                         }
                     }
                 }
             }
         }
-        let factor = cholesky(matrix, n)?;
-        Ok(Coarse { factor, ..here })
+    }
+
+    /// `ZᵀAZ` from the parts of all ranks, in rank order. Collective.
+    fn galerkin_of_all(&self, comm: &Comm, bands: &Bands, matrix: &mut [f64]) -> Result<()> {
+        let [kx, ky] = self.size;
+        let place = |p: usize, q: usize| {
+            let step = |p: usize, q: usize| q + REACH - p;
+            step(p / kx, q / kx) * (2 * REACH + 1) + step(p % kx, q % kx)
+        };
+        let touched = |rank: usize| self.touched(rank).start * kx..self.touched(rank).end * kx;
+        let functions = touched(comm.rank());
+        let mut mine = vec![0.0f64; functions.len() * COUPLED];
+        self.galerkin(bands, |p, q, value| {
+            mine[(p - functions.start) * COUPLED + place(p, q)] += value;
+        });
+        let words: Vec<u64> = mine.iter().map(|value| value.to_bits()).collect();
+        for (rank, words) in comm.all_gather(&words)?.iter().enumerate() {
+            for (p, row) in touched(rank).zip(words.chunks_exact(COUPLED)) {
+                let near = |p: usize, k: usize| p.saturating_sub(REACH)..(p + REACH + 1).min(k);
+                for qy in near(p / kx, ky) {
+                    for q in near(p % kx, kx).map(|qx| qy * kx + qx) {
+                        matrix[p * kx * ky + q] += f64::from_bits(row[place(p, q)]);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows of coarse functions, from 0, of which some are not zero in the slab of a rank, or in the row above
+    /// it.
+    fn touched(&self, rank: usize) -> Range<usize> {
+        let (rows, hats) = (self.share.slabs().rows(rank), &self.along[1]);
+        if rows.is_empty() {
+            return 0..0;
+        }
+        let (first, last) = (hats[rows.start], hats[rows.end.min(hats.len() - 1)]);
+        // Hats are numbered from 1, with the boundary before and after.
+        first.first.max(1) - 1..(last.first + 1).min(self.size[1])
     }
 
     /// The coarse functions that are not zero at a node, with their values.
@@ -98,8 +179,15 @@ impl Coarse {
     }
 
     /// Memory for [`add`](Self::add).
-    pub fn memory(&self) -> Vec<f64> {
-        vec![0.0; self.size[0] * self.size[1]]
+    pub fn memory(&self) -> CoarseMemory {
+        let [kx, ky] = self.size;
+        let ranks = if self.share.is_alone() { 0 } else { self.share.slabs().ranks() };
+        let longest = (0..ranks).map(|rank| kx * self.touched(rank).len()).max().unwrap_or(0);
+        CoarseMemory {
+            values: vec![0.0; kx * ky],
+            mine: vec![0.0; longest],
+            all: vec![0.0; ranks * longest],
+        }
     }
 
     /// Numbers held.
@@ -107,22 +195,55 @@ impl Coarse {
         self.factor.len()
     }
 
-    /// `y += Q r` on planes.
-    pub fn add(&self, r: &[f32], y: &mut [f32], memory: &mut [f64]) {
-        let Grid { mx, my } = self.grid;
-        let stride = self.grid.stride();
-        memory.fill(0.0);
-        for j in 0..my {
-            let row = &r[(j + 1) * stride + 1..][..mx];
-            for (i, &r) in row.iter().enumerate() {
-                self.functions(i, j).for_each(|(p, w)| memory[p] += w * f64::from(r));
+    /// `y += Q r` on planes of the rows that are kept: `r` of all slabs is read, `y` is set in `rows`.
+    /// Collective; does not allocate.
+    ///
+    /// # Errors
+    /// What the communicator reports.
+    pub fn add(
+        &self,
+        comm: &Comm,
+        r: &[f32],
+        rows: Range<usize>,
+        y: &mut [f32],
+        memory: &mut CoarseMemory,
+    ) -> Result<()> {
+        let CoarseMemory { values, mine, all } = memory;
+        if self.share.is_alone() {
+            values.fill(0.0);
+            self.restrict(r, 0, values);
+        } else {
+            let kx = self.size[0];
+            mine.fill(0.0);
+            self.restrict(r, kx * self.touched(comm.rank()).start, mine);
+            comm.gather_f64(mine, all)?;
+            values.fill(0.0);
+            for (rank, theirs) in all.chunks_exact(mine.len()).enumerate() {
+                let touched = self.touched(rank);
+                let to = &mut values[kx * touched.start..kx * touched.end];
+                to.iter_mut().zip(theirs).for_each(|(to, v)| *to += v);
             }
         }
-        solve(&self.factor, memory);
-        for j in 0..my {
-            let row = &mut y[(j + 1) * stride + 1..][..mx];
+        solve(&self.factor, values);
+        let (grid, first) = (self.share.grid(), self.share.first());
+        for j in rows {
+            let row = &mut y[(j + 1) * grid.stride() + 1..][..grid.mx];
             for (i, y) in row.iter_mut().enumerate() {
-                *y += self.functions(i, j).map(|(p, w)| w * memory[p]).sum::<f64>() as f32;
+                let sum = self.functions(i, first + j).map(|(p, w)| w * values[p]).sum::<f64>();
+                *y += sum as f32;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds `Zᵀ r` over the nodes of the slab to numbers from coarse function `start` on.
+    fn restrict(&self, r: &[f32], start: usize, sums: &mut [f64]) {
+        let (grid, first) = (self.share.grid(), self.share.first());
+        for j in self.share.slab() {
+            let row = &r[(j + 1) * grid.stride() + 1..][..grid.mx];
+            for (i, &r) in row.iter().enumerate() {
+                let functions = self.functions(i, first + j);
+                functions.for_each(|(p, w)| sums[p - start] += w * f64::from(r));
             }
         }
     }
@@ -176,11 +297,14 @@ mod tests {
         let grid = Grid { mx: 15, my: 11 };
         let mut random = Random::new(3, 0);
         let bands = random_bands(&mut random, grid);
+        let share = Share::alone(grid).expect("nodes");
+        let of = |nodes| Coarse::new(&Comm::solo(), &share, &bands, nodes).expect("definite");
         for nodes in [1, 3, 5, 100] {
-            let coarse = Coarse::new(&bands, nodes).expect("positive definite");
+            let coarse = of(nodes);
             let a = matrix_stencil::<f32>(&bands);
             let (mut x, mut r) = (vec![0.0f32; grid.plane()], vec![0.0f32; grid.plane()]);
-            let values: Vec<f64> = coarse.memory().iter().map(|_| random.unit() - 0.5).collect();
+            let mut memory = coarse.memory();
+            let values: Vec<f64> = memory.values.iter().map(|_| random.unit() - 0.5).collect();
             for j in 0..grid.my {
                 for i in 0..grid.mx {
                     let sum: f64 = coarse.functions(i, j).map(|(p, w)| w * values[p]).sum();
@@ -189,13 +313,12 @@ mod tests {
             }
             a.add(&x, 1.0, &mut r);
             let mut y = vec![0.0f32; grid.plane()];
-            coarse.add(&r, &mut y, &mut coarse.memory());
+            coarse.add(&Comm::solo(), &r, 0..grid.my, &mut y, &mut memory).expect("one rank");
             for (x, y) in x.iter().zip(&y) {
                 assert!((x - y).abs() < 1e-5, "{nodes}: {x} {y}");
             }
         }
-        assert_eq!(Coarse::new(&bands, 5).expect("positive definite").size, [5, 5]);
-        assert_eq!(Coarse::new(&bands, 100).expect("positive definite").size, [7, 5]);
+        assert_eq!((of(5).size, of(100).size), ([5, 5], [7, 5]));
     }
 
     #[test]
@@ -214,6 +337,7 @@ mod tests {
         let grid = Grid { mx: 5, my: 5 };
         let mut bands = random_bands(&mut Random::new(1, 0), grid);
         bands.values.iter_mut().for_each(|v| *v = -*v);
-        assert!(Coarse::new(&bands, 3).is_err());
+        let share = Share::alone(grid).expect("nodes");
+        assert!(Coarse::new(&Comm::solo(), &share, &bands, 3).is_err());
     }
 }

@@ -11,14 +11,21 @@
 //! - **Works for** coefficients smooth on the scale of the domain. Across jumps of contrast `k` the condition
 //!   grows with the number of grid points in the smoothed band up to about `k`; [`super::coarse`] helps.
 //! - **Cost**: some 20 flops a node once, two products a node in an application, one more number a node.
+//!   On several ranks each one smooths the rows of its slab and, between two transposes, its share of the columns:
+//!   the same bits on any number of ranks. In setup two transposes there and back in double precision
+//!   (`kernel/slab`) and, where the coefficient is given, one exchange that puts cut rows together.
 //! - **Reference**: P. Concus, G. Golub, *Use of fast direct methods for the efficient numerical solution of
 //!   nonseparable elliptic equations*, SIAM J. Numer. Anal. 10 (1973), for the scaling by `√c`.
 
-use precondor_sdk::core::kernel::gather::Gather;
+use std::ops::Range;
+
+use precondor_sdk::core::comm::Communicator;
+use precondor_sdk::core::kernel::slab::{Stretches, Transpose};
 use precondor_sdk::core::system::Aux;
 use precondor_sdk::prelude::*;
 
 use crate::grid::{Bands, Grid};
+use crate::reference::share::Share;
 
 /// How far `ln c` is smoothed in one pass, to both sides, in sides of the domain.
 pub const RADIUS: f64 = 1.0 / 16.0;
@@ -49,8 +56,10 @@ pub enum Source {
 /// A coefficient that varies.
 #[derive(Clone, Debug)]
 pub struct Coefficient {
-    /// Its smoothed value at every node.
+    /// Its smoothed value at every node of the rows that are kept.
     pub values: Vec<f64>,
+    /// The smallest and the largest of all.
+    pub range: [f64; 2],
     /// Whether it is an estimate.
     pub estimated: bool,
     /// Whether it is given, and smoothing changes it by more than `JUMP` somewhere.
@@ -58,40 +67,55 @@ pub struct Coefficient {
 }
 
 impl Coefficient {
-    /// The coefficient of a system on all nodes, nothing where it is constant. Collective.
+    /// The coefficient of a system, of which each rank has the bands in the rows that it keeps; nothing where
+    /// it is constant. Collective.
     ///
     /// # Errors
     /// [`Error::Parameter`] where it should be given and is not; [`Error::Breakdown`] naming the first
-    /// global row where it is not positive.
-    pub fn of(system: &System, bands: &Bands, source: Source) -> Result<Option<Self>> {
-        let grid = bands.grid;
+    /// global row where it is not positive, on all ranks.
+    pub fn of(
+        system: &System,
+        bands: &Bands,
+        share: &Share,
+        source: Source,
+    ) -> Result<Option<Self>> {
+        let comm = system.a().space().comm();
         let given = system.aux("coefficient").filter(|_| source != Source::Estimated);
-        let mut field = vec![0.0; grid.nodes()];
-        match (source, given) {
+        let mut field = match (source, given) {
             (Source::None, _) => return Ok(None),
             (Source::Given, None) => {
                 let why = "parameter 'coefficient': \"given\", but the system comes without it \
                            (auxiliary data 'coefficient', one number a row)";
                 return Err(Error::Parameter(why.into()));
             }
-            (_, Some(aux)) => whole(system, aux, &mut field)?,
+            (_, Some(aux)) => on_slab(comm, share, aux)?,
             (_, None) => {
-                grid.to_nodes(bands.plane(0), &mut field);
+                let mut field = vec![0.0; bands.grid.nodes()];
+                bands.grid.to_nodes(bands.plane(0), &mut field);
                 field.iter_mut().for_each(|d| *d /= 4.0);
+                field
             }
-        }
+        };
         field.iter_mut().for_each(|c| *c = c.ln());
-        let before = field.clone();
-        smooth(grid, &mut field);
+        let mine = share.slab().start * bands.grid.mx..share.slab().end * bands.grid.mx;
+        let before = field[mine.clone()].to_vec();
+        smooth(comm, share, &mut field)?;
         let estimated = given.is_none();
-        let changed = field.iter().zip(&before).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-        let least = field.iter().copied().fold(f64::INFINITY, f64::min);
-        let most = field.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let field_of_slab = &field[mine];
+        let changed =
+            field_of_slab.iter().zip(&before).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        let least = field_of_slab.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = field_of_slab.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let mut ends = [changed, -least, most];
+        comm.max(&mut ends)?;
+        let [changed, least, most] = [ends[0], -ends[1], ends[2]];
         if source == Source::Auto && estimated && most - least < NOTICEABLE.ln() {
             return Ok(None);
         }
+        field.iter_mut().for_each(|c| *c = c.exp());
         Ok(Some(Coefficient {
-            values: field.into_iter().map(f64::exp).collect(),
+            values: field,
+            range: [least.exp(), most.exp()],
             estimated,
             jumps: !estimated && changed > JUMP.ln(),
         }))
@@ -99,8 +123,7 @@ impl Coefficient {
 
     /// What to tell about it.
     pub fn note(&self) -> String {
-        let of = |f: fn(f64, f64) -> f64, start| self.values.iter().copied().fold(start, f);
-        let (least, most) = (of(f64::min, f64::INFINITY), of(f64::max, 0.0));
+        let [least, most] = self.range;
         let origin = match self.estimated {
             true => "estimated from the diagonal",
             false => "given with the system",
@@ -109,43 +132,73 @@ impl Coefficient {
     }
 }
 
-/// The auxiliary data of all ranks, checked.
-fn whole(system: &System, aux: &Aux, field: &mut [f64]) -> Result<()> {
-    let space = system.a().space();
-    match space.comm().size() {
-        1 if aux.width == 1 => field.copy_from_slice(&aux.values),
-        _ if aux.width == 1 => Gather::new(space).whole(&aux.values, field)?,
-        _ => {
-            let why = format!("auxiliary data 'coefficient': {} numbers a row, not one", aux.width);
-            return Err(Error::Data(why));
-        }
+/// The auxiliary data, checked, for the rows that are kept: those of the slab, one elsewhere. Collective.
+fn on_slab(comm: &Comm, share: &Share, aux: &Aux) -> Result<Vec<f64>> {
+    if aux.width != 1 {
+        let why = format!("auxiliary data 'coefficient': {} numbers a row, not one", aux.width);
+        return Err(Error::Data(why));
     }
-    match field.iter().position(|c| !(*c > 0.0 && c.is_finite())) {
+    let own = share.own();
+    let checked = match aux.values.iter().position(|c| !(*c > 0.0 && c.is_finite())) {
         None => Ok(()),
-        Some(row) => {
-            let what = format!("the coefficient is {}; it must be positive", field[row]);
-            Err(Error::breakdown(row as u64, what))
+        Some(k) => {
+            let what = format!("the coefficient is {}; it must be positive", aux.values[k]);
+            Err(Error::breakdown((own.start + k) as u64, what))
         }
+    };
+    comm.agree_first(checked)?;
+    let slabs = share.slabs();
+    let wants = |rank: usize| slabs.nodes(slabs.rows(rank));
+    let mut stretches = Stretches::<f64>::new(comm, 1, |rank| slabs.own(rank), wants)?;
+    let (rows, kept) = (slabs.nodes(share.kept(comm.rank())), stretches.kept());
+    let mut field = vec![1.0; rows.len()];
+    let place = |nodes: &Range<usize>| nodes.start - rows.start..nodes.end - rows.start;
+    let given = |nodes: &Range<usize>| &aux.values[nodes.start - own.start..nodes.end - own.start];
+    if !kept.is_empty() {
+        field[place(&kept)].copy_from_slice(given(&kept));
     }
+    stretches.give(|_, nodes, out| out.copy_from_slice(given(&nodes)));
+    stretches.fetch(|_, nodes, from| field[place(&nodes)].copy_from_slice(from))?;
+    Ok(field)
 }
 
-/// Takes the mean over [`RADIUS`] to both sides along rows and columns, [`PASSES`] times.
-fn smooth(grid: Grid, field: &mut [f64]) {
-    let Grid { mx, my } = grid;
+/// Takes the mean over [`RADIUS`] to both sides along rows and columns, [`PASSES`] times, of a field that is
+/// right in the slab; then it is in all rows that are kept. Collective.
+fn smooth(comm: &Comm, share: &Share, field: &mut [f64]) -> Result<()> {
+    let Grid { mx, my } = share.slabs().grid();
     let radius = |m: usize| (RADIUS * (m + 1) as f64).round() as usize;
     let (mut sums, mut column) = (Vec::new(), vec![0.0; my]);
-    for _ in 0..PASSES {
-        for row in field.chunks_exact_mut(mx) {
-            mean(row, radius(mx), &mut sums);
-        }
-        for i in 0..mx {
-            let places = field[i..].iter().step_by(mx);
+    let mut columns_of = |field: &mut [f64], width: usize| {
+        for i in 0..width {
+            let places = field[i..].iter().step_by(width);
             column.iter_mut().zip(places).for_each(|(to, from)| *to = *from);
             mean(&mut column, radius(my), &mut sums);
-            let places = field[i..].iter_mut().step_by(mx);
+            let places = field[i..].iter_mut().step_by(width);
             places.zip(&column).for_each(|(to, from)| *to = *from);
         }
+    };
+    let slab = share.slab().start * mx..share.slab().end * mx;
+    let width = share.slabs().columns(comm.rank()).len();
+    let mut turned = None;
+    if !share.is_alone() {
+        let transpose = Transpose::<f64>::new(share.slabs(), comm, share.halo(), width.max(1))?;
+        turned = Some((transpose, vec![0.0; my * width]));
     }
+    let mut row_sums = Vec::new();
+    for _ in 0..PASSES {
+        for row in field.chunks_exact_mut(mx) {
+            mean(row, radius(mx), &mut row_sums);
+        }
+        match &mut turned {
+            None => columns_of(field, mx),
+            Some((transpose, columns)) => {
+                transpose.to_columns(&field[slab.clone()], mx, columns)?;
+                columns_of(columns, width);
+                transpose.to_rows(columns, field, mx)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The mean over `2 radius + 1` numbers of a line, continued at its ends by turning it about them: what is
@@ -176,11 +229,21 @@ mod tests {
     use super::*;
     use precondor_sdk::core::problem::{self, Poisson, Problem};
 
+    fn on_one_rank(system: &System, source: Source) -> Result<Option<Coefficient>> {
+        let bands = Bands::of(system.a(), None).expect("a grid");
+        let share = Share::alone(bands.grid).expect("nodes");
+        Coefficient::of(system, &bands, &share, source)
+    }
+
     #[test]
     fn smoothing_keeps_what_is_linear_and_averages_the_rest() {
         let grid = Grid { mx: 40, my: 31 };
         let linear = |k: usize| 3.0 + 0.25 * (k % 40) as f64 - 0.5 * (k / 40) as f64;
         let mut field: Vec<f64> = (0..grid.nodes()).map(linear).collect();
+        let smooth = |grid: Grid, field: &mut [f64]| {
+            let share = Share::alone(grid).expect("nodes");
+            super::smooth(&Comm::solo(), &share, field).expect("one rank");
+        };
         smooth(grid, &mut field);
         for (k, v) in field.iter().enumerate() {
             assert!((v - linear(k)).abs() < 1e-12);
@@ -203,8 +266,7 @@ mod tests {
         let of = |coefficient, source| {
             let poisson = Poisson { coefficient, seed: 4, ..Poisson::at_level(6) };
             let (system, _) = Problem::Poisson(poisson).generate(Comm::solo()).expect("made");
-            let bands = Bands::of(system.a(), None).expect("a grid");
-            Coefficient::of(&system, &bands, source)
+            on_one_rank(&system, source)
         };
         let constant = problem::Coefficient::Constant;
         assert!(of(constant, Source::Auto).expect("fine").is_none());
@@ -229,8 +291,7 @@ mod tests {
     fn a_chequerboard_jumps() {
         let poisson = Poisson { coefficient: problem::Coefficient::Jump, ..Poisson::at_level(5) };
         let (system, _) = Problem::Poisson(poisson).generate(Comm::solo()).expect("made");
-        let bands = Bands::of(system.a(), None).expect("a grid");
-        let coefficient = Coefficient::of(&system, &bands, Source::Auto).expect("fine");
+        let coefficient = on_one_rank(&system, Source::Auto).expect("fine");
         assert!(coefficient.expect("it varies").jumps);
     }
 
@@ -238,12 +299,11 @@ mod tests {
     fn what_is_no_coefficient_is_refused_with_the_row() {
         let (system, _) =
             Problem::Poisson(Poisson::at_level(2)).generate(Comm::solo()).expect("made");
-        let bands = Bands::of(system.a(), None).expect("a grid");
         let why = |width: usize, bad: f64| {
             let mut values = vec![1.0; 9 * width];
             values[7] = bad;
             let system = system.clone().with_aux("coefficient", width, values).expect("fits");
-            Coefficient::of(&system, &bands, Source::Auto).expect_err("faulty").to_string()
+            on_one_rank(&system, Source::Auto).expect_err("faulty").to_string()
         };
         assert!(why(1, 0.0).contains("global row 7: the coefficient is 0"), "{}", why(1, 0.0));
         assert!(why(1, f64::NAN).contains("row 7"));

@@ -15,8 +15,14 @@
 //!   with `A` and one solve with `A0`, 180 (`spd`) or 210 flops a node in all, bound by memory (`docs/cost.md`);
 //!   `sweep` runs through the rows one after the other. 14 or 18 stored single-precision numbers a node beside
 //!   the bands of `A`.
-//! - **Communication**: on several ranks each one keeps the whole grid and repeats the work; an application
-//!   gathers the residual.
+//! - **On p ranks** each one evaluates the network at the nodes of its slab of rows, n/p of them, keeps so many
+//!   rows of its neighbours (`share.rs`) that an application needs no exchange but the residual's, and
+//!   shares the solve with `A0` (`kernel/sine/slab.rs`): one gather of a word and 2(p − 1) + 2 messages a rank
+//!   (`apply.rs` has the formulas). The same bits on any number of ranks; with the coarse correction, up to
+//!   rounding. More ranks than rows of the grid work, but those beyond have no row to transform.
+//!   Setup communicates: row 0's columns (a gather); the bands of the rows kept (32 bytes a node, `grid.rs`) and
+//!   two gathers of errors; the network's 14 or 18 single-precision numbers a node of the rows around the slab, in
+//!   one exchange; what the coefficient ([`coefficient`]) and the coarse correction ([`coarse`]) take.
 //! - **Reference**: the wrapping is that of a symmetric two-grid cycle (W. Hackbusch, *Multi-Grid Methods
 //!   and Applications*, Springer 1985, §2) with a reference solve for the coarse grid; that the network
 //!   writes sparse operators around a fixed solve is this project's own.
@@ -28,6 +34,7 @@ pub mod coefficient;
 pub mod evaluate;
 pub mod objective;
 pub mod pgp;
+pub mod share;
 pub mod stencil;
 pub mod sweep;
 pub mod train;
@@ -36,7 +43,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use precondor_sdk::core::kernel::chunks;
-use precondor_sdk::core::kernel::gather::Gather;
+use precondor_sdk::core::kernel::slab::Slabs;
 use precondor_sdk::core::train::{Trainable, Training};
 use precondor_sdk::prelude::*;
 
@@ -47,6 +54,7 @@ use crate::reference::coarse::Coarse;
 use crate::reference::coefficient::{Coefficient, Source};
 use crate::reference::evaluate::{Evaluator, LANES};
 use crate::reference::pgp::{Description, Stencils, Variant, matrix_stencil};
+use crate::reference::share::{Share, halo};
 use crate::reference::train::{NAME, TrainParams, Trainer, Weights};
 use crate::run;
 
@@ -83,26 +91,17 @@ pub struct Params {
 /// The method.
 pub struct MlpReference;
 
-/// The wrapped reference map of one matrix.
+/// The wrapped reference map of one matrix, on every rank for its own rows.
 pub struct ReferenceMap {
     variant: Variant,
     operator: Operator,
-    own: Range<usize>,
-    gathers: bool,
     coefficient: Option<String>,
-    work: Mutex<Work>,
+    work: Mutex<Memory>,
 }
 
-/// Memory of an application.
-struct Work {
-    inner: Memory,
-    /// How the residual reaches all ranks, and the whole vectors there.
-    gather: Gather,
-    whole: [Vec<f64>; 2],
-}
-
-/// Evaluates the network for every node and decodes its outputs, on the threads of `host`: run after run of
-/// rows of the grid, so that what is between the bands and the coefficients stays in cache.
+/// Evaluates the network for every node of some rows and decodes its outputs, on the threads of `host`: run
+/// after run of rows of the grid, so that what is between the bands and the coefficients stays in cache. The
+/// rows beside those are described, too, where there are any.
 ///
 /// # Errors
 /// What the host reports.
@@ -111,14 +110,18 @@ pub fn assemble(
     Weights { variant, net, parameters }: &Weights,
     bands: &Bands,
     coefficient: Option<&[f64]>,
+    rows: Range<usize>,
 ) -> Result<Stencils<f32>> {
     let (grid, stride) = (bands.grid, bands.grid.stride());
     let mut stencils = Stencils::new(grid, *variant);
+    let start = grid.body().start;
+    let part = start + rows.start * stride..start + rows.end * stride;
     let bodies = stencils.planes_mut().map(|plane| match plane.is_empty() {
         true => (plane, 0),
-        false => (&mut plane[grid.body()], stride),
+        false => (&mut plane[part.clone()], stride),
     });
-    chunks::rows(host, grid.my, grain(grid), bodies, |rows, mut to| {
+    chunks::rows(host, rows.len(), grain(grid), bodies, |run, mut to| {
+        let rows = rows.start + run.start..rows.start + run.end;
         let description = Description::of_rows(bands, coefficient, rows);
         let (planes, offsets) = description.planes(net.inputs());
         let mut evaluator = Evaluator::new(net, parameters, offsets);
@@ -154,38 +157,28 @@ impl ReferenceMap {
     /// As [`Bands::read`], where the matrix is not one of a structured grid, and as [`Coefficient::of`].
     pub fn with(weights: &Weights, system: &System, params: &Params) -> Result<Self> {
         let (host, a) = (system.host(), system.a());
-        let bands = Bands::read(&**host, a, params.grid)?;
-        let grid = bands.grid;
-        let coefficient = Coefficient::of(system, &bands, params.coefficient)?;
+        let (space, comm) = (a.space(), a.space().comm());
+        let variant = weights.variant;
+        let grid = Grid::agreed(a, params.grid)?;
+        let slabs = Slabs::new(grid, space.starts())?;
+        let share = Share::new(slabs, comm.rank(), halo(variant.reach()));
+        let bands = Bands::read(&**host, a, grid, |rank| share.kept(rank))?;
+        let coefficient = Coefficient::of(system, &bands, &share, params.coefficient)?;
         let values = coefficient.as_ref().map(|c| c.values.as_slice());
-        let stencils = assemble(&**host, weights, &bands, values)?;
+        let mut stencils = assemble(&**host, weights, &bands, values, share.slab())?;
+        share.complete(comm, stencils.planes_mut())?;
         let jumps = coefficient.as_ref().is_some_and(|c| c.jumps);
         let nodes = params.coarse.unwrap_or(if jumps { coarse::NODES } else { 0 });
-        let coarse = (nodes > 0).then(|| Coarse::new(&bands, nodes)).transpose()?;
-        let operator = Operator::new(Arc::clone(host), matrix_stencil(&bands), stencils)
-            .scaled(values)
-            .corrected(coarse);
-        let space = a.space();
-        let gathers = space.comm().size() > 1;
-        let whole = || vec![0.0; if gathers { grid.nodes() } else { 0 }];
-        let work = Work {
-            inner: operator.memory(),
-            gather: Gather::new(space),
-            whole: [whole(), whole()],
-        };
-        let start = space.start() as usize;
-        let own = start..start + space.n_own();
-        Ok(ReferenceMap {
-            variant: weights.variant,
-            operator,
-            own,
-            gathers,
-            coefficient: coefficient.map(|c| c.note()),
-            work: Mutex::new(work),
-        })
+        let coarse = (nodes > 0).then(|| Coarse::new(comm, &share, &bands, nodes)).transpose()?;
+        let operator =
+            Operator::new(Arc::clone(host), comm, share, matrix_stencil(&bands), stencils)
+                .scaled(values)
+                .corrected(coarse);
+        let work = Mutex::new(operator.memory()?);
+        Ok(ReferenceMap { variant, operator, coefficient: coefficient.map(|c| c.note()), work })
     }
 
-    /// The stencils that the network wrote.
+    /// The stencils that the network wrote, for the rows that this rank keeps.
     pub fn stencils(&self) -> &Stencils<f32> {
         &self.operator.stencils
     }
@@ -194,14 +187,7 @@ impl ReferenceMap {
 impl Preconditioner for ReferenceMap {
     fn apply(&self, residual: &[f64], z: &mut [f64]) -> Result<()> {
         let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        let Work { inner, gather, whole: [from, to] } = &mut *work;
-        if !self.gathers {
-            return self.operator.apply(residual, z, inner);
-        }
-        gather.whole(residual, from)?;
-        self.operator.apply(from, to, inner)?;
-        z.copy_from_slice(&to[self.own.clone()]);
-        Ok(())
+        self.operator.apply(residual, z, &mut work)
     }
 
     fn properties(&self) -> Properties {
@@ -214,12 +200,11 @@ impl Preconditioner for ReferenceMap {
 
     fn bytes(&self) -> usize {
         let work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        let vectors = work.whole.iter().map(Vec::len).sum::<usize>();
-        self.operator.bytes() + work.inner.bytes() + work.gather.bytes() + 8 * vectors
+        self.operator.bytes() + work.bytes()
     }
 
     fn notes(&self) -> Vec<String> {
-        let Grid { mx, my } = self.operator.grid();
+        let Grid { mx, my } = self.operator.whole();
         let mut notes = vec![format!("structured grid of {mx} by {my} nodes")];
         if self.variant == Variant::Stencil {
             notes.push(
@@ -227,9 +212,6 @@ impl Preconditioner for ReferenceMap {
             );
         }
         notes.extend(self.coefficient.clone());
-        if self.gathers {
-            notes.push("every rank keeps the whole grid and repeats the work".into());
-        }
         notes
     }
 }

@@ -102,6 +102,15 @@ impl Variant {
         BEFORE_S + self.smoother().len()
     }
 
+    /// Rows on each side that a row of `S x` follows from.
+    pub fn reach(self) -> usize {
+        match self {
+            Variant::Spd => 0,
+            Variant::Stencil => 1,
+            Variant::Sweep => 2,
+        }
+    }
+
     fn smoother(self) -> &'static [(isize, isize)] {
         match self {
             Variant::Spd | Variant::Sweep => &HALF[..1],
@@ -305,6 +314,11 @@ impl<K: Number> Stencils<K> {
         }
     }
 
+    /// The form of the smoother.
+    pub fn variant(&self) -> Variant {
+        self.variant
+    }
+
     /// The sweep that is the smoother for the matrix `a`, where one is.
     pub fn sweep<'a, T: Number>(&'a self, a: &'a Stencil<T>) -> Option<Sweep<'a, K, T>>
     where
@@ -346,9 +360,9 @@ impl<K: Number> Stencils<K> {
         self.p.bytes() + self.r.bytes() + self.s.bytes()
     }
 
-    /// Stored coefficients.
-    pub fn entries(&self) -> usize {
-        self.p.entries() + self.r.entries() + self.s.entries()
+    /// Stored coefficients of a node.
+    pub fn entries_a_node(&self) -> usize {
+        [&self.p, &self.r, &self.s].map(|stencil| stencil.offsets().len()).iter().sum()
     }
 
     /// All planes of coefficients in the order of the outputs, then empty ones.

@@ -203,11 +203,6 @@ impl<K: Number> Stencil<K> {
         size_of::<K>() * self.values.len()
     }
 
-    /// Stored coefficients, borders not counted.
-    pub fn entries(&self) -> usize {
-        self.offsets.len() * self.grid.nodes()
-    }
-
     /// The terms of `K x` (first) and of `Kᵀ x`.
     fn terms(&self, offset: usize) -> [Term; 2] {
         let (start, plane) = (self.grid.body().start, offset * self.grid.plane());

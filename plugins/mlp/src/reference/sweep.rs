@@ -7,10 +7,13 @@
 //!   because `2W⁻¹ − D` is positive; so `0 < S ≤ A⁻¹`.
 //! - **Order**: first the rows of the grid with even number, each from left to right, then those with
 //!   odd number; back again in the opposite order. Rows of one kind do not touch each other and could be
-//!   swept at the same time; `S` does not depend on how many are.
+//!   swept at the same time; `S` does not depend on how many are, nor on how many ranks share the grid: a row of
+//!   `S x` follows from `x` in that row and two on each side.
 //! - **Cost**: twice a half sweep of about 9 flops a node, the six couplings of `A` and one stored number
 //!   a node.
 //! - **Reference**: Y. Saad, *Iterative Methods for Sparse Linear Systems*, 2nd ed., SIAM 2003, §4.1, §4.2.
+
+use std::ops::Range;
 
 use crate::number::Number;
 use crate::reference::stencil::Stencil;
@@ -19,16 +22,33 @@ use crate::reference::stencil::Stencil;
 pub struct Sweep<'a, K, T> {
     a: &'a Stencil<T>,
     relaxation: &'a [K],
+    /// The rows that are swept.
+    rows: Range<usize>,
+    /// Whether the first row of the stencil's grid is an even one.
+    starts_even: bool,
 }
 
 impl<'a, K: Number + Into<T>, T: Number> Sweep<'a, K, T> {
     /// For a matrix in four bands, as [`crate::reference::pgp::matrix_stencil`] makes it.
     pub fn new(a: &'a Stencil<T>, relaxation: &'a [K]) -> Self {
-        Sweep { a, relaxation }
+        Sweep { a, relaxation, rows: 0..a.grid().my, starts_even: true }
+    }
+
+    /// The same over some rows, of a grid that begins with row `first` of the whole: right for all of them but
+    /// two at each end, where the whole goes on.
+    #[must_use]
+    pub fn within(self, rows: Range<usize>, first: usize) -> Self {
+        Sweep { rows, starts_even: first.is_multiple_of(2), ..self }
+    }
+
+    /// The rows that are swept with even number, or those with odd number.
+    fn turn(&self, even: bool) -> impl Iterator<Item = usize> + use<K, T> {
+        let starts_even = self.starts_even;
+        self.rows.clone().filter(move |j| (j.is_multiple_of(2) == starts_even) == even)
     }
 
     /// Places of row `j` of the grid in a plane.
-    fn row(&self, j: usize) -> std::ops::Range<usize> {
+    fn row(&self, j: usize) -> Range<usize> {
         let grid = self.a.grid();
         let start = grid.body().start + j * grid.stride();
         start..start + grid.mx
@@ -55,9 +75,9 @@ impl<'a, K: Number + Into<T>, T: Number> Sweep<'a, K, T> {
     /// `x ← (W⁻¹ + L)⁻¹ x`.
     fn forward(&self, x: &mut [T]) {
         let h = self.a.plane(1);
-        for first in [0, 1] {
-            for j in (first..self.a.grid().my).step_by(2) {
-                if first == 1 {
+        for even in [true, false] {
+            for j in self.turn(even) {
+                if !even {
                     self.beside(j, x);
                 }
                 let mut last = T::zero();
@@ -72,9 +92,9 @@ impl<'a, K: Number + Into<T>, T: Number> Sweep<'a, K, T> {
     /// `x ← (W⁻¹ + U)⁻¹ x`.
     fn backward(&self, x: &mut [T]) {
         let h = self.a.plane(1);
-        for first in [1, 0] {
-            for j in (first..self.a.grid().my).step_by(2) {
-                if first == 0 {
+        for even in [false, true] {
+            for j in self.turn(even) {
+                if even {
                     self.beside(j, x);
                 }
                 let mut last = T::zero();
@@ -90,7 +110,7 @@ impl<'a, K: Number + Into<T>, T: Number> Sweep<'a, K, T> {
     fn middle(&self, x: &mut [T]) {
         let two = T::one() + T::one();
         let d = self.a.plane(0);
-        for j in 0..self.a.grid().my {
+        for j in self.rows.clone() {
             for at in self.row(j) {
                 x[at] = x[at] * (two / self.relaxation[at].into() - d[at]);
             }
@@ -149,6 +169,38 @@ mod tests {
             x[k] = (x[k] - (k + 1..n).map(|j| t[k * n + j] * x[j]).sum::<f64>()) / t[k * n + k];
         }
         x
+    }
+
+    #[test]
+    fn some_rows_by_themselves_are_swept_as_in_the_whole() {
+        let grid = Grid { mx: 5, my: 13 };
+        let mut random = Random::new(4, 0);
+        let bands = random_bands(&mut random, grid);
+        let a = matrix_stencil::<f64>(&bands);
+        let relaxation = vec![0.3; grid.plane()];
+        let nodes: Vec<f64> = (0..grid.nodes()).map(|_| random.unit()).collect();
+        let mut x = vec![0.0; grid.plane()];
+        grid.to_plane(&nodes, &mut x);
+        let mut whole = x.clone();
+        Sweep::new(&a, &relaxation).apply(&mut whole);
+        let (start, stride) = (grid.body().start, grid.stride());
+        for (first, last) in [(0, 7), (3, 9), (4, 13), (6, 11)] {
+            let part = Grid { mx: 5, my: last - first };
+            let cut = |plane: &[f64]| {
+                let mut out = vec![0.0; part.plane()];
+                let rows = start + first * stride..start + last * stride;
+                out[part.body()].copy_from_slice(&plane[rows]);
+                out
+            };
+            let values = (0..4).flat_map(|band| cut(bands.plane(band))).collect();
+            let a = matrix_stencil::<f64>(&crate::grid::Bands { grid: part, values });
+            let mut y = cut(&x);
+            Sweep::new(&a, &relaxation).within(0..part.my, first).apply(&mut y);
+            let inner = if first == 0 { 0 } else { 2 }..part.my - if last == 13 { 0 } else { 2 };
+            let rows = start + inner.start * stride..start + inner.end * stride;
+            let same = cut(&whole)[rows.clone()] == y[rows];
+            assert!(same, "{first} {last}");
+        }
     }
 
     #[test]

@@ -9,25 +9,33 @@
 //! - Works for any `mx, my ≥ 1`; fastest where `mx + 1` has small prime factors. Whatever the pivots are
 //!   rounded to, what is computed is symmetric and positive definite up to the rounding of the sums.
 //! - Cost: setup one division a node; one solve two transforms of every row, `O(n log mx)`, and four flops
-//!   a node; no allocation after setup; no communication (the whole grid lives on one rank). Rows, and
-//!   blocks of modes, are shared out to the threads of the host; every number is the same for any of them.
+//!   a node; no allocation after setup. Rows, and blocks of modes, are shared out to the threads of the
+//!   host, and to ranks ([`SlabSolver`]); every number is the same for any of them.
 //! - Reference: R. Hockney, *A fast direct solution of Poisson's equation using Fourier analysis*, J. ACM 12
 //!   (1965); W. Press et al., *Numerical Recipes*, 3rd ed., §12.4.1 (a sine transform of length `m` by one
 //!   real Fourier transform of length `m + 1`).
 
-use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+mod line;
+mod modes;
+mod slab;
 
-use multiversion::multiversion;
-use realfft::{RealFftPlanner, RealToComplex};
-use rustfft::{FftNum, num_complex::Complex};
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+
+use bytemuck::Pod;
+use rustfft::FftNum;
 
 use crate::Result;
 use crate::host::Host;
 use crate::kernel::chunks::{self, RUNS};
 
+pub use slab::SlabSolver;
+
+use line::{Line, LineScratch};
+use modes::{MODES, Modes};
+
 /// Number types the transform is made for: `f32` and `f64`.
-pub trait SineNumber: FftNum {
+pub trait SineNumber: FftNum + Pod {
     /// The nearest number of this type to `x`.
     fn rounded(x: f64) -> Self;
 }
@@ -51,82 +59,6 @@ pub fn eigenvalue(m: usize, k: usize) -> f64 {
     4.0 * s * s
 }
 
-/// The orthonormal sine transform (DST-I) of vectors of one length; it is its own inverse.
-struct Line<T: FftNum> {
-    fft: Arc<dyn RealToComplex<T>>,
-    /// `√(2/(m+1)) sin(π j/(m+1))` for `j = 1 … m`.
-    sines: Vec<T>,
-    /// `½ √(2/(m+1))`.
-    half: T,
-}
-
-/// The memory one [`Line`] works in.
-struct LineScratch<T: FftNum> {
-    folded: Vec<T>,
-    spectrum: Vec<Complex<T>>,
-    fft: Vec<Complex<T>>,
-}
-
-impl<T: FftNum> LineScratch<T> {
-    fn bytes(&self) -> usize {
-        size_of::<T>() * (self.folded.len() + 2 * (self.spectrum.len() + self.fft.len()))
-    }
-}
-
-/// `y_j = s_j (x_j + x_{m+1−j}) + h (x_j − x_{m+1−j})`.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-fn fold<T: SineNumber>(sines: &[T], h: T, x: &[T], y: &mut [T]) {
-    let pairs = x.iter().zip(x.iter().rev());
-    for ((y, &s), (&forward, &mirrored)) in y.iter_mut().zip(sines).zip(pairs) {
-        *y = s * (forward + mirrored) + h * (forward - mirrored);
-    }
-}
-
-impl<T: SineNumber> Line<T> {
-    fn new(m: usize) -> Self {
-        let length = m + 1;
-        let fft = RealFftPlanner::new().plan_fft_forward(length);
-        let scale = (2.0 / length as f64).sqrt();
-        let sine = |j: usize| (std::f64::consts::PI * j as f64 / length as f64).sin();
-        let sines = (1..length).map(|j| T::rounded(scale * sine(j))).collect();
-        Line { fft, sines, half: T::rounded(0.5 * scale) }
-    }
-
-    fn scratch(&self) -> LineScratch<T> {
-        LineScratch {
-            folded: self.fft.make_input_vec(),
-            spectrum: self.fft.make_output_vec(),
-            fft: self.fft.make_scratch_vec(),
-        }
-    }
-
-    /// Replaces `x` (length `m`) by its transform.
-    ///
-    /// With `N = m + 1` the folded sequence `y_j = sin(πj/N)(x_j + x_{N−j}) + (x_j − x_{N−j})/2` has the
-    /// Fourier sums `Re_k = X_{2k+1} − X_{2k−1}` and `Im_k = −X_{2k}`.
-    fn transform(&self, x: &mut [T], scratch: &mut LineScratch<T>) {
-        let LineScratch { folded, spectrum, fft } = scratch;
-        folded[0] = T::zero();
-        fold(&self.sines, self.half, x, &mut folded[1..]);
-        self.fft
-            .process_with_scratch(folded, spectrum, fft)
-            .expect("the buffers were made by this plan");
-        let mut odd = T::rounded(0.5) * spectrum[0].re;
-        x[0] = odd;
-        let pairs = x[1..].chunks_mut(2);
-        for (pair, sum) in pairs.zip(&spectrum[1..]) {
-            pair[0] = -sum.im;
-            if let Some(last) = pair.get_mut(1) {
-                odd = odd + sum.re;
-                *last = odd;
-            }
-        }
-    }
-}
-
-/// Modes whose tridiagonal systems are solved together.
-const MODES: usize = 64;
-
 /// Nodes, at least, that one thread takes at a time: fewer are done before another has woken up.
 const GRAIN: usize = 1 << 13;
 
@@ -144,15 +76,14 @@ pub struct PoissonSolver<T: FftNum> {
     mx: usize,
     my: usize,
     along_x: Line<T>,
-    /// Pivots: for every block of [`MODES`] modes, `my` rows; zero for modes beyond the last.
-    pivots: Vec<T>,
+    modes: Modes<T>,
 }
 
 /// The memory a [`PoissonSolver`] works in.
 pub struct SineScratch<T: FftNum> {
-    /// The modes in the order of the pivots.
+    /// The modes, block after block.
     modes: Vec<T>,
-    lines: [Mutex<LineScratch<T>>; RUNS],
+    lines: Vec<Mutex<LineScratch<T>>>,
 }
 
 impl<T: FftNum> SineScratch<T> {
@@ -165,57 +96,16 @@ impl<T: FftNum> SineScratch<T> {
     }
 }
 
-/// Pivots of a block of modes with the diagonal entries `d`.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-fn eliminate<T: SineNumber>(d: &[f64; MODES], pivots: &mut [T]) {
-    let mut c = [0.0; MODES];
-    for row in pivots.chunks_exact_mut(MODES) {
-        for ((to, c), &d) in row.iter_mut().zip(&mut c).zip(d) {
-            *c = 1.0 / (d - *c);
-            *to = T::rounded(*c);
-        }
-    }
-}
-
-/// Solves the systems of the block of modes from `first` on; `x` has rows of `stride` numbers.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-fn substitute<T: SineNumber>(
-    (x, stride, first, count): (&[T], usize, usize, usize),
-    pivots: &[T],
-    modes: &mut [T],
-) {
-    let mut y = [T::zero(); MODES];
-    for ((to, c), x) in
-        modes.chunks_exact_mut(MODES).zip(pivots.chunks_exact(MODES)).zip(x.chunks(stride))
-    {
-        to[..count].copy_from_slice(&x[first..first + count]);
-        for ((to, y), &c) in to.iter_mut().zip(&mut y).zip(c) {
-            *y = (*to + *y) * c;
-            *to = *y;
-        }
-    }
-    let mut x = [T::zero(); MODES];
-    for (to, c) in modes.chunks_exact_mut(MODES).zip(pivots.chunks_exact(MODES)).rev() {
-        for ((to, x), &c) in to.iter_mut().zip(&mut x).zip(c) {
-            *x = *to + c * *x;
-            *to = *x;
-        }
-    }
-}
-
 impl<T: SineNumber> PoissonSolver<T> {
     /// Plans the solver for `mx` nodes a row and `my` rows; both at least 1.
     pub fn new(mx: usize, my: usize) -> Self {
+        Self::for_modes(mx, my, 0..mx, MODES)
+    }
+
+    /// The part of the solver that solves for some of the modes only, in blocks of `width`.
+    fn for_modes(mx: usize, my: usize, modes: Range<usize>, width: usize) -> Self {
         assert!(mx > 0 && my > 0, "a grid has at least one node");
-        let mut pivots = vec![T::zero(); mx.div_ceil(MODES) * MODES * my];
-        for (block, pivots) in pivots.chunks_exact_mut(MODES * my).enumerate() {
-            let diagonal = |l: usize| match block * MODES + l + 1 {
-                k if k <= mx => 2.0 + eigenvalue(mx, k),
-                _ => f64::INFINITY,
-            };
-            eliminate(&std::array::from_fn(diagonal), pivots);
-        }
-        PoissonSolver { mx, my, along_x: Line::new(mx), pivots }
+        PoissonSolver { mx, my, along_x: Line::new(mx), modes: Modes::new(mx, my, modes, width) }
     }
 
     /// Nodes in a row and number of rows.
@@ -225,15 +115,47 @@ impl<T: SineNumber> PoissonSolver<T> {
 
     /// Bytes held, scratch not counted.
     pub fn bytes(&self) -> usize {
-        size_of::<T>() * (self.mx + self.pivots.len())
+        size_of::<T>() * (self.mx + self.modes.len())
     }
 
     /// Memory for [`solve`](Self::solve), allocated once.
     pub fn scratch(&self) -> SineScratch<T> {
+        self.scratch_for(self.my)
+    }
+
+    /// The same where no more than `rows` rows are transformed at a time.
+    fn scratch_for(&self, rows: usize) -> SineScratch<T> {
+        let runs = rows.div_ceil(GRAIN.div_ceil(self.mx)).min(RUNS);
         SineScratch {
-            modes: vec![T::zero(); self.pivots.len()],
-            lines: std::array::from_fn(|_| Mutex::new(self.along_x.scratch())),
+            modes: vec![T::zero(); self.modes.len()],
+            lines: (0..runs).map(|_| Mutex::new(self.along_x.scratch())).collect(),
         }
+    }
+
+    /// Rows, at least, of so many that one thread transforms at a time.
+    fn grain(&self, rows: usize) -> usize {
+        GRAIN.div_ceil(self.mx).max(rows.div_ceil(RUNS))
+    }
+
+    /// Transforms the rows `x`, `stride` numbers apart, each after `fill(row, x)`.
+    fn transform(
+        &self,
+        host: &dyn Host,
+        (x, stride): (&mut [T], usize),
+        lines: &[Mutex<LineScratch<T>>],
+        fill: impl Fn(usize, &mut [T]) + Sync,
+    ) -> Result<()> {
+        let rows = x.len() / stride;
+        let grain = self.grain(rows);
+        chunks::rows(host, rows, grain, [(x, stride)], |rows, [x]| {
+            let line = &lines[rows.start / grain];
+            let mut line = line.lock().unwrap_or_else(PoisonError::into_inner);
+            for (j, row) in rows.zip(x.chunks_exact_mut(stride)) {
+                fill(j, &mut row[..self.mx]);
+                self.along_x.transform(&mut row[..self.mx], &mut line);
+            }
+            Ok(())
+        })
     }
 
     /// Replaces `x` by `A0⁻¹ x`, on the threads of `host`. Rows are `stride` numbers apart; those beyond
@@ -254,43 +176,12 @@ impl<T: SineNumber> PoissonSolver<T> {
         let (mx, my) = self.shape();
         assert!(stride >= mx && x.len() == my * stride, "a row of nodes is one of the vector");
         let SineScratch { modes, lines } = scratch;
-        let grain = GRAIN.div_ceil(mx).max(my.div_ceil(RUNS));
-        let line = |rows: &Range<usize>| {
-            lines[rows.start / grain].lock().unwrap_or_else(PoisonError::into_inner)
-        };
-        chunks::rows(host, my, grain, [(&mut *x, stride)], |rows, [x]| {
-            let mut line = line(&rows);
-            x.chunks_exact_mut(stride).for_each(|row| {
-                self.along_x.transform(&mut row[..mx], &mut line);
-            });
-            Ok(())
-        })?;
-        let blocks = mx.div_ceil(MODES);
-        let grain_of_blocks = GRAIN.div_ceil(MODES * my);
-        chunks::rows(
-            host,
-            blocks,
-            grain_of_blocks,
-            [(&mut *modes, MODES * my)],
-            |run, [modes]| {
-                for (block, modes) in run.zip(modes.chunks_exact_mut(MODES * my)) {
-                    let first = block * MODES;
-                    let pivots = &self.pivots[first * my..][..MODES * my];
-                    substitute((x, stride, first, MODES.min(mx - first)), pivots, modes);
-                }
-                Ok(())
-            },
-        )?;
-        chunks::rows(host, my, grain, [(x, stride)], |rows, [x]| {
-            let mut line = line(&rows);
-            for (j, row) in rows.zip(x.chunks_exact_mut(stride)) {
-                for (block, part) in row[..mx].chunks_mut(MODES).enumerate() {
-                    let at = (block * my + j) * MODES;
-                    part.copy_from_slice(&modes[at..at + part.len()]);
-                }
-                self.along_x.transform(&mut row[..mx], &mut line);
+        self.transform(host, (&mut *x, stride), lines, |_, _| ())?;
+        self.modes.solve(host, Some((x, stride)), modes)?;
+        self.transform(host, (x, stride), lines, |j, row| {
+            for (block, part) in row.chunks_mut(self.modes.width()).enumerate() {
+                part.copy_from_slice(&modes[self.modes.part(block, j, part.len())]);
             }
-            Ok(())
         })
     }
 }
