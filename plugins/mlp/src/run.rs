@@ -9,6 +9,7 @@
 //! same step. `batch` is counted per rank: n ranks with batch b train as one rank with batch n·b, up
 //! to the rounding of sums. Every rank makes and holds all training matrices.
 
+use std::hash::{DefaultHasher, Hasher};
 use std::ops::Range;
 
 use precondor_sdk::core::train::{Progress, Training, Watch};
@@ -98,14 +99,9 @@ pub(crate) fn same(comm: &Comm, what: &str, bytes: &[u8]) -> Result<()> {
     if comm.size() == 1 {
         return Ok(());
     }
-    // FNV-1a over words.
-    let mut digest = 0xcbf2_9ce4_8422_2325_u64 ^ bytes.len() as u64;
-    for word in bytes.chunks(8) {
-        let mut padded = [0; 8];
-        padded[..word.len()].copy_from_slice(word);
-        digest = (digest ^ u64::from_le_bytes(padded)).wrapping_mul(0x0000_0100_0000_01b3);
-        digest ^= digest >> 29;
-    }
+    let mut digest = DefaultHasher::new();
+    digest.write(bytes);
+    let digest = digest.finish();
     let all = comm.all_gather(&[digest])?;
     match all.iter().position(|theirs| *theirs != all[0]) {
         None => Ok(()),

@@ -75,7 +75,7 @@ impl Block {
         let (mut cols, mut values) = (Vec::with_capacity(nnz), Vec::with_capacity(nnz));
         let mut row_ptr = Vec::with_capacity(self.len() + 1);
         row_ptr.push(0);
-        let mut close = |entries: &mut dyn Iterator<Item = (u64, f64)>| {
+        let mut close = |entries: &mut dyn Iterator<Item = (u64, f64)>| -> Result<()> {
             for (id, value) in entries {
                 if let Some(col) = self.local(id) {
                     cols.push(col);
@@ -134,6 +134,16 @@ impl Ways {
             index,
             halo: vec![0.0; block.others.len()],
         })
+    }
+
+    /// 1/√c for every row of the block, which is in c blocks. Collective.
+    pub fn weights(&mut self, block: &Block) -> Result<Vec<f64>> {
+        let mut own = vec![1.0; block.n_own];
+        self.index.iter().for_each(|&i| own[i as usize] += 1.0);
+        own.iter_mut().for_each(|count| *count = 1.0 / f64::sqrt(*count));
+        let mut whole = vec![0.0; block.len()];
+        self.bring(block, &own, &mut whole)?;
+        Ok(whole)
     }
 
     /// `whole` ← the entries of `own` and of its neighbours on the rows of the block. Collective.

@@ -2,22 +2,25 @@
 //! overlap.
 //!
 //! With Rᵢ the restriction to the rows of block i (the rows that rank i owns and k layers of rows
-//! around them in the graph of A), Aᵢ = Rᵢ A Rᵢᵀ, Bᵢ ≈ Aᵢ⁻¹ the inner method and R̃ᵢ the restriction to the
-//! rows that rank i owns:
+//! around them in the graph of A), Aᵢ = Rᵢ A Rᵢᵀ, Bᵢ ≈ Aᵢ⁻¹ the inner method, R̃ᵢ the restriction to the
+//! rows that rank i owns, and Dᵢ the diagonal matrix of 1/c for rows that are in c blocks:
 //!
 //! | variant | M | communication of an application |
 //! |---|---|---|
 //! | `restricted` | Σ R̃ᵢᵀ Bᵢ Rᵢ | one exchange of residuals |
-//! | `additive` | Σ Rᵢᵀ Bᵢ Rᵢ | the same, and one exchange of corrections |
+//! | `weighted` | Σ Rᵢᵀ Dᵢ^½ Bᵢ Dᵢ^½ Rᵢ | the same, and one exchange of corrections |
+//! | `additive` | Σ Rᵢᵀ Bᵢ Rᵢ | as `weighted` |
 //!
-//! Restricted converges in fewer iterations but is unsymmetric, also where all Bᵢ are symmetric: for
-//! GMRES, BiCGStab and Richardson. Additive is symmetric positive definite where all Bᵢ are, as
-//! conjugate gradients need it. Each row counts as often as it is in blocks, so the largest eigenvalue
-//! of M A grows to the number of blocks that overlap there: Richardson needs damping.
+//! Restricted converges in the fewest iterations but is unsymmetric, also where all Bᵢ are symmetric:
+//! for GMRES, BiCGStab and Richardson. The others are symmetric positive definite where all Bᵢ are, as
+//! conjugate gradients need it. In `additive`, the classical form, a row counts as often as it is in
+//! blocks, so the largest eigenvalue of M A grows to the number of blocks that overlap there: that costs
+//! `ic` more than overlap gains it, and Richardson needs damping; with nearly exact inner methods it is
+//! the better one of the two.
 //!
-//! Without overlap both are block Jacobi, what `ilu`, `ic` and `gauss-seidel` do by themselves on
+//! Without overlap all are block Jacobi, what `ilu`, `ic` and `gauss-seidel` do by themselves on
 //! several ranks. On one rank M is the inner method. M depends on the number of ranks, and iterations
-//! grow with it: slowly, the less the more overlap.
+//! grow with it, the less the more overlap (docs/ranks.md has numbers): there is no coarse level.
 //!
 //! Cost: setup k rounds that fetch rows of A, 16 bytes an entry, and the inner setup on the larger
 //! block; apply one inner application on the larger block and the exchanges above, 8 bytes a row of
@@ -26,7 +29,9 @@
 //!
 //! Reference: X.-C. Cai, M. Sarkis, *A restricted additive Schwarz preconditioner for general sparse
 //! linear systems*, SIAM J. Sci. Comput. 21 (1999) 792–797; B. Smith, P. Bjørstad, W. Gropp, *Domain
-//! Decomposition*, Cambridge University Press 1996, §1.3.
+//! Decomposition*, Cambridge University Press 1996, §1.3 (additive); J. W. Lottes, P. F. Fischer, *Hybrid
+//! multigrid/Schwarz algorithms for the spectral element method*, J. Sci. Comput. 24 (2005) 45–78
+//! (weights).
 #![deny(missing_docs)]
 mod block;
 
@@ -49,7 +54,7 @@ pub struct Params {
     /// Layers of rows around a rank's own that its block has besides.
     #[schemars(range(max = 100))]
     pub overlap: u32,
-    /// What becomes of corrections on rows of others. Where it is left out: `additive` if the inner
+    /// What becomes of corrections on rows of others. Where it is left out: `weighted` if the inner
     /// method is symmetric positive definite on every rank, so that conjugate gradients can be used,
     /// else `restricted`.
     pub variant: Option<Variant>,
@@ -68,7 +73,11 @@ impl Default for Params {
 pub enum Variant {
     /// They are dropped: fewer iterations, but M is unsymmetric.
     Restricted,
-    /// They are sent to their owners and added: M is symmetric where the inner method is.
+    /// They are sent to their owners and added, residuals and corrections divided by the root of the
+    /// number of blocks that a row is in: M is symmetric where the inner method is.
+    Weighted,
+    /// They are sent to their owners and added as they are: M is symmetric where the inner method is, but
+    /// rows count as often as they are in blocks.
     Additive,
 }
 
@@ -101,6 +110,8 @@ struct Inner {
 /// What an application works in: vectors on the rows of the block.
 struct Work {
     ways: Ways,
+    /// 1/√c for every row of the block, which is in c blocks.
+    weights: Vec<f64>,
     r: Vec<f64>,
     z: Vec<f64>,
 }
@@ -122,13 +133,13 @@ impl Generator for Schwarz {
         let rows = [all[0] as u64, a.n_global()];
         let overlapping = rows[0] > rows[1];
         let inner = Inner::new(params, system, &block, &theirs, overlapping)?;
-        let work = match overlapping {
-            true => Some(Mutex::new(Work {
-                ways: Ways::new(space, &block)?,
-                r: vec![0.0; block.len()],
-                z: vec![0.0; block.len()],
-            })),
-            false => None,
+        let work = if overlapping {
+            let mut ways = Ways::new(space, &block)?;
+            let weights = ways.weights(&block)?;
+            let (r, z) = (vec![0.0; block.len()], vec![0.0; block.len()]);
+            Some(Mutex::new(Work { ways, weights, r, z }))
+        } else {
+            None
         };
         let (overlap, ranks) = (params.overlap, space.comm().size());
         let digest = pattern::digest(a);
@@ -177,10 +188,10 @@ impl Inner {
         system.a().space().comm().max(&mut lacks)?;
         let [symmetric, definite, constant] = lacks.map(|lack| lack == 0.0);
         let variant = params.variant.unwrap_or(match definite {
-            true => Variant::Additive,
+            true => Variant::Weighted,
             false => Variant::Restricted,
         });
-        let both_sides = variant == Variant::Additive || !overlapping;
+        let both_sides = variant != Variant::Restricted || !overlapping;
         let properties = Properties {
             symmetric: symmetric && both_sides,
             positive_definite: definite && both_sides,
@@ -208,7 +219,9 @@ impl Blocks {
             return inner.apply(transposed, r, z);
         };
         let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
-        let Work { ways, r: whole_r, z: whole_z } = &mut *work;
+        let Work { ways, weights, r: whole_r, z: whole_z } = &mut *work;
+        let weigh = |x: &mut [f64]| x.iter_mut().zip(&*weights).for_each(|(x, w)| *x *= w);
+        let weighted = inner.variant == Variant::Weighted;
         // Mᵀ of the restricted form is Σ Rᵢᵀ Bᵢᵀ R̃ᵢ.
         let restricted = inner.variant == Variant::Restricted;
         if restricted && transposed {
@@ -217,7 +230,13 @@ impl Blocks {
         } else {
             ways.bring(block, r, whole_r)?;
         }
+        if weighted {
+            weigh(whole_r);
+        }
         let applied = inner.apply(transposed, whole_r, whole_z);
+        if weighted {
+            weigh(whole_z);
+        }
         if applied.is_err() {
             whole_z.fill(f64::NAN);
         }
@@ -246,7 +265,7 @@ impl Preconditioner for Blocks {
     fn bytes(&self) -> usize {
         let work = self.work.as_ref().map_or(0, |work| {
             let work = work.lock().unwrap_or_else(PoisonError::into_inner);
-            work.ways.bytes() + 8 * (work.r.len() + work.z.len())
+            work.ways.bytes() + 8 * (work.weights.len() + work.r.len() + work.z.len())
         });
         let inner = self.inner.method.as_ref().map_or(0, |method| method.bytes());
         inner + self.block.bytes() + work
@@ -259,6 +278,7 @@ impl Preconditioner for Blocks {
                 (None, _) => "block Jacobi",
                 (_, Variant::Restricted) => "restricted additive Schwarz",
                 (_, Variant::Additive) => "additive Schwarz",
+                (_, Variant::Weighted) => "weighted additive Schwarz",
             };
             notes.push(format!(
                 "{form}: one block per rank, overlap {}; {} blocks with {of_blocks} rows for {of_a} \

@@ -7,6 +7,7 @@ use precondor_plugin_spai::Spai;
 precondor_sdk::conformance! {
     ilu: Kit::<Schwarz>::new(json!({})).beside::<Ilu>();
     ic: Kit::<Schwarz>::new(json!({"inner": "ic", "overlap": 2})).beside::<Ic>();
+    plain: Kit::<Schwarz>::new(json!({"inner": "ic", "variant": "additive"})).beside::<Ic>();
     sweeps: Kit::<Schwarz>::new(json!({"inner": "gauss-seidel", "overlap": 0}))
         .beside::<GaussSeidel>();
     inverse: Kit::<Schwarz>::new(json!({"inner": "spai", "variant": "additive", "overlap": 9}))

@@ -7,7 +7,6 @@ use precondor_sdk::core::comm::{Comm, threads};
 use precondor_sdk::core::problem::Problem;
 use precondor_sdk::core::registry::Native;
 use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
-use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, json};
 use std::ops::ControlFlow;
 
@@ -58,15 +57,45 @@ const GMRES: Method = Method::Gmres { restart: 200 };
 
 #[test]
 fn iterations_are_those_of_the_documentation() {
-    let restricted = table(GMRES, &json!({"inner": "ilu"}));
-    let more_fill = table(GMRES, &json!({"inner": {"name": "ilu", "level": 2}}));
-    let additive = table(Method::Cg, &json!({"inner": "ic"}));
-    let sweeps = json!({"inner": {"name": "gauss-seidel", "sweep": "symmetric"}});
-    let sweeps = table(Method::Cg, &sweeps);
+    let (ilu, ic) = (json!("ilu"), json!("ic"));
+    let ssor = json!({"name": "gauss-seidel", "sweep": "symmetric"});
     let nearly_exact = json!({"name": "ilu", "drop_tolerance": 1e-4});
-    let exact = table(GMRES, &json!({"inner": nearly_exact}));
-    let exact_additive = table(GMRES, &json!({"inner": nearly_exact, "variant": "additive"}));
-    panic!(
-        "{restricted:?}\n{more_fill:?}\n{additive:?}\n{sweeps:?}\n{exact:?}\n{exact_additive:?}"
-    );
+    let documented: [(Method, Value, &str, [[usize; 4]; 3]); 9] = [
+        (GMRES, ilu.clone(), "restricted", [[67, 76, 74, 87], [67, 68, 68, 69], [67, 67, 67, 67]]),
+        (GMRES, ilu, "additive", [[67, 76, 74, 87], [67, 88, 89, 89], [67, 91, 90, 86]]),
+        (
+            GMRES,
+            json!({"name": "ilu", "level": 2}),
+            "restricted",
+            [[28, 42, 54, 65], [28, 31, 34, 37], [28, 30, 31, 33]],
+        ),
+        (
+            GMRES,
+            nearly_exact.clone(),
+            "restricted",
+            [[6, 35, 49, 62], [6, 20, 27, 34], [6, 16, 21, 27]],
+        ),
+        (
+            GMRES,
+            nearly_exact.clone(),
+            "weighted",
+            [[6, 35, 49, 62], [6, 23, 31, 40], [6, 20, 27, 35]],
+        ),
+        (GMRES, nearly_exact, "additive", [[6, 35, 49, 62], [6, 21, 28, 35], [6, 17, 22, 27]]),
+        (
+            Method::Cg,
+            ic.clone(),
+            "weighted",
+            [[68, 77, 80, 90], [68, 70, 71, 74], [68, 70, 71, 73]],
+        ),
+        (Method::Cg, ic, "additive", [[68, 77, 80, 90], [68, 90, 92, 92], [68, 94, 93, 89]]),
+        (Method::Cg, ssor, "weighted", [[80, 94, 97, 103], [80, 86, 86, 88], [80, 85, 79, 88]]),
+    ];
+    for (method, inner, variant, expected) in documented {
+        let found = table(method, &json!({"inner": inner, "variant": variant}));
+        // Rounding may move a count that is close to the border.
+        let close = |(a, b): (&usize, &usize)| a.abs_diff(*b) <= 1;
+        let all = found.as_flattened().iter().zip(expected.as_flattened());
+        assert!(all.clone().all(close), "{variant} {inner}: {found:?}, documented {expected:?}");
+    }
 }

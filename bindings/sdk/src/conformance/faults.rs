@@ -33,7 +33,6 @@ impl<G: Generator> Kit<G> {
     /// Lets rank `guilty` fail instead of its operation number `at` in `generate`; whether it had done
     /// all by then.
     fn fails_at(&self, guilty: usize, at: usize) -> bool {
-        let params = parameters::<G::Params>(&self.params).expect("allowed");
         let ends = threads::run(RANKS, |backend| {
             let real = Comm::new(backend);
             let (comm, fuse) = Fused::comm(&real);
@@ -42,6 +41,7 @@ impl<G: Generator> Kit<G> {
                 if real.rank() == guilty {
                     fuse.burn(at, Burns::Error);
                 }
+                let params = parameters::<G::Params>(&self.params)?;
                 G::generate(&params, &system).map(|_| ())
             });
             real.scope(|| real.sum(&mut [1.0])).expect("all ranks go on together");

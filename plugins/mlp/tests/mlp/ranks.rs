@@ -90,8 +90,8 @@ fn fsai() -> fsai::TrainParams {
     }
 }
 
-fn dense() -> dense::TrainParams {
-    dense::TrainParams {
+fn dense() -> dense::train::TrainParams {
+    dense::train::TrainParams {
         matrices: 40,
         validation: 0.2,
         batch: 3,
