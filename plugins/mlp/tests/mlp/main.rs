@@ -8,3 +8,4 @@ mod methods;
 mod ranks;
 mod support;
 mod training;
+mod training_ranks;
