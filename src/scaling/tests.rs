@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+#[path = "../../tests/support/methods.rs"]
+mod linked;
+
 /// Nodes a side and ranks: whole rows of the grid a rank, cuts inside rows, blocks shorter than a row.
 const LAYOUTS: [(usize, usize); 6] = [(8, 4), (7, 2), (15, 3), (15, 7), (9, 12), (31, 4)];
 
@@ -41,7 +44,8 @@ fn on_ranks<T: Send>((m, p): (usize, usize), f: impl Fn(&System, &Counter) -> T 
         let counter = counted.counter();
         let problem = Problem::Poisson(Poisson { nodes: Some(m), ..Poisson::default() });
         let (system, _) = problem.generate(Comm::new(Arc::new(counted))).unwrap();
-        f(&system, &counter)
+        let inner = Native::<precondor_plugin_ilu::Ic>::method();
+        f(&system.with_host(linked::Methods::of([inner])), &counter)
     })
 }
 
@@ -89,6 +93,70 @@ fn an_application_sends_and_computes_what_was_predicted() {
                 let counted = Rank { traffic: *traffic, flops: flops + 2 * transposed };
                 let what = format!("{} {params} on {at:?}, rank {rank}", method.name());
                 assert_eq!(predicted, counted, "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn overlapping_blocks_send_and_compute_what_was_predicted() {
+    let method = Native::<precondor_plugin_schwarz::Schwarz>::method();
+    for at in LAYOUTS {
+        for params in [
+            json!({ "inner": "ic", "overlap": 0 }),
+            json!({ "inner": "ic" }),
+            json!({ "inner": "ic", "overlap": 2, "variant": "additive" }),
+            json!({ "inner": "ic", "variant": "restricted" }),
+        ] {
+            let counted = on_ranks(at, |system, counter| {
+                let m = method.generate(&params, system).unwrap();
+                let (r, mut z) = (vec![1.0; system.a().n_own()], vec![0.0; system.a().n_own()]);
+                let before = counter.read();
+                m.apply(&r, &mut z).unwrap();
+                // The block of one layer: L with its diagonal, and the weights.
+                let rows = (system.a().n_own() + system.a().ghost_ids().len()) as u64;
+                let flops = 4 * (m.stored_entries() as u64 - rows) + rows + 2 * rows;
+                (counter.read() - before, flops)
+            });
+            let predicted = work::application(layout(at), "schwarz", &params).unwrap();
+            for (rank, predicted) in predicted.into_iter().enumerate() {
+                let what = format!("{params} on {at:?}, rank {rank}");
+                assert_eq!(predicted.traffic, counted[rank].0, "{what}");
+                if params == json!({ "inner": "ic" }) {
+                    assert_eq!(predicted.flops, counted[rank].1, "{what}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn reference_solves_send_what_was_predicted() {
+    use precondor_plugin_mlp::reference::MlpReference;
+    use precondor_plugin_reference::{Reference, Sine};
+    let network = NativeTrainable::<MlpReference>::method;
+    let methods = [
+        (Native::<Sine>::method(), json!({})),
+        (Native::<Reference>::method(), json!({ "smoother": "chebyshev" })),
+        (Native::<Reference>::method(), json!({ "smoother": "jacobi", "interpolation": 0.0 })),
+        (Native::<Reference>::method(), json!({ "smoother": "none" })),
+        (network(), json!({})),
+        (network(), json!({ "variant": "stencil" })),
+        (network(), json!({ "variant": "sweep" })),
+    ];
+    for at in LAYOUTS {
+        for (method, params) in &methods {
+            let counted = on_ranks(at, |system, counter| {
+                let m = method.generate(params, system).unwrap();
+                let (r, mut z) = (vec![1.0; system.a().n_own()], vec![0.0; system.a().n_own()]);
+                let before = counter.read();
+                m.apply(&r, &mut z).unwrap();
+                counter.read() - before
+            });
+            let predicted = work::application(layout(at), method.name(), params).unwrap();
+            for (rank, predicted) in predicted.into_iter().enumerate() {
+                let what = format!("{} {params} on {at:?}, rank {rank}", method.name());
+                assert_eq!(predicted.traffic, counted[rank], "{what}");
             }
         }
     }

@@ -6,7 +6,7 @@
 //! | `spai`, pattern of Aᵏ | one, of that pattern | 2 an entry of M |
 //! | `fsai`, `mlp-fsai`, tril(Aᵏ) | one for G (from lower ranks), one for Gᵀ (from higher ones) | 2 an entry of G and of Gᵀ in the rank's rows |
 //! | `ic` within ranks | none | 4 an entry of L below the diagonal, 1 a row |
-//! | `schwarz` with `ic` | one, of the rows around; one back where it is additive | the same on the block |
+//! | `schwarz` with `ic` | one, of the rows around; one back unless it is restricted | the same on the block, 2 a row for weights |
 //! | `sine`, `reference`, `mlp-reference` | [`slab`] | [`slab`] |
 use super::grid::{Layout, Stencil};
 use super::{Rank, slab};
@@ -89,9 +89,11 @@ fn learned(layout: Layout, parameters: &Value) -> Option<Vec<Rank>> {
 /// Overlapping blocks with IC(0) on each; how far they reach is a power of A.
 fn schwarz(layout: Layout, parameters: &Value) -> Option<Vec<Rank>> {
     let (name, _) = named_method(&parameters["inner"])?;
-    let additive = match (name.as_str(), parameters["variant"].as_str()) {
-        ("ic", None | Some("additive")) => true,
-        ("ic", Some("restricted")) => false,
+    // Whether corrections go back, and how many flops a row of the block the weights take.
+    let (back, weights) = match (name.as_str(), parameters["variant"].as_str()) {
+        ("ic", None | Some("weighted")) => (true, 2),
+        ("ic", Some("additive")) => (true, 0),
+        ("ic", Some("restricted")) => (false, 0),
         _ => return None,
     };
     let seven = Stencil::seven();
@@ -105,16 +107,17 @@ fn schwarz(layout: Layout, parameters: &Value) -> Option<Vec<Rank>> {
         let mut block = ghosts.clone();
         block.push(own);
         let below = seven.lower().entries_among(layout.m, &block) - rows;
-        let mut exchange = Flow::default();
+        let (mut exchange, mut flops) = (Flow::default(), 4 * below + rows);
         if overlapping {
+            flops += weights * rows;
             exchange = bring[rank as usize];
-            if additive {
+            if back {
                 exchange.calls += 1;
                 exchange.messages += owners(layout, &reach, rank).len() as u64;
                 exchange.bytes += 8 * ghosts.iter().map(size).sum::<u64>();
             }
         }
-        Rank { traffic: Traffic { exchange, ..Traffic::default() }, flops: 4 * below + rows }
+        Rank { traffic: Traffic { exchange, ..Traffic::default() }, flops }
     };
     Some((0..layout.p).map(rank).collect())
 }
