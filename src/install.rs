@@ -26,6 +26,7 @@ const EXAMPLES: [(&str, &str); 5] = [
     ("solve.toml", include_str!("../examples/solve.toml")),
     ("poisson.toml", include_str!("../examples/poisson.toml")),
     ("networks.toml", include_str!("../examples/networks.toml")),
+    ("nn-vs-spai.toml", include_str!("../examples/nn-vs-spai.toml")),
     ("paper-network.toml", include_str!("../examples/paper-network.toml")),
     ("train-mlp-reference.toml", include_str!("../examples/train-mlp-reference.toml")),
 ];
