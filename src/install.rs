@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 /// The header for plugins in C.
 const HEADER: &str = include_str!("../bindings/abi/include/precondor.h");
 /// Configurations to start from.
-const EXAMPLES: [(&str, &str); 5] = [
+const EXAMPLES: [(&str, &str); 6] = [
     ("solve.toml", include_str!("../examples/solve.toml")),
     ("poisson.toml", include_str!("../examples/poisson.toml")),
     ("networks.toml", include_str!("../examples/networks.toml")),
