@@ -27,6 +27,7 @@ pub mod schema;
 pub mod solver;
 pub mod system;
 pub mod train;
+pub mod words;
 
 pub use error::{Error, Result};
 
