@@ -64,7 +64,9 @@ unsafe fn check(api: &Api, a: RawMat) -> Result<()> {
         let mut assembled = Bool::default();
         api.MatAssembled(a, &mut assembled)?;
         if !assembled.get() {
-            return refuse("the matrix is not assembled: call MatAssemblyBegin and MatAssemblyEnd".into());
+            return refuse(
+                "the matrix is not assembled: call MatAssemblyBegin and MatAssemblyEnd".into(),
+            );
         }
         let kind = kind(api, a)?;
         if FREE.contains(&kind.as_str()) {

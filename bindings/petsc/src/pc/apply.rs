@@ -32,15 +32,12 @@ pub(super) unsafe extern "C" fn transpose(pc: RawPc, x: RawVec, y: RawVec) -> c_
     }
 }
 
-/// Whether M offers a transpose: asked for once it is there, as it may depend on the matrix.
-pub(super) fn transposes(m: &dyn Preconditioner, offered: bool) -> bool {
-    offered || m.properties().symmetric
-}
-
 /// `Y = M X` for dense matrices.
 pub(super) unsafe extern "C" fn apply_many(pc: RawPc, x: RawMat, y: RawMat) -> c_int {
     // SAFETY: as for `apply`.
-    unsafe { guard(pc, c"PCMatApply_Precondor", |api| context::with(pc, |c| many(api, pc, c, x, y))) }
+    unsafe {
+        guard(pc, c"PCMatApply_Precondor", |api| context::with(pc, |c| many(api, pc, c, x, y)))
+    }
 }
 
 type Product<'a> = &'a dyn Fn(&dyn Preconditioner, &[f64], &mut [f64]) -> Result<()>;
@@ -80,12 +77,12 @@ unsafe fn vectors(
 
 /// The product, or NaN.
 fn product(context: &Context, x: &[f64], y: &mut [f64], f: Product<'_>) -> Result<()> {
-    let Some(built) = &context.built else {
+    let Some(m) = context.m() else {
         // A setup that failed said so; whoever goes on all the same is told again by what comes out.
         y.fill(f64::NAN);
         return Ok(());
     };
-    let result = f(&*built.m, x, y);
+    let result = f(m, x, y);
     if result.is_err() {
         y.fill(f64::NAN);
     }
@@ -128,7 +125,7 @@ unsafe fn many(api: &Api, pc: RawPc, context: &mut Context, x: RawMat, y: RawMat
         api.MatDenseGetLDA(x, lda_x)?;
         api.MatDenseGetLDA(y, lda_y)?;
         let [nx, ny, _, k, lda_x, lda_y] = cells.map(|cell| api.int(cell) as usize);
-        if context.built.is_some() && (nx != n || ny != n) {
+        if nx != n || ny != n {
             let why = format!("matrices of {nx} and {ny} rows, {n} are needed");
             return Err(Error::Data(why).into());
         }

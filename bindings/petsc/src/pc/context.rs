@@ -3,10 +3,12 @@ use super::explicit::Shown;
 use super::options::Settings;
 use crate::api::{Api, MPI_Comm, RawPc};
 use precondor_core::comm::Comm;
-use precondor_core::precond::Preconditioner;
+use precondor_core::config::MethodConfig;
+use precondor_core::instance::{Instance, Kept};
 use precondor_core::{Error, Result};
 use precondor_mpi::Foreign;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Everything about one PC.
@@ -15,33 +17,25 @@ pub(super) struct Context {
     pub(super) fixed: Option<String>,
     /// What the options say; none before they are read.
     pub(super) settings: Option<Settings>,
-    /// The preconditioner; none before setup and after one that failed.
+    /// The preconditioner; none before the first setup.
     pub(super) built: Option<Built>,
     /// Why the last setup, or an application since, failed.
     pub(super) failure: Option<String>,
-    /// How often M was set up.
-    pub(super) counts: Counts,
     world: Option<World>,
 }
 
-/// The preconditioner of one matrix.
+/// The preconditioner of the matrices that a PC gets one after the other.
 pub(super) struct Built {
-    pub(super) m: Box<dyn Preconditioner>,
-    /// Own rows.
+    /// M, refreshed where only values change.
+    pub(super) kept: Kept,
+    /// What it was made with, and the folder that file names start at.
+    pub(super) with: (MethodConfig, PathBuf),
+    /// Own rows of the last matrix.
     pub(super) n: usize,
-    /// Entries of the matrix, on all ranks.
+    /// Entries of that matrix, on all ranks.
     pub(super) nnz: u64,
     /// M as a matrix of PETSc, where options ask for it.
     pub(super) shown: Option<Shown>,
-}
-
-/// How often M was set up, and how.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Counts {
-    /// From nothing.
-    pub(super) setups: usize,
-    /// New values on the pattern that was there.
-    pub(super) refreshes: usize,
 }
 
 /// The ranks of a PC.
@@ -54,7 +48,12 @@ struct World {
 impl Context {
     pub(super) fn new(fixed: Option<String>) -> Self {
         let (settings, built, failure, world) = (None, None, None, None);
-        Context { fixed, settings, built, failure, counts: Counts::default(), world }
+        Context { fixed, settings, built, failure, world }
+    }
+
+    /// M; none before a setup and after one that failed.
+    pub(super) fn m(&self) -> Option<&dyn Instance> {
+        self.built.as_ref()?.kept.m()
     }
 
     /// The ranks of the PC, whose communicator is `comm`. Collective.

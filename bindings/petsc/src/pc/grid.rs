@@ -57,7 +57,8 @@ impl Dmda {
         unsafe {
             let none = null_mut();
             api.DMDAGetInfo(
-                dm, dim, m, n, p, ranks_m, ranks_n, ranks_p, unknowns, stencil, none, none, none, none,
+                dm, dim, m, n, p, ranks_m, ranks_n, ranks_p, unknowns, stencil, none, none, none,
+                none,
             )?;
             let [dimension, m, n, p, ranks_m, ranks_n, ranks_p, unknowns, _] = cells.map(number);
             if unknowns != 1 {

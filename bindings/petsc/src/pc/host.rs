@@ -3,7 +3,7 @@
 use crate::api::{Api, RawPc};
 use precondor_core::Result;
 use precondor_core::host::{Host, Level};
-use precondor_core::precond::Preconditioner;
+use precondor_core::instance::Instance;
 use precondor_core::system::System;
 use serde_json::Value;
 use std::ops::Range;
@@ -32,12 +32,7 @@ impl Lent {
 }
 
 impl Host for Lent {
-    fn inner(
-        &self,
-        name: &str,
-        params: &Value,
-        system: &System,
-    ) -> Result<Box<dyn Preconditioner>> {
+    fn inner(&self, name: &str, params: &Value, system: &System) -> Result<Box<dyn Instance>> {
         self.services.inner(name, params, system)
     }
     fn parallel_for(

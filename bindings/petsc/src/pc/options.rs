@@ -226,7 +226,9 @@ impl Database {
         }
         if let Some(fixed) = &context.fixed {
             if let Some(other) = root.get("name").filter(|name| name.text().ok() != Some(fixed)) {
-                return Err(other.wrong(&format!("is not what -pc_type {} is", type_of(fixed))).into());
+                return Err(other
+                    .wrong(&format!("is not what -pc_type {} is", type_of(fixed)))
+                    .into());
             }
             let said = format!("-pc_type {}", type_of(fixed));
             config::put(root, &["name"], Value::String(fixed.clone()), &said)?;
@@ -349,7 +351,8 @@ impl Database {
         if !wanted.get() || !printed.insert(key) {
             return Ok(());
         }
-        let mut lines = vec![format!("Precondor preconditioner (PC {TYPE}) options {}", "-".repeat(33))];
+        let mut lines =
+            vec![format!("Precondor preconditioner (PC {TYPE}) options {}", "-".repeat(33))];
         for (key, about) in OWN {
             let about = match key {
                 "name" => {
@@ -358,7 +361,8 @@ impl Database {
                 }
                 _ => about.to_owned(),
             };
-            let now = name.filter(|_| key == "name").map_or(String::new(), |name| format!(" <{name}>"));
+            let now =
+                name.filter(|_| key == "name").map_or(String::new(), |name| format!(" <{name}>"));
             lines.push(format!("  {}{now}: {about}", self.option(key)));
         }
         if let (Some(name), Some(schema)) = (name, schema) {

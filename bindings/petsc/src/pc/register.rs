@@ -56,7 +56,9 @@ pub fn register() -> Result<()> {
 /// Whether this process is the first of the job.
 fn first_rank(api: &Api) -> bool {
     // SAFETY: PETSc is running.
-    api.comm_world().and_then(|world| unsafe { api.place_in(world) }).is_ok_and(|(rank, _)| rank == 0)
+    api.comm_world()
+        .and_then(|world| unsafe { api.place_in(world) })
+        .is_ok_and(|(rank, _)| rank == 0)
 }
 
 /// Refuses a PETSc that runs on another MPI than `ours`, which this library is built with.

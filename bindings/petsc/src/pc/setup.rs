@@ -13,9 +13,9 @@ use super::register::plugins;
 use crate::api::{Api, RawMat, RawPc};
 use crate::matrix;
 use precondor_core::comm::{Comm, Communicator};
+use precondor_core::instance::{Instance, Kept};
 use precondor_core::system::System;
 use precondor_core::{Error, Result};
-use serde_json::Value;
 use std::ffi::c_int;
 use std::ptr::null_mut;
 use std::sync::Arc;
@@ -45,20 +45,21 @@ unsafe fn set_up(api: &'static Api, pc: RawPc, context: &mut Context) -> Done {
         let comm = context.comm(api, raw)?;
         let (mut a, mut p) = (null_mut(), null_mut());
         api.PCGetOperators(pc, &mut a, &mut p)?;
-        if let Some(shown) = context.built.take().and_then(|built| built.shown) {
+        let mut built = context.built.take();
+        if let Some(shown) = built.as_mut().and_then(|built| built.shown.take()) {
             shown.destroy(api)?;
         }
         context.failure = None;
-        match build(api, pc, p, &settings, &comm) {
-            Ok(built) => {
-                context.counts.setups += 1;
-                let transpose = super::apply::transposes(&*built.m);
-                let built = context.built.insert(built);
-                api.PCShellSetApplyTranspose(pc, transpose.then_some(super::apply::transpose as _))?;
-                if settings.explicit || settings.explicit_view {
-                    let shown = explicit::Shown::new(api, raw, p, &*built.m, &settings)?;
+        match build(api, pc, p, &settings, &comm, &mut built) {
+            Ok(()) => {
+                let m = built.as_ref().and_then(|built| built.kept.m());
+                let transposes = m.is_some_and(|m| transposes(m, &settings));
+                let transpose = transposes.then_some(super::apply::transpose as _);
+                api.PCShellSetApplyTranspose(pc, transpose)?;
+                if let Some(m) = m.filter(|_| settings.explicit || settings.explicit_view) {
+                    let shown = explicit::Shown::new(api, raw, p, m, &settings)?;
                     shown.view(api, pc)?;
-                    built.shown = Some(shown);
+                    built = built.map(|built| Built { shown: Some(shown), ..built });
                 }
             }
             Err(Trouble::Petsc(failed)) => return Err(failed.into()),
@@ -74,9 +75,17 @@ unsafe fn set_up(api: &'static Api, pc: RawPc, context: &mut Context) -> Done {
                 context.failure = Some(error.to_string());
             }
         }
+        context.built = built;
         context.settings = Some(settings);
         Ok(())
     }
+}
+
+/// Whether M has a transpose: a method that offers one may not have it for every matrix, and says so
+/// then when it is asked for; a symmetric M is its own.
+fn transposes(m: &dyn Instance, settings: &Settings) -> bool {
+    let method = plugins().and_then(|plugins| plugins.get(&settings.method.name));
+    m.properties().symmetric || method.is_ok_and(|method| method.capabilities().transpose)
 }
 
 fn no_method() -> Error {
@@ -87,6 +96,8 @@ fn no_method() -> Error {
     )
 }
 
+/// Makes `built` the preconditioner of `p`.
+///
 /// # Safety
 /// `pc` and `p` are live (`p` may be null); `comm` stands for their ranks.
 unsafe fn build(
@@ -95,7 +106,8 @@ unsafe fn build(
     p: RawMat,
     settings: &Settings,
     comm: &Comm,
-) -> Done<Built> {
+    built: &mut Option<Built>,
+) -> Done {
     let plugins = plugins()?;
     let method = plugins.get(&settings.method.name)?;
     let services = precondor_host::services(plugins.registry(), &settings.base);
@@ -103,27 +115,32 @@ unsafe fn build(
     // SAFETY: the caller's promise.
     unsafe {
         let grid = Dmda::of(api, pc, p)?;
-        let built = matrix::lend(api, p, comm, |a| {
+        matrix::lend(api, p, comm, |a| {
             let (n, nnz) = (a.n_own(), a.nnz_global()?);
-            let mut params = settings.method.params.clone();
+            let mut config = settings.method.clone();
             let mut system = System::new(a).with_host(host);
             if let Some(grid) = grid.filter(|grid| grid.fits(&system)) {
-                if takes_grid(&method.schema()) && params.get("grid").is_none_or(Value::is_null) {
+                let given = config.params.get("grid").is_some_and(|grid| !grid.is_null());
+                if takes_grid(&method.schema()) && !given {
                     if let Some(found) = grid.natural()? {
-                        params["grid"] = serde_json::json!(found);
+                        config.params["grid"] = serde_json::json!(found);
                     }
                 }
                 system = grid.describe(system)?;
             }
-            let m = method.generate(&params, &system)?;
-            Ok(Built { m, n, nnz, shown: None })
+            let with = (config, settings.base.clone());
+            let same = built.take().filter(|built| built.with == with);
+            let kept = same.map(|built| built.kept);
+            let kept = kept.unwrap_or_else(|| Kept::new(method, &with.0.params));
+            let built = built.insert(Built { kept, with, n, nnz, shown: None });
+            built.kept.update(&system).map(|_| ())
         })?;
-        Ok(built)
     }
+    Ok(())
 }
 
 /// Whether a method works on structured grids.
-fn takes_grid(schema: &Value) -> bool {
+fn takes_grid(schema: &serde_json::Value) -> bool {
     schema["properties"]["grid"].is_object()
 }
 

@@ -6,6 +6,7 @@ use super::options::Settings;
 use super::register::plugins;
 use crate::api::{Api, Bool, RawPc, Viewer};
 use precondor_core::comm::Communicator;
+use precondor_core::instance::Counts;
 use precondor_core::words;
 use serde_json::Value;
 use std::ffi::c_int;
@@ -41,21 +42,25 @@ unsafe fn show(api: &Api, pc: RawPc, context: &mut Context, viewer: Viewer) -> D
         let raw = raw.ok_or_else(|| precondor_core::Error::Comm("no communicator".into()))?;
         context.comm(api, raw)?
     };
-    if let Some(built) = &context.built {
-        let mut sums = [built.m.stored_entries() as f64, built.m.bytes() as f64];
+    if let Some((built, m)) = context.built.as_ref().zip(context.m()) {
+        let mut sums = [m.stored_entries() as f64, m.bytes() as f64];
         comm.sum(&mut sums)?;
         let [entries, bytes] = sums;
         let share = entries / (built.nnz.max(1) as f64);
-        line(&format!("stores {entries} numbers, {share:.2} for each entry of the matrix; {bytes} bytes"))?;
-        for note in built.m.notes() {
+        line(&format!(
+            "stores {entries} numbers, {share:.2} for each entry of the matrix; {bytes} bytes"
+        ))?;
+        for note in m.notes() {
             line(&format!("note: {note}"))?;
         }
         if built.shown.as_ref().is_some_and(|shown| shown.applied) {
             line("applied as a matrix of PETSc")?;
         }
     }
-    let super::context::Counts { setups, refreshes } = context.counts;
-    line(&format!("setups: {setups} from nothing, {refreshes} for new values"))?;
+    if let Some(built) = &context.built {
+        let Counts { setups, refreshes } = built.kept.counts();
+        line(&format!("set up {setups} times from nothing, {refreshes} times for new values"))?;
+    }
     if let Some(failure) = &context.failure {
         line(&format!("failed: {failure}"))?;
     }
