@@ -236,6 +236,7 @@ macro_rules! same {
     )*};
 }
 same! {
+    [] MPI_Comm;
     [] c_int;
     [] f64;
     [] usize;
