@@ -140,7 +140,7 @@ impl Ran {
     /// Iterations of the only solve, which converged.
     #[track_caller]
     pub fn iterations(&self) -> usize {
-        self.says(&["Linear solve converged"]).number_after("iterations")
+        self.says(&["Linear solve converged"]).number_after("CONVERGED_RTOL iterations")
     }
 }
 
