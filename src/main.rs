@@ -8,6 +8,7 @@ mod exact;
 mod experiment;
 mod fallback;
 mod files;
+mod formats;
 mod install;
 mod matrix;
 mod measure;
