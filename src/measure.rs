@@ -1,8 +1,9 @@
 //! One solve, measured.
+use crate::backend;
 use crate::experiment::Task;
 use crate::fallback::Plan;
 use crate::session::Session;
-use precondor_core::config::{Check, MethodConfig, SolverConfig};
+use precondor_core::config::{Backend, Check, MethodConfig, SolverConfig};
 use precondor_core::precond::{Identity, Preconditioner};
 use precondor_core::solver::{self, Criterion, Fallback, Foreseen, Outcome, Step, Stop};
 use precondor_core::{Error, Result};
@@ -20,10 +21,10 @@ pub struct Measured {
     pub setup_seconds: f64,
     /// Seconds to solve.
     pub solve_seconds: f64,
-    /// Numbers that M is made of.
-    pub entries: usize,
-    /// Bytes of M.
-    pub bytes: usize,
+    /// Numbers that M is made of, where they are known.
+    pub entries: Option<usize>,
+    /// Bytes of M, where they are known.
+    pub bytes: Option<usize>,
     /// What the method has to say about this M.
     pub notes: Vec<String>,
 }
@@ -54,6 +55,9 @@ pub fn measure(
     exact: Option<&[f64]>,
     watch: &mut dyn FnMut(&Step),
 ) -> Result<Measured> {
+    if config.backend == Backend::Petsc {
+        return backend::measure(session, task, method, config, watch);
+    }
     let (a, iteration) = (task.system.a(), config.method());
     let start = Instant::now();
     let m = set_up(session, task, method)?;
@@ -97,8 +101,8 @@ pub fn measure(
         x,
         setup_seconds,
         solve_seconds,
-        entries: m.stored_entries(),
-        bytes: m.bytes(),
+        entries: Some(m.stored_entries()),
+        bytes: Some(m.bytes()),
         notes,
     })
 }
@@ -139,9 +143,16 @@ pub fn name(method: Option<&MethodConfig>) -> &str {
 pub fn parameters(method: Option<&MethodConfig>) -> String {
     let none = Map::new();
     let given = method.and_then(|config| config.params.as_object()).unwrap_or(&none);
+    words(given)
+}
+
+fn words(given: &Map<String, Value>) -> String {
     let words = given.iter().map(|(key, value)| match value {
         Value::String(text) => format!("{key} {text}"),
-        Value::Object(inner) => format!("{key} {}", inner["name"].as_str().unwrap_or("…")),
+        Value::Object(inner) => match inner.get("name").and_then(Value::as_str) {
+            Some(name) => format!("{key} {name}"),
+            None => words(inner),
+        },
         value => format!("{key} {value}"),
     });
     words.collect::<Vec<_>>().join(", ")

@@ -1,4 +1,5 @@
 //! What all commands start from: methods, host services, a configuration.
+use crate::backend;
 use precondor_core::config::{self, MethodConfig, Node};
 use precondor_core::host::Host;
 use precondor_core::registry::DynGenerator;
@@ -39,6 +40,9 @@ impl Session {
 
     /// Reads a section that names a method.
     pub fn method(&self, node: &Node) -> Result<MethodConfig> {
+        if let Some(petsc) = backend::petsc_method(node)? {
+            return Ok(petsc);
+        }
         config::method(node, |name, params| {
             self.generator(name)?;
             precondor_host::fault(self.plugins.registry(), name, params)

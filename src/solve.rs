@@ -4,11 +4,10 @@ use crate::files::{print, print_json};
 use crate::measure::{self, Measured, measure};
 use crate::report::format::{bytes, number, seconds};
 use crate::session::{Session, configuration};
-use crate::{Status, exact, fallback};
+use crate::{Status, exact, fallback, formats};
 use indicatif::{ProgressBar, ProgressStyle};
 use precondor_core::Result;
 use precondor_core::config::{MethodConfig, SolverConfig, StopRule};
-use precondor_core::matrix::io::matrix_market;
 use precondor_core::solver::{Outcome, Step, Switch};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -29,7 +28,7 @@ pub struct Args {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
-    /// Write the solution as a Matrix Market vector
+    /// Write the solution: a Matrix Market vector, or PETSc's where the name ends in .petsc
     #[arg(long, value_name = "FILE")]
     save_solution: Option<PathBuf>,
 }
@@ -49,8 +48,9 @@ struct Summary<'a> {
     true_relative_residual: f64,
     setup_seconds: f64,
     solve_seconds: f64,
-    preconditioner_nnz: usize,
-    preconditioner_bytes: usize,
+    /// Not known of PETSc's own preconditioners, as the next.
+    preconditioner_nnz: Option<usize>,
+    preconditioner_bytes: Option<usize>,
     n: u64,
     nnz: u64,
     ranks: usize,
@@ -85,7 +85,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     bar.finish_and_clear();
     let measured = measured?;
     if let Some(path) = &args.save_solution {
-        matrix_market::write_vector(path, &measured.x, "solution")?;
+        formats::write_vector(path, task.system.a().space(), &measured.x, "solution")?;
     }
     if args.json {
         print_json(&summary(&task, &solver, method.as_ref(), &measured))?;
@@ -111,7 +111,7 @@ fn progress() -> ProgressBar {
 
 fn summary<'a>(
     task: &Task,
-    solver: &SolverConfig,
+    solver: &'a SolverConfig,
     method: Option<&'a MethodConfig>,
     measured: &'a Measured,
 ) -> Summary<'a> {
@@ -122,7 +122,7 @@ fn summary<'a>(
         StopRule::AbsoluteError => (None, last),
     };
     Summary {
-        method: solver.method.name(),
+        method: solver.name(),
         preconditioner: measure::name(method),
         converged: report.outcome == Outcome::Converged,
         outcome: measure::outcome(&report.outcome),
@@ -162,17 +162,16 @@ fn text(
     line("system", format!("{what}: {} unknowns, {} entries", task.b.len(), task.nnz));
     let given = measure::parameters(method);
     let given = if given.is_empty() { given } else { format!(" ({given})") };
-    line(
-        "preconditioner",
-        format!(
-            "{}{given}: {} numbers, {:.2} for each entry of A, {}; set up in {}",
-            measure::name(method),
-            measured.entries,
-            measured.entries as f64 / task.nnz.max(1) as f64,
-            bytes(measured.bytes as f64),
-            seconds(measured.setup_seconds)
+    let size = match (measured.entries, measured.bytes) {
+        (Some(entries), Some(size)) => format!(
+            "{entries} numbers, {:.2} for each entry of A, {}",
+            entries as f64 / task.nnz.max(1) as f64,
+            bytes(size as f64)
         ),
-    );
+        _ => "of a size that PETSc does not tell".to_owned(),
+    };
+    let ready = seconds(measured.setup_seconds);
+    line("preconditioner", format!("{}{given}: {size}; set up in {ready}", measure::name(method)));
     let rule = match solver.stop {
         StopRule::RelativeResidual => "relative residual",
         StopRule::AbsoluteError => "error",
