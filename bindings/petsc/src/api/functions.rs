@@ -93,6 +93,7 @@ functions! {
     PetscOptionsGetBool(options: Options, prefix: *const c_char, name: *const c_char, value: *mut Bool, found: *mut Bool);
     PetscOptionsLeftGet(options: Options, count: *mut IntCell, names: *mut *mut *mut c_char, values: *mut *mut *mut c_char);
     PetscOptionsLeftRestore(options: Options, count: *mut IntCell, names: *mut *mut *mut c_char, values: *mut *mut *mut c_char);
+    PetscOptionsUsed(options: Options, name: *const c_char, used: *mut Bool);
     PetscOptionsCreate(options: *mut Options);
     PetscOptionsDestroy(options: *mut Options);
     PetscOptionsPush(options: Options);
@@ -115,6 +116,7 @@ functions! {
     // Viewers.
     PetscViewerASCIIGetStdout(comm: MPI_Comm, viewer: *mut Viewer);
     PetscViewerASCIIOpen(comm: MPI_Comm, file: *const c_char, viewer: *mut Viewer);
+    PetscViewerASCIIOpenWithFILE(comm: MPI_Comm, stream: *mut c_void, viewer: *mut Viewer);
     PetscViewerBinaryOpen(comm: MPI_Comm, file: *const c_char, mode: c_int, viewer: *mut Viewer);
     PetscViewerASCIIPushTab(viewer: Viewer);
     PetscViewerASCIIPopTab(viewer: Viewer);
@@ -186,6 +188,7 @@ functions! {
     MatCreateVecs(a: RawMat, right: *mut RawVec, left: *mut RawVec);
     MatMult(a: RawMat, x: RawVec, y: RawVec);
     MatMultTranspose(a: RawMat, x: RawVec, y: RawVec);
+    MatGetInfo(a: RawMat, kind: c_int, info: *mut MatInfo);
     MatNorm(a: RawMat, kind: c_int, value: *mut f64);
     MatView(a: RawMat, viewer: Viewer);
     MatViewFromOptions(a: RawMat, of: Object, option: *const c_char);
@@ -205,6 +208,7 @@ functions! {
     PCGetType(pc: RawPc, kind: *mut *const c_char);
     PCSetOperators(pc: RawPc, a: RawMat, p: RawMat);
     PCGetOperators(pc: RawPc, a: *mut RawMat, p: *mut RawMat);
+    PCGetOperatorsSet(pc: RawPc, a: *mut Bool, p: *mut Bool);
     PCSetOptionsPrefix(pc: RawPc, prefix: *const c_char);
     PCGetOptionsPrefix(pc: RawPc, prefix: *mut *const c_char);
     PCSetFromOptions(pc: RawPc);

@@ -291,6 +291,23 @@ impl Argument for ErrorHandler {
     }
 }
 
+/// What PETSc knows of a matrix, `MatInfo`.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct MatInfo {
+    pub block_size: f64,
+    pub nz_allocated: f64,
+    pub nz_used: f64,
+    pub nz_unneeded: f64,
+    pub memory: f64,
+    pub assemblies: f64,
+    pub mallocs: f64,
+    pub fill_ratio_given: f64,
+    pub fill_ratio_needed: f64,
+    pub factor_mallocs: f64,
+}
+
 /// Codes of errors.
 pub mod code {
     use std::ffi::c_int;
