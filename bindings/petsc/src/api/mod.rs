@@ -45,6 +45,8 @@ unsafe impl Sync for Api {}
 pub struct Failed {
     /// PETSc's error code.
     pub code: c_int,
+    /// Whether PETSc's error handler knows of it already.
+    pub reported: bool,
     /// The function.
     pub function: &'static str,
     /// What PETSc says about it.
@@ -186,6 +188,35 @@ impl Api {
         (code == 0).then(|| text.lines().next().unwrap_or_default().trim().to_owned())
     }
 
+    /// Rank and size of a communicator.
+    ///
+    /// # Safety
+    /// MPI runs, and `comm` is a live communicator.
+    ///
+    /// # Errors
+    /// [`Failed`] where MPI reports an error.
+    pub unsafe fn place_in(&self, comm: MPI_Comm) -> std::result::Result<(usize, usize), Failed> {
+        type Ask = unsafe extern "C" fn(MPI_Comm, *mut c_int) -> c_int;
+        let ask = |symbol: &CStr, function: &'static str| {
+            let at = self.library.symbol(symbol);
+            if at.is_null() {
+                return Err(self.missing(function));
+            }
+            let mut answer = 0;
+            // SAFETY: the symbol of that name has that type by the MPI standard.
+            let code = unsafe {
+                let ask = std::mem::transmute::<*mut std::ffi::c_void, Ask>(at);
+                ask(comm, &mut answer)
+            };
+            let message = format!("MPI reports error {code}");
+            match code {
+                0 => Ok(answer as usize),
+                _ => Err(Failed { code: code::LIBRARY, reported: false, function, message }),
+            }
+        };
+        Ok((ask(c"MPI_Comm_rank", "MPI_Comm_rank")?, ask(c"MPI_Comm_size", "MPI_Comm_size")?))
+    }
+
     /// The communicator of all processes that PETSc runs on.
     ///
     /// # Errors
@@ -238,7 +269,7 @@ impl Api {
 
     fn too_large(&self, n: i64) -> Failed {
         let message = format!("{n} is too large for {}, whose integers have 32 bits", self.named());
-        Failed { code: code::OUT_OF_RANGE, function: "PetscInt", message }
+        Failed { code: code::OUT_OF_RANGE, reported: false, function: "PetscInt", message }
     }
 
     /// Writes a line to a viewer of text.
@@ -341,7 +372,7 @@ impl Api {
     fn check(&self, function: &'static str, code: c_int) -> std::result::Result<(), Failed> {
         match code {
             0 => Ok(()),
-            code => Err(Failed { code, function, message: self.message(code) }),
+            code => Err(Failed { code, reported: true, function, message: self.message(code) }),
         }
     }
 
@@ -374,7 +405,7 @@ impl Api {
     #[cold]
     fn missing(&self, function: &'static str) -> Failed {
         let message = format!("{} has no function of that name", self.named());
-        Failed { code: code::UNSUPPORTED, function, message }
+        Failed { code: code::UNSUPPORTED, reported: false, function, message }
     }
 }
 

@@ -3,9 +3,7 @@
 use std::ffi::{c_int, c_void};
 use std::os::raw::c_char;
 
-/// A communicator of MPI.
-#[allow(non_camel_case_types)]
-pub type MPI_Comm = *mut c_void;
+pub use precondor_mpi::MPI_Comm;
 
 macro_rules! opaque {
     ($($(#[$doc:meta])* $handle:ident: $object:ident;)*) => {$(
