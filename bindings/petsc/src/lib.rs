@@ -5,3 +5,8 @@
 //! Empty without the feature `petsc`, which needs MPI.
 #[cfg(feature = "petsc")]
 pub mod api;
+#[cfg(feature = "petsc")]
+mod binding;
+
+#[cfg(feature = "petsc")]
+pub use binding::*;

@@ -93,7 +93,6 @@ functions! {
     PetscOptionsGetBool(options: Options, prefix: *const c_char, name: *const c_char, value: *mut Bool, found: *mut Bool);
     PetscOptionsLeftGet(options: Options, count: *mut IntCell, names: *mut *mut *mut c_char, values: *mut *mut *mut c_char);
     PetscOptionsLeftRestore(options: Options, count: *mut IntCell, names: *mut *mut *mut c_char, values: *mut *mut *mut c_char);
-    PetscOptionsUsed(options: Options, name: *const c_char, used: *mut Bool);
     PetscOptionsCreate(options: *mut Options);
     PetscOptionsDestroy(options: *mut Options);
     PetscOptionsPush(options: Options);

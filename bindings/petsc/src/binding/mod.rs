@@ -228,9 +228,9 @@ impl Session {
         let all = api.comm_world()?;
         // SAFETY: PETSc's communicator lives until PETSc is finalised, and the world over it is freed
         // before, in `end`.
-        let world = unsafe { Foreign::from_raw(to_mpi(all))? };
+        let world = unsafe { Foreign::from_raw(all)? };
         let comm = Comm::new(world.communicator());
-        let comms = [(all, comm), (from_mpi(one), Comm::solo())];
+        let comms = [(all, comm), (one, Comm::solo())];
         Ok(Session { api, world: Some(world), comms, ours, _thread: PhantomData })
     }
 
@@ -296,18 +296,4 @@ fn same_mpi(api: &Api) -> Result<()> {
         )))),
         _ => Ok(()),
     }
-}
-
-/// A communicator as the MPI library has it: a pointer, or a number of 32 bits in its place.
-fn to_mpi(raw: MPI_Comm) -> ffi::MPI_Comm {
-    const { assert!(size_of::<ffi::MPI_Comm>() <= size_of::<MPI_Comm>()) };
-    // SAFETY: at most as many bytes are read as there are, and any bytes make a communicator's name.
-    unsafe { std::mem::transmute_copy(&raw) }
-}
-
-fn from_mpi(raw: ffi::MPI_Comm) -> MPI_Comm {
-    let mut place: MPI_Comm = std::ptr::null_mut();
-    // SAFETY: as `to_mpi`, the other way.
-    unsafe { (&raw mut place).cast::<ffi::MPI_Comm>().write(raw) };
-    place
 }
