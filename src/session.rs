@@ -11,6 +11,9 @@ use std::sync::Arc;
 /// The methods that are there, and the services lent to them.
 pub struct Session {
     plugins: Plugins,
+    /// Initialised when it is first asked for, finalised with the session.
+    #[cfg(feature = "petsc")]
+    petsc: std::cell::OnceCell<precondor_petsc::Petsc>,
 }
 
 impl Session {
@@ -25,7 +28,11 @@ impl Session {
         for problem in plugins.problems() {
             tracing::warn!("plugin {}: {}", problem.path.display(), problem.reason);
         }
-        Ok(Session { plugins })
+        Ok(Session {
+            plugins,
+            #[cfg(feature = "petsc")]
+            petsc: std::cell::OnceCell::new(),
+        })
     }
 
     /// The plugins.
@@ -47,6 +54,16 @@ impl Session {
             self.generator(name)?;
             precondor_host::fault(self.plugins.registry(), name, params)
         })
+    }
+
+    /// PETSc, for `backend = "petsc"`.
+    #[cfg(feature = "petsc")]
+    pub fn petsc(&self) -> Result<&precondor_petsc::Petsc> {
+        if let Some(petsc) = self.petsc.get() {
+            return Ok(petsc);
+        }
+        let petsc = precondor_petsc::Petsc::init::<&str>(&[])?;
+        Ok(self.petsc.get_or_init(|| petsc))
     }
 
     /// Services lent to methods.

@@ -172,14 +172,16 @@ impl SolverConfig {
 
     /// Refuses keys that belong to another backend.
     fn check_backend(&self, node: &Node) -> Result<()> {
-        let given = |keys: &[&str]| keys.iter().find_map(|key| Some((*key, node.get(key)?)));
+        let given = |keys: [&'static str; 2]| {
+            keys.into_iter().find_map(|key| node.get(key).map(|found| (key, found)))
+        };
         if self.backend == Backend::Precondor {
-            if let Some((key, found)) = given(&PETSC_KEYS) {
+            if let Some((key, found)) = given(PETSC_KEYS) {
                 return Err(found.key_error(format!("'{key}': only with backend = \"petsc\"")));
             }
             return Ok(());
         }
-        if let Some((key, found)) = given(&NATIVE_KEYS) {
+        if let Some((key, found)) = given(NATIVE_KEYS) {
             let text = format!("'{key}': only Precondor's own iterations have it, not PETSc's");
             return Err(found.key_error(text));
         }

@@ -249,6 +249,7 @@ functions! {
     KSPAppendOptionsPrefix(ksp: RawKsp, prefix: *const c_char);
     KSPSetFromOptions(ksp: RawKsp);
     KSPSetUp(ksp: RawKsp);
+    KSPSetUpOnBlocks(ksp: RawKsp);
     KSPSolve(ksp: RawKsp, b: RawVec, x: RawVec);
     KSPSolveTranspose(ksp: RawKsp, b: RawVec, x: RawVec);
     KSPGetIterationNumber(ksp: RawKsp, n: *mut IntCell);

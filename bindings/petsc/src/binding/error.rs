@@ -86,7 +86,7 @@ impl From<Failed> for Error {
         match reported() {
             Some(e) => Error::Callback(e),
             None => {
-                let Failed { code, function, message } = failed;
+                let Failed { code, function, message, .. } = failed;
                 Error::Petsc { code, function, message, traceback }
             }
         }

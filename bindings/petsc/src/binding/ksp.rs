@@ -279,8 +279,8 @@ impl Ksp {
         Ok(Pc { raw, petsc: self.petsc.clone(), ranks: self.ranks })
     }
 
-    /// Sets method and preconditioner up for the operators; [`solve`](Ksp::solve) does so where it was
-    /// not done. Collective.
+    /// Sets method and preconditioner, its blocks included, up for the operators;
+    /// [`solve`](Ksp::solve) does so where it was not done. Collective.
     ///
     /// # Errors
     /// [`Error::Misuse`] without operators; what PETSc reports.
@@ -288,7 +288,10 @@ impl Ksp {
         self.shape("Ksp::set_up")?;
         error::reported();
         // SAFETY: a live solver with operators.
-        unsafe { self.petsc.api().KSPSetUp(self.raw)? };
+        unsafe {
+            self.petsc.api().KSPSetUp(self.raw)?;
+            self.petsc.api().KSPSetUpOnBlocks(self.raw)?;
+        }
         Ok(self)
     }
 

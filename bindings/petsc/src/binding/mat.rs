@@ -113,6 +113,11 @@ impl Mat {
         Ok(unsafe { self.petsc.api().MatView(self.raw, to.raw) }?)
     }
 
+    /// The ranks that share it.
+    pub fn ranks(&self) -> Ranks {
+        self.ranks
+    }
+
     /// Rows and columns in all.
     pub fn size(&self) -> [u64; 2] {
         let (mut m, mut n) = (IntCell::default(), IntCell::default());
@@ -186,7 +191,8 @@ impl Mat {
         unsafe {
             api.MatGetRow(self.raw, row, &mut count, &mut cols, &mut values)?;
             let n = api.int(count) as usize;
-            let there = api.ints(cols, n).iter().map(|j| j as u64);
+            let cols_there = api.ints(cols, n);
+            let there = cols_there.iter().map(|j| j as u64);
             let entries = there.zip(slice(values, n).iter().copied()).collect();
             api.MatRestoreRow(self.raw, row, &mut count, &mut cols, &mut values)?;
             Ok(entries)
@@ -248,7 +254,7 @@ impl Mat {
             let rows = api.to_int(row_ptr.len() - 1)?;
             let offsets = api.to_ints(row_ptr.iter().map(wide))?;
             let cols = api.to_ints(cols.iter().map(|&j| i64::try_from(j).unwrap_or(i64::MAX)))?;
-            Ok((rows, api.to_int(n_cols_own)?, offsets, cols))
+            Ok::<_, Error>((rows, api.to_int(n_cols_own)?, offsets, cols))
         };
         let (rows, own_cols, offsets, cols) = petsc.agree(ranks, converted())?;
         let a = Mat::new(petsc, ranks)?;
