@@ -40,7 +40,7 @@ pub fn set_up(
         Some(config) => {
             let generator = session.generator(&config.name)?;
             let made = generator.generate(&config.params, &task.system);
-            made.map_err(|e| e.inside(config.name.as_str()))
+            Ok(made.map_err(|e| e.inside(config.name.as_str()))?)
         }
     }
 }

@@ -102,9 +102,16 @@ impl Mpi {
     /// Refuses lists of different lengths, which MPI would not notice. Builds with debug assertions
     /// only, as it costs a reduction.
     fn check_length(&self, k: usize) -> Result<()> {
-        let mut all = vec![0u64; self.handle.size];
-        self.gather(&[k as u64], &mut all)?;
-        match all.iter().all(|&other| other == k as u64) {
+        // The smallest of the lengths, and of what the largest lacks to the largest number.
+        let (raw, mine) = (self.handle.raw()?, [k as u64, u64::MAX - k as u64]);
+        let mut least = [0u64; 2];
+        // SAFETY: two words here and there.
+        let code = unsafe {
+            let (from, to) = (mine.as_ptr().cast(), least.as_mut_ptr().cast());
+            ffi::MPI_Allreduce(from, to, 2, u64::kind(), ffi::RSMPI_MIN, raw)
+        };
+        check("MPI_Allreduce", code)?;
+        match least == mine {
             true => Ok(()),
             false => Err(Error::Comm("ranks gave different numbers of values".into())),
         }

@@ -7,3 +7,4 @@ mod kernels;
 mod matrices;
 mod ranks;
 mod solvers;
+mod world;
