@@ -239,6 +239,7 @@ same! {
     [] c_int;
     [] f64;
     [] usize;
+    [] MPI_Comm;
     [T] *const T;
     [T] *mut T;
     [A] Option<unsafe extern "C" fn(A) -> c_int>;

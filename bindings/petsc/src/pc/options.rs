@@ -152,7 +152,7 @@ impl Database {
             Some(file) => self.section(&file, comm)?,
             None => (config::parse(&self.option(""), Path::new(""), "")?, PathBuf::from(".")),
         };
-        let given = |key: &str| Ok::<_, super::callback::Trouble>((key, self.get(key)?));
+        let given = |key: &'static str| Ok::<_, super::callback::Trouble>((key, self.get(key)?));
         let explicit = match given("explicit")? {
             (key, Some(value)) => yes(&value).ok_or_else(|| {
                 let option = self.option(key);
