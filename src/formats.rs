@@ -1,20 +1,92 @@
-//! Formats of matrices and vectors in files: told by the content when read, by the name when
-//! written (`.petsc` is PETSc's binary format, anything else is Matrix Market).
-use precondor_core::matrix::io::petsc_binary::{self, Indices};
-use precondor_core::matrix::io::matrix_market;
+//! Formats of matrices and vectors in files. When read they are told by what is there: `NAME.00000` in
+//! the place of a file is hypre's IJ format; PETSc's binary format begins with a number of its own;
+//! any other file is Matrix Market. When written the name decides: `*.petsc`, or Matrix Market.
+use precondor_core::comm::Comm;
+use precondor_core::matrix::io::petsc_binary::{self, Indices, PetscFile};
+use precondor_core::matrix::io::{hypre_ij, matrix_market};
 use precondor_core::matrix::{Csr, DistCsr, Space};
 use precondor_core::{Error, Result};
 use std::path::Path;
+use std::sync::Arc;
 
-/// Reads a matrix into one memory.
-pub fn read_matrix(path: &Path) -> Result<Csr> {
-    match petsc_binary::is_petsc_binary(path)? {
-        true => petsc_binary::read(path),
-        false => matrix_market::read(path),
+#[derive(Clone, Copy)]
+enum Format {
+    MatrixMarket,
+    HypreIj,
+    Petsc,
+}
+
+impl Format {
+    fn of(path: &Path) -> Format {
+        if !path.exists() && hypre_ij::is_hypre_ij(path) {
+            return Format::HypreIj;
+        }
+        // What cannot be read is told of by the reader of the plainest format.
+        match petsc_binary::is_petsc_binary(path) {
+            Ok(true) => Format::Petsc,
+            _ => Format::MatrixMarket,
+        }
+    }
+
+    /// The format that rank 0 finds. Collective.
+    fn on_ranks(path: &Path, comm: &Comm) -> Result<Format> {
+        use precondor_core::comm::Communicator;
+        let found = comm.all_gather(&[Format::of(path) as u64])?[0][0];
+        let formats = [Format::HypreIj, Format::Petsc];
+        let format = formats.into_iter().find(|&format| format as u64 == found);
+        Ok(format.unwrap_or(Format::MatrixMarket))
     }
 }
 
-/// Writes a matrix and its right-hand side; both may go into one PETSc file.
+/// Reads a matrix for all ranks. Collective, in a scope.
+pub fn read_on_ranks(path: &Path, comm: &Comm) -> Result<DistCsr> {
+    match Format::on_ranks(path, comm)? {
+        Format::HypreIj => hypre_ij::read(path, comm),
+        Format::Petsc => PetscFile::open(path)?.distributed_matrix(comm),
+        Format::MatrixMarket => matrix_market::read_on_ranks(path, comm),
+    }
+}
+
+/// Reads a vector that is spread like the rows of a matrix; errors call it `what`. Collective, in a
+/// scope.
+pub fn read_vector_on_ranks(path: &Path, space: &Arc<Space>, what: &str) -> Result<Vec<f64>> {
+    let read = match Format::on_ranks(path, space.comm())? {
+        Format::HypreIj => hypre_ij::read_vector(path, space),
+        Format::Petsc => PetscFile::open(path).and_then(|mut file| file.distributed_vector(space)),
+        Format::MatrixMarket => matrix_market::read_vector_on_ranks(path, space),
+    };
+    read.map_err(|e| match e {
+        Error::File { path, line, message } => Error::File {
+            path,
+            line,
+            message: message.replacen("this vector", &format!("this {what}"), 1),
+        },
+        other => other,
+    })
+}
+
+/// The vector that comes with the matrix in one PETSc file, if any: its right-hand side. Collective,
+/// in a scope.
+pub fn read_rhs_beside(path: &Path, space: &Arc<Space>) -> Result<Option<Vec<f64>>> {
+    match Format::on_ranks(path, space.comm())? {
+        Format::Petsc => {
+            let mut file = PetscFile::open(path)?;
+            file.has_vector().then(|| file.distributed_vector(space)).transpose()
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Reads a matrix into one memory.
+pub fn read_matrix(path: &Path) -> Result<Csr> {
+    match Format::of(path) {
+        Format::HypreIj => Ok(hypre_ij::read(path, &Comm::solo())?.own().clone()),
+        Format::Petsc => petsc_binary::read(path),
+        Format::MatrixMarket => matrix_market::read(path),
+    }
+}
+
+/// Writes a matrix and its right-hand side, of one rank; both may go into one PETSc file.
 pub fn write_system(
     path: &Path,
     rhs: Option<&Path>,
@@ -42,12 +114,16 @@ pub fn write_system(
     }
 }
 
-/// Writes a vector.
+/// Writes a vector that is spread over ranks, as one file that rank 0 writes. Collective.
 pub fn write_vector(path: &Path, space: &Space, x: &[f64], what: &str) -> Result<()> {
-    match is_petsc(path) {
-        true => petsc_binary::write_vector(path, space, x, Indices::default()),
-        false => matrix_market::write_vector(path, x, what),
+    if is_petsc(path) {
+        return petsc_binary::write_vector(path, space, x, Indices::default());
     }
+    let whole = space.gather(x)?;
+    space.comm().agree(match whole {
+        Some(whole) => matrix_market::write_vector(path, &whole, what),
+        None => Ok(()),
+    })
 }
 
 fn is_petsc(path: &Path) -> bool {

@@ -8,7 +8,7 @@
 //! do not reach another, and options that no object asked for are an error: they are misspelt.
 use super::is_petsc;
 use crate::experiment::Task;
-use crate::measure::{Measured, set_up};
+use crate::measure::{Measured, measured, set_up};
 use crate::session::Session;
 use precondor_core::config::{MethodConfig, PETSC, SolverConfig, SolverKind};
 use precondor_core::solver::{Method, Outcome, Report, Step, TRUST};
@@ -150,15 +150,7 @@ fn solve(
         true_relative_residual,
         switches: Vec::new(),
     };
-    Ok(Measured {
-        report,
-        x,
-        setup_seconds,
-        solve_seconds,
-        entries: size.map(|(entries, _)| entries),
-        bytes: size.map(|(_, bytes)| bytes),
-        notes,
-    })
+    measured(session, report, x, [setup_seconds, solve_seconds], size, notes)
 }
 
 /// The solver, before its preconditioner is known and options are read.

@@ -60,6 +60,25 @@ impl World {
         Arc::clone(&self.mpi)
     }
 
+    /// Number of ranks on this machine: those that share its memory. Collective.
+    ///
+    /// # Errors
+    /// [`Error::Comm`] with what MPI reports.
+    pub fn ranks_here(&self) -> Result<usize> {
+        let raw = self.mpi.as_raw()?;
+        let mut size = 0;
+        // SAFETY: the communicator is live; the one made of it is freed again by all its ranks.
+        unsafe {
+            let (kind, info) = (ffi::RSMPI_COMM_TYPE_SHARED, ffi::RSMPI_INFO_NULL);
+            let mut here = ffi::RSMPI_COMM_NULL;
+            let code = ffi::MPI_Comm_split_type(raw, kind, 0, info, &mut here);
+            check("MPI_Comm_split_type", code)?;
+            check("MPI_Comm_size", ffi::MPI_Comm_size(here, &mut size))?;
+            check("MPI_Comm_free", ffi::MPI_Comm_free(&mut here))?;
+        }
+        Ok(size as usize)
+    }
+
     /// Ends the job on all ranks with `message`. Not collective.
     pub fn abort(&self, message: &str) -> ! {
         self.mpi.end(message)

@@ -3,6 +3,7 @@
 mod collectives;
 mod common;
 mod fallback;
+mod files;
 mod kernels;
 mod matrices;
 mod ranks;
