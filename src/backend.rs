@@ -32,12 +32,14 @@ pub fn is_petsc(name: &str) -> bool {
 /// Reads a section that names one of PETSc's own preconditioners; none: it names another one.
 pub fn petsc_method(node: &Node) -> Result<Option<MethodConfig>> {
     let name = node.get("name").unwrap_or(node);
-    let Some(kind) = name.json().as_str().and_then(|name| name.strip_prefix(PETSC)).map(str::to_owned)
+    let Some(kind) =
+        name.json().as_str().and_then(|name| name.strip_prefix(PETSC)).map(str::to_owned)
     else {
         return Ok(None);
     };
     if kind.is_empty() {
-        let text = "the type of PETSc's preconditioner is missing: petsc:gamg, petsc:hypre, petsc:icc";
+        let text =
+            "the type of PETSc's preconditioner is missing: petsc:gamg, petsc:hypre, petsc:icc";
         return Err(name.error(text));
     }
     let params = match node.get("options") {

@@ -125,9 +125,7 @@ fn every_fault_names_its_byte() {
         ("byte 4: a length of -2", ints(&[MAT, -2, 2, 0]).bytes),
         ("byte 12: a length of -7", ints(&[MAT, 2, 2, -7]).bytes),
         ("byte 0: a dense matrix; write it as a sparse one", one(&[MAT, 1, 1, -1], &[1.0])),
-        ("byte 16: 77 is no class number", {
-            ints(&[VEC, 1]).reals(&[1.0]).ints(&[77]).bytes
-        }),
+        ("byte 16: 77 is no class number", { ints(&[VEC, 1]).reals(&[1.0]).ints(&[77]).bytes }),
         ("byte 16: row 0: -1 entries in 2 columns", one(&[MAT, 2, 2, 1, -1, 2, 0], &[1.0])),
         ("byte 20: row 1: 3 entries in 2 columns", one(&[MAT, 2, 2, 1, 0, 3, 0], &[1.0])),
         ("byte 20: row 1: more entries up to here than the 1", {

@@ -114,7 +114,9 @@ fn solve(
             size = Some((m.stored_entries(), m.bytes()));
             notes.extend(m.notes());
             if ksp.type_name()?.as_deref() == Some("cg") && !m.properties().positive_definite {
-                notes.push("cg has no theory for an M that may not be symmetric and positive".into());
+                notes.push(
+                    "cg has no theory for an M that may not be symmetric and positive".into(),
+                );
             }
             pc.boxed_shell(&ours.name, m)?;
         }

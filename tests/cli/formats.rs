@@ -29,7 +29,8 @@ fn a_petsc_file_gives_matrix_and_right_hand_side_back_bit_for_bit() {
         // The name does not matter when it is read, and the right-hand side is found behind A.
         fs::rename(folder.path().join("Ab.petsc"), folder.path().join("system")).expect("renamed");
         let x = folder.path().join("x.petsc");
-        let ran = solve(&folder, &config("system"), &["--json", "--save-solution", x.to_str().unwrap()]);
+        let ran =
+            solve(&folder, &config("system"), &["--json", "--save-solution", x.to_str().unwrap()]);
         let binary = ran.json();
         for key in ["n", "nnz", "iterations", "relative_residual"] {
             assert_eq!(binary[key], text[key], "{key}");
@@ -43,7 +44,8 @@ fn a_petsc_file_gives_matrix_and_right_hand_side_back_bit_for_bit() {
     // Without a right-hand side in the file it is all ones.
     assert_eq!(problem(&folder, &["-o", "A.petsc"]).code, 0);
     assert_eq!(problem(&folder, &["-o", "A.mtx"]).code, 0);
-    let [binary, text] = ["A.petsc", "A.mtx"].map(|name| solve(&folder, &config(name), &["--json"]));
+    let [binary, text] =
+        ["A.petsc", "A.mtx"].map(|name| solve(&folder, &config(name), &["--json"]));
     assert_eq!(binary.json()["relative_residual"], text.json()["relative_residual"]);
 }
 

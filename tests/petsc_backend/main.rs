@@ -117,7 +117,9 @@ fn any_ksp_and_any_option_by_name() {
     let direct = config("backend = 'petsc'\nksp = 'preonly'", "name = 'petsc:cholesky'");
     let ran = solve(&folder, &direct, &[]);
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
-    for part in ["PETSc's preonly", "of a size that PETSc does not tell", "note            PETSc 3."] {
+    for part in
+        ["PETSc's preonly", "of a size that PETSc does not tell", "note            PETSc 3."]
+    {
         assert!(ran.out.contains(part), "no '{part}' in {}", ran.out);
     }
     // An initial guess is used.
@@ -134,19 +136,28 @@ fn what_petsc_does_not_know_or_use_is_an_error() {
     let petsc = "backend = 'petsc'";
     for (solver, preconditioner, wanted) in [
         (petsc, "name = 'petsc:nonsense'", "PETSc: PCSetType: Unknown type"),
-        ("backend = 'petsc'\nksp = 'nonsense'", "name = 'jacobi'", "PETSc: KSPSetType: Unknown type"),
+        (
+            "backend = 'petsc'\nksp = 'nonsense'",
+            "name = 'jacobi'",
+            "PETSc: KSPSetType: Unknown type",
+        ),
         (
             petsc,
             "name = 'petsc:gamg'\noptions = { pc_gamg_treshold = 0.02 }",
             "PETSc asked for none of these options: pc_gamg_treshold; misspelt",
         ),
-        ("backend = 'petsc'\noptions = { sp_type = 1 }", "name = 'jacobi'", "options: sp_type; mis"),
+        (
+            "backend = 'petsc'\noptions = { sp_type = 1 }",
+            "name = 'jacobi'",
+            "options: sp_type; mis",
+        ),
         ("backend = 'petsc'\nksp = 'minres'", "name = 'jacobi'", "KSP minres does not support"),
         (petsc, "name = 'spai'\npower = -1", "'power'"),
     ] {
         solve(&folder, &config(solver, preconditioner), &[]).fails_with(&[wanted]);
     }
-    let text = config("backend = 'petsc'\nmethod = 'cg'\nmax_iterations = 2", "name = 'petsc:jacobi'");
+    let text =
+        config("backend = 'petsc'\nmethod = 'cg'\nmax_iterations = 2", "name = 'petsc:jacobi'");
     let ran = solve(&folder, &text, &["--json"]);
     assert_eq!((ran.code, ran.json()["outcome"].as_str()), (2, Some("iteration-limit")));
     // A preconditioner that is not positive definite: PETSc notices, in its words.
@@ -168,8 +179,11 @@ fn the_library_is_chosen_by_a_variable_and_missed_clearly() {
         command.arg("solve").arg(&path).arg("--json").env("PRECONDOR_PETSC", library);
         run(&mut command)
     };
-    with("/nonexistent/libpetsc.so")
-        .fails_with(&["no PETSc library could be loaded", "/nonexistent/libpetsc.so", "petsc-dev"]);
+    with("/nonexistent/libpetsc.so").fails_with(&[
+        "no PETSc library could be loaded",
+        "/nonexistent/libpetsc.so",
+        "petsc-dev",
+    ]);
     let narrow = solve(&folder, &text, &["--json"]).json();
     let wide = with("libpetsc64_real.so").json();
     assert_eq!(iterations(&wide), iterations(&narrow), "64-bit indices change no count");

@@ -24,7 +24,9 @@ pub enum Backend {
 /// [`Error::Parameter`](crate::Error::Parameter) that shows the place.
 pub fn check_options(node: &Node) -> Result<()> {
     let Content::Table(options) = node.content() else {
-        return Err(node.wrong("is not a table of PETSc's options, as { pc_gamg_threshold = 0.02 }"));
+        return Err(
+            node.wrong("is not a table of PETSc's options, as { pc_gamg_threshold = 0.02 }")
+        );
     };
     for (name, value) in options {
         if name.starts_with('-') {

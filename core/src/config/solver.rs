@@ -194,8 +194,10 @@ impl SolverConfig {
         }
         let doubled = ["method"].iter().chain(&OWN_KEYS).find_map(|key| node.get(key));
         match doubled.filter(|_| self.ksp.is_some()) {
-            Some(found) => Err(found.key_error("'ksp' is given: it takes the place of 'method' and \
-                its parameters, which are PETSc's 'options'")),
+            Some(found) => Err(found.key_error(
+                "'ksp' is given: it takes the place of 'method' and \
+                its parameters, which are PETSc's 'options'",
+            )),
             None => Ok(()),
         }
     }
@@ -217,7 +219,9 @@ impl SolverConfig {
             }
         }
         let another = |given, dropped: &[&str], merged: &mut Node| {
-            for key in dropped.iter().filter(|key| own.get(given).is_some() && own.get(key).is_none()) {
+            for key in
+                dropped.iter().filter(|key| own.get(given).is_some() && own.get(key).is_none())
+            {
                 merged.take(key);
             }
         };

@@ -12,6 +12,7 @@ use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{null, null_mut};
+use std::rc::Rc;
 
 /// A Krylov method with its preconditioner: PETSc's `KSP`.
 ///
@@ -22,8 +23,9 @@ pub struct Ksp {
     ranks: Ranks,
     /// Own rows and columns of the operator.
     shape: Option<[usize; 2]>,
-    /// Where PETSc's monitor finds the closure of the running solve; PETSc owns it.
-    slot: Option<*const Slot>,
+    /// Where PETSc's monitor finds the closure of the running solve; PETSc holds it too, until it
+    /// forgets its monitors.
+    slot: Option<Rc<Slot>>,
     monitor: Option<Box<Watcher<'static>>>,
 }
 
@@ -103,8 +105,7 @@ impl Ksp {
     /// What PETSc reports.
     pub fn new(petsc: &Petsc, ranks: Ranks) -> Result<Ksp> {
         let petsc = petsc.clone();
-        let mut ksp =
-            Ksp { raw: null_mut(), petsc, ranks, shape: None, slot: None, monitor: None };
+        let mut ksp = Ksp { raw: null_mut(), petsc, ranks, shape: None, slot: None, monitor: None };
         let comm = ksp.petsc.raw_comm(ranks);
         // SAFETY: PETSc is initialised, a place of ours.
         unsafe { ksp.petsc.api().KSPCreate(comm, &mut ksp.raw)? };
@@ -328,8 +329,6 @@ impl Ksp {
         // SAFETY: only the lifetime is changed. The closure is borrowed until this function returns,
         // and the pointer is taken out of the slot before.
         let long = unsafe { std::mem::transmute::<*mut Watcher<'_>, *mut Watcher<'static>>(short) };
-        // SAFETY: PETSc owns the slot and frees it with the solver, which is alive.
-        let slot = unsafe { &*slot };
         slot.watcher.set(Some(long));
         let solved = self.run(b, x);
         slot.watcher.set(None);
@@ -436,19 +435,20 @@ impl Ksp {
         self.shape.ok_or_else(|| Error::misuse(format!("{what}: set_operators comes first")))
     }
 
-    /// The place of the closure, which PETSc is told of once.
-    fn slot(&mut self) -> Result<*const Slot> {
-        if let Some(slot) = self.slot {
-            return Ok(slot);
+    /// The place of the closure, which PETSc is told of where it does not hold it.
+    fn slot(&mut self) -> Result<Rc<Slot>> {
+        if let Some(slot) = self.slot.as_ref().filter(|slot| Rc::strong_count(slot) > 1) {
+            return Ok(Rc::clone(slot));
         }
         let comm = self.petsc.comm(self.ranks).clone();
-        let slot = Box::into_raw(Box::new(Slot { watcher: Cell::new(None), comm }));
+        let slot = Rc::new(Slot { watcher: Cell::new(None), comm });
         let monitor = Monitor { narrow: step_narrow, wide: step_wide };
         let free = Some(free_slot as unsafe extern "C" fn(*mut *mut c_void) -> c_int);
-        // SAFETY: a live solver; callbacks of the types that PETSc asks for. It owns the context from
-        // now on and gives it to `free_slot` at the end.
-        unsafe { self.petsc.api().KSPMonitorSet(self.raw, monitor, slot.cast(), free)? };
-        self.slot = Some(slot);
+        let context = Rc::into_raw(Rc::clone(&slot)).cast_mut().cast();
+        // SAFETY: a live solver; callbacks of the types that PETSc asks for. The context counts as a
+        // holder of the slot from now on, until PETSc gives it to `free_slot`.
+        unsafe { self.petsc.api().KSPMonitorSet(self.raw, monitor, context, free)? };
+        self.slot = Some(Rc::clone(&slot));
         Ok(slot)
     }
 }
@@ -495,7 +495,7 @@ unsafe fn step(n: i64, norm: f64, context: *mut c_void) -> c_int {
 
 unsafe extern "C" fn free_slot(context: *mut *mut c_void) -> c_int {
     // SAFETY: PETSc hands back the context that `Ksp::slot` gave it, once.
-    unsafe { drop(Box::from_raw((*context).cast::<Slot>())) };
+    unsafe { drop(Rc::from_raw((*context).cast_const().cast::<Slot>())) };
     0
 }
 

@@ -39,7 +39,12 @@ pub enum Ranks {
 /// PETSc, initialised; objects are made with it and keep it alive.
 ///
 /// Clones are handles of the same. Neither it nor any object can leave its thread, as PETSc can be
-/// used by one thread only.
+/// used by one thread only:
+///
+/// ```compile_fail,E0277
+/// fn leaves_its_thread<T: Send>() {}
+/// leaves_its_thread::<precondor_petsc::Vec>();
+/// ```
 ///
 /// PETSc is finalised when the last handle and the last object are gone, or at the point that
 /// [`finalize`](Petsc::finalize) marks, and then cannot be used again in the same process. Both are

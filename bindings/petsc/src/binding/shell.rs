@@ -110,7 +110,8 @@ unsafe extern "C" fn view(pc: RawPc, viewer: Viewer) -> c_int {
     unsafe {
         entered(pc, |api, shell| {
             let size = (shell.m.stored_entries(), shell.m.bytes());
-            let own = format!("  {}: {} numbers, {} bytes on this rank", shell.name, size.0, size.1);
+            let own =
+                format!("  {}: {} numbers, {} bytes on this rank", shell.name, size.0, size.1);
             api.print(viewer, &own)?;
             for note in shell.m.notes() {
                 api.print(viewer, &format!("  {note}"))?;

@@ -1,7 +1,9 @@
 //! Solvers.
 use crate::support::{petsc, processes, system, told};
 use precondor_core::Error as Ours;
-use precondor_petsc::{Error, Ksp, Mat, Norm, Petsc, Ranks, Side, Tolerances, Vec as Vector, Viewer};
+use precondor_petsc::{
+    Error, Ksp, Mat, Norm, Petsc, Ranks, Side, Tolerances, Vec as Vector, Viewer,
+};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -44,10 +46,12 @@ fn solved() {
     let seen = Rc::new(RefCell::new(Vec::new()));
     let into = Rc::clone(&seen);
     s.ksp.keep_history(100).expect("kept");
-    s.ksp.monitor(move |n, norm| {
-        into.borrow_mut().push((n, norm));
-        Ok(())
-    }).expect("watched");
+    s.ksp
+        .monitor(move |n, norm| {
+            into.borrow_mut().push((n, norm));
+            Ok(())
+        })
+        .expect("watched");
     let reason = s.ksp.solve(&s.b, &mut s.x).expect("solved");
     assert_eq!((reason.code, reason.name.as_str()), (2, "CONVERGED_RTOL"));
     assert!(reason.converged());
@@ -63,7 +67,10 @@ fn solved() {
     let text = Viewer::string(&petsc, Ranks::All).expect("a viewer");
     s.ksp.view(&text).expect("shown");
     let text = text.text().expect("text");
-    assert!(petsc.rank() > 0 || text.contains("type: cg") && text.contains("type: bjacobi"), "{text}");
+    assert!(
+        petsc.rank() > 0 || text.contains("type: cg") && text.contains("type: bjacobi"),
+        "{text}"
+    );
     assert_eq!(s.ksp.type_name().expect("named").as_deref(), Some("cg"));
 }
 
@@ -139,18 +146,23 @@ fn reports() {
         Error::Callback(e) => e.clone(),
         other => panic!("{other:?}"),
     };
-    let e = s.ksp.solve_watched(&s.b, &mut s.x, |n, _| match n {
-        2 if rank == last => Err(Ours::Interrupted),
-        _ => Ok(()),
-    }).expect_err("it asked to stop");
+    let e = s
+        .ksp
+        .solve_watched(&s.b, &mut s.x, |n, _| match n {
+            2 if rank == last => Err(Ours::Interrupted),
+            _ => Ok(()),
+        })
+        .expect_err("it asked to stop");
     match rank == last {
         true => assert_eq!(own(&e), Ours::Interrupted),
         false => assert!(matches!(own(&e), Ours::Elsewhere { rank: 1, .. }), "{e:?}"),
     }
-    s.ksp.monitor(move |n, _| {
-        assert!(n < 3 || rank != last, "enough of it");
-        Ok(())
-    }).expect("watched");
+    s.ksp
+        .monitor(move |n, _| {
+            assert!(n < 3 || rank != last, "enough of it");
+            Ok(())
+        })
+        .expect("watched");
     let e = s.ksp.solve(&s.b, &mut s.x).expect_err("it panicked");
     let panicked = Ours::Panicked("enough of it".into());
     match rank == last {
@@ -162,3 +174,22 @@ fn reports() {
     s.x.set(0.0).expect("set");
     assert!(s.ksp.solve(&s.b, &mut s.x).expect("solved").converged());
 }
+
+processes! { a_monitor_outlives_what_the_options_say [Found; 1] {
+    let petsc = petsc();
+    let mut s = setting(&petsc);
+    let count = Rc::new(RefCell::new(0));
+    for round in 1..=2 {
+        let into = Rc::clone(&count);
+        s.ksp.monitor(move |n, _| {
+            *into.borrow_mut() += usize::from(n == 0);
+            Ok(())
+        }).expect("watched");
+        s.x.set(0.0).expect("set");
+        assert!(s.ksp.solve(&s.b, &mut s.x).expect("solved").converged());
+        assert_eq!(*count.borrow(), round);
+        // PETSc forgets its monitors here, and is told of ours once more.
+        petsc.options().set("ksp_monitor_cancel", None).expect("set");
+        s.ksp.set_from_options().expect("read");
+    }
+} }

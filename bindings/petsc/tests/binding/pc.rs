@@ -94,7 +94,8 @@ fn counts() {
         };
         let mut x = vec![0.0; load.len()];
         let go = &mut |_: &solver::Step| ControlFlow::Continue(());
-        let report = solver::solve(&method, system.a(), &m, &load, &mut x, &stop, go).expect("ours");
+        let report =
+            solver::solve(&method, system.a(), &m, &load, &mut x, &stop, go).expect("ours");
         assert_eq!(report.outcome, Outcome::Converged);
 
         let mut ksp = solver(&petsc, &mat, kind);
@@ -108,10 +109,12 @@ fn counts() {
         let mut theirs = b.like().expect("a vector");
         let mut history = Vec::new();
         let b_norm = b.norm().expect("a norm");
-        let reason = ksp.solve_watched(&b, &mut theirs, |n, norm| {
-            history.resize(n + 1, norm / b_norm);
-            Ok(())
-        }).expect("solved");
+        let reason = ksp
+            .solve_watched(&b, &mut theirs, |n, norm| {
+                history.resize(n + 1, norm / b_norm);
+                Ok(())
+            })
+            .expect("solved");
         assert!(reason.converged(), "{kind}: {reason}");
         assert_eq!(ksp.iterations().expect("a number"), report.iterations, "{kind}");
         for (n, (theirs, ours)) in history.iter().zip(&report.history).enumerate() {
