@@ -23,6 +23,7 @@
 mod parts;
 mod write;
 
+use super::rows;
 use crate::comm::{Comm, Communicator};
 use crate::matrix::{Csr, DistCsr, Space};
 use crate::{Error, Result};
@@ -227,23 +228,10 @@ impl PetscFile {
             values.push(v);
             Ok(())
         })?;
-        let mut row = Vec::new();
-        for (i, pair) in row_ptr.windows(2).enumerate() {
-            let range = pair[0] as usize..pair[1] as usize;
-            if !cols[range.clone()].is_sorted() {
-                row.clear();
-                row.extend(range.clone().map(|k| (cols[k], values[k])));
-                row.sort_unstable_by_key(|&(j, _)| j);
-                for (k, &(j, v)) in range.clone().zip(&row) {
-                    (cols[k], values[k]) = (j, v);
-                }
-            }
-            if let Some(pair) = cols[range.clone()].windows(2).find(|pair| pair[0] == pair[1]) {
-                let at = start + (first + range.start as u64) * width;
-                let row = rows.start + i as u64;
-                return Err(self.fail(at, format!("row {row}: column {} is given twice", pair[0])));
-            }
-        }
+        rows::sort(row_ptr, &mut cols, &mut values).map_err(|(i, j)| {
+            let at = start + (first + u64::from(row_ptr[i])) * width;
+            self.fail(at, format!("row {}: column {j} is given twice", rows.start + i as u64))
+        })?;
         Ok((cols, values))
     }
 
