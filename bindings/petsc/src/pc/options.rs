@@ -152,13 +152,12 @@ impl Database {
             Some(file) => self.section(&file, comm)?,
             None => (config::parse(&self.option(""), Path::new(""), "")?, PathBuf::from(".")),
         };
-        let given = |key: &'static str| Ok::<_, super::callback::Trouble>((key, self.get(key)?));
-        let explicit = match given("explicit")? {
-            (key, Some(value)) => yes(&value).ok_or_else(|| {
-                let option = self.option(key);
+        let explicit = match self.get("explicit")? {
+            None => false,
+            Some(value) => yes(&value).ok_or_else(|| {
+                let option = self.option("explicit");
                 Error::Parameter(format!("{option} {value}: it is neither true nor false"))
             })?,
-            _ => false,
         };
         let explicit_view = self.is_given("explicit_view")?;
         self.name(&mut root, context)?;

@@ -13,6 +13,13 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 /// The type whose method is an option.
 pub(super) const TYPE: &str = "precondor";
 
+/// What a view begins with.
+const VERSION: &CStr = match CStr::from_bytes_with_nul(VERSION_TEXT.as_bytes()) {
+    Ok(text) => text,
+    Err(_) => c"Precondor",
+};
+const VERSION_TEXT: &str = concat!("Precondor ", env!("CARGO_PKG_VERSION"), "\0");
+
 /// The methods that were found.
 static PLUGINS: OnceLock<Plugins> = OnceLock::new();
 
@@ -151,6 +158,7 @@ unsafe extern "C" fn create(pc: RawPc) -> c_int {
             api.PCShellSetMatApply(pc, Some(apply::apply_many))?;
             api.PCShellSetView(pc, Some(view::view))?;
             api.PCShellSetDestroy(pc, Some(destroy))?;
+            api.PCShellSetName(pc, VERSION.as_ptr())?;
             if handled(|all| all.insert(pc.addr())) {
                 let (read, forget) = (Some(options::read as _), Some(forget as _));
                 api.PetscObjectAddOptionsHandler(pc.cast(), read, forget, std::ptr::null_mut())?;

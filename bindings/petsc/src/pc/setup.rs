@@ -20,6 +20,8 @@ use std::ffi::c_int;
 use std::ptr::null_mut;
 use std::sync::Arc;
 
+/// `PC_NOERROR`.
+const NONE: c_int = 0;
 /// `PC_FACTOR_NUMERIC_ZEROPIVOT`, the reason nearest to a breakdown.
 pub(super) const BREAKDOWN: c_int = 2;
 /// `PC_FACTOR_OTHER`.
@@ -49,7 +51,9 @@ unsafe fn set_up(api: &'static Api, pc: RawPc, context: &mut Context) -> Done {
         if let Some(shown) = built.as_mut().and_then(|built| built.shown.take()) {
             shown.destroy(api)?;
         }
+        // What failed before is over: PETSc itself keeps the reason of an earlier setup.
         context.failure = None;
+        api.PCSetFailedReason(pc, NONE)?;
         match build(api, pc, p, &settings, &comm, &mut built) {
             Ok(()) => {
                 let m = built.as_ref().and_then(|built| built.kept.m());

@@ -59,7 +59,7 @@ unsafe fn show(api: &Api, pc: RawPc, context: &mut Context, viewer: Viewer) -> D
     }
     if let Some(built) = &context.built {
         let Counts { setups, refreshes } = built.kept.counts();
-        line(&format!("set up {setups} times from nothing, {refreshes} times for new values"))?;
+        line(&format!("setups: {setups} from nothing, {refreshes} refreshed"))?;
     }
     if let Some(failure) = &context.failure {
         line(&format!("failed: {failure}"))?;
