@@ -4,8 +4,8 @@
 //!
 //! ```toml
 //! [problem]
-//! matrix = "A.mtx"   # Matrix Market, PETSc's binary format, or the common name of hypre's IJ files
-//!                    # A.mtx.00000, …
+//! matrix = "A.mtx"   # Matrix Market, or PETSc's binary format; "A.IJ" stands for hypre's IJ files
+//!                    # A.IJ.00000, A.IJ.00001, …
 //! rhs = "b.mtx"      # where it is not given: the vector that A's PETSc file has, else all ones
 //! x0 = "x.mtx"       # zero where it is not given; goes with a model problem too
 //! ```
