@@ -1,9 +1,10 @@
 //! One solve, measured.
+use crate::backend;
 use crate::experiment::Task;
 use crate::fallback::Plan;
 use crate::session::Session;
 use precondor_core::comm::Communicator;
-use precondor_core::config::{Check, MethodConfig, SolverConfig};
+use precondor_core::config::{Backend, Check, MethodConfig, SolverConfig};
 use precondor_core::precond::{Identity, Preconditioner};
 use precondor_core::solver::{self, Criterion, Fallback, Foreseen, Outcome, Step, Stop};
 use precondor_core::{Error, Result};
@@ -21,10 +22,10 @@ pub struct Measured {
     pub setup_seconds: f64,
     /// Seconds to solve, on the slowest rank.
     pub solve_seconds: f64,
-    /// Numbers that M is made of, on all ranks together.
-    pub entries: usize,
-    /// Bytes of M, on all ranks together.
-    pub bytes: usize,
+    /// Numbers that M is made of, on all ranks together, where they are known.
+    pub entries: Option<usize>,
+    /// Bytes of M, on all ranks together, where they are known.
+    pub bytes: Option<usize>,
     /// What the method has to say about this M.
     pub notes: Vec<String>,
 }
@@ -55,6 +56,9 @@ pub fn measure(
     exact: Option<&[f64]>,
     watch: &mut dyn FnMut(&Step),
 ) -> Result<Measured> {
+    if config.backend == Backend::Petsc {
+        return backend::measure(session, task, method, config, watch);
+    }
     let (a, iteration) = (task.system.a(), config.method());
     let start = Instant::now();
     let m = set_up(session, task, method)?;
@@ -93,17 +97,31 @@ pub fn measure(
         tracing::warn!("{}: {}", name(method), told(switch));
     }
     notes.extend(report.hint(&iteration));
+    let size = Some((m.stored_entries(), m.bytes()));
+    measured(session, report, x, seconds, size, notes)
+}
+
+/// What all ranks together took and gave: seconds are those of the slowest, sizes add up. Collective.
+pub fn measured(
+    session: &Session,
+    report: solver::Report,
+    x: Vec<f64>,
+    mut seconds: [f64; 2],
+    size: Option<(usize, usize)>,
+    notes: Vec<String>,
+) -> Result<Measured> {
     let comm = session.comm();
     comm.max(&mut seconds)?;
-    let sizes = comm.all_gather(&[m.stored_entries() as u64, m.bytes() as u64])?;
+    let mine = size.unwrap_or_default();
+    let sizes = comm.all_gather(&[mine.0 as u64, mine.1 as u64])?;
     let total = |k: usize| sizes.iter().map(|of_rank| of_rank[k] as usize).sum();
     Ok(Measured {
         report,
         x,
         setup_seconds: seconds[0],
         solve_seconds: seconds[1],
-        entries: total(0),
-        bytes: total(1),
+        entries: size.map(|_| total(0)),
+        bytes: size.map(|_| total(1)),
         notes: notes_of_all(session, notes)?,
     })
 }
@@ -179,9 +197,16 @@ pub fn name(method: Option<&MethodConfig>) -> &str {
 pub fn parameters(method: Option<&MethodConfig>) -> String {
     let none = Map::new();
     let given = method.and_then(|config| config.params.as_object()).unwrap_or(&none);
+    words(given)
+}
+
+fn words(given: &Map<String, Value>) -> String {
     let words = given.iter().map(|(key, value)| match value {
         Value::String(text) => format!("{key} {text}"),
-        Value::Object(inner) => format!("{key} {}", inner["name"].as_str().unwrap_or("…")),
+        Value::Object(inner) => match inner.get("name").and_then(Value::as_str) {
+            Some(name) => format!("{key} {name}"),
+            None => words(inner),
+        },
         value => format!("{key} {value}"),
     });
     words.collect::<Vec<_>>().join(", ")

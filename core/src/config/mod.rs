@@ -5,11 +5,13 @@
 //! JSON schema: [`Node::read`] checks the values against it, maps a fault back to its place, then
 //! deserialises. Sections of methods are checked the same way against the method's own schema
 //! ([`method()`]), which only the one who loaded the method knows.
+mod backend;
 mod method;
 mod node;
 mod place;
 mod solver;
 
+pub use backend::{Backend, PETSC, check_options};
 pub use method::{MethodConfig, method};
 pub use node::{Content, Node};
 pub use solver::{Check, FallbackConfig, FallbackPlan, SolverConfig, SolverKind, StopRule};

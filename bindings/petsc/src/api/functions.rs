@@ -115,6 +115,7 @@ functions! {
     // Viewers.
     PetscViewerASCIIGetStdout(comm: MPI_Comm, viewer: *mut Viewer);
     PetscViewerASCIIOpen(comm: MPI_Comm, file: *const c_char, viewer: *mut Viewer);
+    PetscViewerASCIIOpenWithFILE(comm: MPI_Comm, stream: *mut c_void, viewer: *mut Viewer);
     PetscViewerBinaryOpen(comm: MPI_Comm, file: *const c_char, mode: c_int, viewer: *mut Viewer);
     PetscViewerASCIIPushTab(viewer: Viewer);
     PetscViewerASCIIPopTab(viewer: Viewer);
@@ -186,6 +187,7 @@ functions! {
     MatCreateVecs(a: RawMat, right: *mut RawVec, left: *mut RawVec);
     MatMult(a: RawMat, x: RawVec, y: RawVec);
     MatMultTranspose(a: RawMat, x: RawVec, y: RawVec);
+    MatGetInfo(a: RawMat, kind: c_int, info: *mut MatInfo);
     MatNorm(a: RawMat, kind: c_int, value: *mut f64);
     MatView(a: RawMat, viewer: Viewer);
     MatViewFromOptions(a: RawMat, of: Object, option: *const c_char);
@@ -205,6 +207,7 @@ functions! {
     PCGetType(pc: RawPc, kind: *mut *const c_char);
     PCSetOperators(pc: RawPc, a: RawMat, p: RawMat);
     PCGetOperators(pc: RawPc, a: *mut RawMat, p: *mut RawMat);
+    PCGetOperatorsSet(pc: RawPc, a: *mut Bool, p: *mut Bool);
     PCSetOptionsPrefix(pc: RawPc, prefix: *const c_char);
     PCGetOptionsPrefix(pc: RawPc, prefix: *mut *const c_char);
     PCSetFromOptions(pc: RawPc);
@@ -246,6 +249,7 @@ functions! {
     KSPAppendOptionsPrefix(ksp: RawKsp, prefix: *const c_char);
     KSPSetFromOptions(ksp: RawKsp);
     KSPSetUp(ksp: RawKsp);
+    KSPSetUpOnBlocks(ksp: RawKsp);
     KSPSolve(ksp: RawKsp, b: RawVec, x: RawVec);
     KSPSolveTranspose(ksp: RawKsp, b: RawVec, x: RawVec);
     KSPGetIterationNumber(ksp: RawKsp, n: *mut IntCell);

@@ -236,10 +236,10 @@ macro_rules! same {
     )*};
 }
 same! {
-    [] MPI_Comm;
     [] c_int;
     [] f64;
     [] usize;
+    [] MPI_Comm;
     [T] *const T;
     [T] *mut T;
     [A] Option<unsafe extern "C" fn(A) -> c_int>;
@@ -288,6 +288,23 @@ impl Argument for ErrorHandler {
     fn wide(self) -> ErrorHandler {
         self
     }
+}
+
+/// What PETSc knows of a matrix, `MatInfo`.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+#[allow(missing_docs)]
+pub struct MatInfo {
+    pub block_size: f64,
+    pub nz_allocated: f64,
+    pub nz_used: f64,
+    pub nz_unneeded: f64,
+    pub memory: f64,
+    pub assemblies: f64,
+    pub mallocs: f64,
+    pub fill_ratio_given: f64,
+    pub fill_ratio_needed: f64,
+    pub factor_mallocs: f64,
 }
 
 /// Codes of errors.
