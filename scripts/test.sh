@@ -44,6 +44,13 @@ else
     step cargo test -p precondor-mpi --features mpi --locked
     step cargo test --features mpi --test mpi --locked -- --test-threads 1
 fi
+if missing mpi || missing petsc; then
+    left_out+=("everything with PETSc: no PETSc, or no MPI")
+else
+    step cargo clippy -p precondor -p precondor-petsc --features petsc --all-targets --locked -- -D warnings
+    step cargo test -p precondor-petsc --features petsc --locked
+    step cargo test --features petsc --test petsc_backend --locked -- --test-threads 1
+fi
 step first_command_in_a_fresh_clone
 
 for what in "${left_out[@]}"; do

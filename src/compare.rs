@@ -253,7 +253,7 @@ fn one(
                 },
                 measure: report.history.last().copied().unwrap_or(f64::NAN),
                 true_relative_residual: report.true_relative_residual,
-                nnz_ratio: measured.entries as f64 / task.nnz.max(1) as f64,
+                nnz_ratio: measured.entries.map(|n| n as f64 / task.nnz.max(1) as f64),
                 preconditioner_nnz: measured.entries,
                 preconditioner_bytes: measured.bytes,
                 setup_seconds: measured.setup_seconds,

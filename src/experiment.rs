@@ -4,8 +4,9 @@
 //!
 //! ```toml
 //! [problem]
-//! matrix = "A.mtx"   # Matrix Market, or the common name of hypre's IJ files A.mtx.00000, …
-//! rhs = "b.mtx"      # all ones where it is not given
+//! matrix = "A.mtx"   # Matrix Market, or PETSc's binary format; "A.IJ" stands for hypre's IJ files
+//!                    # A.IJ.00000, A.IJ.00001, …
+//! rhs = "b.mtx"      # where it is not given: the vector that A's PETSc file has, else all ones
 //! x0 = "x.mtx"       # zero where it is not given; goes with a model problem too
 //! ```
 //!
@@ -218,7 +219,10 @@ impl Case {
                     Some(path) => {
                         formats::read_vector_on_ranks(path, a.space(), "right-hand side")?
                     }
-                    None => vec![1.0; a.n_own()],
+                    None => match formats::read_rhs_beside(matrix, a.space())? {
+                        Some(b) => b,
+                        None => vec![1.0; a.n_own()],
+                    },
                 };
                 (System::new(a), b)
             }

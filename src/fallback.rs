@@ -8,10 +8,11 @@
 //! fallback = { preconditioner = "ic", contraction = 0.7 }
 //! check = "lanczos"     # a look at the spectrum of MA before the solve, counted as setup
 //! ```
+use crate::backend;
 use crate::session::Session;
 use precondor_core::Result;
 use precondor_core::config::{
-    Check, FallbackConfig, FallbackPlan, MethodConfig, Node, SolverConfig,
+    Backend, Check, FallbackConfig, FallbackPlan, MethodConfig, Node, SolverConfig,
 };
 use precondor_core::schema::{CONTRACTION, FALLBACK, named_method};
 use serde_json::Value;
@@ -43,6 +44,10 @@ pub fn plan(
     solver: &SolverConfig,
     method: Option<&MethodConfig>,
 ) -> Result<Plan> {
+    backend::check(section, solver, method)?;
+    if solver.backend == Backend::Petsc {
+        return Ok(Plan { watched: false, contraction: 1.0, replacement: None, check: None });
+    }
     let schema = method.map(|method| session.generator(&method.name)).transpose()?;
     let schema = schema.map_or(Value::Null, |generator| generator.schema());
     let declared = named_method(&schema[FALLBACK])

@@ -1,6 +1,8 @@
-//! Formats of matrices and vectors in files, told by what is there: a file with `NAME.00000` beside it
-//! in its place is in hypre's IJ format, any other one in that of Matrix Market.
+//! Formats of matrices and vectors in files. When read they are told by what is there: `NAME.00000` in
+//! the place of a file is hypre's IJ format; PETSc's binary format begins with a number of its own;
+//! any other file is Matrix Market. When written the name decides: `*.petsc`, or Matrix Market.
 use precondor_core::comm::Comm;
+use precondor_core::matrix::io::petsc_binary::{self, Indices, PetscFile};
 use precondor_core::matrix::io::{hypre_ij, matrix_market};
 use precondor_core::matrix::{Csr, DistCsr, Space};
 use precondor_core::{Error, Result};
@@ -11,13 +13,18 @@ use std::sync::Arc;
 enum Format {
     MatrixMarket,
     HypreIj,
+    Petsc,
 }
 
 impl Format {
     fn of(path: &Path) -> Format {
-        match !path.exists() && hypre_ij::is_hypre_ij(path) {
-            true => Format::HypreIj,
-            false => Format::MatrixMarket,
+        if !path.exists() && hypre_ij::is_hypre_ij(path) {
+            return Format::HypreIj;
+        }
+        // What cannot be read is told of by the reader of the plainest format.
+        match petsc_binary::is_petsc_binary(path) {
+            Ok(true) => Format::Petsc,
+            _ => Format::MatrixMarket,
         }
     }
 
@@ -25,7 +32,9 @@ impl Format {
     fn on_ranks(path: &Path, comm: &Comm) -> Result<Format> {
         use precondor_core::comm::Communicator;
         let found = comm.all_gather(&[Format::of(path) as u64])?[0][0];
-        Ok(if found == Format::HypreIj as u64 { Format::HypreIj } else { Format::MatrixMarket })
+        let formats = [Format::HypreIj, Format::Petsc];
+        let format = formats.into_iter().find(|&format| format as u64 == found);
+        Ok(format.unwrap_or(Format::MatrixMarket))
     }
 }
 
@@ -33,6 +42,7 @@ impl Format {
 pub fn read_on_ranks(path: &Path, comm: &Comm) -> Result<DistCsr> {
     match Format::on_ranks(path, comm)? {
         Format::HypreIj => hypre_ij::read(path, comm),
+        Format::Petsc => PetscFile::open(path)?.distributed_matrix(comm),
         Format::MatrixMarket => matrix_market::read_on_ranks(path, comm),
     }
 }
@@ -42,6 +52,7 @@ pub fn read_on_ranks(path: &Path, comm: &Comm) -> Result<DistCsr> {
 pub fn read_vector_on_ranks(path: &Path, space: &Arc<Space>, what: &str) -> Result<Vec<f64>> {
     let read = match Format::on_ranks(path, space.comm())? {
         Format::HypreIj => hypre_ij::read_vector(path, space),
+        Format::Petsc => PetscFile::open(path).and_then(|mut file| file.distributed_vector(space)),
         Format::MatrixMarket => matrix_market::read_vector_on_ranks(path, space),
     };
     read.map_err(|e| match e {
@@ -54,19 +65,67 @@ pub fn read_vector_on_ranks(path: &Path, space: &Arc<Space>, what: &str) -> Resu
     })
 }
 
+/// The vector that comes with the matrix in one PETSc file, if any: its right-hand side. Collective,
+/// in a scope.
+pub fn read_rhs_beside(path: &Path, space: &Arc<Space>) -> Result<Option<Vec<f64>>> {
+    match Format::on_ranks(path, space.comm())? {
+        Format::Petsc => {
+            let mut file = PetscFile::open(path)?;
+            file.has_vector().then(|| file.distributed_vector(space)).transpose()
+        }
+        _ => Ok(None),
+    }
+}
+
 /// Reads a matrix into one memory.
 pub fn read_matrix(path: &Path) -> Result<Csr> {
     match Format::of(path) {
         Format::HypreIj => Ok(hypre_ij::read(path, &Comm::solo())?.own().clone()),
+        Format::Petsc => petsc_binary::read(path),
         Format::MatrixMarket => matrix_market::read(path),
+    }
+}
+
+/// Writes a matrix and its right-hand side, of one rank; both may go into one PETSc file.
+pub fn write_system(
+    path: &Path,
+    rhs: Option<&Path>,
+    (a, b): (&DistCsr, &[f64]),
+    what: &str,
+    indices: Option<Indices>,
+) -> Result<()> {
+    if indices.is_some() && !is_petsc(path) && !rhs.is_some_and(is_petsc) {
+        return Err(Error::file(path, "--petsc-indices: only files named *.petsc have indices"));
+    }
+    let indices = indices.unwrap_or_default();
+    let together = rhs == Some(path);
+    match is_petsc(path) {
+        true => petsc_binary::write(path, a, together.then_some(b), indices)?,
+        false if together => {
+            let text = "cannot take both the matrix and the right-hand side; a *.petsc file can";
+            return Err(Error::file(path, text));
+        }
+        false => matrix_market::write(path, a.own(), what)?,
+    }
+    match rhs.filter(|_| !together) {
+        None => Ok(()),
+        Some(path) if is_petsc(path) => petsc_binary::write_vector(path, a.space(), b, indices),
+        Some(path) => matrix_market::write_vector(path, b, &format!("right-hand side of {what}")),
     }
 }
 
 /// Writes a vector that is spread over ranks, as one file that rank 0 writes. Collective.
 pub fn write_vector(path: &Path, space: &Space, x: &[f64], what: &str) -> Result<()> {
+    if is_petsc(path) {
+        return petsc_binary::write_vector(path, space, x, Indices::default());
+    }
     let whole = space.gather(x)?;
     space.comm().agree(match whole {
         Some(whole) => matrix_market::write_vector(path, &whole, what),
         None => Ok(()),
     })
+}
+
+fn is_petsc(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "petsc")
 }

@@ -3,6 +3,7 @@
 //! One file per subcommand; each has its arguments and a `run`. Results go to standard output, logs
 //! and progress to standard error. Exit status: 0 when all went well, 1 for bad input or a failure,
 //! 2 for a solve that did not converge.
+mod backend;
 mod compare;
 mod exact;
 mod experiment;

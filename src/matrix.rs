@@ -7,7 +7,7 @@ use precondor_core::kernel::lanczos;
 use precondor_core::matrix::Statistics;
 use std::path::PathBuf;
 
-/// Describe a matrix in a file (Matrix Market, hypre IJ): sizes, symmetry, diagonal, spectrum
+/// Describe a matrix in a file (Matrix Market, PETSc, hypre IJ): sizes, symmetry, diagonal, spectrum
 #[derive(clap::Args)]
 pub struct Args {
     /// The matrix

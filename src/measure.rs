@@ -1,10 +1,11 @@
 //! One solve, measured.
+use crate::backend;
 use crate::experiment::Task;
 use crate::fallback::Plan;
 use crate::session::Session;
 use crate::traffic::{Counted, Meter};
 use precondor_core::comm::Communicator;
-use precondor_core::config::{Check, MethodConfig, SolverConfig};
+use precondor_core::config::{Backend, Check, MethodConfig, SolverConfig};
 use precondor_core::precond::{Identity, Preconditioner};
 use precondor_core::solver::{self, Criterion, Fallback, Foreseen, Outcome, Step, Stop};
 use precondor_core::{Error, Result};
@@ -22,12 +23,12 @@ pub struct Measured {
     pub setup_seconds: f64,
     /// Seconds to solve, on the slowest rank.
     pub solve_seconds: f64,
-    /// Numbers that M is made of, on all ranks together.
-    pub entries: usize,
-    /// Bytes of M, on all ranks together.
-    pub bytes: usize,
-    /// What every rank sent and held; none on a single one.
+    /// What every rank sent and held; none on a single one, and in solves by PETSc.
     pub counted: Option<Counted>,
+    /// Numbers that M is made of, on all ranks together, where they are known.
+    pub entries: Option<usize>,
+    /// Bytes of M, on all ranks together, where they are known.
+    pub bytes: Option<usize>,
     /// What the method has to say about this M.
     pub notes: Vec<String>,
 }
@@ -43,7 +44,7 @@ pub fn set_up(
         Some(config) => {
             let generator = session.comm().agree(session.generator(&config.name))?;
             let made = generator.generate(&config.params, &task.system);
-            made.map_err(|e| e.inside(config.name.as_str()))
+            Ok(made.map_err(|e| e.inside(config.name.as_str()))?)
         }
     }
 }
@@ -58,6 +59,9 @@ pub fn measure(
     exact: Option<&[f64]>,
     watch: &mut dyn FnMut(&Step),
 ) -> Result<Measured> {
+    if config.backend == Backend::Petsc {
+        return backend::measure(session, task, method, config, watch);
+    }
     let (a, iteration) = (task.system.a(), config.method());
     let mut meter = Meter::new(Some(session.counter()), a.space().comm());
     let start = Instant::now();
@@ -100,18 +104,33 @@ pub fn measure(
         tracing::warn!("{}: {}", name(method), told(switch));
     }
     notes.extend(report.hint(&iteration));
+    let size = Some((m.stored_entries(), m.bytes()));
+    let measured = measured(session, report, x, seconds, size, notes)?;
+    Ok(Measured { counted: meter.finish(m.bytes())?, ..measured })
+}
+
+/// What all ranks together took and gave: seconds are those of the slowest, sizes add up. Collective.
+pub fn measured(
+    session: &Session,
+    report: solver::Report,
+    x: Vec<f64>,
+    mut seconds: [f64; 2],
+    size: Option<(usize, usize)>,
+    notes: Vec<String>,
+) -> Result<Measured> {
     let comm = session.comm();
     comm.max(&mut seconds)?;
-    let sizes = comm.all_gather(&[m.stored_entries() as u64, m.bytes() as u64])?;
+    let mine = size.unwrap_or_default();
+    let sizes = comm.all_gather(&[mine.0 as u64, mine.1 as u64])?;
     let total = |k: usize| sizes.iter().map(|of_rank| of_rank[k] as usize).sum();
     Ok(Measured {
         report,
         x,
         setup_seconds: seconds[0],
         solve_seconds: seconds[1],
-        entries: total(0),
-        bytes: total(1),
-        counted: meter.finish(m.bytes())?,
+        counted: None,
+        entries: size.map(|_| total(0)),
+        bytes: size.map(|_| total(1)),
         notes: notes_of_all(session, notes)?,
     })
 }
@@ -187,9 +206,16 @@ pub fn name(method: Option<&MethodConfig>) -> &str {
 pub fn parameters(method: Option<&MethodConfig>) -> String {
     let none = Map::new();
     let given = method.and_then(|config| config.params.as_object()).unwrap_or(&none);
+    words(given)
+}
+
+fn words(given: &Map<String, Value>) -> String {
     let words = given.iter().map(|(key, value)| match value {
         Value::String(text) => format!("{key} {text}"),
-        Value::Object(inner) => format!("{key} {}", inner["name"].as_str().unwrap_or("…")),
+        Value::Object(inner) => match inner.get("name").and_then(Value::as_str) {
+            Some(name) => format!("{key} {name}"),
+            None => words(inner),
+        },
         value => format!("{key} {value}"),
     });
     words.collect::<Vec<_>>().join(", ")

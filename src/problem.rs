@@ -1,13 +1,13 @@
 //! `precondor problem`: a model problem as files.
 use crate::files::print;
 use crate::session::{Session, configuration};
-use crate::{Status, experiment};
+use crate::{Status, experiment, formats};
+use precondor_core::Result;
 use precondor_core::config::{self, Node};
-use precondor_core::matrix::io::matrix_market;
-use precondor_core::{Error, Result};
+use precondor_core::matrix::io::petsc_binary::Indices;
 use std::path::{Path, PathBuf};
 
-/// Write a model problem as Matrix Market files
+/// Write a model problem as files: Matrix Market, or PETSc's binary format where named *.petsc
 #[derive(clap::Args)]
 pub struct Args {
     /// A configuration with a section `[problem]`; without one, Poisson at its defaults
@@ -18,12 +18,15 @@ pub struct Args {
     /// Where the matrix goes
     #[arg(long, short, value_name = "FILE")]
     output: PathBuf,
-    /// Where the right-hand side goes
+    /// Where the right-hand side goes; a *.petsc file can take it behind the matrix
     #[arg(long, value_name = "FILE")]
     rhs: Option<PathBuf>,
     /// Which system of the family: 0 is the first
     #[arg(long, default_value_t = 0, value_name = "N")]
     index: u64,
+    /// Bits of the indices in *.petsc files: 64 for a PETSc configured with --with-64-bit-indices
+    #[arg(long, value_name = "BITS", value_parser = ["32", "64"])]
+    petsc_indices: Option<String>,
 }
 
 pub fn run(args: &Args, session: &Session) -> Result<Status> {
@@ -32,19 +35,15 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         None => default_problem()?,
     };
     args.overrides.iter().try_for_each(|flag| config::set(&mut root, flag))?;
-    if args.rhs.as_ref() == Some(&args.output) {
-        return Err(Error::file(
-            &args.output,
-            "cannot take both the matrix and the right-hand side",
-        ));
-    }
     let case = experiment::single(&root)?;
     let task = case.task(args.index, session)?;
     let what = format!("{}, system {}", case.describe(), args.index);
-    matrix_market::write(&args.output, task.system.a().own(), &what)?;
-    if let Some(path) = &args.rhs {
-        matrix_market::write_vector(path, &task.b, &format!("right-hand side of {what}"))?;
-    }
+    let indices = args.petsc_indices.as_deref().map(|bits| match bits {
+        "64" => Indices::Bits64,
+        _ => Indices::Bits32,
+    });
+    let system = (task.system.a(), task.b.as_slice());
+    formats::write_system(&args.output, args.rhs.as_deref(), system, &what, indices)?;
     print(&format!("{what}: {} unknowns, {} entries\n", task.b.len(), task.nnz))?;
     Ok(Status::Done)
 }

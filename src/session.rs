@@ -1,4 +1,5 @@
 //! What all commands start from: ranks, methods, host services, a configuration.
+use crate::backend;
 use crate::world::World;
 use precondor_core::comm::count::Counter;
 use precondor_core::comm::{Comm, Communicator};
@@ -16,6 +17,9 @@ pub struct Session {
     counter: Counter,
     ranks_here: usize,
     plugins: Plugins,
+    /// Initialised when it is first asked for, finalised with the session.
+    #[cfg(feature = "petsc")]
+    petsc: std::cell::OnceCell<precondor_petsc::Petsc>,
 }
 
 impl Session {
@@ -30,7 +34,14 @@ impl Session {
         for problem in plugins.problems() {
             tracing::warn!("plugin {}: {}", problem.path.display(), problem.reason);
         }
-        Ok(Session { comm: Comm::solo(), counter: Counter::default(), ranks_here: 1, plugins })
+        Ok(Session {
+            comm: Comm::solo(),
+            counter: Counter::default(),
+            ranks_here: 1,
+            plugins,
+            #[cfg(feature = "petsc")]
+            petsc: std::cell::OnceCell::new(),
+        })
     }
 
     /// Loads the plugins on all ranks, which must have the same ones. Collective.
@@ -125,6 +136,9 @@ impl Session {
 
     /// Reads a section that names a method.
     pub fn method(&self, node: &Node) -> Result<MethodConfig> {
+        if let Some(petsc) = backend::petsc_method(node)? {
+            return Ok(petsc);
+        }
         config::method(node, |name, params| {
             self.generator(name)?;
             precondor_host::fault(self.plugins.registry(), name, params)
@@ -142,6 +156,16 @@ impl Session {
     /// What this rank has sent to the others.
     pub fn counter(&self) -> &Counter {
         &self.counter
+    }
+
+    /// PETSc, for `backend = "petsc"`.
+    #[cfg(feature = "petsc")]
+    pub fn petsc(&self) -> Result<&precondor_petsc::Petsc> {
+        if let Some(petsc) = self.petsc.get() {
+            return Ok(petsc);
+        }
+        let petsc = precondor_petsc::Petsc::init::<&str>(&[])?;
+        Ok(self.petsc.get_or_init(|| petsc))
     }
 
     /// Services lent to methods.

@@ -31,7 +31,8 @@ pub struct Args {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
-    /// Write the solution as a Matrix Market vector (rank 0 writes, and holds it whole)
+    /// Write the solution, as PETSc's where the name ends in .petsc, else as a Matrix Market vector
+    /// (rank 0 writes; Matrix Market has it hold the whole)
     #[arg(long, value_name = "FILE")]
     save_solution: Option<PathBuf>,
 }
@@ -51,8 +52,9 @@ struct Summary<'a> {
     true_relative_residual: f64,
     setup_seconds: f64,
     solve_seconds: f64,
-    preconditioner_nnz: usize,
-    preconditioner_bytes: usize,
+    /// Not known of PETSc's own preconditioners, as the next.
+    preconditioner_nnz: Option<usize>,
+    preconditioner_bytes: Option<usize>,
     n: u64,
     nnz: u64,
     ranks: usize,
@@ -140,7 +142,7 @@ fn progress(shown: bool) -> ProgressBar {
 
 fn summary<'a>(
     task: &Task,
-    solver: &SolverConfig,
+    solver: &'a SolverConfig,
     method: Option<&'a MethodConfig>,
     measured: &'a Measured,
     peak_memory_bytes: Option<u64>,
@@ -152,7 +154,7 @@ fn summary<'a>(
         StopRule::AbsoluteError => (None, last),
     };
     Summary {
-        method: solver.method.name(),
+        method: solver.name(),
         preconditioner: measure::name(method),
         converged: report.outcome == Outcome::Converged,
         outcome: measure::outcome(&report.outcome),
@@ -198,17 +200,16 @@ fn text(
     }
     let given = measure::parameters(method);
     let given = if given.is_empty() { given } else { format!(" ({given})") };
-    line(
-        "preconditioner",
-        format!(
-            "{}{given}: {} numbers, {:.2} for each entry of A, {}; set up in {}",
-            measure::name(method),
-            measured.entries,
-            measured.entries as f64 / task.nnz.max(1) as f64,
-            bytes(measured.bytes as f64),
-            seconds(measured.setup_seconds)
+    let size = match (measured.entries, measured.bytes) {
+        (Some(entries), Some(size)) => format!(
+            "{entries} numbers, {:.2} for each entry of A, {}",
+            entries as f64 / task.nnz.max(1) as f64,
+            bytes(size as f64)
         ),
-    );
+        _ => "of a size that PETSc does not tell".to_owned(),
+    };
+    let ready = seconds(measured.setup_seconds);
+    line("preconditioner", format!("{}{given}: {size}; set up in {ready}", measure::name(method)));
     let rule = match solver.stop {
         StopRule::RelativeResidual => "relative residual",
         StopRule::AbsoluteError => "error",

@@ -37,6 +37,7 @@ fn arrows_between_crates_point_one_way() {
             "core" | "bindings/abi" => Some(&[]),
             "bindings/bridge" => Some(&["precondor-core", "precondor-abi"]),
             "bindings/mpi" => Some(&["precondor-core"]),
+            "bindings/petsc" => Some(&["precondor-core", "precondor-host", "precondor-mpi"]),
             "bindings/sdk" | "bindings/host" => {
                 Some(&["precondor-core", "precondor-abi", "precondor-bridge"])
             }

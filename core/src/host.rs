@@ -1,5 +1,5 @@
 //! What the program around a method lends it: threads, a log, files, other methods by name.
-use crate::precond::Preconditioner;
+use crate::instance::Instance;
 use crate::system::System;
 use crate::{Error, Result};
 use serde_json::Value;
@@ -24,8 +24,7 @@ pub trait Host: Send + Sync {
     ///
     /// # Errors
     /// [`Error::Parameter`] for an unknown name or parameter; whatever that method reports.
-    fn inner(&self, name: &str, params: &Value, system: &System)
-    -> Result<Box<dyn Preconditioner>>;
+    fn inner(&self, name: &str, params: &Value, system: &System) -> Result<Box<dyn Instance>>;
 
     /// Runs `body` on the ranges that make up `0..n`, at most `grain` long, in any order and
     /// possibly at the same time. The ranges depend on `n` and `grain` only. Nested calls run one
@@ -62,7 +61,7 @@ pub trait Host: Send + Sync {
 pub struct Alone;
 
 impl Host for Alone {
-    fn inner(&self, name: &str, _: &Value, _: &System) -> Result<Box<dyn Preconditioner>> {
+    fn inner(&self, name: &str, _: &Value, _: &System) -> Result<Box<dyn Instance>> {
         Err(Error::Parameter(format!("no method '{name}': there is no registry to look it up in")))
     }
     fn read(&self, path: &str) -> Result<Vec<u8>> {

@@ -10,6 +10,7 @@
 //! | build a matrix | [`matrix::Csr`], [`matrix::DistCsr`] |
 //! | solve | [`solver::solve`] |
 //! | choose a method by name | [`registry::Registry`] |
+//! | keep a preconditioner while values change | [`instance::Kept`] |
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -18,6 +19,7 @@ pub mod config;
 mod error;
 pub mod file;
 pub mod host;
+pub mod instance;
 pub mod kernel;
 pub mod matrix;
 pub mod precond;
@@ -27,6 +29,7 @@ pub mod schema;
 pub mod solver;
 pub mod system;
 pub mod train;
+pub mod words;
 
 pub use error::{Error, Result};
 
@@ -34,6 +37,7 @@ pub use error::{Error, Result};
 pub mod prelude {
     pub use crate::comm::{Comm, Communicator};
     pub use crate::host::Host;
+    pub use crate::instance::Instance;
     pub use crate::matrix::{Csr, CsrView, DistCsr, Space};
     pub use crate::precond::{Capabilities, Generator, Preconditioner, Properties};
     pub use crate::system::System;

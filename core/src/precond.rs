@@ -126,10 +126,16 @@ pub struct Capabilities {
     pub many: bool,
 }
 
+impl Capabilities {
+    /// None of them.
+    pub const NONE: Self =
+        Capabilities { explicit: false, transpose: false, refresh: false, many: false };
+}
+
 /// Parameters of a method: a struct whose JSON schema is the only statement of names, meanings,
 /// ranges and defaults.
-pub trait Parameters: DeserializeOwned + JsonSchema + 'static {}
-impl<T: DeserializeOwned + JsonSchema + 'static> Parameters for T {}
+pub trait Parameters: DeserializeOwned + JsonSchema + Send + Sync + 'static {}
+impl<T: DeserializeOwned + JsonSchema + Send + Sync + 'static> Parameters for T {}
 
 /// The recipe of a method: parameters and a system in, a preconditioner out.
 ///
@@ -140,8 +146,7 @@ pub trait Generator: Send + Sync + 'static {
     /// One line for lists.
     const SUMMARY: &'static str;
     /// Optional parts that this method offers.
-    const CAPABILITIES: Capabilities =
-        Capabilities { explicit: false, transpose: false, refresh: false, many: false };
+    const CAPABILITIES: Capabilities = Capabilities::NONE;
     /// Parameters; all of them have defaults.
     type Params: Parameters;
     /// What comes out.
@@ -161,6 +166,6 @@ pub trait Generator: Send + Sync + 'static {
     /// no such part. After any error `m` must not be applied.
     fn refresh(m: &mut Self::Output, params: &Self::Params, system: &System) -> Result<()> {
         let _ = (m, params, system);
-        Err(Error::Unsupported(format!("{} offers no refresh", Self::NAME)))
+        Err(crate::instance::no_refresh(Self::NAME))
     }
 }

@@ -1,5 +1,6 @@
 //! Methods by name.
-use crate::precond::{Capabilities, Generator, Preconditioner};
+use crate::instance::{Instance, Made};
+use crate::precond::{Capabilities, Generator};
 use crate::schema;
 use crate::system::System;
 use crate::train::{Trainable, Training};
@@ -30,7 +31,7 @@ pub trait DynGenerator: Send + Sync {
     ///
     /// # Errors
     /// [`Error::Parameter`] for parameters that the schema does not allow; what the method reports.
-    fn generate(&self, params: &Value, system: &System) -> Result<Box<dyn Preconditioner>>;
+    fn generate(&self, params: &Value, system: &System) -> Result<Box<dyn Instance>>;
     /// Trains a model.
     ///
     /// # Errors
@@ -138,10 +139,10 @@ impl<G: Generator> DynGenerator for Native<G> {
     fn train_schema(&self) -> Option<Value> {
         None
     }
-    fn generate(&self, params: &Value, system: &System) -> Result<Box<dyn Preconditioner>> {
+    fn generate(&self, params: &Value, system: &System) -> Result<Box<dyn Instance>> {
         system.a().space().comm().scope(|| {
-            let m = G::generate(&parameters(params)?, system)?;
-            Ok(Box::new(m) as Box<dyn Preconditioner>)
+            let made = Made::<G>::new(parameters(params)?, system)?;
+            Ok(Box::new(made) as Box<dyn Instance>)
         })
     }
     fn train(&self, _: &Value, _: Training<'_>) -> Result<Vec<u8>> {
@@ -171,7 +172,7 @@ impl<G: Trainable> DynGenerator for NativeTrainable<G> {
     fn train_schema(&self) -> Option<Value> {
         Some(schema::of::<G::TrainParams>().as_ref().clone())
     }
-    fn generate(&self, params: &Value, system: &System) -> Result<Box<dyn Preconditioner>> {
+    fn generate(&self, params: &Value, system: &System) -> Result<Box<dyn Instance>> {
         self.0.generate(params, system)
     }
     fn train(&self, params: &Value, training: Training<'_>) -> Result<Vec<u8>> {

@@ -4,7 +4,8 @@ use crate::files::{print, print_json};
 use crate::models::{self, Model};
 use crate::report::format::number;
 use crate::session::Session;
-use precondor_core::{Result, schema};
+use precondor_core::Result;
+use precondor_core::words::{self, Parameter};
 use precondor_host::MethodInfo;
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -66,73 +67,18 @@ fn trained(out: &mut String, models: &[Model]) {
 }
 
 fn parameters(out: &mut String, schema: &Value) {
-    let none = serde_json::Map::new();
-    let properties = schema["properties"].as_object().unwrap_or(&none);
-    if properties.is_empty() {
+    let all = words::parameters(schema);
+    if all.is_empty() {
         out.push_str("  none\n");
     }
-    for (name, property) in properties {
-        let resolved = schema::resolve(schema, property);
-        let default = match &property["default"] {
-            Value::Null => String::new(),
-            value => format!(", {value} unless given"),
-        };
-        let _ = writeln!(out, "  {name}: {}{default}", kind(schema, resolved));
-        let about = property["description"].as_str().or(resolved["description"].as_str());
-        for line in about.unwrap_or_default().lines() {
+    for Parameter { name, kind, default, about, choices } in all {
+        let default = default.map_or(String::new(), |value| format!(", {value} unless given"));
+        let _ = writeln!(out, "  {name}: {kind}{default}");
+        for line in about.lines() {
             let _ = writeln!(out, "      {line}");
         }
-        for choice in choices(resolved) {
-            let _ = writeln!(out, "      {choice}");
+        for (choice, meaning) in choices {
+            let _ = writeln!(out, "      - \"{choice}\": {meaning}");
         }
     }
-}
-
-/// Type and range in words.
-fn kind(root: &Value, of: &Value) -> String {
-    if of[schema::METHOD] == Value::Bool(true) {
-        return "a method: its name, or a table with `name` and its parameters".into();
-    }
-    if let Some(alternatives) = of["anyOf"].as_array() {
-        let words = alternatives.iter().map(|one| schema::resolve(root, one));
-        let words = words.filter(|one| one["type"] != "null").map(|one| kind(root, one));
-        return words.collect::<Vec<_>>().join(" or ");
-    }
-    if of["oneOf"].is_array() || of["enum"].is_array() {
-        return "one of".into();
-    }
-    let types: Vec<&str> = match &of["type"] {
-        Value::String(one) => vec![one],
-        Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
-        _ => vec![],
-    };
-    let mut words: Vec<&str> = types.into_iter().filter(|t| *t != "null").collect();
-    if of[schema::FILE] == Value::Bool(true) {
-        words = vec!["a file"];
-    }
-    let mut text = if words.is_empty() { "any value".to_owned() } else { words.join(" or ") };
-    if let Some(items) =
-        of["prefixItems"].as_array().map(Vec::len).or(of["minItems"].as_u64().map(|n| n as usize))
-    {
-        let _ = write!(text, " of {items}");
-    }
-    for (key, sign) in
-        [("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"), ("exclusiveMaximum", "<")]
-    {
-        if let Some(bound) = of[key].as_f64() {
-            let _ = write!(text, " {sign} {bound}");
-        }
-    }
-    text
-}
-
-/// The choices of an enumeration, each with what it means.
-fn choices(of: &Value) -> Vec<String> {
-    let constants = of["oneOf"].as_array().into_iter().flatten().filter_map(|one| {
-        let name = one["const"].as_str()?;
-        let about = one["description"].as_str().unwrap_or_default().lines().next();
-        Some(format!("- \"{name}\": {}", about.unwrap_or_default()))
-    });
-    let plain = of["enum"].as_array().into_iter().flatten();
-    constants.chain(plain.map(|value| format!("- {value}"))).collect()
 }

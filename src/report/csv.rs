@@ -22,7 +22,7 @@ pub fn results(comparison: &Comparison) -> String {
                     case.nnz,
                     field(&row.label),
                     field(&row.group),
-                    row.solver.method.name(),
+                    row.solver.name(),
                     field(&row.preconditioner),
                     field(&row.parameters)
                 );
@@ -34,8 +34,8 @@ pub fn results(comparison: &Comparison) -> String {
                         e.iterations,
                         e.measure,
                         e.true_relative_residual,
-                        e.preconditioner_nnz,
-                        e.preconditioner_bytes,
+                        known(e.preconditioner_nnz),
+                        known(e.preconditioner_bytes),
                         e.setup_seconds,
                         e.solve_seconds,
                         field(e.reason.as_deref().unwrap_or_default()),
@@ -61,6 +61,11 @@ pub fn history(comparison: &Comparison) -> String {
         }
     }
     out
+}
+
+/// A number, empty where it is not known.
+fn known(number: Option<usize>) -> String {
+    number.map_or(String::new(), |number| number.to_string())
 }
 
 /// A field as CSV quotes it.

@@ -44,7 +44,7 @@ fn overview(out: &mut String, comparison: &Comparison) {
         group_head(out, group, groups.len(), 2 + comparison.cases.len());
         for &row in rows {
             let of = &comparison.rows[row];
-            let method = of.solver.method.name();
+            let method = of.solver.name();
             put!(out, "<tr>{}<td>{method}</td>", key(comparison, row));
             for (case, cells) in comparison.cells.iter().enumerate() {
                 let best = best(comparison, case, rows, |c| c.iterations().map(|(m, _)| m));
@@ -161,7 +161,7 @@ fn table(out: &mut String, comparison: &Comparison, case: usize) {
                 out,
                 "<tr>{}<td>{}</td><td class=\"{}\">{}</td><td class=\"{ended}\">{}</td>",
                 key(comparison, row),
-                comparison.rows[row].solver.method.name(),
+                comparison.rows[row].solver.name(),
                 class(&fewest, row),
                 iterations(cell),
                 esc(&outcome)
@@ -169,9 +169,9 @@ fn table(out: &mut String, comparison: &Comparison, case: usize) {
             let plain = [
                 show(cell.worst(|e| e.true_relative_residual), number),
                 show(cell.median(|e| e.nnz_ratio), |ratio| format!("{ratio:.2}")),
-                show(cell.median(|e| e.preconditioner_bytes as f64), bytes),
-                show(cell.median(|e| e.setup_seconds), seconds),
-                show(cell.median(|e| e.solve_seconds), seconds),
+                show(cell.median(|e| e.preconditioner_bytes.map(|b| b as f64)), bytes),
+                show(cell.median(|e| Some(e.setup_seconds)), seconds),
+                show(cell.median(|e| Some(e.solve_seconds)), seconds),
             ];
             for text in plain {
                 put!(out, "<td class=\"n\">{text}</td>");

@@ -30,7 +30,7 @@ struct Case<'a> {
 struct Line<'a> {
     label: &'a str,
     group: &'a str,
-    method: &'static str,
+    method: &'a str,
     preconditioner: &'a str,
     converged: bool,
     outcome: String,
@@ -86,15 +86,15 @@ fn line(comparison: &Comparison, case: usize, row: usize) -> Line<'_> {
     Line {
         label: &row.label,
         group: &row.group,
-        method: row.solver.method.name(),
+        method: row.solver.name(),
         preconditioner: &row.preconditioner,
         converged: cell.all_converged(),
         outcome: cell.outcome(),
         iterations_mean: cell.iterations().map(|(mean, _)| mean),
         iterations_max: cell.iterations().map(|(_, most)| most),
         true_relative_residual: cell.worst(|e| e.true_relative_residual),
-        setup_seconds: cell.median(|e| e.setup_seconds),
-        solve_seconds: cell.median(|e| e.solve_seconds),
+        setup_seconds: cell.median(|e| Some(e.setup_seconds)),
+        solve_seconds: cell.median(|e| Some(e.solve_seconds)),
         systems: cell
             .entries
             .iter()

@@ -82,9 +82,10 @@ pub struct Entry {
     /// The stopping measure at the end.
     pub measure: f64,
     pub true_relative_residual: f64,
-    pub nnz_ratio: f64,
-    pub preconditioner_nnz: usize,
-    pub preconditioner_bytes: usize,
+    /// Not known of PETSc's own preconditioners, as the next two.
+    pub nnz_ratio: Option<f64>,
+    pub preconditioner_nnz: Option<usize>,
+    pub preconditioner_bytes: Option<usize>,
     pub setup_seconds: f64,
     pub solve_seconds: f64,
     /// Where the solve noticed that its preconditioner fails, and went on by other means.
@@ -118,8 +119,9 @@ impl Cell {
         let most = self.converged().map(|entry| entry.iterations).max()?;
         Some((sum as f64 / count as f64, most))
     }
-    fn median(&self, of: impl Fn(&Entry) -> f64) -> Option<f64> {
-        let mut values: Vec<f64> = self.solved().map(of).collect();
+    /// The median of what is known.
+    fn median(&self, of: impl Fn(&Entry) -> Option<f64>) -> Option<f64> {
+        let mut values: Vec<f64> = self.solved().filter_map(of).collect();
         values.sort_by(f64::total_cmp);
         let middle = values.len() / 2;
         match values.len() {
@@ -133,7 +135,7 @@ impl Cell {
     }
     /// Median seconds of setup and solve together.
     fn seconds(&self) -> Option<f64> {
-        self.median(|entry| entry.setup_seconds + entry.solve_seconds)
+        self.median(|entry| Some(entry.setup_seconds + entry.solve_seconds))
     }
     /// `converged`, or how the solves ended, by count.
     fn outcome(&self) -> String {

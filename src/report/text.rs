@@ -92,7 +92,7 @@ fn cells(comparison: &Comparison, case: usize, row: usize) -> [String; 9] {
     let none = || "–".to_owned();
     [
         of.label.clone(),
-        of.solver.method.name().to_owned(),
+        of.solver.name().to_owned(),
         cell.iterations().map_or_else(none, |(average, most)| match several {
             true => format!("{} ({most})", mean(average)),
             false => most.to_string(),
@@ -100,8 +100,8 @@ fn cells(comparison: &Comparison, case: usize, row: usize) -> [String; 9] {
         cell.outcome(),
         cell.worst(|e| e.true_relative_residual).map_or_else(none, number),
         cell.median(|e| e.nnz_ratio).map_or_else(none, |ratio| format!("{ratio:.2}")),
-        cell.median(|e| e.preconditioner_bytes as f64).map_or_else(none, bytes),
-        cell.median(|e| e.setup_seconds).map_or_else(none, seconds),
-        cell.median(|e| e.solve_seconds).map_or_else(none, seconds),
+        cell.median(|e| e.preconditioner_bytes.map(|b| b as f64)).map_or_else(none, bytes),
+        cell.median(|e| Some(e.setup_seconds)).map_or_else(none, seconds),
+        cell.median(|e| Some(e.solve_seconds)).map_or_else(none, seconds),
     ]
 }

@@ -248,3 +248,54 @@ fn one_file_cannot_take_both_matrix_and_right_hand_side() {
     ran.fails_with(&["both.mtx: cannot take both the matrix and the right-hand side"]);
     assert!(!file.exists());
 }
+
+#[test]
+fn keys_of_another_backend_are_refused() {
+    let folder = Folder::new("backends");
+    let petsc = "backend = 'petsc'\n";
+    for (solver, preconditioner, wanted) in [
+        ("ksp = 'tfqmr'\n", "'jacobi'", "'ksp': only with backend = \"petsc\""),
+        ("options = { a = 1 }\n", "'jacobi'", "'options': only with backend = \"petsc\""),
+        ("", "'petsc:gamg'", "'petsc:gamg' is PETSc's own: it runs with backend = \"petsc\""),
+        ("", "'petsc:'", "the type of PETSc's preconditioner is missing"),
+        ("", "'petsc:gamg'\noption = { a = 1 }", "there is no such key; did you mean 'options'?"),
+        ("", "'petsc:gamg'\noptions = { -a = 1 }", "'-a': without the dash, 'a'"),
+        ("", "'petsc:gamg'\noptions = { a = [1] }", "'a': an option has one value"),
+        ("", "'petsc:gamg'\noptions = 1", "is not a table of PETSc's options"),
+    ] {
+        let config =
+            format!("{POISSON}[solver]\n{solver}[preconditioner]\nname = {preconditioner}\n");
+        solve(&folder, &config, &[]).fails_with(&[wanted]);
+    }
+    for (more, wanted) in [
+        ("fallback = true\n", "'fallback': only Precondor's own iterations have it"),
+        ("check = 'lanczos'\n", "'check': only Precondor's own iterations have it"),
+        ("stop = 'absolute-error'\n", "PETSc's iterations measure the residual"),
+        ("ksp = 'cg'\nmethod = 'cg'\n", "'ksp' is given: it takes the place of 'method'"),
+    ] {
+        let config = format!("{POISSON}[solver]\n{petsc}{more}");
+        solve(&folder, &config, &[]).fails_with(&[wanted]);
+    }
+    if !cfg!(feature = "petsc") {
+        let config = format!("{POISSON}[solver]\n{petsc}");
+        let wanted = ["built without PETSc", "cargo build --release --features petsc", "^^^^"];
+        solve(&folder, &config, &[]).fails_with(&wanted);
+    }
+}
+
+#[test]
+#[cfg(not(feature = "mpi"))]
+fn several_ranks_in_a_build_without_mpi() {
+    for (size, rank) in [("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"), ("PMI_SIZE", "PMI_RANK")]
+    {
+        let on = |k: &str| run(program().args(["plugins", "list"]).env(size, "2").env(rank, k));
+        let told = "precondor was started on 2 ranks, but this build is one without MPI; install an MPI \
+                    library and build it with `cargo build --release --features mpi`";
+        on("0").fails_with(&[told]);
+        // The other one leaves the word to the first.
+        let other = on("1");
+        assert_eq!((other.code, &*other.out, &*other.err), (0, "", ""));
+        // One rank is no several.
+        assert_eq!(run(program().args(["plugins", "list"]).env(size, "1").env(rank, "0")).code, 0);
+    }
+}

@@ -3,6 +3,7 @@
 mod bad_input;
 mod compare;
 mod fallback;
+mod formats;
 mod install;
 mod plugins;
 mod reproduce;

@@ -43,7 +43,8 @@ pub fn on_ranks<T: Send>(a: &Csr, rows: &[usize], f: impl Fn(System) -> T + Sync
 
 /// M through the registry's door, from parameters as a user gives them.
 pub fn generate<G: Generator>(params: Value, system: &System) -> Result<Arc<dyn Preconditioner>> {
-    Native::<G>::method().generate(&params, system).map(Arc::from)
+    let m: Box<dyn Preconditioner> = Native::<G>::method().generate(&params, system)?;
+    Ok(Arc::from(m))
 }
 
 /// M, or Mᵀ, as a dense matrix: its columns one by one, each over garbage.

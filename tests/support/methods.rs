@@ -17,12 +17,7 @@ impl Methods {
 }
 
 impl Host for Methods {
-    fn inner(
-        &self,
-        name: &str,
-        params: &Value,
-        system: &System,
-    ) -> Result<Box<dyn Preconditioner>> {
+    fn inner(&self, name: &str, params: &Value, system: &System) -> Result<Box<dyn Instance>> {
         self.0.get(name)?.generate(params, system)
     }
     fn read(&self, path: &str) -> Result<Vec<u8>> {

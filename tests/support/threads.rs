@@ -1,12 +1,12 @@
 //! A host that lends threads and nothing else. Names come from whoever includes it: the core is known
 //! to some tests by its own name, to others through the SDK.
-use super::{Error, Host, Level, Preconditioner, Range, Result, System, Value};
+use super::{Error, Host, Instance, Level, Range, Result, System, Value};
 
 /// A host that lends three threads, which take the ranges of a loop from the last to the first.
 pub struct ThreeThreads;
 
 impl Host for ThreeThreads {
-    fn inner(&self, name: &str, _: &Value, _: &System) -> Result<Box<dyn Preconditioner>> {
+    fn inner(&self, name: &str, _: &Value, _: &System) -> Result<Box<dyn Instance>> {
         Err(Error::Parameter(format!("no method '{name}'")))
     }
     fn parallel_for(

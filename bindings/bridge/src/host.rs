@@ -7,8 +7,8 @@ use crate::{instance, matrix, method, system};
 use precondor_abi as abi;
 use precondor_abi::{Body, Failure, Sink, Status, Text};
 use precondor_core::host::{Host, Level};
+use precondor_core::instance::Instance;
 use precondor_core::matrix::{DistCsr, Space};
-use precondor_core::precond::Preconditioner;
 use precondor_core::system::System;
 use precondor_core::{Error, Result};
 use serde_json::Value;
@@ -130,7 +130,7 @@ unsafe extern "C" fn inner(
             let system = system::take(system)?.with_host(Arc::clone(host));
             let params = parse(text(params, "parameters")?)?;
             let m = host.inner(text(name, "a name")?, &params, &system)?;
-            *instance = instance::lend_erased(m, system.a().n_own());
+            *instance = instance::lend_erased(m, system.a().n_own(), host);
             *method = instance::erased();
             Ok(())
         })
@@ -213,12 +213,7 @@ struct Foreign(Held<abi::Host>);
 
 // SAFETY of the calls below: functions of a checked table that is held.
 impl Host for Foreign {
-    fn inner(
-        &self,
-        name: &str,
-        params: &Value,
-        system: &System,
-    ) -> Result<Box<dyn Preconditioner>> {
+    fn inner(&self, name: &str, params: &Value, system: &System) -> Result<Box<dyn Instance>> {
         let params = params.to_string();
         let (mut table, mut instance) = (null(), std::ptr::null_mut());
         // SAFETY: see above; the system outlives its lending.
@@ -227,7 +222,10 @@ impl Host for Foreign {
             let (ctx, lent) = (self.0.ctx, &raw const lent.table);
             let (name, params) = (Text::new(name), Text::new(&params));
             call(|why| (self.0.inner)(ctx, name, params, lent, &mut table, &mut instance, why))?;
-            Ok(Box::new(method::Loaded::new(raw::table(table)?, instance, system.a())?))
+            // The host remembers the parameters of what it set up.
+            let around: Arc<method::Around> = Arc::new(|on, f| f(on.host()));
+            let m = method::Loaded::new(raw::table(table)?, instance, system.a(), "", around)?;
+            Ok(Box::new(m))
         }
     }
 

@@ -4,13 +4,18 @@
 //! [`Status::PANICKED`].
 use crate::raw::{self, slice, slice_mut};
 use crate::status::{answer, quietly};
+use crate::system;
+use crate::thread::outside_bodies;
 use precondor_abi as abi;
 use precondor_abi::{ExplicitBlock, Failure, Sink, Status, Table, Text};
+use precondor_core::host::Host;
+use precondor_core::instance::{self, poisoned};
 use precondor_core::matrix::{Explicit, ExplicitKind, ExplicitView, Values};
 use precondor_core::precond::{Preconditioner, Properties};
 use precondor_core::{Error, Result};
 use std::ffi::c_void;
 use std::ptr::null;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A preconditioner as an instance.
@@ -45,10 +50,6 @@ impl<P: Preconditioner> Instance<P> {
         std::mem::forget(armed);
         result
     }
-}
-
-fn poisoned() -> Error {
-    Error::Panicked("an earlier call panicked or failed half-way; generate anew".into())
 }
 
 /// Poisons when dropped, that is by a panic.
@@ -312,9 +313,9 @@ pub const fn part<T: Table>(table: &'static T) -> *const c_void {
     (&raw const *table).cast()
 }
 
-/// Makes an instance of any preconditioner, to be used through [`erased`].
-pub fn lend_erased(m: Box<dyn Preconditioner>, n: usize) -> *mut c_void {
-    lend(Erased(m), n)
+/// Makes an instance of a method that `host` set up, to be used through [`erased`].
+pub fn lend_erased(m: Box<dyn instance::Instance>, n: usize, host: &Arc<dyn Host>) -> *mut c_void {
+    lend(Erased { m, host: Arc::clone(host) }, n)
 }
 
 /// The method table of instances made by [`lend_erased`]: all but `generate`.
@@ -360,36 +361,64 @@ unsafe extern "C" fn erased_extension(id: Text) -> *const c_void {
         Ok(abi::EXPLICIT) => part(&Parts::<Erased>::EXPLICIT),
         Ok(abi::APPLY_MANY) => part(&Parts::<Erased>::APPLY_MANY),
         Ok(abi::APPLY_TRANSPOSE) => part(&Parts::<Erased>::APPLY_TRANSPOSE),
+        Ok(abi::REFRESH) => {
+            static TABLE: abi::RefreshPart =
+                abi::RefreshPart { size: size_of::<abi::RefreshPart>(), refresh: erased_refresh };
+            part(&TABLE)
+        }
         _ => null(),
     }
 }
 
-/// Any preconditioner.
-struct Erased(Box<dyn Preconditioner>);
+/// What the host set up is refreshed with the parameters and the services that it remembers.
+unsafe extern "C" fn erased_refresh(
+    ptr: *mut c_void,
+    _: Text,
+    on: *const abi::System,
+    _: *const abi::Host,
+    why: *mut Failure,
+) -> Status {
+    // SAFETY: the C contract.
+    unsafe {
+        answer(why, || {
+            outside_bodies("refreshing a method")?;
+            refresh::<Erased>(ptr, |this, _| {
+                let on = system::take(on)?.with_host(Arc::clone(&this.host));
+                this.m.refresh(&on)
+            })
+        })
+    }
+}
+
+/// Any instance, with the services that it was set up with.
+struct Erased {
+    m: Box<dyn instance::Instance>,
+    host: Arc<dyn Host>,
+}
 
 impl Preconditioner for Erased {
     fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        self.0.apply(r, z)
+        self.m.apply(r, z)
     }
     fn properties(&self) -> Properties {
-        self.0.properties()
+        self.m.properties()
     }
     fn stored_entries(&self) -> usize {
-        self.0.stored_entries()
+        self.m.stored_entries()
     }
     fn bytes(&self) -> usize {
-        self.0.bytes()
+        self.m.bytes()
     }
     fn apply_many(&self, k: usize, r: &[f64], z: &mut [f64]) -> Result<()> {
-        self.0.apply_many(k, r, z)
+        self.m.apply_many(k, r, z)
     }
     fn apply_transpose(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        self.0.apply_transpose(r, z)
+        self.m.apply_transpose(r, z)
     }
     fn explicit(&self) -> Option<Explicit<'_>> {
-        self.0.explicit()
+        self.m.explicit()
     }
     fn notes(&self) -> Vec<String> {
-        self.0.notes()
+        self.m.notes()
     }
 }

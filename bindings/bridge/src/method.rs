@@ -1,13 +1,23 @@
 //! Instances of the other side, as preconditioners.
 use crate::raw::{self, slice};
 use crate::status::call;
+use crate::{host, system};
 use precondor_abi as abi;
 use precondor_abi::{ExplicitBlock, Method, Table, Text};
 use precondor_core::comm::Comm;
+use precondor_core::host::Host;
+use precondor_core::instance::{self, Instance};
 use precondor_core::matrix::{DistCsr, Explicit, ExplicitKind, ExplicitView, Values};
 use precondor_core::precond::{Preconditioner, Properties};
+use precondor_core::system::System;
 use precondor_core::{Error, Result};
 use std::ffi::c_void;
+use std::sync::Arc;
+
+/// Runs a call that sets something up for a system, with the services to lend for it: what makes
+/// all ranks succeed or fail together, where this side is the host's.
+pub type Around =
+    dyn Fn(&System, &mut dyn FnMut(&Arc<dyn Host>) -> Result<()>) -> Result<()> + Send + Sync;
 
 /// An instance of the other side.
 ///
@@ -16,12 +26,18 @@ use std::ffi::c_void;
 pub struct Loaded {
     method: &'static Method,
     instance: *mut c_void,
+    params: String,
+    around: Arc<Around>,
     n: usize,
     comm: Comm,
+    /// First row of each rank.
+    starts: Vec<u64>,
     properties: Properties,
     explicit: Option<Shown>,
     many: Option<&'static abi::ApplyManyPart>,
     transpose: Option<&'static abi::ApplyTransposePart>,
+    refresh: Option<&'static abi::RefreshPart>,
+    poisoned: bool,
 }
 
 // SAFETY: the contract lets instances be applied and destroyed from any thread.
@@ -30,7 +46,8 @@ unsafe impl Send for Loaded {}
 unsafe impl Sync for Loaded {}
 
 impl Loaded {
-    /// Takes over an instance that was set up for `a`.
+    /// Takes over an instance that was set up for `a` with `params`; `around` surrounds later calls
+    /// that need a system.
     ///
     /// # Errors
     /// [`Error::Data`] where the inverse that it lends is inconsistent; the instance is destroyed
@@ -38,31 +55,64 @@ impl Loaded {
     ///
     /// # Safety
     /// `instance` was made by `method` and belongs to nobody else; both keep the C contract.
-    pub unsafe fn new(method: &'static Method, instance: *mut c_void, a: &DistCsr) -> Result<Self> {
-        let comm = a.space().comm().clone();
+    pub unsafe fn new(
+        method: &'static Method,
+        instance: *mut c_void,
+        a: &DistCsr,
+        params: &str,
+        around: Arc<Around>,
+    ) -> Result<Self> {
+        let mut this = Loaded {
+            method,
+            instance,
+            params: params.to_owned(),
+            around,
+            n: a.n_own(),
+            comm: a.space().comm().clone(),
+            starts: a.space().starts().to_vec(),
+            properties: Properties::GENERAL,
+            explicit: None,
+            many: None,
+            transpose: None,
+            refresh: None,
+            poisoned: false,
+        };
         // SAFETY: the caller's promise.
-        let flags = unsafe { (method.properties)(instance) };
-        let properties = Properties {
+        unsafe {
+            this.many = part(method, abi::APPLY_MANY)?;
+            this.transpose = part(method, abi::APPLY_TRANSPOSE)?;
+            this.refresh = part(method, abi::REFRESH)?;
+        }
+        this.look(a)?;
+        Ok(this)
+    }
+
+    /// Reads what the instance says about the M that it holds for `a`.
+    fn look(&mut self, a: &DistCsr) -> Result<()> {
+        // SAFETY: the promise of `new`.
+        let flags = unsafe { (self.method.properties)(self.instance) };
+        self.properties = Properties {
             symmetric: flags & abi::SYMMETRIC != 0,
             positive_definite: flags & abi::POSITIVE_DEFINITE != 0,
             constant: flags & abi::CONSTANT != 0,
             rank_independent: flags & abi::RANK_INDEPENDENT != 0,
         };
-        let (explicit, many, transpose) = (None, None, None);
-        let n = a.n_own();
-        let mut this = Loaded { method, instance, n, comm, properties, explicit, many, transpose };
-        // SAFETY: the caller's promise.
+        self.comm = a.space().comm().clone();
+        // SAFETY: as above.
         unsafe {
-            this.many = part(method, abi::APPLY_MANY)?;
-            this.transpose = part(method, abi::APPLY_TRANSPOSE)?;
-            if let Some(part) = part::<abi::ExplicitPart>(method, abi::EXPLICIT)? {
-                this.explicit = Shown::new(part, instance, a)?;
+            if let Some(part) = part::<abi::ExplicitPart>(self.method, abi::EXPLICIT)? {
+                self.explicit = Shown::new(part, self.instance, a)?;
             }
         }
-        Ok(this)
+        Ok(())
+    }
+
+    fn sound(&self) -> Result<()> {
+        if self.poisoned { Err(instance::poisoned()) } else { Ok(()) }
     }
 
     fn fits(&self, k: usize, r: &[f64], z: &[f64]) -> Result<()> {
+        self.sound()?;
         let n = self.n * k;
         if r.len() != n || z.len() != n {
             return Err(Error::Data(format!(
@@ -109,6 +159,34 @@ impl Drop for Loaded {
     fn drop(&mut self) {
         // SAFETY: the instance is this value's own.
         unsafe { (self.method.destroy)(self.instance) }
+    }
+}
+
+impl Instance for Loaded {
+    fn refresh(&mut self, on: &System) -> Result<()> {
+        let Some(part) = self.refresh else {
+            // SAFETY: text of a checked table that lives for ever.
+            return Err(instance::no_refresh(unsafe { raw::text(self.method.id, "its id")? }));
+        };
+        self.sound()?;
+        self.poisoned = true;
+        // What it shows is borrowed until now.
+        self.explicit = None;
+        instance::same_rows(&self.starts, on.a().space())?;
+        let around = Arc::clone(&self.around);
+        around(on, &mut |services| {
+            let (this, params) = (self.instance, Text::new(&self.params));
+            // SAFETY: checked tables that live for ever; what is lent outlives the call; nobody
+            // else uses the instance.
+            unsafe {
+                let (system_table, host_table) = (system::lend(on), host::lend(services));
+                let (s, h) = (&raw const system_table.table, &raw const host_table.table);
+                call(|why| (part.refresh)(this, params, s, h, why))?;
+            }
+            self.look(on.a())
+        })?;
+        self.poisoned = false;
+        Ok(())
     }
 }
 

@@ -3,12 +3,13 @@ use crate::services::{OnRanks, Peers};
 use crate::{chain, nested};
 use precondor_abi as abi;
 use precondor_abi::{Bytes, Text};
-use precondor_bridge::method::{Loaded, part};
+use precondor_bridge::method::{Around, Loaded, part};
 use precondor_bridge::status::call;
 use precondor_bridge::train::{with_samples, with_watch};
 use precondor_bridge::{comm, host, raw, system};
 use precondor_core::host::Host;
-use precondor_core::precond::{Capabilities, Preconditioner};
+use precondor_core::instance::{self, Instance};
+use precondor_core::precond::Capabilities;
 use precondor_core::registry::DynGenerator;
 use precondor_core::system::System;
 use precondor_core::train::Training;
@@ -28,6 +29,7 @@ pub(crate) struct Method {
     schema: Value,
     train: Option<(&'static abi::TrainPart, Value)>,
     peers: Arc<Peers>,
+    around: Arc<Around>,
 }
 
 impl Method {
@@ -72,10 +74,23 @@ impl Method {
                 schema: parse_schema(&schema)?,
                 train: train.map(with_schema).transpose()?,
                 peers: Arc::clone(peers),
+                around: around(name.clone()),
                 name,
             })
         }
     }
+}
+
+/// What surrounds a call of the method `name` that sets something up.
+fn around(name: String) -> Arc<Around> {
+    Arc::new(move |system, f| {
+        let comm = system.a().space().comm();
+        instance::together(comm, || {
+            let _link = chain::outermost(&name)?;
+            let services: Arc<dyn Host> = Arc::new(OnRanks::new(system.host(), comm));
+            f(&services)
+        })
+    })
 }
 
 fn parse_schema(text: &str) -> Result<Value> {
@@ -109,23 +124,25 @@ impl DynGenerator for Method {
         self.train.as_ref().map(|(_, schema)| schema.clone())
     }
 
-    fn generate(&self, params: &Value, system: &System) -> Result<Box<dyn Preconditioner>> {
-        let comm = system.a().space().comm();
-        comm.scope(|| {
-            let _link = chain::outermost(&self.name)?;
+    fn generate(&self, params: &Value, system: &System) -> Result<Box<dyn Instance>> {
+        let mut made = None;
+        (self.around)(system, &mut |services| {
             nested::check(&self.name, &self.schema, &self.peers, params)?;
-            let services: Arc<dyn Host> = Arc::new(OnRanks::new(system.host(), comm));
-            let params = params.to_string();
+            let (params, a) = (params.to_string(), system.a());
             let mut instance = null_mut();
             // SAFETY: a checked table that lives for ever; what is lent outlives the call; the
             // instance is nobody else's.
             unsafe {
-                let (system_table, host_table) = (system::lend(system), host::lend(&services));
+                let (system_table, host_table) = (system::lend(system), host::lend(services));
                 let (s, h) = (&raw const system_table.table, &raw const host_table.table);
                 call(|why| (self.table.generate)(Text::new(&params), s, h, &mut instance, why))?;
-                Ok(Box::new(Loaded::new(self.table, instance, system.a())?) as _)
+                let around = Arc::clone(&self.around);
+                made = Some(Loaded::new(self.table, instance, a, &params, around)?);
             }
-        })
+            Ok(())
+        })?;
+        let nothing = || Error::Plugin(format!("{} was not set up", self.name));
+        Ok(Box::new(made.ok_or_else(nothing)?))
     }
 
     fn train(&self, params: &Value, training: Training<'_>) -> Result<Vec<u8>> {

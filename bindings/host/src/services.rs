@@ -3,7 +3,7 @@ use crate::chain;
 use precondor_bridge::thread::{as_body, in_body};
 use precondor_core::comm::{Comm, Communicator};
 use precondor_core::host::{Host, Level};
-use precondor_core::precond::Preconditioner;
+use precondor_core::instance::Instance;
 use precondor_core::registry::Registry;
 use precondor_core::system::System;
 use precondor_core::{Error, Result};
@@ -100,12 +100,7 @@ fn allowed() -> Option<usize> {
 }
 
 impl Host for Services {
-    fn inner(
-        &self,
-        name: &str,
-        params: &Value,
-        system: &System,
-    ) -> Result<Box<dyn Preconditioner>> {
+    fn inner(&self, name: &str, params: &Value, system: &System) -> Result<Box<dyn Instance>> {
         let _link = chain::enter(name)?;
         let registry = self.peers.registry().ok_or_else(|| {
             Error::Parameter(format!("no method '{name}': there is no registry to look it up in"))
@@ -186,12 +181,7 @@ impl OnRanks {
 }
 
 impl Host for OnRanks {
-    fn inner(
-        &self,
-        name: &str,
-        params: &Value,
-        system: &System,
-    ) -> Result<Box<dyn Preconditioner>> {
+    fn inner(&self, name: &str, params: &Value, system: &System) -> Result<Box<dyn Instance>> {
         self.host.inner(name, params, system)
     }
     fn parallel_for(

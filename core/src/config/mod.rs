@@ -5,11 +5,13 @@
 //! JSON schema: [`Node::read`] checks the values against it, maps a fault back to its place, then
 //! deserialises. Sections of methods are checked the same way against the method's own schema
 //! ([`method()`]), which only the one who loaded the method knows.
+mod backend;
 mod method;
 mod node;
 mod place;
 mod solver;
 
+pub use backend::{Backend, PETSC, check_options};
 pub use method::{MethodConfig, method};
 pub use node::{Content, Node};
 pub use solver::{Check, FallbackConfig, FallbackPlan, SolverConfig, SolverKind, StopRule};
@@ -56,7 +58,7 @@ pub fn parse(name: &str, folder: &Path, text: &str) -> Result<Node> {
 /// # Errors
 /// [`Error::Parameter`] naming the flag where it is not of that form or leads nowhere.
 pub fn set(root: &mut Node, flag: &str) -> Result<()> {
-    let source = Arc::new(Source::flag(flag));
+    let source = Arc::new(Source::option(&format!("--set {flag}")));
     let place = |span| Place::new(&source, span);
     let Some((path, text)) = flag.split_once('=') else {
         return Err(place(0..0).complain("it must look like section.key=value".to_owned()));
@@ -70,12 +72,26 @@ pub fn set(root: &mut Node, flag: &str) -> Result<()> {
     if keys.iter().any(|key| key.is_empty()) {
         return Err(place(0..0).complain(format!("'{path}' is not a path of keys joined by dots")));
     }
+    put_node(root, &keys, value, &place(0..0))
+}
+
+/// Puts `value` at the path of `keys`, as an option of a program asks for. `said` is that option as it
+/// was given; complaints about the value begin with it.
+///
+/// # Errors
+/// [`Error::Parameter`] where the path leads nowhere.
+pub fn put(root: &mut Node, keys: &[&str], value: serde_json::Value, said: &str) -> Result<()> {
+    let place = Place::new(&Arc::new(Source::option(said)), 0..0);
+    put_node(root, keys, Node::of(value, &place), &place)
+}
+
+fn put_node(root: &mut Node, keys: &[&str], value: Node, place: &Place) -> Result<()> {
     let Some((last, parents)) = keys.split_last() else { return Ok(()) };
     let mut node = root;
     for key in parents {
-        node = node.child_mut(key, &place(0..0))?;
+        node = node.child_mut(key, place)?;
     }
-    *node.child_mut(last, &place(0..0))? = value.keyed(place(0..0));
+    *node.child_mut(last, place)? = value.keyed(place.clone());
     Ok(())
 }
 

@@ -83,6 +83,21 @@ impl Node {
         Node { key: at.clone(), at, content: Content::Scalar(text.into()) }
     }
 
+    /// JSON, all of which stands at `at`.
+    pub(super) fn of(value: Value, at: &Place) -> Node {
+        let content = match value {
+            Value::Array(items) => {
+                Content::List(items.into_iter().map(|item| Node::of(item, at)).collect())
+            }
+            Value::Object(fields) => {
+                let child = |(key, value)| (key, Node::of(value, at));
+                Content::Table(fields.into_iter().map(child).collect())
+            }
+            scalar => Content::Scalar(scalar),
+        };
+        Node { key: at.clone(), at: at.clone(), content }
+    }
+
     pub(super) fn keyed(mut self, key: Place) -> Node {
         self.key = key;
         self

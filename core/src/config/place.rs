@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A text that values come from: a file, or a flag of the command line.
+/// A text that values come from: a file, or an option of the command line.
 #[derive(Debug)]
 pub(super) struct Source {
     name: String,
@@ -20,9 +20,9 @@ impl Source {
         Source { name: name.into(), text: text.into(), folder: folder.into(), flag: false }
     }
 
-    pub(super) fn flag(text: &str) -> Self {
-        let name = format!("--set {text}");
-        Source { name, text: text.into(), folder: PathBuf::new(), flag: true }
+    /// An option as it was given, which stands for itself in messages.
+    pub(super) fn option(said: &str) -> Self {
+        Source { name: said.into(), text: String::new(), folder: PathBuf::new(), flag: true }
     }
 }
 

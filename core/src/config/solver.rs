@@ -1,15 +1,19 @@
 //! The `[solver]` section.
+use super::backend::{Backend, check_options};
 use super::node::Node;
 use crate::Result;
 use crate::solver::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The `[solver]` section: which iteration, and when to stop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SolverConfig {
+    /// Whose iteration runs: Precondor's own, or PETSc's in a program built with the feature
+    /// `petsc`.
+    pub backend: Backend,
     /// The iteration.
     pub method: SolverKind,
     /// ω of Richardson's iteration; 1 unless given.
@@ -33,6 +37,11 @@ pub struct SolverConfig {
     pub fallback: Option<FallbackConfig>,
     /// What to look at before the solve; counted as setup.
     pub check: Option<Check>,
+    /// PETSc's name of the iteration, any type of KSP, in place of `method`; backend `petsc` only.
+    pub ksp: Option<String>,
+    /// Options of this solve for PETSc, without their dash: `{ ksp_gmres_restart = 50 }`; backend
+    /// `petsc` only.
+    pub options: Option<Map<String, Value>>,
 }
 
 /// How a solve goes on where its preconditioner fails.
@@ -69,6 +78,7 @@ pub enum Check {
 impl Default for SolverConfig {
     fn default() -> Self {
         SolverConfig {
+            backend: Backend::Precondor,
             method: SolverKind::Gmres,
             damping: None,
             restart: None,
@@ -78,6 +88,8 @@ impl Default for SolverConfig {
             divergence: 1e5,
             fallback: None,
             check: None,
+            ksp: None,
+            options: None,
         }
     }
 }
@@ -130,6 +142,9 @@ impl SolverKind {
 
 /// Keys that only some iterations have.
 const OWN_KEYS: [&str; 2] = ["damping", "restart"];
+/// Keys that only the backend `petsc` has, and those that only Precondor's own iterations have.
+const PETSC_KEYS: [&str; 2] = ["ksp", "options"];
+const NATIVE_KEYS: [&str; 2] = ["fallback", "check"];
 
 impl SolverConfig {
     /// Reads the section.
@@ -139,6 +154,7 @@ impl SolverConfig {
     /// types, values out of range, keys that the chosen method does not have.
     pub fn from_node(node: &Node) -> Result<Self> {
         let config: SolverConfig = node.read()?;
+        config.check_backend(node)?;
         for key in OWN_KEYS.into_iter().filter(|key| !config.method.takes(key)) {
             if let Some(found) = node.get(key) {
                 let name = config.method.name();
@@ -154,6 +170,38 @@ impl SolverConfig {
         Ok(config)
     }
 
+    /// Refuses keys that belong to another backend.
+    fn check_backend(&self, node: &Node) -> Result<()> {
+        let given = |keys: [&'static str; 2]| {
+            keys.into_iter().find_map(|key| node.get(key).map(|found| (key, found)))
+        };
+        if self.backend == Backend::Precondor {
+            if let Some((key, found)) = given(PETSC_KEYS) {
+                return Err(found.key_error(format!("'{key}': only with backend = \"petsc\"")));
+            }
+            return Ok(());
+        }
+        if let Some((key, found)) = given(NATIVE_KEYS) {
+            let text = format!("'{key}': only Precondor's own iterations have it, not PETSc's");
+            return Err(found.key_error(text));
+        }
+        if self.stop == StopRule::AbsoluteError {
+            let at = node.get("stop").unwrap_or(node);
+            return Err(at.error("PETSc's iterations measure the residual; they know no x*"));
+        }
+        if let Some(options) = node.get("options") {
+            check_options(options)?;
+        }
+        let doubled = ["method"].iter().chain(&OWN_KEYS).find_map(|key| node.get(key));
+        match doubled.filter(|_| self.ksp.is_some()) {
+            Some(found) => Err(found.key_error(
+                "'ksp' is given: it takes the place of 'method' and \
+                its parameters, which are PETSc's 'options'",
+            )),
+            None => Ok(()),
+        }
+    }
+
     /// Reads `own` on top of a section `shared` by several runs. Keys of `shared` that the method
     /// of `own` does not have are left out.
     ///
@@ -161,6 +209,24 @@ impl SolverConfig {
     /// As [`from_node`](SolverConfig::from_node).
     pub fn from_nodes(own: &Node, shared: &Node) -> Result<Self> {
         let mut merged = super::over(own, shared);
+        let petsc = match merged.get("backend") {
+            Some(node) => node.json() == "petsc",
+            None => false,
+        };
+        for key in if petsc { NATIVE_KEYS } else { PETSC_KEYS } {
+            if own.get(key).is_none() {
+                merged.take(key);
+            }
+        }
+        let another = |given, dropped: &[&str], merged: &mut Node| {
+            for key in
+                dropped.iter().filter(|key| own.get(given).is_some() && own.get(key).is_none())
+            {
+                merged.take(key);
+            }
+        };
+        another("ksp", &["method", "damping", "restart"], &mut merged);
+        another("method", &["ksp"], &mut merged);
         let kind: SolverKind = match merged.get("method") {
             Some(_) => merged.read::<SolverConfig>()?.method,
             None => SolverConfig::default().method,
@@ -173,9 +239,26 @@ impl SolverConfig {
         SolverConfig::from_node(&merged)
     }
 
+    /// The name of the iteration.
+    pub fn name(&self) -> &str {
+        self.ksp.as_deref().unwrap_or(self.method.name())
+    }
+
     /// The iteration and its parameters in words.
     pub fn title(&self) -> String {
-        let name = self.method.name();
+        if self.backend == Backend::Petsc {
+            let words = [Some(self.own_title()), self.options.as_ref().map(options_in_words)];
+            let words: Vec<String> = words.into_iter().flatten().collect();
+            return format!("PETSc's {}", words.join(", "));
+        }
+        self.own_title()
+    }
+
+    fn own_title(&self) -> String {
+        let name = self.name();
+        if self.ksp.is_some() {
+            return name.to_owned();
+        }
         match self.method() {
             Method::Richardson { damping } => format!("{name} (damping {damping})"),
             Method::Gmres { restart } | Method::FlexibleGmres { restart } => {
@@ -196,4 +279,13 @@ impl SolverConfig {
             SolverKind::Bicgstab => Method::Bicgstab,
         }
     }
+}
+
+/// `name value` words.
+fn options_in_words(options: &Map<String, Value>) -> String {
+    let words = options.iter().map(|(name, value)| match value {
+        Value::String(text) => format!("{name} {text}"),
+        value => format!("{name} {value}"),
+    });
+    words.collect::<Vec<_>>().join(", ")
 }

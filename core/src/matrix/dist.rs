@@ -60,9 +60,36 @@ impl DistCsr {
     ) -> Result<Self> {
         space.comm().scope(|| {
             let (own, ghost, ghost_ids) = split(space, row_ptr, cols, values)?;
-            let link = space.comm().exchange(space.halo(&ghost_ids)?)?;
-            Self::from_parts(own, ghost, ghost_ids, Arc::clone(space), Arc::from(link))
+            Self::linked(space, own, ghost, ghost_ids)
         })
+    }
+
+    /// From blocks that are already split, as other libraries keep them: see [`DistCsr`] for their
+    /// columns. Collective.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where the shapes do not fit together, on all ranks.
+    pub fn from_blocks(
+        space: &Arc<Space>,
+        own: Csr,
+        ghost: Csr,
+        ghost_ids: Vec<u64>,
+    ) -> Result<Self> {
+        space.comm().scope(|| {
+            if let Some(beyond) = ghost_ids.iter().find(|&&id| id >= space.n_global()) {
+                return Err(Error::Data(format!(
+                    "ghost column {beyond} of a matrix with {} columns",
+                    space.n_global()
+                )));
+            }
+            Self::linked(space, own, ghost, ghost_ids)
+        })
+    }
+
+    /// The matrix of these blocks, with a link that fetches its ghost columns.
+    fn linked(space: &Arc<Space>, own: Csr, ghost: Csr, ghost_ids: Vec<u64>) -> Result<Self> {
+        let link = space.comm().exchange(space.halo(&ghost_ids)?)?;
+        Self::from_parts(own, ghost, ghost_ids, Arc::clone(space), Arc::from(link))
     }
 
     /// From blocks that are already split. Not collective.

@@ -1,6 +1,7 @@
 //! Test matrices named by what they are, a dense solver to compare with, and ranks to run on.
 use precondor_core::comm::{Comm, threads};
 use precondor_core::host::{Host, Level};
+use precondor_core::instance::Instance;
 use precondor_core::matrix::{Csr, DistCsr, Space};
 use precondor_core::precond::{Preconditioner, Properties};
 use precondor_core::solver::{Criterion, Method, Report, Step, Stop, solve};

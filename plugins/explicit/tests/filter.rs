@@ -89,7 +89,7 @@ fn poisson(comm: Comm, level: u32) -> System {
     problem.generate(comm).unwrap().0.with_host(host())
 }
 
-fn made(params: Value, system: &System) -> Result<Box<dyn Preconditioner>> {
+fn made(params: Value, system: &System) -> Result<Box<dyn Instance>> {
     system.host().inner("filter", &params, system)
 }
 

@@ -36,7 +36,7 @@ const SEED: u64 = 31;
 struct OneFile(Vec<u8>);
 
 impl Host for OneFile {
-    fn inner(&self, name: &str, _: &Value, _: &System) -> Result<Box<dyn Preconditioner>> {
+    fn inner(&self, name: &str, _: &Value, _: &System) -> Result<Box<dyn Instance>> {
         Err(Error::Parameter(format!("no method '{name}' here")))
     }
     fn read(&self, _: &str) -> Result<Vec<u8>> {

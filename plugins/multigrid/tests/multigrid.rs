@@ -64,7 +64,7 @@ impl Preconditioner for Scaled {
     }
 }
 
-fn generate(params: &Value, system: &System) -> Result<Box<dyn Preconditioner>> {
+fn generate(params: &Value, system: &System) -> Result<Box<dyn Instance>> {
     let host = methods::Methods::of([Native::<Multigrid>::method(), Native::<Scaling>::method()]);
     host.inner("multigrid", params, &system.clone().with_host(host.clone()))
 }

@@ -183,7 +183,7 @@ fn solver(params: &Params, grid: Grid, system: &System) -> Result<Box<dyn Precon
     }
     let reference = grid.five_point(system.a().space())?;
     let inner = system.host().inner(&name, &section, &system.for_matrix(reference));
-    inner.map_err(|e| e.inside(format!("parameter 'solver': {name}")))
+    Ok(inner.map_err(|e| e.inside(format!("parameter 'solver': {name}")))?)
 }
 
 impl Generator for Reference {

@@ -39,7 +39,7 @@ fn to_dense(a: &DistCsr) -> Dense {
     dense(a.n_own(), |i, j| a.own().view().get(i, j))
 }
 
-fn generate(params: &Value, system: &System) -> Result<Box<dyn Preconditioner>> {
+fn generate(params: &Value, system: &System) -> Result<Box<dyn Instance>> {
     Native::<Reference>::method().generate(params, system)
 }
 

@@ -1,4 +1,5 @@
 //! The plugin boundary from the host's side: what loads, what is refused, what is contained.
+mod again;
 mod collective;
 mod compile;
 mod compose;

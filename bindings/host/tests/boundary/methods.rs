@@ -155,6 +155,11 @@ impl Generator for Steps {
 
 params!(NoParams {});
 
+/// A diagonal entry that [`Keeper`] cannot be refreshed with.
+pub const FAILS: f64 = 13.0;
+/// One that it panics at.
+pub const PANICS: f64 = 14.0;
+
 /// Keeps the matrix: M = A. Shows it, has a transpose where A is symmetric, takes notes.
 pub struct Keeper;
 pub struct Kept(DistCsr, Vec<String>);
@@ -172,12 +177,17 @@ impl Generator for Keeper {
         };
         Ok(Kept(system.a().clone(), system.all_aux().map(note).collect()))
     }
+    /// Fails on the ranks that have a diagonal entry of [`FAILS`] or [`PANICS`].
     fn refresh(m: &mut Kept, _: &NoParams, system: &System) -> Result<()> {
-        if system.a().nnz_own() != m.0.nnz_own() {
+        let a = system.a();
+        if a.nnz_own() != m.0.nnz_own() {
             return Err(Error::PatternChanged);
         }
-        m.0 = system.a().clone();
-        Ok(())
+        m.0 = a.clone();
+        for d in (0..a.n_own()).map(|i| a.diagonal(i)).filter(|d| [FAILS, PANICS].contains(d)) {
+            on_purpose(d == PANICS)?;
+        }
+        a.space().comm().sum(&mut [1.0])
     }
 }
 
@@ -223,11 +233,12 @@ pub struct WrapperParams {
 
 /// M = the inner method, set up through the host, for a matrix of this side.
 pub struct Wrapper;
-pub struct Wrapped(Option<Box<dyn Preconditioner>>);
+pub struct Wrapped(Option<Box<dyn Instance>>);
 
 impl Generator for Wrapper {
     const NAME: &'static str = "wrapper";
     const SUMMARY: &'static str = "another method";
+    const CAPABILITIES: Capabilities = Capabilities { refresh: true, ..Capabilities::NONE };
     type Params = WrapperParams;
     type Output = Wrapped;
     fn generate(params: &WrapperParams, system: &System) -> Result<Wrapped> {
@@ -239,20 +250,26 @@ impl Generator for Wrapper {
         };
         let name = section.as_object_mut().and_then(|s| s.remove("name"));
         let name = name.and_then(|n| n.as_str().map(str::to_owned)).unwrap_or_default();
-        // The rows again, as a matrix that this side owns.
-        let a = system.a();
-        let (mut row_ptr, mut cols, mut values) = (vec![0], vec![], vec![]);
-        for i in 0..a.n_own() {
-            for (j, v) in a.global_entries(i) {
-                cols.push(j);
-                values.push(v);
-            }
-            row_ptr.push(cols.len() as u32);
-        }
-        let copy = DistCsr::from_rows(a.space(), &row_ptr, &cols, &values)?;
-        let inner = system.host().inner(&name, &section, &system.for_matrix(copy))?;
+        let inner = system.host().inner(&name, &section, &copied(system)?)?;
         Ok(Wrapped(Some(inner)))
     }
+    fn refresh(m: &mut Wrapped, _: &WrapperParams, system: &System) -> Result<()> {
+        m.0.as_mut().map_or(Ok(()), |inner| inner.refresh(&copied(system)?))
+    }
+}
+
+/// The rows again, as a matrix that this side owns.
+fn copied(system: &System) -> Result<System> {
+    let a = system.a();
+    let (mut row_ptr, mut cols, mut values) = (vec![0], vec![], vec![]);
+    for i in 0..a.n_own() {
+        for (j, v) in a.global_entries(i) {
+            cols.push(j);
+            values.push(v);
+        }
+        row_ptr.push(cols.len() as u32);
+    }
+    Ok(system.for_matrix(DistCsr::from_rows(a.space(), &row_ptr, &cols, &values)?))
 }
 
 impl Preconditioner for Wrapped {

@@ -1,10 +1,11 @@
 //! What the checks start from: a method with parameters, and systems on ranks.
 use super::dense::Dense;
-use precondor_bridge::method::Loaded;
+use precondor_bridge::method::{Around, Loaded};
 use precondor_bridge::status::call;
 use precondor_bridge::{host, raw, system};
 use precondor_core::comm::{Comm, threads};
 use precondor_core::host::{Host, Level};
+use precondor_core::instance::{Instance, together};
 use precondor_core::matrix::{DistCsr, Space};
 use precondor_core::precond::{Generator, Preconditioner};
 use precondor_core::problem::{Poisson, Problem};
@@ -106,24 +107,26 @@ impl<G: Generator> Kit<G> {
     }
 
     /// Sets the method up. Collective.
-    pub(super) fn make(&self, system: &System) -> Result<Box<dyn Preconditioner>> {
+    pub(super) fn make(&self, system: &System) -> Result<Box<dyn Instance>> {
         Native::<G>::method().generate(&self.params, system)
     }
 
     /// Sets the method up through its C table, as a host does. Collective.
-    pub(super) fn make_across(&self, on: &System) -> Result<Box<dyn Preconditioner>> {
+    pub(super) fn make_across(&self, on: &System) -> Result<Box<dyn Instance>> {
         let table: &'static _ = Box::leak(Box::new(crate::export::method::<G>("0")));
         let params = self.params.to_string();
         let mut instance = null_mut();
+        let around: Arc<Around> =
+            Arc::new(|on, f| together(on.a().space().comm(), || f(on.host())));
         on.a().space().comm().scope(|| {
             // SAFETY: a table of this crate; what is lent outlives the call.
             unsafe {
                 let (lent, services) = (system::lend(on), host::lend(on.host()));
                 let (s, h) = (&raw const lent.table, &raw const services.table);
-                let params = precondor_abi::Text::new(&params);
+                let text = precondor_abi::Text::new(&params);
                 let table = raw::table(table)?;
-                call(|why| (table.generate)(params, s, h, &mut instance, why))?;
-                Ok(Box::new(Loaded::new(table, instance, on.a())?) as _)
+                call(|why| (table.generate)(text, s, h, &mut instance, why))?;
+                Ok(Box::new(Loaded::new(table, instance, on.a(), &params, around)?) as _)
             }
         })
     }
@@ -181,12 +184,7 @@ impl<G: Generator> Kit<G> {
 struct Peers(Registry);
 
 impl Host for Peers {
-    fn inner(
-        &self,
-        name: &str,
-        params: &Value,
-        system: &System,
-    ) -> Result<Box<dyn Preconditioner>> {
+    fn inner(&self, name: &str, params: &Value, system: &System) -> Result<Box<dyn Instance>> {
         self.0.get(name)?.generate(params, system)
     }
     fn read(&self, path: &str) -> Result<Vec<u8>> {

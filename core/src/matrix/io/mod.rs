@@ -2,4 +2,5 @@
 pub mod hypre_ij;
 mod lines;
 pub mod matrix_market;
+pub mod petsc_binary;
 mod rows;

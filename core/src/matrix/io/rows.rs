@@ -38,9 +38,21 @@ pub(super) fn compress<C: Copy + Ord>(
         }
     }
     drop(rows);
+    sort(&row_ptr, &mut cols, &mut values).map_err(|(i, j)| (i as u32, j))?;
+    cols.shrink_to_fit();
+    values.shrink_to_fit();
+    Ok((row_ptr, cols, values))
+}
+
+/// Sorts each row by column; a row and its column that is given twice come back instead.
+pub(super) fn sort<C: Copy + Ord>(
+    row_ptr: &[u32],
+    cols: &mut [C],
+    values: &mut [f64],
+) -> std::result::Result<(), (usize, C)> {
     let mut row = Vec::new();
-    for i in 0..n_rows {
-        let range = row_ptr[i] as usize..row_ptr[i + 1] as usize;
+    for (i, pair) in row_ptr.windows(2).enumerate() {
+        let range = pair[0] as usize..pair[1] as usize;
         if !cols[range.clone()].is_sorted() {
             row.clear();
             row.extend(range.clone().map(|k| (cols[k], values[k])));
@@ -50,12 +62,10 @@ pub(super) fn compress<C: Copy + Ord>(
             }
         }
         if let Some(pair) = cols[range].windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err((i as u32, pair[0]));
+            return Err((i, pair[0]));
         }
     }
-    cols.shrink_to_fit();
-    values.shrink_to_fit();
-    Ok((row_ptr, cols, values))
+    Ok(())
 }
 
 /// The rows that this rank owns, out of entries `(row, column, value)` that any rank reads: `next`

@@ -255,7 +255,7 @@ fn foreign_matrices_are_noticed_and_left_to_fsai() {
 fn a_model_that_does_harm_is_noticed_and_left_out() {
     struct Files(Vec<u8>);
     impl Host for Files {
-        fn inner(&self, name: &str, p: &Value, s: &System) -> Result<Box<dyn Preconditioner>> {
+        fn inner(&self, name: &str, p: &Value, s: &System) -> Result<Box<dyn Instance>> {
             Alone.inner(name, p, s)
         }
         fn read(&self, _: &str) -> Result<Vec<u8>> {

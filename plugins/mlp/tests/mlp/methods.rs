@@ -448,7 +448,7 @@ fn rows_that_do_not_fit_are_global_rows_on_every_rank() {
 pub struct OneFile(pub Vec<u8>);
 
 impl Host for OneFile {
-    fn inner(&self, _: &str, _: &Value, _: &System) -> Result<Box<dyn Preconditioner>> {
+    fn inner(&self, _: &str, _: &Value, _: &System) -> Result<Box<dyn Instance>> {
         Err(Error::Unsupported("no other methods".into()))
     }
     fn read(&self, path: &str) -> Result<Vec<u8>> {

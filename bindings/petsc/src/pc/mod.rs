@@ -1,0 +1,32 @@
+//! Precondor's methods as preconditioners of PETSc: what `libprecondor_petsc.so` is.
+//!
+//! Any program of PETSc loads the library with `-dll_append /path/libprecondor_petsc.so` and gains the
+//! type `precondor` (method by `-pc_precondor_name`) and one type for every method that is found,
+//! `precondor_spai` and so on.
+//!
+//! A PC of such a type is PETSc's shell under another name, so that everything PETSc does with
+//! preconditioners (nesting, prefixes, reuse, views) works as for its own. What belongs to it is kept
+//! in a table by its address ([`context`]), as PETSc hides a shell's context once the name is changed.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`register`] | loading: which PETSc, which MPI, which methods; the types |
+//! | [`options`] | `-pc_precondor_…`, read into a configuration and checked as one; help |
+//! | [`setup`] | matrix in, preconditioner out; what a failure becomes |
+//! | [`grid`] | what a DMDA says about the grid |
+//! | [`explicit`] | stored inverses as matrices of PETSc |
+//! | [`apply`] | products with M |
+//! | [`view`] | `-ksp_view` |
+mod apply;
+mod callback;
+mod context;
+mod explicit;
+mod grid;
+mod host;
+mod options;
+mod register;
+mod setup;
+mod view;
+
+pub use context::live;
+pub use register::register;

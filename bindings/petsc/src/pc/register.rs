@@ -1,0 +1,241 @@
+//! Loading: which PETSc and which MPI run here, which methods there are, and their types.
+use super::callback::{Done, Trouble, guard};
+use super::context::{self, Context};
+use super::{apply, host, options, setup, view};
+use crate::api::{Api, MPI_Comm, Object, RawPc, code, text};
+use precondor_core::{Error, Result};
+use precondor_host::{Plugins, Search};
+use std::collections::BTreeSet;
+use std::ffi::{CStr, c_int, c_void};
+use std::ptr::null;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+/// The type whose method is an option.
+pub(super) const TYPE: &str = "precondor";
+
+/// What a view begins with.
+const VERSION: &CStr = match CStr::from_bytes_with_nul(VERSION_TEXT.as_bytes()) {
+    Ok(text) => text,
+    Err(_) => c"Precondor",
+};
+const VERSION_TEXT: &str = concat!("Precondor ", env!("CARGO_PKG_VERSION"), "\0");
+
+/// The methods that were found.
+static PLUGINS: OnceLock<Plugins> = OnceLock::new();
+
+/// The methods that are there, found when the library was loaded.
+pub(super) fn plugins() -> Result<&'static Plugins> {
+    if let Some(plugins) = PLUGINS.get() {
+        return Ok(plugins);
+    }
+    let plugins = Plugins::load(&Search { extra: vec![], base: ".".into() })?;
+    Ok(PLUGINS.get_or_init(|| plugins))
+}
+
+/// The type of a method: PETSc's names have no hyphens.
+pub(super) fn type_of(method: &str) -> String {
+    format!("{TYPE}_{}", method.replace('-', "_"))
+}
+
+/// Adds the types `precondor` and `precondor_METHOD` to the PETSc of this process.
+///
+/// # Errors
+/// [`Error::Plugin`] where PETSc, or its MPI, is none that this library can work with; [`Error::Data`]
+/// with PETSc's message.
+pub fn register() -> Result<()> {
+    let api = Api::in_process()?;
+    same_mpi(&precondor_mpi::library(), api.mpi().as_deref())?;
+    stay_loaded();
+    let plugins = plugins()?;
+    if first_rank(api) {
+        for problem in plugins.problems() {
+            host::warn(&format!("{}: {}", problem.path.display(), problem.reason));
+        }
+    }
+    let methods = plugins.registry().iter().map(|method| type_of(method.name()));
+    for name in std::iter::once(TYPE.to_owned()).chain(methods) {
+        // SAFETY: PETSc loads libraries after its start; the function has the type asked for.
+        unsafe { api.PCRegister(text(&name).as_ptr(), Some(create))? };
+    }
+    Ok(())
+}
+
+/// Whether this process is the first of the job.
+fn first_rank(api: &Api) -> bool {
+    // SAFETY: PETSc is running.
+    api.comm_world()
+        .and_then(|world| unsafe { api.place_in(world) })
+        .is_ok_and(|(rank, _)| rank == 0)
+}
+
+/// Refuses a PETSc that runs on another MPI than `ours`, which this library is built with.
+fn same_mpi(ours: &str, theirs: Option<&str>) -> Result<()> {
+    // What is linked into the process first answers for both, so the binary interface, not the name
+    // that we get, tells what we are built with: handles are pointers in Open MPI, numbers in MPICH.
+    let built_with = if size_of::<MPI_Comm>() == size_of::<*mut c_void>() { OPEN } else { MPICH };
+    let Some(theirs) = theirs else {
+        return Err(Error::Plugin(format!(
+            "PETSc in this process runs on an MPI that does not say what it is; this library is built \
+             with {built_with}"
+        )));
+    };
+    let family = |name: &str| match name {
+        name if name.contains(OPEN) => Some(OPEN),
+        name if [MPICH, "MVAPICH", "Intel", "CRAY"].iter().any(|like| name.contains(like)) => {
+            Some(MPICH)
+        }
+        _ => None,
+    };
+    if family(theirs) == Some(built_with) {
+        return Ok(());
+    }
+    let ours = if family(ours) == Some(built_with) { ours } else { built_with };
+    Err(Error::Plugin(format!(
+        "PETSc in this process runs on {theirs}, this library is built with {ours}: build it with the \
+         same MPI (MPICC=… cargo build --features petsc)"
+    )))
+}
+
+const OPEN: &str = "Open MPI";
+const MPICH: &str = "MPICH";
+
+/// Keeps this library loaded when PETSc ends and unloads what it loaded: the methods' libraries stay
+/// for ever and hold addresses in this one.
+fn stay_loaded() {
+    // SAFETY: a plain struct of pointers, for which zero is a value; any address may be asked about;
+    // nothing is loaded that is not there already.
+    unsafe {
+        let mut info: libc::Dl_info = std::mem::zeroed();
+        let here = stay_loaded as *const () as *const c_void;
+        if libc::dladdr(here, &mut info) != 0 && !info.dli_fname.is_null() {
+            let how = libc::RTLD_NOW | libc::RTLD_NOLOAD | libc::RTLD_NODELETE;
+            libc::dlopen(info.dli_fname, how);
+        }
+    }
+}
+
+/// What PETSc calls when it has loaded this library with `-dll_append`.
+///
+/// # Safety
+/// PETSc is initialised.
+#[unsafe(no_mangle)]
+#[allow(non_snake_case)]
+pub unsafe extern "C" fn PetscDLLibraryRegister_precondor_petsc() -> c_int {
+    let registered = std::panic::catch_unwind(register);
+    let error = match registered {
+        Ok(Ok(())) => return 0,
+        Ok(Err(error)) => error.to_string(),
+        Err(panic) => precondor_core::comm::panic_text(panic),
+    };
+    // There may be no function of PETSc that could be told.
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "precondor: error: {error}");
+    code::UNSUPPORTED
+}
+
+/// The number of PCs of our types that are alive in this process, for programs that look for leaks.
+#[unsafe(no_mangle)]
+pub extern "C" fn precondor_petsc_live() -> usize {
+    context::live()
+}
+
+/// PCs that read our options, by address: a PC keeps its handlers when its type changes.
+static HANDLED: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
+
+fn handled(change: impl FnOnce(&mut BTreeSet<usize>) -> bool) -> bool {
+    change(&mut HANDLED.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Makes a new PC one of ours: a shell under our name.
+unsafe extern "C" fn create(pc: RawPc) -> c_int {
+    // SAFETY: PETSc calls this with a live PC whose type is just being set.
+    unsafe {
+        guard(pc, c"PCCreate_Precondor", |api| {
+            let name = type_name(api, pc)?.unwrap_or_else(|| TYPE.to_owned());
+            api.PCSetType(pc, c"shell".as_ptr())?;
+            api.PCShellSetSetUp(pc, Some(setup::setup))?;
+            api.PCShellSetApply(pc, Some(apply::apply))?;
+            api.PCShellSetMatApply(pc, Some(apply::apply_many))?;
+            api.PCShellSetView(pc, Some(view::view))?;
+            api.PCShellSetDestroy(pc, Some(destroy))?;
+            api.PCShellSetName(pc, VERSION.as_ptr())?;
+            if handled(|all| all.insert(pc.addr())) {
+                let (read, forget) = (Some(options::read as _), Some(forget as _));
+                api.PetscObjectAddOptionsHandler(pc.cast(), read, forget, std::ptr::null_mut())?;
+            }
+            let registry = plugins()?.registry();
+            let fixed = registry.iter().find(|method| type_of(method.name()) == name);
+            let context = Context::new(fixed.map(|method| method.name().to_owned()));
+            if let Some(old) = context::insert(pc, context) {
+                old.free(api)?;
+            }
+            api.PetscObjectChangeTypeName(pc.cast(), text(&name).as_ptr())?;
+            Ok(())
+        })
+    }
+}
+
+/// The name of the type of `pc`, where it has one of ours.
+///
+/// # Safety
+/// `pc` is live.
+pub(super) unsafe fn type_name(api: &Api, pc: RawPc) -> Done<Option<String>> {
+    let mut name = null();
+    // SAFETY: the caller's promise; the name is null or a C string of PETSc's.
+    let name = unsafe {
+        api.PCGetType(pc, &mut name)?;
+        if name.is_null() {
+            return Ok(None);
+        }
+        CStr::from_ptr(name).to_string_lossy().into_owned()
+    };
+    let ours = name == TYPE || name.starts_with(&format!("{TYPE}_"));
+    Ok(ours.then_some(name))
+}
+
+/// Gives back what belongs to a PC that is destroyed, or becomes of another type.
+unsafe extern "C" fn destroy(pc: RawPc) -> c_int {
+    // SAFETY: PETSc calls this once with a PC that `create` made one of ours.
+    unsafe {
+        guard(pc, c"PCDestroy_Precondor", |api| {
+            context::remove(pc).map_or(Ok(()), |context| context.free(api))
+        })
+    }
+}
+
+/// A PC goes, and its address may become another's.
+unsafe extern "C" fn forget(pc: Object, _: *mut c_void) -> c_int {
+    handled(|all| all.remove(&pc.addr()));
+    0
+}
+
+impl From<Trouble> for Error {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Petsc(failed) => failed.into(),
+            Trouble::Ours(error) => error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_mpi_is_refused_with_both_names() {
+        let pointers = size_of::<MPI_Comm>() == size_of::<*mut c_void>();
+        let (mine, other) = match pointers {
+            true => ("Open MPI v4.1.4", "MPICH Version:\t4.0.2"),
+            false => ("MPICH 4.0.2", "Open MPI v4.1.4, package: Debian OpenMPI"),
+        };
+        assert_eq!(same_mpi(mine, Some(mine)), Ok(()));
+        let why = same_mpi(mine, Some(other)).unwrap_err().to_string();
+        assert!(why.contains(mine) && why.contains(other), "{why}");
+        // Where the other one answers for us, too, its name is not taken for ours.
+        let why = same_mpi(other, Some(other)).unwrap_err().to_string();
+        assert!(why.contains(if pointers { "built with Open MPI" } else { "built with MPICH" }));
+        assert!(same_mpi(mine, None).is_err());
+        assert!(same_mpi(mine, Some("Someone's MPI")).is_err());
+    }
+}

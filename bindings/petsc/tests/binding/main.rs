@@ -1,0 +1,11 @@
+//! PETSc from Rust. PETSc starts once in a process, so each test runs in processes of its own: alone,
+//! and where it says so as two ranks.
+mod ksp;
+mod life;
+mod mat;
+#[path = "../../../../tests/support/mpirun.rs"]
+#[allow(dead_code)]
+mod mpirun;
+mod pc;
+mod support;
+mod vec;

@@ -1,0 +1,339 @@
+"""What a PC of ours does over its life, asked through petsc4py, on any number of ranks.
+
+    mpirun -n 2 /usr/bin/python3 tests/petsc/life.py target/debug/deps/libprecondor_petsc.so /tmp
+"""
+import ctypes
+import gc
+import os
+import sys
+
+LIBRARY, FOLDER = sys.argv[1:]
+import petsc4py
+
+petsc4py.init(["life", "-dll_append", LIBRARY])
+from petsc4py import PETSc
+import numpy as np
+
+live = ctypes.CDLL(LIBRARY).precondor_petsc_live
+live.restype = ctypes.c_size_t
+COMM = PETSc.COMM_WORLD
+RANK, SIZE = COMM.rank, COMM.size
+
+
+def laplacian(mx, my, diagonal=lambda row: 4.0, coupling=-1.0, more=()):
+    """The five-point matrix of a grid, and further entries."""
+    n = mx * my
+    a = PETSc.Mat().createAIJ([n, n], nnz=9, comm=COMM)
+    a.setOption(PETSc.Mat.Option.NEW_NONZERO_ALLOCATION_ERR, False)
+    for row in range(*a.getOwnershipRange()):
+        i, j = row % mx, row // mx
+        a[row, row] = diagonal(row)
+        for x, y in ((i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)):
+            if 0 <= x < mx and 0 <= y < my:
+                a[row, y * mx + x] = coupling
+        for r, c, value in more:
+            if r == row:
+                a[r, c] = value
+    a.assemble()
+    return a
+
+
+def vector(a, f=lambda k: 1.0 + (k * 7 % 11)):
+    """A vector of a's rows with entry f(k) in row k."""
+    x = a.createVecRight()
+    for row in range(*x.getOwnershipRange()):
+        x[row] = f(row)
+    x.assemble()
+    return x
+
+
+def pc(kind, a, p=None, prefix=None, options=()):
+    """A PC of that type, set up."""
+    new = PETSc.PC().create(COMM)
+    database = PETSc.Options(prefix)
+    if prefix:
+        new.setOptionsPrefix(prefix)
+    for key, value in options:
+        database[key] = value
+    new.setOperators(a, p)
+    new.setType(kind)
+    new.setFromOptions()
+    for key, _ in options:
+        database.delValue(key)
+    new.setUp()
+    return new
+
+
+def product(m, x, transpose=False):
+    """M x."""
+    y = x.duplicate()
+    y.set(7.0)
+    (m.applyTranspose if transpose else m.apply)(x, y)
+    return y
+
+
+def shown(of):
+    """What a view says, as rank 0 sees it."""
+    path = os.path.join(FOLDER, "view.txt")
+    viewer = PETSc.Viewer().createASCII(path, comm=COMM)
+    of.view(viewer)
+    viewer.destroy()
+    COMM.barrier()
+    text = open(path).read() if RANK == 0 else ""
+    COMM.barrier()
+    return text
+
+
+def says(of, *parts):
+    """The view has all of these, as rank 0 sees it."""
+    text = shown(of)
+    for part in parts if RANK == 0 else ():
+        assert part in text, f"'{part}' is not in\n{text}"
+
+
+def refused(f, *parts):
+    """f fails on all ranks, with all of these in the message of each."""
+    try:
+        f()
+    except PETSc.Error as error:
+        for part in parts:
+            assert part in str(error), f"'{part}' is not in\n{error}"
+        return
+    raise AssertionError(f"it should have failed with {parts}")
+
+
+def close(x, y, to=1e-12):
+    """x and y agree."""
+    d = x.copy()
+    d.axpy(-1.0, y)
+    assert d.norm() <= to * max(1.0, y.norm()), (d.norm(), y.norm())
+
+
+def test_a_product_is_what_the_method_says():
+    a = laplacian(9, 7, diagonal=lambda row: 4.0 + row % 3)
+    x = vector(a)
+    m = pc("precondor_jacobi", a, prefix="p_", options=[("pc_precondor_damping", 0.5)])
+    expected = x.copy()
+    expected.pointwiseDivide(x, a.getDiagonal())
+    expected.scale(0.5)
+    close(product(m, x), expected)
+    close(product(m, x, transpose=True), expected)
+    assert live() == 1
+    m.destroy()
+
+
+def test_transposes_and_many_vectors_at_once():
+    a = laplacian(9, 7, more=[(3, 30, 0.5), (40, 2, -0.25)])
+    m = pc("precondor_spai", a)
+    x, y = vector(a), vector(a, lambda k: 1.0 / (k + 1))
+    left, right = product(m, x).dot(y), x.dot(product(m, y, transpose=True))
+    assert abs(left - right) <= 1e-12 * abs(left), (left, right)
+    n, k = a.getSize()[0], 3
+    many = PETSc.Mat().createDense([n, k], comm=COMM)
+    many.setUp()
+    for row in range(*many.getOwnershipRange()):
+        for col in range(k):
+            many[row, col] = (row * (col + 2)) % 5 - 1.0
+    many.assemble()
+    result = many.duplicate()
+    result.zeroEntries()
+    result.assemble()
+    m.matApply(many, result)
+    for col in range(k):
+        close(result.getColumnVector(col), product(m, many.getColumnVector(col)))
+    m.destroy()
+    # An unsymmetric V-cycle has no transpose, and PETSc says so.
+    m = pc("precondor_multigrid", laplacian(9, 7), prefix="t_", options=[("pc_precondor_after", 2)])
+    refused(lambda: product(m, x, transpose=True), "transpose")
+    m.destroy()
+
+
+def solver(a, kind, prefix=None):
+    ksp = PETSc.KSP().create(COMM)
+    if prefix:
+        ksp.setOptionsPrefix(prefix)
+    ksp.setType("gmres")
+    ksp.setTolerances(rtol=1e-8)
+    ksp.setOperators(a)
+    ksp.getPC().setType(kind)
+    ksp.setFromOptions()
+    return ksp
+
+
+def solve(ksp, b):
+    x = b.duplicate()
+    ksp.solve(b, x)
+    return x
+
+
+def test_new_values_refresh_and_a_new_pattern_rebuilds():
+    a = laplacian(9, 7)
+    b = vector(a)
+    ksp = solver(a, "precondor_spai")
+    x = solve(ksp, b)
+    says(ksp, "type: precondor_spai", "method: spai", "power = 1 (default)", "setups: 1 from nothing, 0 refreshed")
+    a.scale(2.0)
+    x.scale(0.5)
+    close(solve(ksp, b), x, 1e-6)
+    says(ksp, "setups: 1 from nothing, 1 refreshed")
+    # Nothing is done for the same matrix, nor where the user wants the old one kept.
+    solve(ksp, b)
+    says(ksp, "setups: 1 from nothing, 1 refreshed")
+    ksp.getPC().setReusePreconditioner(True)
+    a.scale(3.0)
+    solve(ksp, b)
+    says(ksp, "setups: 1 from nothing, 1 refreshed")
+    ksp.getPC().setReusePreconditioner(False)
+    other = laplacian(9, 7, more=[(0, 20, 0.5), (20, 0, 0.5)])
+    ksp.setOperators(other)
+    y = solve(ksp, b)
+    fresh = solver(other, "precondor_spai")
+    close(solve(fresh, b), y, 1e-14)
+    assert fresh.getIterationNumber() == ksp.getIterationNumber()
+    says(ksp, "setups: 2 from nothing, 1 refreshed")
+    # Another size in the same solver.
+    ksp.reset()
+    small = laplacian(5, 5)
+    ksp.setOperators(small)
+    solve(ksp, vector(small))
+    assert ksp.getConvergedReason() > 0
+    ksp.destroy()
+    fresh.destroy()
+    assert live() == 0
+
+
+def test_several_at_once_and_a_change_of_type():
+    a = laplacian(9, 7)
+    b = vector(a)
+    kinds = ["precondor_jacobi", "precondor_spai", "precondor_fsai", "precondor_ilu"]
+    all = [solver(a, kind) for kind in kinds]
+    for ksp in all:
+        solve(ksp, b)
+    assert live() == 4
+    counts = [ksp.getIterationNumber() for ksp in all]
+    assert counts[0] > counts[1] > 0, counts
+    one = all[0]
+    for kind in ["jacobi", "precondor_ilu", "none", "precondor_spai", "precondor_jacobi"]:
+        one.getPC().setType(kind)
+        one.setFromOptions()
+        solve(one, b)
+        assert one.getConvergedReason() > 0
+        assert live() == (4 if kind.startswith("precondor") else 3)
+    assert one.getIterationNumber() == counts[0]
+    for ksp in all:
+        ksp.destroy()
+    assert live() == 0
+
+
+def test_a_breakdown_is_a_failed_pc_with_our_message():
+    a = laplacian(9, 7, diagonal=lambda row: 0.0 if row == 60 else 4.0)
+    b = vector(a)
+    ksp = solver(a, "precondor_jacobi")
+    solve(ksp, b)
+    assert ksp.getConvergedReason() == PETSc.KSP.ConvergedReason.DIVERGED_PCSETUP_FAILED
+    says(ksp, "failed: ", "jacobi", "global row 60", "the diagonal entry is 0")
+    # It recovers with a matrix that has none.
+    ksp.setOperators(laplacian(9, 7))
+    solve(ksp, b)
+    assert ksp.getConvergedReason() > 0
+    ksp.destroy()
+
+
+def test_what_cannot_be_is_refused_with_the_reason():
+    a = laplacian(9, 7)
+    wide = PETSc.Mat().createAIJ([6, 8], nnz=1, comm=COMM)
+    wide.assemble()
+    refused(lambda: pc("precondor_jacobi", wide), "6×8; it must be square")
+    loose = PETSc.Mat().createAIJ([6, 6], nnz=1, comm=COMM)
+    loose.setUp()
+    refused(lambda: pc("precondor_jacobi", loose), "not assembled")
+
+    class Free:
+        def mult(self, mat, x, y):
+            a.mult(x, y)
+
+    free = PETSc.Mat().createPython(a.getSizes(), Free(), comm=COMM)
+    free.setUp()
+    refused(lambda: pc("precondor_jacobi", free), "type python", "second (Pmat)")
+    # The matrix to build from may be another one.
+    m = pc("precondor_jacobi", free, a)
+    close(product(m, vector(a)), product(pc("precondor_jacobi", a), vector(a)))
+    m.destroy()
+    # Structured methods name the first row that does not fit.
+    more = [(10, 62, 0.5)]
+    refused(lambda: pc("precondor_sine", laplacian(9, 7, more=more)), "sine: ", "global row 10")
+    # A type without a method, whose options were not read.
+    bare = PETSc.PC().create(COMM)
+    bare.setOperators(a)
+    bare.setType("precondor")
+    refused(bare.setUp, "no method was chosen", "-pc_precondor_name")
+    bare.destroy()
+
+
+def test_matrices_of_other_types_are_converted():
+    a = laplacian(8, 8)
+    x = vector(a)
+    expected = product(pc("precondor_spai", a), x)
+    for kind in ["dense", "baij", "sbaij"]:
+        other = a.copy()
+        if kind == "sbaij":
+            other.setOption(PETSc.Mat.Option.SYMMETRIC, True)
+        other = other.convert(kind)
+        close(product(pc("precondor_spai", other), x), expected)
+
+
+def test_an_explicit_inverse_is_a_matrix_of_petsc():
+    a = laplacian(9, 7, diagonal=lambda row: 4.0 + row % 3)
+    x = vector(a)
+    for kind in ["spai", "fsai"]:
+        expected = product(pc(f"precondor_{kind}", a), x)
+        m = pc(f"precondor_{kind}", a, prefix="e_", options=[("pc_precondor_explicit", "true")])
+        says(m, "applied as a matrix of PETSc")
+        close(product(m, x), expected)
+        stored = m.query("precondor_explicit")
+        assert stored is not None
+        m.destroy()
+    refused(
+        lambda: pc("precondor_gauss_seidel", a, prefix="e_", options=[("pc_precondor_explicit", "true")]),
+        "gauss-seidel stores no inverse",
+    )
+
+
+def test_the_grid_of_a_dmda_is_recognised_or_refused():
+    for mx, my, cut in [(9, 7, (1, SIZE)), (9, 7, (SIZE, 1)), (12, 1, (SIZE, 1))]:
+        da = PETSc.DMDA().create([mx, my], dof=1, stencil_width=1, proc_sizes=cut, comm=COMM)
+        a = da.createMatrix()
+        a.setOption(PETSc.Mat.Option.NEW_NONZERO_ALLOCATION_ERR, False)
+        row, col = PETSc.Mat.Stencil(), PETSc.Mat.Stencil()
+        (xs, xe), (ys, ye) = da.getRanges()
+        for j in range(ys, ye):
+            for i in range(xs, xe):
+                row.index = (i, j)
+                for x, y, value in (
+                    (i, j, 4.0), (i - 1, j, -1.0), (i + 1, j, -1.0), (i, j - 1, -1.0), (i, j + 1, -1.0),
+                ):
+                    if 0 <= x < mx and 0 <= y < my:
+                        col.index = (x, y)
+                        a.setValueStencil(row, col, value)
+        a.assemble()
+        # Cut into columns the numbering is another one, unless there is but one row.
+        if cut[0] > 1 and my > 1:
+            refused(lambda: pc("precondor_sine", a), "does not fit a grid of 9 by 7", "da_processors_x 1")
+            continue
+        m = pc("precondor_sine", a)
+        says(m, "method: sine")
+        x = vector(a)
+        # sine is the inverse of this very matrix.
+        close(product(m, a * x), x, 1e-10)
+        m.destroy()
+        da.destroy()
+
+
+for name, test in list(globals().items()):
+    if name.startswith("test_"):
+        test()
+        gc.collect()
+        PETSc.garbage_cleanup(COMM)
+        COMM.barrier()
+        assert live() == 0, f"{name} leaves {live()} PCs"
+        PETSc.Sys.Print(f"ok {name}")

@@ -1,0 +1,215 @@
+//! `backend = "petsc"`: PETSc's solvers in the program, with PETSc really there.
+#[path = "../support/mpirun.rs"]
+#[allow(dead_code)]
+mod mpirun;
+#[path = "../cli/support.rs"]
+#[allow(dead_code)]
+mod support;
+
+use serde_json::Value;
+use support::{Folder, Ran, program, run};
+
+/// Solves on one rank with a configuration, given as text.
+fn solve(folder: &Folder, config: &str, args: &[&str]) -> Ran {
+    support::solve(folder, config, args)
+}
+
+/// Solves on several ranks.
+fn solve_on(ranks: usize, folder: &Folder, config: &str) -> Value {
+    let path = folder.file("config.toml", config);
+    let mut command = mpirun::launcher(ranks);
+    support::isolate(&mut command);
+    command.arg(env!("CARGO_BIN_EXE_precondor")).arg("solve").arg(path).arg("--json");
+    let job = mpirun::finish(command);
+    assert_eq!(job.status, Some(0), "{job:?}");
+    serde_json::from_str(&job.out).unwrap_or_else(|e| panic!("no JSON ({e}): {job:?}"))
+}
+
+fn config(solver: &str, preconditioner: &str) -> String {
+    format!(
+        "[problem]\nkind = 'poisson'\nlevel = 5\nrhs = 'load'\n\
+         [solver]\ntolerance = 1e-8\n{solver}\n[preconditioner]\n{preconditioner}\n"
+    )
+}
+
+fn iterations(result: &Value) -> u64 {
+    assert_eq!(result["outcome"], "converged", "{result}");
+    assert!(result["true_relative_residual"].as_f64().expect("a number") <= 1.1e-8, "{result}");
+    result["iterations"].as_u64().expect("a number")
+}
+
+#[test]
+fn every_method_counts_as_our_own() {
+    let folder = Folder::new("petsc-counts");
+    for (method, preconditioner) in [
+        ("method = 'cg'", "name = 'jacobi'"),
+        ("method = 'cg'", "name = 'ic'"),
+        ("method = 'cg'", "name = 'fsai'"),
+        ("method = 'gmres'", "name = 'spai'"),
+        ("method = 'gmres'\nrestart = 10", "name = 'ilu'"),
+        ("method = 'flexible-gmres'", "name = 'ilu'"),
+        ("method = 'bicgstab'", "name = 'ilu'"),
+        ("method = 'richardson'\ndamping = 0.9", "name = 'mlp-reference'"),
+    ] {
+        let ours = solve(&folder, &config(method, preconditioner), &["--json"]).json();
+        let petsc = format!("{method}\nbackend = 'petsc'");
+        let theirs = solve(&folder, &config(&petsc, preconditioner), &["--json"]).json();
+        assert_eq!(iterations(&theirs), iterations(&ours), "{method} {preconditioner}");
+        for key in ["preconditioner_nnz", "preconditioner_bytes", "method", "preconditioner"] {
+            assert_eq!(theirs[key], ours[key], "{key}");
+        }
+    }
+}
+
+#[test]
+fn the_same_factorisation_counts_the_same_whoever_makes_it() {
+    let folder = Folder::new("petsc-ic");
+    let cg = "method = 'cg'\nbackend = 'petsc'";
+    let counts = ["name = 'ic'", "name = 'petsc:icc'"].map(|preconditioner| {
+        let result = solve(&folder, &config(cg, preconditioner), &["--json"]).json();
+        (iterations(&result), result["preconditioner_nnz"].clone())
+    });
+    assert_eq!(counts[0].0, counts[1].0, "IC(0), in the same order of rows");
+    assert!(counts[0].1.is_number());
+    assert_eq!(counts[1].1, Value::Null, "PETSc does not tell");
+    let gmres = "method = 'gmres'\nbackend = 'petsc'";
+    let counts = ["name = 'ilu'", "name = 'petsc:ilu'"].map(|preconditioner| {
+        iterations(&solve(&folder, &config(gmres, preconditioner), &["--json"]).json())
+    });
+    assert_eq!(counts[0], counts[1], "ILU(0)");
+}
+
+#[test]
+fn two_ranks_count_as_our_own() {
+    let folder = Folder::new("petsc-ranks");
+    for (method, preconditioner) in [
+        ("method = 'cg'", "name = 'jacobi'"),
+        ("method = 'cg'", "name = 'fsai'"),
+        ("method = 'gmres'", "name = 'spai'"),
+        ("method = 'cg'", "name = 'ic'"),
+    ] {
+        let ours = solve_on(2, &folder, &config(method, preconditioner));
+        let petsc = format!("{method}\nbackend = 'petsc'");
+        let theirs = solve_on(2, &folder, &config(&petsc, preconditioner));
+        assert_eq!(iterations(&theirs), iterations(&ours), "{method} {preconditioner}");
+        assert_eq!(theirs["ranks"], 2);
+    }
+    let gamg = "name = 'petsc:gamg'\noptions = { pc_gamg_threshold = 0.02 }";
+    let result = solve_on(2, &folder, &config("method = 'cg'\nbackend = 'petsc'", gamg));
+    assert!(iterations(&result) < 20, "{result}");
+}
+
+#[test]
+fn any_ksp_and_any_option_by_name() {
+    let folder = Folder::new("petsc-any");
+    let counts = [
+        "ksp = 'tfqmr'",
+        "ksp = 'gmres'\noptions = { ksp_gmres_restart = 100 }",
+        "ksp = 'gmres'\noptions = { ksp_gmres_restart = 5 }",
+        "ksp = 'cg'\noptions = { ksp_cg_single_reduction = true }",
+    ]
+    .map(|ksp| {
+        let text = config(&format!("backend = 'petsc'\n{ksp}"), "name = 'petsc:sor'");
+        iterations(&solve(&folder, &text, &["--json"]).json())
+    });
+    assert!(counts[2] > counts[1], "the restart is PETSc's: {counts:?}");
+    // A direct solver of PETSc's: one application, without a norm.
+    let direct = config("backend = 'petsc'\nksp = 'preonly'", "name = 'petsc:cholesky'");
+    let ran = solve(&folder, &direct, &[]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    for part in
+        ["PETSc's preonly", "of a size that PETSc does not tell", "note            PETSc 3."]
+    {
+        assert!(ran.out.contains(part), "no '{part}' in {}", ran.out);
+    }
+    // An initial guess is used.
+    let x = folder.path().join("x.petsc");
+    let text = config("backend = 'petsc'\nmethod = 'cg'", "name = 'petsc:icc'");
+    assert_eq!(solve(&folder, &text, &["--save-solution", x.to_str().unwrap()]).code, 0);
+    let text = text.replace("[solver]", "x0 = 'x.petsc'\n[solver]").replace("1e-8", "2e-8");
+    assert_eq!(iterations(&solve(&folder, &text, &["--json"]).json()), 0);
+}
+
+#[test]
+fn what_petsc_does_not_know_or_use_is_an_error() {
+    let folder = Folder::new("petsc-errors");
+    let petsc = "backend = 'petsc'";
+    for (solver, preconditioner, wanted) in [
+        (petsc, "name = 'petsc:nonsense'", "PETSc: PCSetType: Unknown type"),
+        (
+            "backend = 'petsc'\nksp = 'nonsense'",
+            "name = 'jacobi'",
+            "PETSc: KSPSetType: Unknown type",
+        ),
+        (
+            petsc,
+            "name = 'petsc:gamg'\noptions = { pc_gamg_treshold = 0.02 }",
+            "PETSc asked for none of these options: pc_gamg_treshold; misspelt",
+        ),
+        (
+            "backend = 'petsc'\noptions = { sp_type = 1 }",
+            "name = 'jacobi'",
+            "options: sp_type; mis",
+        ),
+        ("backend = 'petsc'\nksp = 'minres'", "name = 'jacobi'", "KSP minres does not support"),
+        (petsc, "name = 'spai'\npower = -1", "'power'"),
+    ] {
+        solve(&folder, &config(solver, preconditioner), &[]).fails_with(&[wanted]);
+    }
+    let text =
+        config("backend = 'petsc'\nmethod = 'cg'\nmax_iterations = 2", "name = 'petsc:jacobi'");
+    let ran = solve(&folder, &text, &["--json"]);
+    assert_eq!((ran.code, ran.json()["outcome"].as_str()), (2, Some("iteration-limit")));
+    // A preconditioner that is not positive definite: PETSc notices, in its words.
+    let indefinite = "name = 'petsc:ksp'\noptions = { ksp_ksp_type = 'richardson', \
+                      ksp_ksp_richardson_scale = -1, ksp_ksp_max_it = 1, ksp_pc_type = 'jacobi' }";
+    let text = config("backend = 'petsc'\nmethod = 'cg'", indefinite);
+    let ended = solve(&folder, &text, &["--json"]).json();
+    assert_eq!(ended["outcome"], "breakdown", "{ended}");
+    assert_eq!(ended["reason"], "PETSc says DIVERGED_INDEFINITE_PC");
+}
+
+#[test]
+fn the_library_is_chosen_by_a_variable_and_missed_clearly() {
+    let folder = Folder::new("petsc-library");
+    let text = config("backend = 'petsc'\nmethod = 'cg'", "name = 'fsai'");
+    let path = folder.file("config.toml", &text);
+    let with = |library: &str| {
+        let mut command = program();
+        command.arg("solve").arg(&path).arg("--json").env("PRECONDOR_PETSC", library);
+        run(&mut command)
+    };
+    with("/nonexistent/libpetsc.so").fails_with(&[
+        "no PETSc library could be loaded",
+        "/nonexistent/libpetsc.so",
+        "petsc-dev",
+    ]);
+    let narrow = solve(&folder, &text, &["--json"]).json();
+    let wide = with("libpetsc64_real.so").json();
+    assert_eq!(iterations(&wide), iterations(&narrow), "64-bit indices change no count");
+}
+
+#[test]
+fn both_families_stand_in_one_table() {
+    let example = format!("{}/examples/petsc-compare.toml", env!("CARGO_MANIFEST_DIR"));
+    let small = ["compare", &example, "--set", "problem.level=5"];
+    let document = run(program().args(small).arg("--json")).json();
+    let rows = document["cases"][0]["rows"].as_array().expect("rows").clone();
+    let row = |label: &str| {
+        let found = rows.iter().find(|row| row["label"] == label);
+        found.unwrap_or_else(|| panic!("no {label} in {document}"))
+    };
+    for row in &rows {
+        assert_eq!(row["outcome"], "converged", "{row}");
+    }
+    assert_eq!(row("ic")["iterations_max"], row("PETSc's ICC(0)")["iterations_max"]);
+    assert_eq!(row("jacobi")["iterations_max"], JACOBI);
+    assert!(row("jacobi")["systems"][0]["preconditioner_nnz"].is_number());
+    assert!(row("PETSc's GAMG")["systems"][0]["preconditioner_nnz"].is_null());
+    let text = run(program().args(small)).out;
+    let line = text.lines().find(|line| line.contains("PETSc's GAMG")).expect("a row");
+    assert_eq!(line.matches('–').count(), 2, "neither size nor bytes are known: {line}");
+}
+
+/// CG iterations with 1/aᵢᵢ on 31 × 31 nodes; our own solver's count.
+const JACOBI: u64 = 0;
