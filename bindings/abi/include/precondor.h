@@ -481,11 +481,14 @@ typedef struct precondor_train_part {
 /* persist/1: instances as bytes. The host does all file work. */
 typedef struct precondor_persist_part {
     size_t size;
-    /* Writes what load needs, with id and version, a digest of the pattern and the partition.
+    /* Writes what load needs to make this rank's part of M again. The host keeps it with the method's
+     * id, version and parameters, the distribution of the rows and what tells the pattern of A.
      * Collective. */
     precondor_status (*save)(void *instance, const precondor_sink *out, precondor_failure *why);
-    /* An instance from what save wrote; PRECONDOR_DATA where it does not belong to this method and
-     * version, PRECONDOR_PATTERN_CHANGED where not to this matrix. Collective. */
+    /* An instance from what save wrote, as if generate had made it for `system`. The host has checked
+     * that method, version, parameters and pattern are those of save, and so is the distribution, but
+     * for the SDK's form of explicit rows, which it spreads anew. PRECONDOR_DATA for bytes that are
+     * not understood. Collective. */
     precondor_status (*load)(precondor_bytes blob, const precondor_system *system,
                              const precondor_host *host, void **instance, precondor_failure *why);
 } precondor_persist_part;

@@ -49,8 +49,13 @@ impl Default for Params {
 impl<const FAULT: u8> Generator for Faulty<FAULT> {
     const NAME: &'static str = "faulty";
     const SUMMARY: &'static str = "has one fault";
-    const CAPABILITIES: Capabilities =
-        Capabilities { explicit: true, transpose: true, refresh: true, many: true };
+    const CAPABILITIES: Capabilities = Capabilities {
+        explicit: true,
+        transpose: true,
+        refresh: true,
+        many: true,
+        ..Capabilities::NONE
+    };
     type Params = Params;
     type Output = Scaled<FAULT>;
 

@@ -101,7 +101,7 @@ impl Generator for Auto {
     const NAME: &'static str = METHOD;
     const SUMMARY: &'static str = "another method, chosen by a forest that looks at the matrix";
     const CAPABILITIES: Capabilities =
-        Capabilities { explicit: true, transpose: true, refresh: false, many: true };
+        Capabilities { explicit: true, transpose: true, many: true, ..Capabilities::NONE };
     type Params = Params;
     type Output = Chosen;
 

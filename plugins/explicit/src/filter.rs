@@ -118,8 +118,7 @@ impl Generator for Filter {
     const NAME: &'static str = "filter";
     const SUMMARY: &'static str =
         "another method's explicit inverse without its small entries, in fewer bits";
-    const CAPABILITIES: Capabilities =
-        Capabilities { explicit: true, transpose: false, refresh: false, many: false };
+    const CAPABILITIES: Capabilities = Capabilities { explicit: true, ..Capabilities::NONE };
     type Params = Params;
     type Output = Filtered;
 

@@ -17,6 +17,7 @@ use crate::dense::{Pivots, invert};
 use ndarray::Array2;
 use precondor_sdk::core::kernel::remote;
 use precondor_sdk::core::matrix::{Explicit, ExplicitKind};
+use precondor_sdk::core::persist::Rows;
 use precondor_sdk::prelude::*;
 
 /// Rows that a matrix may have.
@@ -35,14 +36,13 @@ pub struct Inverse;
 pub struct Exact {
     m: DistCsr,
     properties: Properties,
-    note: &'static str,
+    notes: Vec<String>,
 }
 
 impl Generator for Inverse {
     const NAME: &'static str = "inverse";
     const SUMMARY: &'static str = "the exact inverse as a dense matrix, for up to 2000 unknowns";
-    const CAPABILITIES: Capabilities =
-        Capabilities { explicit: true, transpose: false, refresh: false, many: false };
+    const CAPABILITIES: Capabilities = Capabilities { explicit: true, persist: true, ..Capabilities::NONE };
     type Params = Params;
     type Output = Exact;
 
@@ -82,7 +82,13 @@ impl Generator for Inverse {
             (false, true) => "symmetric, but not positive definite: a pivot is not positive",
             (false, false) => "not symmetric, as the matrix",
         };
-        Ok(Exact { m: rows(a.space(), &inverse)?, properties, note })
+        Ok(Exact { m: rows(a.space(), &inverse)?, properties, notes: vec![note.into()] })
+    }
+
+    fn load(bytes: &[u8], system: &System) -> Result<Exact> {
+        let rows = Rows::read(bytes, ExplicitKind::Inverse, system)?;
+        let (m, properties) = (rows.matrix(system)?, rows.about.properties());
+        Ok(Exact { m, properties, notes: rows.about.notes })
     }
 }
 
@@ -133,6 +139,6 @@ impl Preconditioner for Exact {
         Some(Explicit::of(ExplicitKind::Inverse, &self.m))
     }
     fn notes(&self) -> Vec<String> {
-        vec![self.note.into()]
+        self.notes.clone()
     }
 }

@@ -93,8 +93,7 @@ pub struct Sweeps {
 impl Generator for GaussSeidel {
     const NAME: &'static str = "gauss-seidel";
     const SUMMARY: &'static str = "Gauss-Seidel, SOR and SSOR sweeps over each rank's own block";
-    const CAPABILITIES: Capabilities =
-        Capabilities { explicit: false, transpose: true, refresh: false, many: false };
+    const CAPABILITIES: Capabilities = Capabilities { transpose: true, ..Capabilities::NONE };
     type Params = Params;
     type Output = Sweeps;
 

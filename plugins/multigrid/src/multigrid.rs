@@ -116,8 +116,7 @@ struct Level {
 impl Generator for Multigrid {
     const NAME: &'static str = "multigrid";
     const SUMMARY: &'static str = "geometric multigrid V-cycle on a structured grid";
-    const CAPABILITIES: Capabilities =
-        Capabilities { explicit: false, transpose: false, refresh: false, many: false };
+    const CAPABILITIES: Capabilities = Capabilities::NONE;
     type Params = Params;
     type Output = Cycle;
 

@@ -187,8 +187,7 @@ impl Generator for Reference {
     const NAME: &'static str = "reference";
     const SUMMARY: &'static str =
         "inverse of the unperturbed grid matrix, interpolated and wrapped in smoothing";
-    const CAPABILITIES: Capabilities =
-        Capabilities { explicit: false, transpose: true, refresh: false, many: false };
+    const CAPABILITIES: Capabilities = Capabilities { transpose: true, ..Capabilities::NONE };
     type Params = Params;
     type Output = Wrapped;
 

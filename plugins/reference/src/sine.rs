@@ -73,8 +73,7 @@ impl SineSolve {
 impl Generator for Sine {
     const NAME: &'static str = "sine";
     const SUMMARY: &'static str = "inverse of the five-point Laplacian by the fast sine transform";
-    const CAPABILITIES: Capabilities =
-        Capabilities { explicit: false, transpose: true, refresh: false, many: false };
+    const CAPABILITIES: Capabilities = Capabilities { transpose: true, ..Capabilities::NONE };
     type Params = Params;
     type Output = SineSolve;
 

@@ -76,7 +76,7 @@ impl Generator for Fsai {
     const NAME: &'static str = "fsai";
     const SUMMARY: &'static str = "factorised sparse approximate inverse on the lower pattern of a power of A, or an adaptive one";
     const CAPABILITIES: Capabilities =
-        Capabilities { explicit: true, transpose: true, refresh: true, many: false };
+        Capabilities { explicit: true, transpose: true, refresh: true, ..Capabilities::NONE };
     type Params = FsaiParams;
     type Output = Factored;
 

@@ -74,7 +74,7 @@ impl Generator for Spai {
     const SUMMARY: &'static str =
         "sparse approximate inverse on the pattern of a power of A, by least squares";
     const CAPABILITIES: Capabilities =
-        Capabilities { explicit: true, transpose: true, refresh: true, many: false };
+        Capabilities { explicit: true, transpose: true, refresh: true, ..Capabilities::NONE };
     type Params = SpaiParams;
     type Output = Inverse;
 

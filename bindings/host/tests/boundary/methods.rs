@@ -167,8 +167,13 @@ pub struct Kept(DistCsr, Vec<String>);
 impl Generator for Keeper {
     const NAME: &'static str = "keeper";
     const SUMMARY: &'static str = "keeps the matrix";
-    const CAPABILITIES: Capabilities =
-        Capabilities { explicit: true, transpose: true, refresh: true, many: true };
+    const CAPABILITIES: Capabilities = Capabilities {
+        explicit: true,
+        transpose: true,
+        refresh: true,
+        many: true,
+        ..Capabilities::NONE
+    };
     type Params = NoParams;
     type Output = Kept;
     fn generate(_: &NoParams, system: &System) -> Result<Kept> {

@@ -105,7 +105,7 @@ impl Generator for MlpDense {
     const NAME: &'static str = "mlp-dense";
     const SUMMARY: &'static str = "dense inverse written by a network, for one fixed size";
     const CAPABILITIES: Capabilities =
-        Capabilities { explicit: true, transpose: true, refresh: false, many: false };
+        Capabilities { explicit: true, transpose: true, ..Capabilities::NONE };
     type Params = Params;
     type Output = DenseInverse;
 

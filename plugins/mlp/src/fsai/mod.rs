@@ -112,7 +112,7 @@ impl Generator for MlpFsai {
     const NAME: &'static str = NAME;
     const SUMMARY: &'static str = "FSAI reshaped by a network, for any sparse SPD matrix";
     const CAPABILITIES: Capabilities =
-        Capabilities { explicit: true, transpose: true, refresh: false, many: false };
+        Capabilities { explicit: true, transpose: true, ..Capabilities::NONE };
     type Params = Params;
     type Output = Learned;
 

@@ -110,7 +110,7 @@ impl Generator for RidgeInverse {
     const SUMMARY: &'static str =
         "dense inverse by linear regression from the bands, for one fixed size";
     const CAPABILITIES: Capabilities =
-        Capabilities { explicit: true, transpose: true, refresh: false, many: false };
+        Capabilities { explicit: true, transpose: true, ..Capabilities::NONE };
     type Params = Params;
     type Output = DenseInverse;
 
