@@ -152,11 +152,20 @@ impl Opened {
     /// # Errors
     /// [`Error::File`] where it cannot be read, is damaged, or is no saved preconditioner.
     pub fn read(comm: &Comm, path: &Path) -> Result<Self> {
+        Self::of(comm, path, || std::fs::read(path).map_err(|e| Error::file(path, e)))
+    }
+
+    /// As [`read`](Opened::read), with the content that `read` gives on rank 0, under the name
+    /// `path`. Collective.
+    ///
+    /// # Errors
+    /// As [`read`](Opened::read).
+    pub fn of(comm: &Comm, path: &Path, read: impl FnOnce() -> Result<Vec<u8>>) -> Result<Self> {
         comm.scope(|| {
             let mut send = vec![Vec::new(); comm.size()];
             let mut bytes = Vec::new();
             if comm.rank() == 0 {
-                bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
+                bytes = read()?;
                 let text = text(&bytes).map_err(|e| Error::file(path, e))?;
                 send.fill(text.into_bytes());
             }

@@ -17,10 +17,12 @@ mod container;
 mod digest;
 mod file;
 mod rows;
+mod stored;
 
 pub use digest::Digest;
 pub use file::{About, FORMAT, Header, Opened, gather};
 pub use rows::{Numbers, Rows, explicit};
+pub use stored::Stored;
 
 use crate::Error;
 

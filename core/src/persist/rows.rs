@@ -141,17 +141,25 @@ impl Rows {
     ///
     /// # Errors
     /// [`Error::Data`] for bytes that are damaged, of another number of rows, with columns out of
-    /// range or values that are not finite; or where they hold another `kind`.
-    pub fn read(bytes: &[u8], kind: ExplicitKind, system: &System) -> Result<Self> {
+    /// range or values that are not finite.
+    pub fn read(bytes: &[u8], system: &System) -> Result<Self> {
         let rows = Self::decode(bytes, system.a().n_global())?;
         if rows.len() != system.a().n_own() {
             return bad(format!("{} rows, {} are needed", rows.len(), system.a().n_own()));
         }
-        if rows.about.kind != kind {
-            let name = |kind| if kind == ExplicitKind::Factor { "a factor" } else { "an inverse" };
-            return bad(format!("it holds {}, not {}", name(rows.about.kind), name(kind)));
-        }
         Ok(rows)
+    }
+
+    /// These rows, if they are of the matrix that the method stores.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where they are not.
+    pub fn of_kind(self, kind: ExplicitKind) -> Result<Self> {
+        let name = |kind| if kind == ExplicitKind::Factor { "a factor" } else { "an inverse" };
+        match self.about.kind == kind {
+            true => Ok(self),
+            false => bad(format!("it holds {}, not {}", name(self.about.kind), name(kind))),
+        }
     }
 
     /// The matrix. Collective.

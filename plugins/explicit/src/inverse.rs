@@ -42,7 +42,8 @@ pub struct Exact {
 impl Generator for Inverse {
     const NAME: &'static str = "inverse";
     const SUMMARY: &'static str = "the exact inverse as a dense matrix, for up to 2000 unknowns";
-    const CAPABILITIES: Capabilities = Capabilities { explicit: true, persist: true, ..Capabilities::NONE };
+    const CAPABILITIES: Capabilities =
+        Capabilities { explicit: true, persist: true, ..Capabilities::NONE };
     type Params = Params;
     type Output = Exact;
 
@@ -86,7 +87,7 @@ impl Generator for Inverse {
     }
 
     fn load(bytes: &[u8], system: &System) -> Result<Exact> {
-        let rows = Rows::read(bytes, ExplicitKind::Inverse, system)?;
+        let rows = Rows::read(bytes, system)?.of_kind(ExplicitKind::Inverse)?;
         let (m, properties) = (rows.matrix(system)?, rows.about.properties());
         Ok(Exact { m, properties, notes: rows.about.notes })
     }

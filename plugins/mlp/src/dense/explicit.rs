@@ -5,6 +5,7 @@ use std::sync::Arc;
 use linfa_linalg::cholesky::CholeskyInplace;
 use ndarray::Array2;
 use precondor_sdk::core::matrix::{Explicit, ExplicitKind};
+use precondor_sdk::core::persist::Rows;
 use precondor_sdk::prelude::*;
 
 use crate::dense::weights::Weights;
@@ -106,6 +107,15 @@ impl DenseInverse {
             m: DistCsr::from_rows(a.space(), &rows, &columns, own)?,
             properties: Properties { symmetric, positive_definite, ..Properties::GENERAL },
         })
+    }
+
+    /// What was saved. Collective.
+    ///
+    /// # Errors
+    /// What [`Rows::read`] reports.
+    pub fn load(bytes: &[u8], system: &System) -> Result<Self> {
+        let rows = Rows::read(bytes, system)?.of_kind(ExplicitKind::Inverse)?;
+        Ok(DenseInverse { m: rows.matrix(system)?, properties: rows.about.properties() })
     }
 }
 

@@ -105,7 +105,7 @@ impl Generator for MlpDense {
     const NAME: &'static str = "mlp-dense";
     const SUMMARY: &'static str = "dense inverse written by a network, for one fixed size";
     const CAPABILITIES: Capabilities =
-        Capabilities { explicit: true, transpose: true, ..Capabilities::NONE };
+        Capabilities { explicit: true, transpose: true, persist: true, ..Capabilities::NONE };
     type Params = Params;
     type Output = DenseInverse;
 
@@ -125,6 +125,10 @@ impl Generator for MlpDense {
         };
         let settings = Settings { grid: params.grid, newton: params.newton, mean_only: false };
         DenseInverse::generate(Self::NAME, &model, settings, system)
+    }
+
+    fn load(bytes: &[u8], system: &System) -> Result<DenseInverse> {
+        DenseInverse::load(bytes, system)
     }
 }
 

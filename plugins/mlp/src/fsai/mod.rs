@@ -31,7 +31,8 @@ use precondor_sdk::core::comm::Communicator;
 use precondor_sdk::core::kernel::fsai::{self, Factored};
 use precondor_sdk::core::kernel::lanczos;
 use precondor_sdk::core::kernel::pattern::Pattern;
-use precondor_sdk::core::matrix::Explicit;
+use precondor_sdk::core::matrix::{Explicit, ExplicitKind};
+use precondor_sdk::core::persist::Rows;
 use precondor_sdk::core::train::{Trainable, Training};
 use precondor_sdk::prelude::*;
 
@@ -112,7 +113,7 @@ impl Generator for MlpFsai {
     const NAME: &'static str = NAME;
     const SUMMARY: &'static str = "FSAI reshaped by a network, for any sparse SPD matrix";
     const CAPABILITIES: Capabilities =
-        Capabilities { explicit: true, transpose: true, ..Capabilities::NONE };
+        Capabilities { explicit: true, transpose: true, persist: true, ..Capabilities::NONE };
     type Params = Params;
     type Output = Learned;
 
@@ -156,6 +157,11 @@ impl Generator for MlpFsai {
             params.check
         )];
         Ok(Learned { m, notes })
+    }
+
+    fn load(bytes: &[u8], system: &System) -> Result<Learned> {
+        let rows = Rows::read(bytes, system)?.of_kind(ExplicitKind::Factor)?;
+        Ok(Learned { m: Factored::of(rows.matrix(system)?)?, notes: rows.about.notes })
     }
 }
 

@@ -110,7 +110,7 @@ impl Generator for RidgeInverse {
     const SUMMARY: &'static str =
         "dense inverse by linear regression from the bands, for one fixed size";
     const CAPABILITIES: Capabilities =
-        Capabilities { explicit: true, transpose: true, ..Capabilities::NONE };
+        Capabilities { explicit: true, transpose: true, persist: true, ..Capabilities::NONE };
     type Params = Params;
     type Output = DenseInverse;
 
@@ -121,6 +121,10 @@ impl Generator for RidgeInverse {
         };
         let Params { grid, newton, mean_only, .. } = *params;
         DenseInverse::generate(Self::NAME, &model, Settings { grid, newton, mean_only }, system)
+    }
+
+    fn load(bytes: &[u8], system: &System) -> Result<DenseInverse> {
+        DenseInverse::load(bytes, system)
     }
 }
 
