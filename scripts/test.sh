@@ -1,22 +1,13 @@
 #!/usr/bin/env bash
-# All checks of the project, as the README's second command: formatting, lints, documentation, tests.
-# Needs a Rust toolchain with rustfmt and clippy (rust-toolchain components) and a C compiler, which
-# the linker needs anyway; installs the C compiler where it is missing and that is possible.
+# All checks of the project, as the README's second command: formatting, lints, documentation, tests, the
+# same under mpirun. Needs a Rust toolchain with rustfmt and clippy (rust-toolchain components); installs
+# the C compiler, MPI and PETSc that some checks need where that is possible (scripts/setup.sh), and says in
+# the end which checks were left out for want of them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/setup.sh
 
-need_c_compiler() {
-    command -v cc >/dev/null && return
-    echo "installing a C compiler" >&2
-    local sudo=""
-    [ "$(id -u)" = 0 ] || sudo="sudo"
-    if command -v apt-get >/dev/null && { [ -z "$sudo" ] || command -v sudo >/dev/null; }; then
-        $sudo apt-get update -qq && $sudo apt-get install -y -qq gcc libc6-dev
-    else
-        echo "error: no C compiler 'cc' found; install one (Debian: apt-get install gcc libc6-dev)" >&2
-        exit 1
-    fi
-}
+left_out=()
 
 step() {
     printf '\n== %s\n' "$*" >&2
@@ -27,7 +18,8 @@ command -v cargo >/dev/null || {
     echo "error: no cargo found; install Rust from https://rustup.rs (Debian 12's own rustc is too old)" >&2
     exit 1
 }
-need_c_compiler
+install_missing cc mpi petsc
+if missing cc; then exit 1; fi
 
 # The README's first command, read from the README, in a clone under a temporary folder: whatever the
 # working tree has and the repository lacks is missing there.
@@ -45,4 +37,15 @@ step cargo fmt --all --check
 step cargo clippy --workspace --all-targets --locked -- -D warnings
 RUSTDOCFLAGS="-D warnings" step cargo doc --workspace --no-deps --locked
 step cargo test --workspace --locked
+if missing mpi; then
+    left_out+=("everything under mpirun: no MPI")
+else
+    step cargo clippy -p precondor -p precondor-mpi --features mpi --all-targets --locked -- -D warnings
+    step cargo test -p precondor-mpi --features mpi --locked
+    step cargo test --features mpi --test mpi --locked -- --test-threads 1
+fi
 step first_command_in_a_fresh_clone
+
+for what in "${left_out[@]}"; do
+    echo "NOT RUN: $what" >&2
+done

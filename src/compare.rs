@@ -68,16 +68,10 @@ struct Run {
 }
 
 pub fn run(args: &Args, session: &Session) -> Result<Status> {
-    let root = configuration(&args.config, &args.overrides)?;
-    root.only(&["title", "problem", "solver", "run"])?;
-    let title = root.get("title").map(|node| node.text().map(str::to_owned)).transpose()?;
-    let runs = runs(&root, session)?;
-    let cases = experiment::family(&root)?;
-    if let Some(folder) = &args.report {
-        make_folder(folder)?;
-    }
+    let (title, runs, cases) = session.comm().agree(asked(args, session))?;
+    session.on_first(|| args.report.as_deref().map_or(Ok(()), make_folder))?;
     let systems = cases.iter().fold(0u64, |sum, case| sum.saturating_add(case.samples));
-    let bar = progress(systems.saturating_mul(runs.len() as u64));
+    let bar = progress(systems.saturating_mul(runs.len() as u64), session.is_first());
     let measured: Result<Vec<(CaseInfo, Vec<Cell>)>> =
         cases.iter().map(|case| all_runs(case, &runs, session, &bar)).collect();
     bar.finish_and_clear();
@@ -94,20 +88,23 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         title: title.unwrap_or_else(|| config.clone()),
         config,
         overrides: args.overrides.clone(),
-        provenance: Provenance::here(session.host().threads()),
+        provenance: Provenance::here(session),
         rows: rows.collect(),
         cases,
         cells,
     };
-    if args.json {
-        print_json(&report::json::document(&comparison))?;
-    } else {
-        print(&report::text::page(&comparison))?;
-    }
-    if let Some(folder) = &args.report {
-        report::write(&comparison, folder)?;
-        tracing::info!("report written to {}", folder.join("index.html").display());
-    }
+    session.on_first(|| {
+        if args.json {
+            print_json(&report::json::document(&comparison))?;
+        } else {
+            print(&report::text::page(&comparison))?;
+        }
+        if let Some(folder) = &args.report {
+            report::write(&comparison, folder)?;
+            tracing::info!("report written to {}", folder.join("index.html").display());
+        }
+        Ok(())
+    })?;
     let entries = || comparison.cells.iter().flatten().flat_map(|cell| &cell.entries);
     Ok(if entries().any(|entry| entry.is_err()) {
         Status::PartFailed
@@ -116,6 +113,14 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     } else {
         Status::Done
     })
+}
+
+/// Title, methods and systems.
+fn asked(args: &Args, session: &Session) -> Result<(Option<String>, Vec<Run>, Vec<Case>)> {
+    let root = configuration(&args.config, &args.overrides)?;
+    root.only(&["title", "problem", "solver", "run"])?;
+    let title = root.get("title").map(|node| node.text().map(str::to_owned)).transpose()?;
+    Ok((title, runs(&root, session)?, experiment::family(&root)?))
 }
 
 fn runs(root: &Node, session: &Session) -> Result<Vec<Run>> {
@@ -225,7 +230,10 @@ fn one(
 }
 
 /// How many solves are done; shown on a terminal only.
-fn progress(solves: u64) -> ProgressBar {
+fn progress(solves: u64, shown: bool) -> ProgressBar {
+    if !shown {
+        return ProgressBar::hidden();
+    }
     let template = "{bar:30} {pos}/{len} solves, {eta} left, {msg}";
     let bar = ProgressBar::new(solves);
     match ProgressStyle::with_template(template) {

@@ -44,10 +44,11 @@ const GMRES: Method = Method::Gmres { restart: 100 };
 /// x after refinement, and the norm of the last correction that did not shrink further.
 fn refine(task: &Task, method: Method, m: &dyn Preconditioner) -> Result<(Vec<f64>, f64)> {
     let (a, n) = (task.system.a(), task.b.len());
+    let unknowns = usize::try_from(a.n_global()).unwrap_or(usize::MAX);
     let stop = Stop {
         criterion: Criterion::RelativeResidual,
         tolerance: 1e-10,
-        max_iterations: 20 * n + 1000,
+        max_iterations: unknowns.saturating_mul(20).saturating_add(1000),
         divergence: f64::INFINITY,
     };
     let (mut x, mut r) = (vec![0.0; n], task.b.clone());

@@ -4,7 +4,7 @@
 //!
 //! ```toml
 //! [problem]
-//! matrix = "A.mtx"   # Matrix Market
+//! matrix = "A.mtx"   # Matrix Market, or the common name of hypre's IJ files A.mtx.00000, …
 //! rhs = "b.mtx"      # all ones where it is not given
 //! x0 = "x.mtx"       # zero where it is not given; goes with a model problem too
 //! ```
@@ -12,14 +12,12 @@
 //! A comparison may ask for several: `levels = [3, 4, 5]` and `samples = 20` for a model problem
 //! (systems 0 to 19 of each level), or a list of matrices. It may also have several sections
 //! `[[problem]]`, each of these forms and with a `label` that its tables are called by.
+use crate::formats;
 use crate::session::Session;
-use precondor_core::comm::Comm;
+use precondor_core::Result;
 use precondor_core::config::{Content, Node};
-use precondor_core::matrix::DistCsr;
-use precondor_core::matrix::io::matrix_market;
 use precondor_core::problem::Problem;
 use precondor_core::system::System;
-use precondor_core::{Error, Result};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -205,24 +203,29 @@ fn problem(section: &Node) -> Result<Problem> {
 }
 
 impl Case {
-    /// System `index` of the case, in the surroundings of `session`.
+    /// System `index` of the case on the ranks of `session`, in its surroundings. Collective.
     pub fn task(&self, index: u64, session: &Session) -> Result<Task> {
+        session.comm().scope(|| self.make(index, session))
+    }
+
+    fn make(&self, index: u64, session: &Session) -> Result<Task> {
+        let comm = session.comm();
         let (system, b) = match &self.source {
-            Source::Model(problem) => problem.generate_nth(Comm::solo(), index)?,
+            Source::Model(problem) => problem.generate_nth(comm.clone(), index)?,
             Source::Files { matrix, rhs } => {
-                let in_file = |e| precise(e, matrix);
-                let a = DistCsr::solo(matrix_market::read(matrix)?).map_err(in_file)?;
+                let a = formats::read_on_ranks(matrix, comm)?;
                 let b = match rhs {
-                    Some(path) => vector(path, a.n_own(), "right-hand side")?,
+                    Some(path) => {
+                        formats::read_vector_on_ranks(path, a.space(), "right-hand side")?
+                    }
                     None => vec![1.0; a.n_own()],
                 };
                 (System::new(a), b)
             }
         };
-        let n = system.a().n_own();
         let x0 = match &self.x0 {
-            Some(path) => vector(path, n, "initial guess")?,
-            None => vec![0.0; n],
+            Some(path) => formats::read_vector_on_ranks(path, system.a().space(), "initial guess")?,
+            None => vec![0.0; system.a().n_own()],
         };
         let nnz = system.a().nnz_global()?;
         Ok(Task { system: system.with_host(session.host()), nnz, b, x0 })
@@ -251,23 +254,5 @@ impl Case {
                 format!("{kind}: {}", words.collect::<Vec<_>>().join(", "))
             }
         }
-    }
-}
-
-fn precise(e: Error, path: &std::path::Path) -> Error {
-    match e {
-        Error::Data(why) => Error::file(path, why),
-        other => other,
-    }
-}
-
-fn vector(path: &std::path::Path, n: usize, what: &str) -> Result<Vec<f64>> {
-    let values = matrix_market::read_vector(path)?;
-    match values.len() == n {
-        true => Ok(values),
-        false => Err(Error::file(
-            path,
-            format!("this {what} has {} entries, the matrix {n} rows", values.len()),
-        )),
     }
 }

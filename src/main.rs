@@ -8,6 +8,7 @@ mod exact;
 mod experiment;
 mod fallback;
 mod files;
+mod formats;
 mod install;
 mod matrix;
 mod measure;
@@ -19,12 +20,15 @@ mod reproduce;
 mod session;
 mod solve;
 mod train;
+mod world;
 
 use clap::{Parser, Subcommand};
-use precondor_core::Result;
-use std::io::{IsTerminal, Write};
+use precondor_core::{Error, Result};
+use session::Session;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use world::World;
 
 /// Solves sparse linear systems with preconditioners, classical and learned, that are chosen by
 /// name and loaded as plugins.
@@ -68,39 +72,44 @@ fn main() -> ExitCode {
     if let Some(code) = child() {
         return code;
     }
+    let world = match World::start() {
+        Ok(world) => world,
+        Err(e) => return world::no_world(&e),
+    };
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(e) => {
-            // A reader that has gone away does not matter. Help and version are no mistakes.
-            let _ = e.print();
-            return if e.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
+            if world.is_first() {
+                // A reader that has gone away does not matter. Help and version are no mistakes.
+                let _ = e.print();
+            }
+            return world.end(Ok(if e.use_stderr() { Status::PartFailed } else { Status::Done }));
         }
     };
-    log_to_stderr(cli.verbose);
-    match run(&cli) {
-        Ok(Status::Done) => ExitCode::SUCCESS,
-        Ok(Status::NotConverged) => ExitCode::from(2),
-        Ok(Status::PartFailed) => ExitCode::from(1),
-        Err(e) => {
-            let _ = writeln!(std::io::stderr(), "error: {e}");
-            ExitCode::from(1)
-        }
-    }
+    log_to_stderr(cli.verbose, world.is_first());
+    let result = world.run(|| run(&cli, &world));
+    world.end(result)
 }
 
-fn run(cli: &Cli) -> Result<Status> {
-    let session = |config: Option<&Path>| {
-        session::Session::open(&cli.plugin_path, config.and_then(Path::parent))
-    };
+/// Carries out a command: on all ranks, or for all of them on the first.
+fn run(cli: &Cli, world: &World) -> Result<Status> {
+    let folder = |config: Option<&Path>| config.and_then(Path::parent).map(Path::to_owned);
+    let everywhere = |config: &Path| Session::on(world, &cli.plugin_path, folder(Some(config)));
+    let alone = |config: Option<&Path>| Session::open(&cli.plugin_path, folder(config));
     match &cli.command {
-        Command::Solve(args) => solve::run(args, &session(Some(&args.config))?),
-        Command::Compare(args) => compare::run(args, &session(Some(&args.config))?),
-        Command::Train(args) => train::run(args, &session(Some(&args.config))?),
-        Command::Problem(args) => problem::run(args, &session(args.config.as_deref())?),
-        Command::Matrix(args) => matrix::run(args),
-        Command::Reproduce(args) => reproduce::run(args, &session(None)?),
-        Command::Plugins(args) => plugins::run(args, &cli.plugin_path),
-        Command::Install(args) => install::run(args, &session(None)?),
+        Command::Solve(args) => solve::run(args, &everywhere(&args.config)?),
+        Command::Compare(args) => compare::run(args, &everywhere(&args.config)?),
+        Command::Train(args) => train::run(args, &everywhere(&args.config)?),
+        Command::Reproduce(_) if world.comm().size() > 1 => {
+            Err(Error::Unsupported("`reproduce` runs on one rank: start it without mpirun".into()))
+        }
+        Command::Reproduce(args) => reproduce::run(args, &alone(None)?),
+        Command::Problem(args) => {
+            world.on_first(|| problem::run(args, &alone(args.config.as_deref())?))
+        }
+        Command::Matrix(args) => world.on_first(|| matrix::run(args)),
+        Command::Plugins(args) => world.on_first(|| plugins::run(args, &cli.plugin_path)),
+        Command::Install(args) => world.on_first(|| install::run(args, &alone(None)?)),
     }
 }
 
@@ -115,8 +124,10 @@ fn child() -> Option<ExitCode> {
     }
 }
 
-fn log_to_stderr(verbose: u8) {
+fn log_to_stderr(verbose: u8, first: bool) {
     let level = match verbose {
+        // Ranks have the same to say; what only one has is an error, which all tell together.
+        _ if !first => tracing::Level::ERROR,
         0 => tracing::Level::WARN,
         1 => tracing::Level::INFO,
         _ => tracing::Level::DEBUG,

@@ -1,14 +1,13 @@
 //! `precondor matrix`: what can be said about a matrix before solving with it.
-use crate::Status;
 use crate::files::{print, print_json, write};
 use crate::report::spy;
+use crate::{Status, formats};
 use precondor_core::Result;
 use precondor_core::kernel::lanczos;
 use precondor_core::matrix::Statistics;
-use precondor_core::matrix::io::matrix_market;
 use std::path::PathBuf;
 
-/// Describe a Matrix Market file: sizes, symmetry, diagonal, spectrum
+/// Describe a matrix in a file (Matrix Market, hypre IJ): sizes, symmetry, diagonal, spectrum
 #[derive(clap::Args)]
 pub struct Args {
     /// The matrix
@@ -22,7 +21,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<Status> {
-    let a = matrix_market::read(&args.file)?;
+    let a = formats::read_matrix(&args.file)?;
     let statistics = Statistics::of(&a, &lanczos::Options::default())?;
     if let Some(path) = &args.spy {
         write(path, spy::svg(&a).as_bytes())?;

@@ -2,6 +2,7 @@
 use crate::experiment::Task;
 use crate::fallback::Plan;
 use crate::session::Session;
+use precondor_core::comm::Communicator;
 use precondor_core::config::{Check, MethodConfig, SolverConfig};
 use precondor_core::precond::{Identity, Preconditioner};
 use precondor_core::solver::{self, Criterion, Fallback, Foreseen, Outcome, Step, Stop};
@@ -14,21 +15,21 @@ use std::time::Instant;
 pub struct Measured {
     /// How it went.
     pub report: solver::Report,
-    /// The solution.
+    /// The solution, on the rows that this rank owns.
     pub x: Vec<f64>,
-    /// Seconds to set the preconditioner up.
+    /// Seconds to set the preconditioner up, on the slowest rank.
     pub setup_seconds: f64,
-    /// Seconds to solve.
+    /// Seconds to solve, on the slowest rank.
     pub solve_seconds: f64,
-    /// Numbers that M is made of.
+    /// Numbers that M is made of, on all ranks together.
     pub entries: usize,
-    /// Bytes of M.
+    /// Bytes of M, on all ranks together.
     pub bytes: usize,
     /// What the method has to say about this M.
     pub notes: Vec<String>,
 }
 
-/// Sets up the preconditioner (none: M = I).
+/// Sets up the preconditioner (none: M = I). Collective.
 pub fn set_up(
     session: &Session,
     task: &Task,
@@ -37,7 +38,7 @@ pub fn set_up(
     match method {
         None => Ok(Box::new(Identity)),
         Some(config) => {
-            let generator = session.generator(&config.name)?;
+            let generator = session.comm().agree(session.generator(&config.name))?;
             let made = generator.generate(&config.params, &task.system);
             Ok(made.map_err(|e| e.inside(config.name.as_str()))?)
         }
@@ -45,7 +46,7 @@ pub fn set_up(
 }
 
 /// Sets up the preconditioner and solves, as `plan` says where M fails. `exact` is x*, for the rule
-/// that needs it.
+/// that needs it. Collective.
 pub fn measure(
     session: &Session,
     task: &Task,
@@ -62,7 +63,7 @@ pub fn measure(
         None => None,
         Some(Check::Lanczos) => look(&iteration, task, m.as_ref(), plan, &mut notes)?,
     };
-    let setup_seconds = start.elapsed().as_secs_f64();
+    let mut seconds = [start.elapsed().as_secs_f64(), 0.0];
     let stop = Stop {
         criterion: exact.map_or(Criterion::RelativeResidual, Criterion::AbsoluteError),
         tolerance: config.tolerance,
@@ -87,21 +88,60 @@ pub fn measure(
         solver::solve(&iteration, a, m.as_ref(), &task.b, &mut x, &stop, &mut watch)
     };
     let report = solved.map_err(|e| e.inside(config.method.name()))?;
-    let solve_seconds = start.elapsed().as_secs_f64();
+    seconds[1] = start.elapsed().as_secs_f64();
     for switch in &report.switches {
         tracing::warn!("{}: {}", name(method), told(switch));
     }
     notes.extend(report.hint(&iteration));
+    let comm = session.comm();
+    comm.max(&mut seconds)?;
+    let sizes = comm.all_gather(&[m.stored_entries() as u64, m.bytes() as u64])?;
+    let total = |k: usize| sizes.iter().map(|of_rank| of_rank[k] as usize).sum();
     Ok(Measured {
         report,
         x,
-        setup_seconds,
-        solve_seconds,
-        entries: m.stored_entries(),
-        bytes: m.bytes(),
-        notes,
+        setup_seconds: seconds[0],
+        solve_seconds: seconds[1],
+        entries: total(0),
+        bytes: total(1),
+        notes: notes_of_all(session, notes)?,
     })
 }
+
+/// What the ranks have to say, on the first: what all say, then what only some do, with their
+/// numbers. Collective.
+fn notes_of_all(session: &Session, notes: Vec<String>) -> Result<Vec<String>> {
+    let comm = session.comm();
+    if comm.size() == 1 {
+        return Ok(notes);
+    }
+    let mut send = vec![Vec::new(); comm.size()];
+    send[0] = notes.join("\0").into_bytes();
+    let mut said: Vec<(String, Vec<usize>)> = Vec::new();
+    for (rank, bytes) in comm.all_to_all(&send)?.iter().enumerate() {
+        let text = String::from_utf8_lossy(bytes);
+        for note in text.split('\0').filter(|note| !note.is_empty()) {
+            match said.iter_mut().find(|(other, _)| other == note) {
+                Some((_, ranks)) => ranks.push(rank),
+                None => said.push((note.to_owned(), vec![rank])),
+            }
+        }
+    }
+    let (common, single): (Vec<_>, Vec<_>) =
+        said.into_iter().partition(|(_, ranks)| ranks.len() == comm.size());
+    let more = single.len().saturating_sub(NOTES);
+    let of_some = single.into_iter().take(NOTES).map(|(note, ranks)| match ranks.as_slice() {
+        [rank] => format!("rank {rank}: {note}"),
+        [first, ..] => format!("rank {first} and {} more: {note}", ranks.len() - 1),
+        [] => note,
+    });
+    let mut all: Vec<String> = common.into_iter().map(|(note, _)| note).chain(of_some).collect();
+    all.extend((more > 0).then(|| format!("and {more} more notes of single ranks")));
+    Ok(all)
+}
+
+/// Notes of single ranks, at most, that are told.
+const NOTES: usize = 8;
 
 /// Looks at the spectrum of MA; what it says about the solve is acted upon where it is watched.
 fn look(

@@ -1,4 +1,6 @@
-//! What all commands start from: methods, host services, a configuration.
+//! What all commands start from: ranks, methods, host services, a configuration.
+use crate::world::World;
+use precondor_core::comm::{Comm, Communicator};
 use precondor_core::config::{self, MethodConfig, Node};
 use precondor_core::host::Host;
 use precondor_core::registry::DynGenerator;
@@ -7,24 +9,103 @@ use precondor_host::{Plugins, Search};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The methods that are there, and the services lent to them.
+/// The ranks, the methods that are there, and the services lent to them.
 pub struct Session {
+    comm: Comm,
     plugins: Plugins,
 }
 
 impl Session {
-    /// Loads the plugins. Files that parameters name are looked for in `base` (none: here), the
-    /// folder of the configuration.
-    pub fn open(plugin_path: &[PathBuf], base: Option<&Path>) -> Result<Session> {
+    /// Loads the plugins for a command of one rank. Files that parameters name are looked for in
+    /// `base` (none: here), the folder of the configuration.
+    pub fn open(plugin_path: &[PathBuf], base: Option<PathBuf>) -> Result<Session> {
         if let Some(missing) = plugin_path.iter().find(|folder| !folder.exists()) {
             return Err(Error::file(missing, "--plugin-path: there is no such folder"));
         }
-        let base = base.filter(|path| path.is_dir()).unwrap_or(Path::new("."));
-        let plugins = Plugins::load(&Search { extra: plugin_path.to_vec(), base: base.into() })?;
+        let base = base.filter(|path| path.is_dir()).unwrap_or(".".into());
+        let plugins = Plugins::load(&Search { extra: plugin_path.to_vec(), base })?;
         for problem in plugins.problems() {
             tracing::warn!("plugin {}: {}", problem.path.display(), problem.reason);
         }
-        Ok(Session { plugins })
+        Ok(Session { comm: Comm::solo(), plugins })
+    }
+
+    /// Loads the plugins on all ranks, which must have the same ones. Collective.
+    pub fn on(world: &World, plugin_path: &[PathBuf], base: Option<PathBuf>) -> Result<Session> {
+        let comm = world.comm();
+        let mut session = comm.agree(Session::open(plugin_path, base))?;
+        session.comm = comm.clone();
+        comm.scope(|| session.check_plugins())?;
+        session.plugins.share_threads(world.ranks_here()?);
+        Ok(session)
+    }
+
+    /// Refuses methods that come from another library on rank 0. Ones that are missing are refused
+    /// when they are asked for. Collective.
+    fn check_plugins(&self) -> Result<()> {
+        if self.comm.size() == 1 {
+            return Ok(());
+        }
+        let mine = self.libraries()?;
+        let of_first = if self.is_first() { mine.join("\n").into_bytes() } else { vec![] };
+        let of_first = self.broadcast(of_first)?;
+        let of_first = String::from_utf8_lossy(&of_first);
+        for theirs in of_first.lines() {
+            let method = |line: &str| line.split('\t').next().map(str::to_owned);
+            let here = mine.iter().find(|line| method(line) == method(theirs));
+            if let Some(here) = here.filter(|here| *here != theirs) {
+                let told = |line: &str| line.split('\t').skip(1).collect::<Vec<_>>().join(", ");
+                return Err(Error::Plugin(format!(
+                    "method '{}' is another one than on rank 0: {}; there: {}; install the same \
+                     plugins for all ranks",
+                    method(here).unwrap_or_default(),
+                    told(here),
+                    told(theirs)
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Name, version and library of every method, a line each.
+    fn libraries(&self) -> Result<Vec<String>> {
+        let mut lines = Vec::new();
+        for library in self.plugins.libraries() {
+            let digest = library.digest()?;
+            let file = library.path.file_name().unwrap_or_default().display().to_string();
+            for name in &library.methods {
+                let version = self.generator(name)?.version().to_owned();
+                lines.push(format!("{name}\tversion {version}\t{file} with SHA-256 {digest:.16}…"));
+            }
+        }
+        Ok(lines)
+    }
+
+    /// Bytes that rank 0 brings, on all ranks. Collective.
+    pub fn broadcast(&self, bytes: Vec<u8>) -> Result<Vec<u8>> {
+        let mut send = vec![Vec::new(); self.comm.size()];
+        if self.is_first() {
+            send.fill(bytes);
+        }
+        Ok(self.comm.all_to_all(&send)?.swap_remove(0))
+    }
+
+    /// The ranks of the command.
+    pub fn comm(&self) -> &Comm {
+        &self.comm
+    }
+
+    /// Whether this rank is the one that prints and writes.
+    pub fn is_first(&self) -> bool {
+        self.comm.rank() == 0
+    }
+
+    /// Carries out what the first rank does for all: it prints, or writes files. Collective.
+    ///
+    /// # Errors
+    /// What `deed` reports, on all ranks.
+    pub fn on_first(&self, deed: impl FnOnce() -> Result<()>) -> Result<()> {
+        self.comm.agree(if self.is_first() { deed() } else { Ok(()) })
     }
 
     /// The plugins.

@@ -1,14 +1,16 @@
 //! `precondor solve`: one system, one solver, one preconditioner.
-use crate::experiment::{self, Task};
+use crate::experiment::{self, Case, Task};
+use crate::fallback::Plan;
 use crate::files::{print, print_json};
 use crate::measure::{self, Measured, measure};
+use crate::report::Provenance;
 use crate::report::format::{bytes, number, seconds};
 use crate::session::{Session, configuration};
-use crate::{Status, exact, fallback};
+use crate::{Status, exact, fallback, formats};
 use indicatif::{ProgressBar, ProgressStyle};
 use precondor_core::Result;
+use precondor_core::comm::Communicator;
 use precondor_core::config::{MethodConfig, SolverConfig, StopRule};
-use precondor_core::matrix::io::matrix_market;
 use precondor_core::solver::{Outcome, Step, Switch};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -29,7 +31,7 @@ pub struct Args {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
-    /// Write the solution as a Matrix Market vector
+    /// Write the solution as a Matrix Market vector (rank 0 writes, and holds it whole)
     #[arg(long, value_name = "FILE")]
     save_solution: Option<PathBuf>,
 }
@@ -54,28 +56,21 @@ struct Summary<'a> {
     n: u64,
     nnz: u64,
     ranks: usize,
+    /// The most memory that any rank had, where the system tells.
+    peak_memory_bytes: Option<u64>,
     /// Where the solve noticed that its preconditioner fails, and went on by other means.
     fallback: &'a [Switch],
     notes: &'a [String],
 }
 
 pub fn run(args: &Args, session: &Session) -> Result<Status> {
-    let root = configuration(&args.config, &args.overrides)?;
-    root.only(&["problem", "solver", "preconditioner"])?;
-    let solver = match root.get("solver") {
-        Some(section) => SolverConfig::from_node(section)?,
-        None => SolverConfig::default(),
-    };
-    let method = root.get("preconditioner").map(|node| session.method(node));
-    let method = method.transpose()?;
-    let plan = fallback::plan(session, root.get("solver"), &solver, method.as_ref())?;
-    let case = experiment::single(&root)?;
+    let Asked { case, solver, method, plan } = session.comm().agree(asked(args, session))?;
     let task = case.task(0, session)?;
     let exact = match solver.stop {
         StopRule::RelativeResidual => None,
         StopRule::AbsoluteError => Some(exact::solution(session, &task, solver.tolerance)?),
     };
-    let bar = progress();
+    let bar = progress(session.is_first());
     let mut watch = |step: &Step| {
         bar.set_position(step.iteration as u64);
         bar.set_message(number(step.measure));
@@ -85,21 +80,58 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     bar.finish_and_clear();
     let measured = measured?;
     if let Some(path) = &args.save_solution {
-        matrix_market::write_vector(path, &measured.x, "solution")?;
+        formats::write_vector(path, task.system.a().space(), &measured.x, "solution")?;
     }
-    if args.json {
-        print_json(&summary(&task, &solver, method.as_ref(), &measured))?;
-    } else {
-        print(&text(&case.describe(), &task, &solver, method.as_ref(), &measured))?;
-    }
+    let peak = peak_memory(session)?;
+    session.on_first(|| match args.json {
+        true => print_json(&summary(&task, &solver, method.as_ref(), &measured, peak)),
+        false => {
+            let ranks = Provenance::here(session).ranks();
+            print(&text(&case.describe(), ranks, &task, &solver, method.as_ref(), &measured))
+        }
+    })?;
     Ok(match measured.report.outcome {
         Outcome::Converged => Status::Done,
         _ => Status::NotConverged,
     })
 }
 
+/// What a configuration asks for.
+struct Asked {
+    case: Case,
+    solver: SolverConfig,
+    method: Option<MethodConfig>,
+    plan: Plan,
+}
+
+fn asked(args: &Args, session: &Session) -> Result<Asked> {
+    let root = configuration(&args.config, &args.overrides)?;
+    root.only(&["problem", "solver", "preconditioner"])?;
+    let solver = match root.get("solver") {
+        Some(section) => SolverConfig::from_node(section)?,
+        None => SolverConfig::default(),
+    };
+    let method = root.get("preconditioner").map(|node| session.method(node));
+    let method = method.transpose()?;
+    let plan = fallback::plan(session, root.get("solver"), &solver, method.as_ref())?;
+    Ok(Asked { case: experiment::single(&root)?, solver, method, plan })
+}
+
+/// The most memory that any rank has had so far, in bytes, where the system tells. Collective.
+fn peak_memory(session: &Session) -> Result<Option<u64>> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
+    let mut most = [kilobytes.unwrap_or(0.0)];
+    session.comm().max(&mut most)?;
+    Ok((most[0] > 0.0).then_some(most[0] as u64 * 1024))
+}
+
 /// A counter of iterations; shown on a terminal only.
-fn progress() -> ProgressBar {
+fn progress(shown: bool) -> ProgressBar {
+    if !shown {
+        return ProgressBar::hidden();
+    }
     let style = ProgressStyle::with_template("{spinner} {pos} iterations, {msg}, {elapsed}");
     let bar = ProgressBar::new_spinner();
     bar.enable_steady_tick(Duration::from_millis(200));
@@ -114,6 +146,7 @@ fn summary<'a>(
     solver: &SolverConfig,
     method: Option<&'a MethodConfig>,
     measured: &'a Measured,
+    peak_memory_bytes: Option<u64>,
 ) -> Summary<'a> {
     let report = &measured.report;
     let last = report.history.last().copied();
@@ -141,6 +174,7 @@ fn summary<'a>(
         n: task.system.a().n_global(),
         nnz: task.nnz,
         ranks: task.system.a().space().comm().size(),
+        peak_memory_bytes,
         fallback: &report.switches,
         notes: &measured.notes,
     }
@@ -148,6 +182,7 @@ fn summary<'a>(
 
 fn text(
     what: &str,
+    ranks: Option<String>,
     task: &Task,
     solver: &SolverConfig,
     method: Option<&MethodConfig>,
@@ -159,7 +194,11 @@ fn text(
         // Writing to a string cannot fail.
         let _ = writeln!(out, "{key:<15} {value}");
     };
-    line("system", format!("{what}: {} unknowns, {} entries", task.b.len(), task.nnz));
+    let n = task.system.a().n_global();
+    line("system", format!("{what}: {n} unknowns, {} entries", task.nnz));
+    if let Some(ranks) = ranks {
+        line("ranks", ranks);
+    }
     let given = measure::parameters(method);
     let given = if given.is_empty() { given } else { format!(" ({given})") };
     line(

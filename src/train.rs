@@ -22,9 +22,9 @@ use crate::files::{print, write};
 use crate::report::format::{bytes, number, seconds};
 use crate::session::{Session, configuration};
 use indicatif::{ProgressBar, ProgressStyle};
-use precondor_core::comm::Comm;
 use precondor_core::config::Node;
 use precondor_core::problem::Families;
+use precondor_core::registry::DynGenerator;
 use precondor_core::train::{Progress, Training, Watch};
 use precondor_core::{Error, Result};
 use schemars::JsonSchema;
@@ -71,7 +71,16 @@ fn default_interval() -> u64 {
     500
 }
 
-pub fn run(args: &Args, session: &Session) -> Result<Status> {
+/// What a configuration asks for.
+struct Asked<'s> {
+    method: &'s Arc<dyn DynGenerator>,
+    params: Value,
+    samples: Families,
+    output: PathBuf,
+    checkpoint_every: u64,
+}
+
+fn asked<'s>(args: &Args, session: &'s Session) -> Result<Asked<'s>> {
     let root = configuration(&args.config, &args.overrides)?;
     root.only(&["model", "train", "data"])?;
     let section = |name: &str| {
@@ -98,26 +107,40 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     };
     let samples = Families::new(experiment::problems(section("data")?)?)?;
     let output = output(args, &model, model_node)?;
+    Ok(Asked { method, params, samples, output, checkpoint_every: model.checkpoint_every })
+}
+
+pub fn run(args: &Args, session: &Session) -> Result<Status> {
+    let (comm, host) = (session.comm(), session.host());
+    let Asked { method, params, samples, output, checkpoint_every } =
+        comm.agree(asked(args, session))?;
+    session.on_first(|| match output.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => crate::files::make_folder(folder),
+        _ => Ok(()),
+    })?;
     let checkpoint = beside(&output);
-    let resume = state(&checkpoint, args.resume)?;
+    // Rank 0 reads for all; nothing stands for no checkpoint, as none is empty.
+    let there = if session.is_first() { state(&checkpoint, args.resume) } else { Ok(None) };
+    let resume = session.broadcast(comm.agree(there)?.unwrap_or_default())?;
+    let resume = args.resume.then_some(resume);
 
     let stop = Arc::new(AtomicBool::new(false));
     let on_signal = Arc::clone(&stop);
     ctrlc::set_handler(move || on_signal.store(true, Ordering::Relaxed))
         .map_err(|e| Error::Unsupported(format!("cannot catch an interrupt: {e}")))?;
     let mut watch = Watcher {
-        bar: bar(),
+        bar: if session.is_first() { bar() } else { ProgressBar::hidden() },
+        first: session.is_first(),
         checkpoint: &checkpoint,
-        every: model.checkpoint_every,
+        every: checkpoint_every,
         saved: resume.is_some(),
         last: None,
         told: 0,
         stop,
     };
     let start = Instant::now();
-    let (comm, host) = (Comm::solo(), session.host());
     let training = Training {
-        comm: &comm,
+        comm,
         host: &host,
         samples: &samples,
         resume: resume.as_deref(),
@@ -127,10 +150,12 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     watch.bar.finish_and_clear();
     match trained.map_err(|e| e.inside(method.name())) {
         Ok(bytes) => {
-            write(&output, &bytes)?;
-            // The model is there: the checkpoint has done its work. One that stays does no harm.
-            let _ = std::fs::remove_file(&checkpoint);
-            print(&told(&output, bytes.len(), watch.last, start.elapsed().as_secs_f64()))?;
+            session.on_first(|| {
+                write(&output, &bytes)?;
+                // The model is there: the checkpoint has done its work. One that stays does no harm.
+                let _ = std::fs::remove_file(&checkpoint);
+                print(&told(&output, bytes.len(), watch.last, start.elapsed().as_secs_f64()))
+            })?;
             Ok(Status::Done)
         }
         Err(e) if *e.root() == Error::Interrupted && watch.saved => {
@@ -148,16 +173,13 @@ fn again(args: &Args) -> String {
     format!("precondor train {}{output}{set} --resume", args.config.display())
 }
 
-/// Where the model goes; its folder is made.
+/// Where the model goes.
 fn output(args: &Args, model: &ModelSection, node: &Node) -> Result<PathBuf> {
     let path = match (&args.output, &model.output, node.get("output")) {
         (Some(path), ..) => path.clone(),
         (None, Some(name), Some(of)) => of.folder().join(name),
         _ => return Err(node.error("'output' is missing: the file to write the model to")),
     };
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        crate::files::make_folder(folder)?;
-    }
     Ok(path)
 }
 
@@ -195,6 +217,8 @@ fn told(output: &Path, length: usize, last: Option<Progress>, elapsed: f64) -> S
 /// Shows how far training is, keeps checkpoints, listens for an interrupt.
 struct Watcher<'a> {
     bar: ProgressBar,
+    /// Whether this rank writes.
+    first: bool,
     checkpoint: &'a Path,
     every: u64,
     /// Whether there is a checkpoint of this run.
@@ -220,7 +244,9 @@ impl Watch for Watcher<'_> {
     }
 
     fn checkpoint(&mut self, state: &[u8]) -> Result<()> {
-        write(self.checkpoint, state)?;
+        if self.first {
+            write(self.checkpoint, state)?;
+        }
         self.saved = true;
         Ok(())
     }

@@ -36,6 +36,7 @@ fn arrows_between_crates_point_one_way() {
         match folder {
             "core" | "bindings/abi" => Some(&[]),
             "bindings/bridge" => Some(&["precondor-core", "precondor-abi"]),
+            "bindings/mpi" => Some(&["precondor-core"]),
             "bindings/sdk" | "bindings/host" => {
                 Some(&["precondor-core", "precondor-abi", "precondor-bridge"])
             }

@@ -1,4 +1,6 @@
 //! What ran where: the program and the machine.
+use crate::session::Session;
+use precondor_core::comm::Communicator;
 use serde::Serialize;
 
 /// The program and the machine.
@@ -12,21 +14,36 @@ pub struct Provenance {
     pub cpu: String,
     /// Hardware threads that this process may use.
     pub threads: usize,
-    /// Threads that large products and loops of a solve run on.
+    /// Threads that large products and loops of a solve run on, on each rank.
     pub solve_threads: usize,
+    /// Ranks.
+    pub ranks: usize,
+    /// The MPI library, where this build has one.
+    pub mpi: Option<String>,
 }
 
 impl Provenance {
-    /// This program on this machine, where a solve may use so many threads.
-    pub fn here(solve_threads: usize) -> Self {
+    /// This program on this machine, with the ranks and threads of `session`.
+    pub fn here(session: &Session) -> Self {
         let cpu = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| model(&text));
         Provenance {
             version: env!("CARGO_PKG_VERSION"),
             commit: Some(env!("PRECONDOR_COMMIT")).filter(|commit| !commit.is_empty()),
             cpu: cpu.unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
-            solve_threads,
+            solve_threads: session.host().threads(),
+            ranks: session.comm().size(),
+            mpi: crate::world::library(),
         }
+    }
+
+    /// The ranks in words, where there are several.
+    pub fn ranks(&self) -> Option<String> {
+        let Provenance { ranks, solve_threads, mpi, .. } = self;
+        let mpi = mpi.as_ref().map_or(String::new(), |mpi| format!(", {mpi}"));
+        let threads =
+            if *solve_threads == 1 { "1 thread" } else { &format!("{solve_threads} threads") };
+        (*ranks > 1).then(|| format!("{ranks}, with {threads} each{mpi}"))
     }
 
     /// The program in words.
@@ -38,7 +55,12 @@ impl Provenance {
     /// The machine in words.
     pub fn machine(&self) -> String {
         let Provenance { cpu, threads, solve_threads, .. } = self;
-        format!("{cpu}, {threads} hardware threads, {solve_threads} for a solve of some size")
+        match self.ranks() {
+            Some(ranks) => format!("{cpu}; ranks: {ranks}"),
+            None => format!(
+                "{cpu}, {threads} hardware threads, {solve_threads} for a solve of some size"
+            ),
+        }
     }
 }
 

@@ -196,7 +196,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     let document = Document {
         title: "The paper's experiments".into(),
         command: command(args),
-        provenance: Provenance::here(session.host().threads()),
+        provenance: Provenance::here(session),
         sections,
     };
     match args.json {

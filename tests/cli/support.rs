@@ -39,8 +39,13 @@ pub fn program() -> Command {
 /// A program without the user's environment.
 pub fn isolated(path: &Path) -> Command {
     let mut command = Command::new(path);
-    command.env_remove("PRECONDOR_PATH").env("XDG_DATA_HOME", "/nonexistent");
+    isolate(&mut command);
     command
+}
+
+/// Takes the user's environment away from a command.
+pub fn isolate(command: &mut Command) {
+    command.env_remove("PRECONDOR_PATH").env("XDG_DATA_HOME", "/nonexistent");
 }
 
 /// What a run came to.

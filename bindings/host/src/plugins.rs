@@ -51,7 +51,7 @@ pub struct Plugins {
     libraries: Vec<Library>,
     problems: Vec<Problem>,
     looked_in: Vec<PathBuf>,
-    host: Arc<dyn Host>,
+    host: Arc<Services>,
 }
 
 impl Plugins {
@@ -116,6 +116,12 @@ impl Plugins {
     }
     /// The services to set up systems with.
     pub fn host(&self) -> Arc<dyn Host> {
-        Arc::clone(&self.host)
+        Arc::clone(&self.host) as Arc<dyn Host>
+    }
+
+    /// Shares this machine's processors with so many processes like this one: an equal part each,
+    /// unless `RAYON_NUM_THREADS` says how many threads to use. To be called before the first loop.
+    pub fn share_threads(&self, processes: usize) {
+        self.host.share_threads(processes);
     }
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use std::cell::Cell;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 /// The registry that methods find each other in, once it is complete.
@@ -40,21 +41,62 @@ pub(crate) struct Services {
     peers: Arc<Peers>,
     base: PathBuf,
     pool: OnceLock<Option<rayon::ThreadPool>>,
+    /// Processes that share the machine.
+    processes: AtomicUsize,
 }
 
 impl Services {
     pub(crate) fn new(peers: &Arc<Peers>, base: &Path) -> Self {
-        Services { peers: Arc::clone(peers), base: base.to_owned(), pool: OnceLock::new() }
+        let (peers, base, processes) = (Arc::clone(peers), base.to_owned(), AtomicUsize::new(1));
+        Services { peers, base, pool: OnceLock::new(), processes }
+    }
+
+    /// Sets aside an equal part of the machine for each of so many processes.
+    pub(crate) fn share_threads(&self, processes: usize) {
+        self.processes.store(processes.max(1), Ordering::Relaxed);
+    }
+
+    /// Threads of this process; 0 leaves it to rayon, which looks at `RAYON_NUM_THREADS` and at the
+    /// processors that this process may run on.
+    fn fair_share(&self) -> usize {
+        let processes = self.processes.load(Ordering::Relaxed);
+        if processes == 1 || std::env::var_os("RAYON_NUM_THREADS").is_some() {
+            return 0;
+        }
+        // Launchers bind processes to processors, or not: the whole machine is shared, but nobody
+        // gets more threads than it may run at a time.
+        let mine = std::thread::available_parallelism().map_or(1, usize::from);
+        let machine = if allowed().is_some_and(|allowed| mine < allowed) {
+            // A quota, which all processes share.
+            mine
+        } else {
+            std::fs::read_to_string("/proc/cpuinfo").map_or(mine, |text| {
+                text.lines().filter(|line| line.starts_with("processor")).count().max(mine)
+            })
+        };
+        mine.min(machine / processes).max(1)
     }
 
     /// The workers; a pool of its own, so that a rank's thread is never one of them.
     fn pool(&self) -> Option<&rayon::ThreadPool> {
         let build = || {
             let named = |i| format!("precondor-{i}");
-            rayon::ThreadPoolBuilder::new().thread_name(named).build().ok()
+            let builder = rayon::ThreadPoolBuilder::new().thread_name(named);
+            builder.num_threads(self.fair_share()).build().ok()
         };
         self.pool.get_or_init(build).as_ref().filter(|pool| pool.current_num_threads() > 1)
     }
+}
+
+/// Processors that this process is bound to.
+fn allowed() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+    let count = |range: &str| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        Some(last.parse::<usize>().ok()? - first.parse::<usize>().ok()? + 1)
+    };
+    list.trim().split(',').map(count).sum()
 }
 
 impl Host for Services {

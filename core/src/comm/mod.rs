@@ -91,6 +91,6 @@ fn reduce<C: Communicator + ?Sized>(
 }
 
 /// Refuses a token that no exchange under way has.
-pub(crate) fn no_such_exchange(token: u64) -> Error {
+pub fn no_such_exchange(token: u64) -> Error {
     Error::Comm(format!("no exchange {token} is under way"))
 }

@@ -225,7 +225,17 @@ impl Communicator for Threads {
             }
             Err(Error::Comm(format!("rank {from} does not send what rank {} needs", self.rank)))
         });
-        let sources = sources.collect::<Result<Vec<_>>>();
+        let mut sources = sources.collect::<Result<Vec<_>>>();
+        let sends_to_me = |words: &Vec<u64>| {
+            words.chunks_exact(2).any(|pair| pair[0] == self.rank as u64 && pair[1] > 0)
+        };
+        let unasked = |(from, words): &(usize, &Vec<u64>)| {
+            sends_to_me(words) && !plan.recv.iter().any(|(rank, _)| rank == from)
+        };
+        if let Some((from, _)) = announced.iter().enumerate().find(unasked) {
+            let text = format!("rank {from} sends what rank {} does not need", self.rank);
+            sources = sources.and(Err(Error::Comm(text)));
+        }
         let failed = self.all_gather(&[u64::from(sources.is_err())])?;
         if let Some(rank) = failed.iter().position(|f| f[0] == 1) {
             return Err(sources.err().unwrap_or(Error::Elsewhere {

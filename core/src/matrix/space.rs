@@ -89,6 +89,48 @@ impl Space {
         self.starts.partition_point(|&s| s <= row) - 1
     }
 
+    /// The whole vector on rank 0, out of the entries that each rank owns; nothing on the others.
+    /// Collective.
+    ///
+    /// # Errors
+    /// What the communicator reports.
+    pub fn gather(&self, mine: &[f64]) -> Result<Option<Vec<f64>>> {
+        if self.comm.size() == 1 {
+            return Ok(Some(mine.to_vec()));
+        }
+        let mut send = vec![Vec::new(); self.comm.size()];
+        send[0] = mine.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let pieces = self.comm.all_to_all(&send)?;
+        let whole = || pieces.iter().flat_map(|bytes| reals(bytes)).collect();
+        Ok((self.comm.rank() == 0).then(whole))
+    }
+
+    /// The entries that this rank owns, out of the whole vector that rank 0 brings. Collective.
+    ///
+    /// # Errors
+    /// [`Error::Data`], on all ranks, where rank 0 does not bring one value for each row; what the
+    /// communicator reports.
+    pub fn scatter(&self, whole: Option<&[f64]>) -> Result<Vec<f64>> {
+        let mut send = vec![Vec::new(); self.comm.size()];
+        let brought = match whole {
+            _ if self.comm.rank() > 0 => Ok(()),
+            Some(whole) if whole.len() as u64 == self.n_global() => {
+                for (bytes, ends) in send.iter_mut().zip(self.starts.windows(2)) {
+                    let piece = &whole[ends[0] as usize..ends[1] as usize];
+                    bytes.extend(piece.iter().flat_map(|v| v.to_le_bytes()));
+                }
+                Ok(())
+            }
+            other => Err(Error::Data(format!(
+                "a vector of {} entries for {} rows",
+                other.map_or(0, <[f64]>::len),
+                self.n_global()
+            ))),
+        };
+        self.comm.agree(brought)?;
+        Ok(reals(&self.comm.all_to_all(&send)?[0]).collect())
+    }
+
     /// `out[k] = ⟨xₖ, yₖ⟩` for all pairs in one reduction. Collective.
     ///
     /// Summation is compensated on each rank and continues so over the ranks, in rank order:
@@ -126,6 +168,11 @@ impl Space {
     pub fn norm(&self, x: &[f64]) -> Result<f64> {
         self.dots([(x, x)]).map(|[s]| s.sqrt())
     }
+}
+
+/// Numbers out of their bytes.
+fn reals(bytes: &[u8]) -> impl Iterator<Item = f64> + '_ {
+    bytes.as_chunks().0.iter().map(|bytes| f64::from_le_bytes(*bytes))
 }
 
 /// `a + b` as the rounded sum and its error.

@@ -3,7 +3,9 @@
 mod collectives;
 mod common;
 mod fallback;
+mod files;
 mod kernels;
 mod matrices;
 mod ranks;
 mod solvers;
+mod world;

@@ -23,13 +23,15 @@
 //! NISTIR 5935, 1996.
 mod text;
 
+use super::rows::{compress, spread};
+use crate::comm::{Comm, Communicator};
 use crate::file;
-use crate::matrix::Csr;
+use crate::matrix::{Csr, DistCsr, Space};
 use crate::{Error, Result};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use text::{Entries, Format, Symmetry};
+use text::{Entries, Format, Header, Symmetry};
 
 /// Reads a matrix.
 ///
@@ -37,19 +39,82 @@ use text::{Entries, Format, Symmetry};
 /// [`Error::File`] with the line and what is wrong there.
 pub fn read(path: &Path) -> Result<Csr> {
     let (source, size) = open(path)?;
-    matrix(source, path, Some(size)).or_else(|fault| {
-        let Fault::Twice(entry) = fault else { return Err(fault.told(path)) };
-        // Only now worth a second look at the file: on which line was it given again?
-        let mut entries = Entries::new(open(path)?.0, path)?;
-        let mut before = false;
-        while let Some((i, j, _)) = entries.next()? {
-            let same = (i, j) == entry || entries.header.mirrored() && (j, i) == entry;
-            if same && before {
-                return Err(entries.lines.fail(twice(entry)));
-            }
-            before |= same;
+    matrix(source, path, Some(size)).map_err(|fault| match fault {
+        Fault::Twice(entry) => given_again(path, entry).unwrap_or_else(|e| e),
+        other => other.told(path),
+    })
+}
+
+/// The line on which an entry is given again: only then is a second look at the file worth it.
+fn given_again(path: &Path, entry: (u64, u64)) -> Result<Error> {
+    let mut entries = Entries::new(open(path)?.0, path)?;
+    let mut before = false;
+    while let Some((i, j, _)) = entries.next()? {
+        let same = (i, j) == entry || entries.header.mirrored() && (j, i) == entry;
+        if same && before {
+            return Ok(entries.lines.fail(twice(entry)));
         }
-        Err(fault.told(path))
+        before |= same;
+    }
+    Ok(Fault::Twice(entry).told(path))
+}
+
+/// Reads a matrix for all ranks, in blocks of nearly equally many rows. Rank 0 reads the file and
+/// sends entries on as they come, so that it holds no more than any other rank: while it reads, 44
+/// bytes for each of its own entries. Collective.
+///
+/// # Errors
+/// [`Error::File`] with the line and what is wrong there, on all ranks; for a matrix that is not
+/// square.
+pub fn read_on_ranks(path: &Path, comm: &Comm) -> Result<DistCsr> {
+    let in_file = |e| match e {
+        Error::Data(why) => Error::file(path, why),
+        other => other,
+    };
+    if comm.size() == 1 {
+        return DistCsr::solo(read(path)?).map_err(in_file);
+    }
+    comm.scope(|| {
+        let mut entries = match comm.rank() {
+            0 => Some(Entries::new(open(path)?.0, path)?),
+            _ => None,
+        };
+        if let Some(entries) = &entries {
+            entries.check_rows()?;
+            let (rows, cols) = (entries.rows, entries.cols);
+            if rows != cols {
+                let text = format!("the matrix is {rows}×{cols}; it must be square");
+                return Err(Error::file(path, text));
+            }
+        }
+        let rows = comm.all_gather(&[entries.as_ref().map_or(0, |entries| entries.rows)])?;
+        let space = Space::even(comm.clone(), rows[0][0]);
+        // The mirror image of the last entry, where it has one.
+        let mut mirrored = None;
+        let next = || {
+            if let Some(entry) = mirrored.take() {
+                return Ok(Some(entry));
+            }
+            let Some(entries) = &mut entries else { return Ok(None) };
+            let Header { format, symmetry, .. } = entries.header;
+            while let Some((i, j, v)) = entries.next()? {
+                if v == 0.0 && format == Format::Array {
+                    continue;
+                }
+                if symmetry != Symmetry::General && i != j {
+                    let sign = if symmetry == Symmetry::Skew { -1.0 } else { 1.0 };
+                    mirrored = Some((j, i, sign * v));
+                }
+                return Ok(Some((i, j, v)));
+            }
+            Ok(None)
+        };
+        let again = |entry| match comm.rank() {
+            0 => given_again(path, entry).and_then(Err),
+            _ => Ok(()),
+        };
+        let (row_ptr, cols, values) = spread(&space, next, again)?;
+        DistCsr::from_rows(&space, &row_ptr, &cols, &values)
     })
 }
 
@@ -68,6 +133,27 @@ pub fn read_from(source: impl BufRead, name: &Path) -> Result<Csr> {
 pub fn read_vector(path: &Path) -> Result<Vec<f64>> {
     let (source, size) = open(path)?;
     vector(source, path, Some(size)).map_err(|fault| fault.told(path))
+}
+
+/// Reads a vector for all ranks: rank 0 reads the file, holds the whole vector while it does, and
+/// hands every rank the entries of its rows. Collective.
+///
+/// # Errors
+/// As [`read_vector`], on all ranks; where the vector has not one entry for each row.
+pub fn read_vector_on_ranks(path: &Path, space: &Space) -> Result<Vec<f64>> {
+    space.comm().scope(|| {
+        let mut whole = None;
+        if space.comm().rank() == 0 {
+            let values = read_vector(path)?;
+            let (n, rows) = (values.len(), space.n_global());
+            if n as u64 != rows {
+                let text = format!("this vector has {n} entries, the matrix {rows} rows");
+                return Err(Error::file(path, text));
+            }
+            whole = Some(values);
+        }
+        space.scatter(whole.as_deref())
+    })
 }
 
 /// Reads a vector from `source`; errors call it `name`.
@@ -150,7 +236,7 @@ fn open(path: &Path) -> Result<(BufReader<File>, u64)> {
 /// Why there is no matrix.
 enum Fault {
     Error(Error),
-    Twice((u32, u32)),
+    Twice((u64, u64)),
 }
 
 impl From<Error> for Fault {
@@ -168,12 +254,13 @@ impl Fault {
     }
 }
 
-fn twice((i, j): (u32, u32)) -> String {
+fn twice((i, j): (u64, u64)) -> String {
     format!("entry ({}, {}) is given twice; add duplicates up first", i + 1, j + 1)
 }
 
 fn matrix(source: impl BufRead, path: &Path, size: Option<u64>) -> std::result::Result<Csr, Fault> {
     let mut entries = Entries::new(source, path)?;
+    entries.check_limit()?;
     let header = entries.header;
     let copies = if header.mirrored() { 2 } else { 1 };
     if entries.count > u64::from(u32::MAX) / copies {
@@ -185,8 +272,8 @@ fn matrix(source: impl BufRead, path: &Path, size: Option<u64>) -> std::result::
     let (mut rows, mut cols, mut values) = (with_room(), with_room(), Vec::with_capacity(room));
     while let Some((i, j, v)) = entries.next()? {
         if v != 0.0 || sparse {
-            rows.push(i);
-            cols.push(j);
+            rows.push(i as u32);
+            cols.push(j as u32);
             values.push(v);
         }
     }
@@ -208,56 +295,10 @@ fn matrix(source: impl BufRead, path: &Path, size: Option<u64>) -> std::result::
         }
     }
     entries.check_rows()?;
-    compress(entries.rows, entries.cols, rows, cols, values)
-}
-
-/// Sorts entries into rows in place: by row (each is swapped to its place at most once), then by
-/// column within each row.
-fn compress(
-    n_rows: usize,
-    n_cols: usize,
-    mut rows: Vec<u32>,
-    mut cols: Vec<u32>,
-    mut values: Vec<f64>,
-) -> std::result::Result<Csr, Fault> {
-    let mut row_ptr = vec![0u32; n_rows + 1];
-    for &i in &rows {
-        row_ptr[i as usize + 1] += 1;
+    match compress(entries.rows as usize, rows, cols, values) {
+        Ok((row_ptr, cols, values)) => Ok(Csr::new(entries.cols as usize, row_ptr, cols, values)?),
+        Err((i, j)) => Err(Fault::Twice((i.into(), j.into()))),
     }
-    for i in 0..n_rows {
-        row_ptr[i + 1] += row_ptr[i];
-    }
-    let mut next = row_ptr.clone();
-    for i in 0..n_rows {
-        while next[i] < row_ptr[i + 1] {
-            let k = next[i] as usize;
-            let to = &mut next[rows[k] as usize];
-            for list in [&mut rows, &mut cols] {
-                list.swap(k, *to as usize);
-            }
-            values.swap(k, *to as usize);
-            *to += 1;
-        }
-    }
-    drop(rows);
-    let mut row = Vec::new();
-    for i in 0..n_rows {
-        let range = row_ptr[i] as usize..row_ptr[i + 1] as usize;
-        if !cols[range.clone()].is_sorted() {
-            row.clear();
-            row.extend(range.clone().map(|k| (cols[k], values[k])));
-            row.sort_unstable_by_key(|&(j, _)| j);
-            for (k, &(j, v)) in range.clone().zip(&row) {
-                (cols[k], values[k]) = (j, v);
-            }
-        }
-        if let Some(pair) = cols[range].windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(Fault::Twice((i as u32, pair[0])));
-        }
-    }
-    cols.shrink_to_fit();
-    values.shrink_to_fit();
-    Ok(Csr::new(n_cols, row_ptr, cols, values)?)
 }
 
 fn vector(
@@ -270,6 +311,7 @@ fn vector(
         let text = format!("a vector has one column, this has {}", entries.cols);
         return Err(entries.lines.fail(text).into());
     }
+    entries.check_limit()?;
     if entries.header.format == Format::Array {
         let mut x = Vec::with_capacity(entries.room(size) as usize);
         while let Some((_, _, v)) = entries.next()? {
@@ -278,7 +320,7 @@ fn vector(
         return Ok(x);
     }
     entries.check_rows()?;
-    let mut x = vec![None; entries.rows];
+    let mut x = vec![None; entries.rows as usize];
     while let Some((i, j, v)) = entries.next()? {
         if x[i as usize].replace(v).is_some() {
             return Err(entries.lines.fail(twice((i, j))).into());

@@ -1,2 +1,5 @@
 //! Matrices and vectors in files.
+pub mod hypre_ij;
+mod lines;
 pub mod matrix_market;
+mod rows;

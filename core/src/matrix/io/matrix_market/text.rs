@@ -1,10 +1,9 @@
 //! The text of a Matrix Market file: header, sizes, entries line by line, and what may be wrong.
+use crate::matrix::io::lines::{Lines, natural, quoted, real, shown};
 use crate::{Error, Result};
-use std::io::{BufRead, Read};
-use std::path::{Path, PathBuf};
+use std::io::BufRead;
+use std::path::Path;
 
-/// Bytes that a line may have.
-const LONGEST_LINE: u64 = 1 << 16;
 /// Entries to make room for where the size of the file is not known.
 const FIRST_ROOM: u64 = 1 << 16;
 
@@ -83,23 +82,23 @@ impl Header {
 pub(super) struct Entries<R> {
     pub(super) lines: Lines<R>,
     pub(super) header: Header,
-    pub(super) rows: usize,
-    pub(super) cols: usize,
+    pub(super) rows: u64,
+    pub(super) cols: u64,
     /// Entries that the file announces.
     pub(super) count: u64,
     /// Entries read so far.
     done: u64,
     /// Where the next entry of an array is.
-    at: (u32, u32),
+    at: (u64, u64),
 }
 
 impl<R: BufRead> Entries<R> {
     /// Reads the header and the sizes.
     pub(super) fn new(source: R, path: &Path) -> Result<Self> {
-        let mut lines = Lines { source, path: path.to_owned(), number: 0, line: Vec::new() };
+        let mut lines = Lines::new(source, path);
         lines.advance()?;
-        let header = Header::parse(&lines.line).map_err(|why| lines.fail(why))?;
-        if !lines.advance_to_content()? {
+        let header = Header::parse(lines.current()).map_err(|why| lines.fail(why))?;
+        if !lines.advance_to_content(Some(b'%'))? {
             return Err(lines.fail("the file ends before its sizes"));
         }
         let (names, n) = match header.format {
@@ -115,24 +114,30 @@ impl<R: BufRead> Entries<R> {
             return Err(lines.fail(format!("the numbers of {names} must stand here")));
         };
         let (rows, cols) = (sizes[0], sizes[1]);
-        if rows >= u64::from(u32::MAX) || cols >= u64::from(u32::MAX) {
-            return Err(lines.fail(format!("{rows}×{cols} is too large: 2³² − 2 is the limit")));
-        }
         if header.mirrored() && rows != cols {
             return Err(lines.fail(format!("{rows}×{cols} can't be symmetric: it is not square")));
         }
         let places = match header.symmetry {
-            Symmetry::General => rows * cols,
-            Symmetry::Symmetric => rows * (rows + 1) / 2,
-            Symmetry::Skew => rows * rows.saturating_sub(1) / 2,
+            Symmetry::General => rows.saturating_mul(cols),
+            Symmetry::Symmetric => rows.saturating_mul(rows.saturating_add(1)) / 2,
+            Symmetry::Skew => rows.saturating_mul(rows.saturating_sub(1)) / 2,
         };
         let count = sizes.get(2).copied().unwrap_or(places);
         if count > places {
             let text = format!("{count} entries have no room in {places} places");
             return Err(lines.fail(text));
         }
-        let at = (u32::from(header.symmetry == Symmetry::Skew), 0);
-        Ok(Entries { lines, header, rows: rows as usize, cols: cols as usize, count, done: 0, at })
+        let at = (u64::from(header.symmetry == Symmetry::Skew), 0);
+        Ok(Entries { lines, header, rows, cols, count, done: 0, at })
+    }
+
+    /// Refuses what has no room in one memory; right after the sizes were read.
+    pub(super) fn check_limit(&self) -> Result<()> {
+        let (rows, cols) = (self.rows, self.cols);
+        if rows.max(cols) < u64::from(u32::MAX) {
+            return Ok(());
+        }
+        Err(self.lines.fail(format!("{rows}×{cols} is too large: 2³² − 2 is the limit of a rank")))
     }
 
     /// Entries to make room for: what is announced, unless the file cannot hold as many.
@@ -147,15 +152,15 @@ impl<R: BufRead> Entries<R> {
 
     /// Refuses sizes that nothing in the file backs, before memory is set aside for them.
     pub(super) fn check_rows(&self) -> Result<()> {
-        if self.rows as u64 <= 1_000_000 + 1000 * self.count {
+        if self.rows <= 1_000_000 + self.count.saturating_mul(1000) {
             return Ok(());
         }
         let text = format!("{} rows with only {} entries", self.rows, self.count);
-        Err(Error::file(&self.lines.path, text))
+        Err(Error::file(self.lines.path(), text))
     }
 
-    pub(super) fn next(&mut self) -> Result<Option<(u32, u32, f64)>> {
-        let content = self.lines.advance_to_content()?;
+    pub(super) fn next(&mut self) -> Result<Option<(u64, u64, f64)>> {
+        let content = self.lines.advance_to_content(Some(b'%'))?;
         if !content {
             let text = format!("the file ends after {} of {} entries", self.done, self.count);
             return if self.done == self.count { Ok(None) } else { Err(self.lines.fail(text)) };
@@ -183,7 +188,7 @@ impl<R: BufRead> Entries<R> {
             return Err(self.lines.fail("a skew-symmetric matrix has no diagonal entries"));
         }
         if self.header.format == Format::Array {
-            self.at = match (self.header.symmetry, i + 1 < self.rows as u32) {
+            self.at = match (self.header.symmetry, i + 1 < self.rows) {
                 (_, true) => (i + 1, j),
                 (Symmetry::General, false) => (0, j + 1),
                 (Symmetry::Symmetric, false) => (j + 1, j + 1),
@@ -193,10 +198,10 @@ impl<R: BufRead> Entries<R> {
         Ok(Some((i, j, value)))
     }
 
-    fn index(&self, word: Option<&[u8]>, limit: usize, what: &str) -> Result<u32> {
+    fn index(&self, word: Option<&[u8]>, limit: u64, what: &str) -> Result<u64> {
         let word = word.ok_or_else(|| self.lines.fail(format!("the {what} is missing")))?;
         match natural(word) {
-            Some(k) if (1..=limit as u64).contains(&k) => Ok((k - 1) as u32),
+            Some(k) if (1..=limit).contains(&k) => Ok(k - 1),
             Some(k) => Err(self.lines.fail(format!("{what} {k} is not within 1..{limit}"))),
             None => Err(self.lines.fail(format!("{} is no {what} number", shown(word)))),
         }
@@ -217,75 +222,5 @@ impl<R: BufRead> Entries<R> {
             }
             None => Err(self.lines.fail(format!("{} is not a number", shown(word)))),
         }
-    }
-}
-
-/// A real number; Fortran's `D` may start the exponent.
-fn real(text: &str) -> Option<f64> {
-    text.parse().ok().or_else(|| text.replace(['D', 'd'], "e").parse().ok())
-}
-
-/// A number of digits only.
-fn natural(word: &[u8]) -> Option<u64> {
-    let digits = word.strip_prefix(b"+").unwrap_or(word);
-    let add = |n: u64, c: &u8| {
-        let digit = c.is_ascii_digit().then(|| u64::from(c - b'0'))?;
-        n.checked_mul(10)?.checked_add(digit)
-    };
-    if digits.is_empty() { None } else { digits.iter().try_fold(0, add) }
-}
-
-fn shown(word: &[u8]) -> String {
-    quoted(&String::from_utf8_lossy(word))
-}
-
-fn quoted(word: &str) -> String {
-    let short: String = word.chars().take(32).flat_map(char::escape_debug).collect();
-    let more = if word.chars().nth(32).is_some() { "…" } else { "" };
-    format!("'{short}{more}'")
-}
-
-/// Lines of a source through one buffer.
-pub(super) struct Lines<R> {
-    source: R,
-    path: PathBuf,
-    /// Number of the current line, from 1.
-    number: usize,
-    line: Vec<u8>,
-}
-
-impl<R: BufRead> Lines<R> {
-    /// Goes to the next line; `false` at the end.
-    fn advance(&mut self) -> Result<bool> {
-        self.line.clear();
-        let mut source = (&mut self.source).take(LONGEST_LINE);
-        let read = source.read_until(b'\n', &mut self.line);
-        let read = read.map_err(|e| Error::file(&self.path, e))?;
-        self.number += usize::from(read > 0);
-        if read as u64 == LONGEST_LINE && self.line.last() != Some(&b'\n') {
-            return Err(self.fail(format!("a line of more than {LONGEST_LINE} bytes")));
-        }
-        Ok(read > 0)
-    }
-
-    /// Goes to the next line that is neither blank nor a comment; `false` at the end.
-    fn advance_to_content(&mut self) -> Result<bool> {
-        while self.advance()? {
-            let first = self.line.iter().find(|c| !c.is_ascii_whitespace());
-            if first.is_some_and(|&c| c != b'%') {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-}
-
-impl<R> Lines<R> {
-    fn words(&self) -> impl Iterator<Item = &[u8]> {
-        self.line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())
-    }
-
-    pub(super) fn fail(&self, why: impl Into<String>) -> Error {
-        Error::at(&self.path, self.number.max(1), why.into())
     }
 }

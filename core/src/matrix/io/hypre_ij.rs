@@ -1,0 +1,322 @@
+//! hypre's IJ files: text, one file for each rank that wrote it, called `NAME.00000`, `NAME.00001`
+//! and so on; what `HYPRE_IJMatrixPrint` and `HYPRE_IJVectorPrint` write.
+//!
+//! ```text
+//! 0 1 0 1                     first and last row, first and last column of this part
+//! 0 0 2.00000000000000e+00    row, column, value
+//! 0 2 -1.00000000000000e+00
+//! 1 1 2.00000000000000e+00
+//! ```
+//!
+//! A vector's part starts with its first and last row, and goes on with a row and a value on each
+//! line. Parts follow one another without a gap; indices start wherever the first part does (hypre's
+//! own examples: at 0). A part without rows has a last row just below its first.
+//!
+//! Any number of parts is read on any number of ranks. Where there are as many, every rank owns the
+//! rows of its part; else rows are spread evenly. Each part is read by one rank, which sends entries
+//! on in batches: nobody holds the whole matrix, and indices have 64 bits.
+//!
+//! Refused, with file and line: parts that are missing or do not follow one another, matrices that
+//! are not square, rows outside of their part, entries given twice, rows of a vector without a
+//! value, values that are not finite, a last line without its end (the file was cut short).
+use super::lines::{Lines, real, shown};
+use super::rows::spread;
+use crate::comm::{Comm, Communicator};
+use crate::matrix::{DistCsr, Space};
+use crate::{Error, Result};
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Whether `path` is the common name of parts: `PATH.00000` is there.
+pub fn is_hypre_ij(path: &Path) -> bool {
+    part(path, 0).is_file()
+}
+
+/// Reads a matrix. Collective.
+///
+/// # Errors
+/// [`Error::File`] with the line and what is wrong there, on all ranks.
+pub fn read(name: &Path, comm: &Comm) -> Result<DistCsr> {
+    comm.scope(|| {
+        let mut parts = Parts::<4>::open(name, comm)?;
+        let [rows, cols] = [0, 2].map(|k| parts.ends(k));
+        let (n, n_cols) = (rows[1] - rows[0] + 1, cols[1] - cols[0] + 1);
+        if n != n_cols {
+            let text = format!("the matrix is {n}×{n_cols}; it must be square");
+            return Err(Error::file(part(name, parts.heads.len() - 1), text));
+        }
+        let space = parts.space(comm, rows[0], n as u64)?;
+        let next = || parts.next(|lines, head| matrix_entry(lines, head, rows[0], cols));
+        let (row_ptr, cols, values) = {
+            let place = |(i, j): (u64, u64)| (i as i64 + rows[0], j as i64 + cols[0]);
+            let again = |entry| {
+                given_again::<4>(name, comm, |lines, head| {
+                    let (i, j, _) = matrix_entry(lines, head, rows[0], cols)?;
+                    Ok(((i, j) == entry)
+                        .then(|| format!("entry {:?} is given twice", place(entry))))
+                })
+            };
+            spread(&space, next, again)?
+        };
+        DistCsr::from_rows(&space, &row_ptr, &cols, &values)
+    })
+}
+
+/// Reads a vector that is spread as `space` says, in any number of parts. Collective.
+///
+/// # Errors
+/// As [`read`]; where the vector has not one entry for each row of the space.
+pub fn read_vector(name: &Path, space: &Arc<Space>) -> Result<Vec<f64>> {
+    let comm = space.comm();
+    comm.scope(|| {
+        let mut parts = Parts::<2>::open(name, comm)?;
+        let [first, last] = parts.ends(0);
+        let (n, rows) = ((last - first + 1) as u64, space.n_global());
+        if n != rows {
+            let text = format!("this vector has {n} entries, the matrix {rows} rows");
+            return Err(Error::file(part(name, parts.heads.len() - 1), text));
+        }
+        let next = || parts.next(|lines, head| vector_entry(lines, head, first));
+        let again = |(entry, _)| {
+            given_again::<2>(name, comm, |lines, head| {
+                let (i, ..) = vector_entry(lines, head, first)?;
+                let row = i as i64 + first;
+                Ok((i == entry).then(|| format!("row {row} is given twice")))
+            })
+        };
+        let (row_ptr, _, values) = spread(space, next, again)?;
+        match row_ptr.windows(2).position(|ends| ends[0] == ends[1]) {
+            None => Ok(values),
+            Some(i) => {
+                let row = space.start() as i64 + i as i64 + first;
+                let of = parts.heads.iter().position(|head| head[1] >= row).unwrap_or(0);
+                Err(Error::file(part(name, of), format!("row {row} has no value")))
+            }
+        }
+    })
+}
+
+/// The file of part `k`.
+fn part(name: &Path, k: usize) -> PathBuf {
+    let mut file = name.as_os_str().to_owned();
+    file.push(format!(".{k:05}"));
+    file.into()
+}
+
+/// Number of parts: one more than the largest number that a file beside the first one bears.
+fn count(name: &Path) -> Result<usize> {
+    let folder = name.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let fail = |e| Error::file(folder, e);
+    let stem = name.file_name().unwrap_or_default().to_string_lossy().into_owned() + ".";
+    let mut parts = 0;
+    for entry in std::fs::read_dir(folder).map_err(fail)? {
+        let file = entry.map_err(fail)?.file_name();
+        let number = file.to_str().and_then(|file| file.strip_prefix(&stem));
+        let digits = number.filter(|n| n.len() >= 5 && n.bytes().all(|c| c.is_ascii_digit()));
+        if let Some(k) = digits.and_then(|n| n.parse::<usize>().ok()) {
+            parts = parts.max(k + 1);
+        }
+    }
+    match parts {
+        0 => Err(Error::file(part(name, 0), "there is no such file: no part of hypre's IJ format")),
+        parts => Ok(parts),
+    }
+}
+
+/// Bytes of a line: two indices and a value of one digit each.
+const SHORTEST_LINE: u64 = 6;
+
+type Text = Lines<BufReader<File>>;
+
+/// The parts of a file with `H` numbers in their first lines: what those say, and the parts that
+/// this rank reads.
+struct Parts<const H: usize> {
+    heads: Vec<[i64; H]>,
+    mine: std::vec::IntoIter<(usize, Text)>,
+    current: Option<(usize, Text)>,
+}
+
+impl<const H: usize> Parts<H> {
+    /// Opens the parts that this rank reads, and learns how all begin. Collective, in a scope.
+    fn open(name: &Path, comm: &Comm) -> Result<Self> {
+        let known = match comm.rank() {
+            0 => count(name)? as u64,
+            _ => 0,
+        };
+        let n = comm.all_gather(&[known])?[0][0] as usize;
+        let (mut mine, mut words) = (Vec::new(), Vec::new());
+        for k in (0..n).filter(|&k| reader(k, n, comm.size()) == comm.rank()) {
+            let path = part(name, k);
+            let file = File::open(&path).map_err(|e| {
+                let last = part(name, n - 1);
+                Error::file(&path, format!("{e}; the last part is {}", last.display()))
+            })?;
+            let mut lines = Lines::new(BufReader::with_capacity(1 << 16, file), &path);
+            words.extend(head::<H>(&mut lines)?.map(|number| number as u64));
+            words.push(std::fs::metadata(&path).map_err(|e| Error::file(&path, e))?.len());
+            mine.push((k, lines));
+        }
+        // Readers take their parts in rank order.
+        let words = comm.all_gather(&words)?.concat();
+        let of_part = || words.chunks_exact(H + 1);
+        let heads: Vec<[i64; H]> =
+            of_part().map(|words| std::array::from_fn(|k| words[k] as i64)).collect();
+        let bytes: u64 = of_part().map(|words| words[H]).sum();
+        for (k, pair) in heads.windows(2).enumerate() {
+            for (what, at) in [("rows", 0), ("columns", 2)].into_iter().filter(|(_, at)| *at < H) {
+                if pair[0][at + 1] + 1 != pair[1][at] {
+                    let text = format!(
+                        "its {what} start at {}, after those of {} end at {}",
+                        pair[1][at],
+                        part(name, k).display(),
+                        pair[0][at + 1]
+                    );
+                    return Err(Error::at(part(name, k + 1), 1, text));
+                }
+            }
+        }
+        let parts = Parts { heads, mine: mine.into_iter(), current: None };
+        // Sizes that nothing in the files backs, before memory is set aside for them.
+        let [first, last] = parts.ends(0);
+        if (last - first) as u64 / 1000 > 1000 + bytes / SHORTEST_LINE {
+            let text = format!("{} rows in files of {bytes} bytes", last - first + 1);
+            return Err(Error::file(part(name, n - 1), text));
+        }
+        Ok(parts)
+    }
+
+    /// First and last number of all parts, of those that stand at `at` and after it.
+    fn ends(&self, at: usize) -> [i64; 2] {
+        [self.heads[0][at], self.heads[self.heads.len() - 1][at + 1]]
+    }
+
+    /// Who owns which of the `n` rows.
+    fn space(&self, comm: &Comm, first: i64, n: u64) -> Result<Arc<Space>> {
+        if self.heads.len() != comm.size() {
+            return Ok(Space::even(comm.clone(), n));
+        }
+        let starts = self.heads.iter().map(|head| (head[0] - first) as u64);
+        Space::from_starts(comm.clone(), starts.chain([n]).collect())
+    }
+
+    /// What `entry` makes of the next line of this rank's parts.
+    fn next<T>(&mut self, entry: impl Fn(&Text, &[i64; H]) -> Result<T>) -> Result<Option<T>> {
+        loop {
+            let Some((k, lines)) = &mut self.current else {
+                match self.mine.next() {
+                    None => return Ok(None),
+                    part => self.current = part,
+                }
+                continue;
+            };
+            if content(lines)? {
+                return entry(lines, &self.heads[*k]).map(Some);
+            }
+            self.current = None;
+        }
+    }
+}
+
+/// The rank that reads part `k` of `n`: parts stay in the order of ranks.
+fn reader(k: usize, n: usize, size: usize) -> usize {
+    (k as u128 * size as u128 / n as u128) as usize
+}
+
+/// Goes to the next line with anything on it, and sees to it that the line is whole.
+fn content(lines: &mut Text) -> Result<bool> {
+    let there = lines.advance_to_content(None)?;
+    if there && lines.current().last() != Some(&b'\n') {
+        return Err(lines.fail("this last line has no end: the file was cut short"));
+    }
+    Ok(there)
+}
+
+/// The first line of a part.
+fn head<const H: usize>(lines: &mut Text) -> Result<[i64; H]> {
+    let wanted = || match H {
+        2 => "first and last row of this part must stand here",
+        _ => "first and last row, first and last column of this part must stand here",
+    };
+    if !content(lines)? {
+        return Err(lines.fail(wanted()));
+    }
+    let words: Option<Vec<i64>> = lines.words().map(integer).collect();
+    let head: [i64; H] =
+        words.and_then(|words| words.try_into().ok()).ok_or_else(|| lines.fail(wanted()))?;
+    for ends in head.chunks_exact(2) {
+        if ends[0] < 0 || ends[1] < ends[0] - 1 || ends[1] == i64::MAX {
+            return Err(lines.fail(format!("{}..{} is no range of indices", ends[0], ends[1])));
+        }
+    }
+    Ok(head)
+}
+
+fn integer(word: &[u8]) -> Option<i64> {
+    std::str::from_utf8(word).ok()?.parse().ok()
+}
+
+/// The index on the current line within `ends`, both included, counted from the first of `of`.
+fn index(lines: &Text, word: Option<&[u8]>, what: &str, ends: [i64; 2], from: i64) -> Result<u64> {
+    let word = word.ok_or_else(|| lines.fail(format!("the {what} is missing")))?;
+    let [first, last] = ends;
+    match integer(word) {
+        Some(k) if (first..=last).contains(&k) => Ok((k - from) as u64),
+        Some(k) => Err(lines.fail(format!("{what} {k} is not within {first}..{last}"))),
+        None => Err(lines.fail(format!("{} is no {what} number", shown(word)))),
+    }
+}
+
+fn value<'w>(lines: &Text, mut words: impl Iterator<Item = &'w [u8]>) -> Result<f64> {
+    let word = words.next().ok_or_else(|| lines.fail("the value is missing"))?;
+    let value = match std::str::from_utf8(word).ok().and_then(real) {
+        Some(v) if v.is_finite() => v,
+        Some(_) => return Err(lines.fail(format!("{} is not finite", shown(word)))),
+        None => return Err(lines.fail(format!("{} is not a number", shown(word)))),
+    };
+    match words.next() {
+        Some(word) => Err(lines.fail(format!("{} is one number too many", shown(word)))),
+        None => Ok(value),
+    }
+}
+
+/// Row, column and value on the current line, indices from 0.
+fn matrix_entry(
+    lines: &Text,
+    head: &[i64; 4],
+    first: i64,
+    cols: [i64; 2],
+) -> Result<(u64, u64, f64)> {
+    let mut words = lines.words();
+    let i = index(lines, words.next(), "row", [head[0], head[1]], first)?;
+    let j = index(lines, words.next(), "column", cols, cols[0])?;
+    Ok((i, j, value(lines, words)?))
+}
+
+/// Row and value on the current line, as an entry of the first column.
+fn vector_entry(lines: &Text, head: &[i64; 2], first: i64) -> Result<(u64, u64, f64)> {
+    let mut words = lines.words();
+    let i = index(lines, words.next(), "row", [head[0], head[1]], first)?;
+    Ok((i, 0, value(lines, words)?))
+}
+
+/// Where this rank has read an entry a second time: `same` says what is wrong with a line that
+/// gives it. Collective, in a scope.
+fn given_again<const H: usize>(
+    name: &Path,
+    comm: &Comm,
+    same: impl Fn(&Text, &[i64; H]) -> Result<Option<String>>,
+) -> Result<()> {
+    let mut parts = Parts::<H>::open(name, comm)?;
+    let mut before = false;
+    let told = |lines: &Text, head: &[i64; H]| Ok(same(lines, head)?.map(|why| lines.fail(why)));
+    while let Some(found) = parts.next(told)? {
+        match found {
+            Some(second) if before => return Err(second),
+            found => before |= found.is_some(),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# The tests under mpirun with MPICH instead of the default MPI, built into a target folder of their own.
+# Takes a full build; not a part of scripts/test.sh. On Debian: apt-get install mpich libmpich-dev.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export MPICC=${MPICC:-mpicc.mpich} MPIRUN=${MPIRUN:-mpirun.mpich} CARGO_TARGET_DIR=target/mpich
+for program in "$MPICC" "$MPIRUN"; do
+    command -v "$program" > /dev/null || {
+        echo "error: no $program; on Debian: apt-get install mpich libmpich-dev libclang-dev" >&2
+        exit 1
+    }
+done
+cargo test -p precondor-mpi --features mpi --locked
+cargo test --features mpi --test mpi --locked -- --test-threads 1

@@ -1,0 +1,139 @@
+//! Commands that go well.
+use crate::support::Folder;
+use crate::{example, json, precondor, program};
+
+#[test]
+fn a_solve_is_the_same_on_any_number_of_ranks() {
+    let folder = Folder::new("mpi-solve");
+    let file = |ranks: usize| folder.path().join(format!("x{ranks}.mtx"));
+    let solve = |ranks: usize, method: &str, save: bool| {
+        let (config, set) = (example("solve.toml"), format!("preconditioner.name={method}"));
+        let mut arguments = vec!["solve".into(), config, "--set".into(), set, "--json".into()];
+        if save {
+            arguments.extend(["--save-solution".into(), file(ranks).display().to_string()]);
+        }
+        json(&precondor(ranks, &arguments))
+    };
+    for (method, save) in [("jacobi", true), ("spai", false), ("fsai", false), ("mlp-fsai", false)]
+    {
+        let one = solve(1, method, save);
+        for ranks in 2..=4 {
+            let got = solve(ranks, method, save);
+            assert_eq!(got["ranks"], ranks);
+            for key in ["iterations", "n", "nnz", "preconditioner_nnz", "converged"] {
+                assert_eq!(got[key], one[key], "{key} of {method} on {ranks} ranks");
+            }
+        }
+    }
+    let text = |ranks| std::fs::read_to_string(file(ranks)).expect("a solution");
+    assert!((2..=4).all(|ranks| text(ranks) == text(1)), "x depends on the number of ranks");
+}
+
+#[test]
+fn tables_are_printed_once_and_say_how_many_ranks_there_were() {
+    let folder = Folder::new("mpi-compare");
+    let config = folder.file(
+        "compare.toml",
+        "[problem]\nkind = 'poisson'\nlevels = [2, 3]\nsamples = 2\n\
+         [solver]\nmethod = 'richardson'\nstop = 'absolute-error'\ntolerance = 1e-5\n\
+         [[run]]\npreconditioner = { name = 'jacobi', damping = 0.7 }\n\
+         [[run]]\nlabel = 'FSAI'\nsolver = { method = 'cg' }\npreconditioner = 'fsai'\n",
+    );
+    let (config, report) = (config.display().to_string(), folder.path().join("report"));
+    let report = report.display().to_string();
+    let job = precondor(3, &["compare", &config, "--report", &report, "--require-converged"]);
+    assert_eq!(job.status, Some(0), "{job:?}");
+    assert_eq!(job.out.matches("level 3: 49 unknowns").count(), 1, "{job:?}");
+    assert!(job.out.contains("ranks: 3, with 1 thread each"), "{job:?}");
+    for file in ["index.html", "results.csv"] {
+        assert!(folder.path().join("report").join(file).exists(), "no {file}");
+    }
+    let rows = |ranks: usize| {
+        let document = json(&precondor(ranks, &["compare", &config, "--json"]));
+        assert_eq!(document["provenance"]["ranks"], ranks);
+        let of_case = |case: &serde_json::Value| {
+            let rows = case["rows"].as_array().expect("rows").iter();
+            rows.map(|row| format!("{} {}", row["label"], row["iterations_mean"])).collect()
+        };
+        document["cases"].as_array().expect("cases").iter().flat_map(of_case).collect()
+    };
+    let (one, four): (Vec<String>, Vec<String>) = (rows(1), rows(4));
+    assert_eq!(one.len(), 4);
+    assert_eq!(one, four);
+}
+
+#[test]
+fn more_ranks_than_rows_and_ranks_without_rows_work() {
+    for method in ["jacobi", "gauss-seidel", "spai", "fsai", "ilu", "ic", "mlp-fsai"] {
+        let set = format!("preconditioner.name={method}");
+        let arguments = [
+            "solve",
+            &example("solve.toml"),
+            "--set",
+            "problem.level=1",
+            "--set",
+            "solver.method=gmres",
+            "--set",
+            &set,
+            "--json",
+        ];
+        let got = json(&precondor(4, &arguments));
+        assert_eq!((&got["n"], &got["converged"]), (&1.into(), &true.into()), "{method}: {got}");
+    }
+}
+
+#[test]
+fn a_solve_that_does_not_converge_exits_with_2() {
+    let job = precondor(2, &["solve", &example("solve.toml"), "--set", "solver.max_iterations=1"]);
+    assert_eq!(job.status, Some(2), "{job:?}");
+    assert_eq!(job.out.matches("not converged after 1 iterations").count(), 1, "{job:?}");
+    assert!(job.out.contains("ranks           2, with 1 thread each"), "{job:?}");
+}
+
+#[test]
+fn commands_of_one_rank_are_carried_out_once_or_refused() {
+    let job = precondor(3, &["plugins", "list"]);
+    assert_eq!(job.status, Some(0), "{job:?}");
+    assert_eq!(job.out.matches("damped Jacobi").count(), 1, "{job:?}");
+    let job = precondor(2, &["reproduce", "table1"]);
+    crate::fails_with(&job, "`reproduce` runs on one rank: start it without mpirun");
+    let job = precondor(2, &["--help"]);
+    assert_eq!((job.status, job.out.matches("Usage:").count()), (Some(0), 1), "{job:?}");
+    let job = precondor(2, &["solve"]);
+    assert_eq!((job.status, job.err.matches("Usage:").count()), (Some(1), 1), "{job:?}");
+}
+
+#[test]
+fn no_rank_holds_the_whole_matrix() {
+    // What a run of level 9 needs beyond that of a small system, on the rank that needs most: an
+    // equal share on each of four ranks. A quarter more is left for what every rank has of its own.
+    let peak = |ranks: usize, level: usize| {
+        let level = format!("problem.level={level}");
+        let arguments = [
+            "solve",
+            &example("solve.toml"),
+            "--set",
+            &level,
+            "--set",
+            "preconditioner.name=jacobi",
+            "--set",
+            "solver.max_iterations=5",
+            "--json",
+        ];
+        let job = precondor(ranks, &arguments);
+        let document: serde_json::Value = serde_json::from_str(&job.out).expect("JSON");
+        document["peak_memory_bytes"].as_f64().expect("bytes")
+    };
+    let (one, four) = (peak(1, 9) - peak(1, 3), peak(4, 9) - peak(4, 3));
+    let matrix = 12.0 * 1.82e6;
+    assert!(one > 2.0 * matrix, "level 9 is large enough to be seen: {one}");
+    assert!(four < (0.25 + 0.0625) * one + 4e6, "{four} bytes on each of 4 ranks, {one} on one");
+}
+
+#[test]
+fn a_program_that_another_launcher_started_says_so() {
+    let mut command = crate::support::isolated(program());
+    command.args(["plugins", "list"]).env("PMI_SIZE", "3").env("PMI_RANK", "0");
+    let ran = crate::support::run(&mut command);
+    assert!(ran.code != 0, "{}\n{}", ran.out, ran.err);
+}
