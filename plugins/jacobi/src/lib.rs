@@ -37,34 +37,23 @@ pub struct Scaling {
 impl Generator for Jacobi {
     const NAME: &'static str = "jacobi";
     const SUMMARY: &'static str = "damped Jacobi: scaling by the diagonal";
-    const CAPABILITIES: Capabilities = Capabilities { refresh: true, ..Capabilities::NONE };
     type Params = Params;
     type Output = Scaling;
 
     fn generate(params: &Params, system: &System) -> Result<Scaling> {
-        let mut m = Scaling { scale: vec![0.0; system.a().n_own()], positive: false };
-        Self::refresh(&mut m, params, system)?;
-        Ok(m)
-    }
-
-    fn refresh(m: &mut Scaling, params: &Params, system: &System) -> Result<()> {
         let a = system.a();
-        for (i, scale) in m.scale.iter_mut().enumerate() {
-            *scale = match a.diagonal(i) {
-                d if d == 0.0 || !d.is_finite() => {
-                    return Err(Error::breakdown(
-                        a.global_row(i),
-                        format_args!("the diagonal entry is {d}; jacobi divides by it"),
-                    ));
-                }
-                d => params.damping / d,
-            };
-        }
-        let negative = m.scale.iter().any(|&s| s < 0.0);
+        let scale = (0..a.n_own()).map(|i| match a.diagonal(i) {
+            d if d == 0.0 || !d.is_finite() => Err(Error::breakdown(
+                a.global_row(i),
+                format_args!("the diagonal entry is {d}; jacobi divides by it"),
+            )),
+            d => Ok(params.damping / d),
+        });
+        let scale = scale.collect::<Result<Vec<f64>>>()?;
+        let negative = scale.iter().any(|&s| s < 0.0);
         let mut worst = [f64::from(u8::from(negative))];
         a.space().comm().max(&mut worst)?;
-        m.positive = worst[0] == 0.0;
-        Ok(())
+        Ok(Scaling { scale, positive: worst[0] == 0.0 })
     }
 }
 
