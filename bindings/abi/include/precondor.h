@@ -418,7 +418,8 @@ typedef struct precondor_explicit_part {
 typedef struct precondor_refresh_part {
     size_t size;
     /* Rebuilds the instance, which nobody else uses meanwhile. Collective. After an error it may
-     * only be destroyed; PRECONDOR_PATTERN_CHANGED asks the host to generate anew. */
+     * only be destroyed; PRECONDOR_PATTERN_CHANGED asks the host to generate anew. What `inner` set up
+     * remembers its parameters and services: params and host are not looked at then. */
     precondor_status (*refresh)(void *instance, precondor_text params,
                                 const precondor_system *system, const precondor_host *host,
                                 precondor_failure *why);

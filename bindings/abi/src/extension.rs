@@ -79,7 +79,8 @@ table! {
         ;
         /// Rebuilds the instance, which nobody else may use meanwhile. Collective. After an error
         /// the instance may only be destroyed; [`Status::PATTERN_CHANGED`] asks the caller to
-        /// generate anew.
+        /// generate anew. What `inner` set up remembers its parameters and services: `params` and
+        /// `host` are not looked at then.
         fn refresh(instance: *mut c_void, params: Text, system: *const System, host: *const Host, why: *mut Failure) -> Status;
     }
 }
