@@ -18,6 +18,7 @@
 //! group = "sparse"         # optional: tables keep groups apart, each with a winner of its own
 //! solver = { damping = 0.9 }                              # on top of [solver]
 //! preconditioner = { name = "jacobi", damping = 0.7 }     # or a name alone; none: M = I
+//! reuse = true             # systems after the first of a level refresh the M of the one before
 //!
 //! [cluster]                # optional: reckon times on a machine, see `scaling/cluster.rs`
 //! latency = 2e-6           # seconds a message
@@ -32,7 +33,7 @@
 use crate::experiment::{self, Case, Task};
 use crate::fallback::Plan;
 use crate::files::{make_folder, print, print_json};
-use crate::measure::{self, measure};
+use crate::measure::{self, Made, Measured, measure, measure_with};
 use crate::report::{self, CaseInfo, Cell, Comparison, Entry, Provenance, Row};
 use crate::scaling::cluster::Cluster;
 use crate::scaling::reckon::{Scaling, Subject, reckon};
@@ -41,10 +42,14 @@ use crate::traffic::{self, Sent};
 use crate::{Status, exact, fallback};
 use indicatif::{ProgressBar, ProgressStyle};
 use precondor_core::Result;
-use precondor_core::config::{self, MethodConfig, Node, SolverConfig, StopRule};
+use precondor_core::config::{self, Content, MethodConfig, Node, SolverConfig, StopRule};
+use precondor_core::instance::Kept;
+use precondor_core::precond::Preconditioner;
 use precondor_core::solver::Outcome;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Instant;
 
 /// Compare methods on the same systems
 ///
@@ -75,6 +80,8 @@ struct Run {
     solver: SolverConfig,
     method: Option<MethodConfig>,
     plan: Plan,
+    /// Refresh where the pattern stays the same.
+    reuse: bool,
 }
 
 pub fn run(args: &Args, session: &Session) -> Result<Status> {
@@ -92,7 +99,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         group: run.group.clone(),
         solver: run.solver.clone(),
         preconditioner: measure::name(run.method.as_ref()).to_owned(),
-        parameters: measure::parameters(run.method.as_ref()),
+        parameters: parameters(run),
     });
     let config = args.config.display().to_string();
     let comparison = Comparison {
@@ -147,7 +154,8 @@ fn runs(root: &Node, session: &Session) -> Result<Vec<Run>> {
     };
     let mut runs: Vec<Run> = Vec::new();
     for node in list.items() {
-        node.only(&["label", "group", "solver", "preconditioner"])?;
+        node.only(&["label", "group", "solver", "preconditioner", "reuse"])?;
+        let reuse = reuse(node)?;
         let text = |key: &str| node.get(key).map(|n| n.text().map(str::to_owned)).transpose();
         let own = node.get("solver").unwrap_or(&nothing);
         let solver = SolverConfig::from_nodes(own, shared)?;
@@ -161,7 +169,7 @@ fn runs(root: &Node, session: &Session) -> Result<Vec<Run>> {
         }
         let section = config::over(own, shared);
         let plan = fallback::plan(session, Some(&section), &solver, method.as_ref())?;
-        runs.push(Run { label, group, solver, method, plan });
+        runs.push(Run { label, group, solver, method, plan, reuse });
     }
     // Groups stay together, in the order they first appear.
     let mut order: BTreeMap<String, usize> = BTreeMap::new();
@@ -170,6 +178,28 @@ fn runs(root: &Node, session: &Session) -> Result<Vec<Run>> {
     }
     runs.sort_by_key(|run| order[&run.group]);
     Ok(runs)
+}
+
+/// Whether a run refreshes its preconditioner from one system to the next.
+fn reuse(run: &Node) -> Result<bool> {
+    let Some(node) = run.get("reuse") else { return Ok(false) };
+    let Content::Scalar(Value::Bool(reuse)) = node.content() else {
+        return Err(node.error("reuse is true or false"));
+    };
+    match *reuse && run.get("preconditioner").is_none() {
+        true => Err(node.error("this run has no preconditioner to reuse")),
+        false => Ok(*reuse),
+    }
+}
+
+/// The parameters of a run in words.
+fn parameters(run: &Run) -> String {
+    let mut words = measure::parameters(run.method.as_ref());
+    if run.reuse {
+        words += if words.is_empty() { "" } else { ", " };
+        words += "refreshed from system to system";
+    }
+    words
 }
 
 /// All runs on all systems of a case.
@@ -188,14 +218,24 @@ fn all_runs(
         nnz: 0,
         side: None,
     };
+    let mut kept = Vec::new();
+    for run in runs {
+        kept.push(match &run.method {
+            Some(config) if run.reuse => {
+                let method = session.comm().agree(session.generator(&config.name))?;
+                Some(Kept::new(method, &config.params))
+            }
+            _ => None,
+        });
+    }
     for index in 0..case.samples {
         let task = case.task(index, session)?;
         (info.n, info.nnz) = (task.system.a().n_global(), task.nnz);
         info.side = traffic::layout(&task.system, task.nnz).map(|layout| layout.m);
         let exact = reference(runs, &task, session)?;
-        for (run, cell) in runs.iter().zip(&mut cells) {
+        for ((run, kept), cell) in runs.iter().zip(&mut kept).zip(&mut cells) {
             bar.set_message(format!("{}: {}", case.label, run.label));
-            let (entry, history) = one(run, &task, session, exact.as_deref());
+            let (entry, history) = one((run, kept.as_mut()), &task, session, exact.as_deref());
             cell.entries.push(entry);
             if index == 0 {
                 cell.history = history;
@@ -229,16 +269,21 @@ fn reference(runs: &[Run], task: &Task, session: &Session) -> Result<Option<Vec<
 }
 
 fn one(
-    run: &Run,
+    (run, kept): (&Run, Option<&mut Kept>),
     task: &Task,
     session: &Session,
     exact: Option<&[f64]>,
 ) -> (std::result::Result<Entry, String>, Vec<f64>) {
     let exact = exact.filter(|_| run.solver.stop == StopRule::AbsoluteError);
-    match measure(session, task, run.method.as_ref(), (&run.solver, &run.plan), exact, &mut |_| ())
-    {
+    let how = (&run.solver, &run.plan);
+    let measured = match kept {
+        None => measure(session, task, run.method.as_ref(), how, exact, &mut |_| ())
+            .map(|measured| (measured, false)),
+        Some(kept) => renewed(kept, run, task, session, exact),
+    };
+    match measured {
         Err(e) => (Err(e.to_string()), Vec::new()),
-        Ok(measured) => {
+        Ok((measured, refreshed)) => {
             let report = measured.report;
             let how = (&run.solver, run.method.as_ref());
             let system = (&task.system, task.nnz);
@@ -258,6 +303,7 @@ fn one(
                 preconditioner_bytes: measured.bytes,
                 setup_seconds: measured.setup_seconds,
                 solve_seconds: measured.solve_seconds,
+                refreshed,
                 fallback: report.switches,
                 notes: measured.notes,
                 ranks,
@@ -265,6 +311,25 @@ fn one(
             (Ok(entry), report.history)
         }
     }
+}
+
+/// A solve with the preconditioner of the system before, made that of this one; and whether it was
+/// refreshed rather than set up.
+fn renewed(
+    kept: &mut Kept,
+    run: &Run,
+    task: &Task,
+    session: &Session,
+    exact: Option<&[f64]>,
+) -> Result<(Measured, bool)> {
+    let meter = session.meter();
+    let (start, before) = (Instant::now(), kept.counts());
+    let m = kept.update(&task.system).map_err(|e| e.inside(measure::name(run.method.as_ref())))?;
+    let m: &dyn Preconditioner = m;
+    let made = Made { m, taken: start.elapsed(), meter };
+    let (method, how) = (run.method.as_ref(), (&run.solver, &run.plan));
+    let measured = measure_with(session, task, (method, made), how, exact, &mut |_| ())?;
+    Ok((measured, kept.counts().refreshes > before.refreshes))
 }
 
 /// How many solves are done; shown on a terminal only.

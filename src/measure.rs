@@ -11,7 +11,7 @@ use precondor_core::solver::{self, Criterion, Fallback, Foreseen, Outcome, Step,
 use precondor_core::{Error, Result};
 use serde_json::{Map, Value};
 use std::ops::ControlFlow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a solve took and gave.
 pub struct Measured {
@@ -62,17 +62,40 @@ pub fn measure(
     if config.backend == Backend::Petsc {
         return backend::measure(session, task, method, config, watch);
     }
-    let (a, iteration) = (task.system.a(), config.method());
-    let mut meter = Meter::new(Some(session.counter()), a.space().comm());
-    let start = Instant::now();
+    let (meter, start) = (session.meter(), Instant::now());
     let m = set_up(session, task, method)?;
+    let made = Made { m: m.as_ref(), taken: start.elapsed(), meter };
+    measure_with(session, task, (method, made), (config, plan), exact, watch)
+}
+
+/// An M that is there.
+pub struct Made<'a> {
+    /// M.
+    pub m: &'a dyn Preconditioner,
+    /// The time that it took to get it.
+    pub taken: Duration,
+    /// Who has counted since before that.
+    pub meter: Meter<'a>,
+}
+
+/// As [`measure`], with an M that is there. Collective.
+pub fn measure_with(
+    session: &Session,
+    task: &Task,
+    (method, Made { m, taken, mut meter }): (Option<&MethodConfig>, Made<'_>),
+    (config, plan): (&SolverConfig, &Plan),
+    exact: Option<&[f64]>,
+    watch: &mut dyn FnMut(&Step),
+) -> Result<Measured> {
+    let (a, iteration) = (task.system.a(), config.method());
+    let start = Instant::now();
     let mut notes = m.notes();
     let foreseen = match plan.check {
         None => None,
-        Some(Check::Lanczos) => look(&iteration, task, m.as_ref(), plan, &mut notes)?,
+        Some(Check::Lanczos) => look(&iteration, task, m, plan, &mut notes)?,
     };
-    let mut seconds = [start.elapsed().as_secs_f64(), 0.0];
-    meter.set_up(m.as_ref(), &task.b);
+    let mut seconds = [(taken + start.elapsed()).as_secs_f64(), 0.0];
+    meter.set_up(m, &task.b);
     let stop = Stop {
         criterion: exact.map_or(Criterion::RelativeResidual, Criterion::AbsoluteError),
         tolerance: config.tolerance,
@@ -92,10 +115,10 @@ pub fn measure(
         let replacement =
             replacement.map(|r| (r.name.as_str(), &mut replace as &mut solver::SetUp));
         let mut fallback = Fallback { contraction: plan.contraction, replacement, foreseen };
-        let (m, b) = (m.as_ref(), &task.b);
+        let b = &task.b;
         solver::solve_with_fallback(&iteration, a, m, b, &mut x, &stop, &mut watch, &mut fallback)
     } else {
-        solver::solve(&iteration, a, m.as_ref(), &task.b, &mut x, &stop, &mut watch)
+        solver::solve(&iteration, a, m, &task.b, &mut x, &stop, &mut watch)
     };
     let report = solved.map_err(|e| e.inside(config.method.name()))?;
     seconds[1] = start.elapsed().as_secs_f64();

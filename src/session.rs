@@ -1,5 +1,6 @@
 //! What all commands start from: ranks, methods, host services, a configuration.
 use crate::backend;
+use crate::traffic::Meter;
 use crate::world::World;
 use precondor_core::comm::count::Counter;
 use precondor_core::comm::{Comm, Communicator};
@@ -151,6 +152,11 @@ impl Session {
         let mut more = [f64::from(u8::from(self.ranks_here > threads))];
         self.comm.max(&mut more)?;
         Ok(more[0] > 0.0)
+    }
+
+    /// Counts, from now on, what this rank sends in a measured solve.
+    pub fn meter(&self) -> Meter<'_> {
+        Meter::new(Some(&self.counter), &self.comm)
     }
 
     /// What this rank has sent to the others.

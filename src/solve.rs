@@ -2,7 +2,8 @@
 use crate::experiment::{self, Case, Task};
 use crate::fallback::Plan;
 use crate::files::{print, print_json};
-use crate::measure::{self, Measured, measure};
+use crate::kept::{self, Saved};
+use crate::measure::{self, Made, Measured, measure, measure_with};
 use crate::report::Provenance;
 use crate::report::format::{bytes, number, seconds};
 use crate::session::{Session, configuration};
@@ -11,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use precondor_core::Result;
 use precondor_core::comm::Communicator;
 use precondor_core::config::{MethodConfig, SolverConfig, StopRule};
+use precondor_core::precond::Preconditioner;
 use precondor_core::solver::{Outcome, Step, Switch};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -35,6 +37,13 @@ pub struct Args {
     /// (rank 0 writes; Matrix Market has it hold the whole)
     #[arg(long, value_name = "FILE")]
     save_solution: Option<PathBuf>,
+    /// Write the preconditioner, for `--load-preconditioner` (methods that offer `persist/1`)
+    #[arg(long, value_name = "FILE")]
+    save_preconditioner: Option<PathBuf>,
+    /// Read the preconditioner instead of setting it up; the setup time is that of reading it.
+    /// `[preconditioner]` may be left out
+    #[arg(long, value_name = "FILE")]
+    load_preconditioner: Option<PathBuf>,
 }
 
 /// What `--json` prints; the keys are stable.
@@ -51,6 +60,8 @@ struct Summary<'a> {
     absolute_error: Option<f64>,
     true_relative_residual: f64,
     setup_seconds: f64,
+    /// The file that the preconditioner was read from.
+    loaded_from: Option<String>,
     solve_seconds: f64,
     /// Not known of PETSc's own preconditioners, as the next.
     preconditioner_nnz: Option<usize>,
@@ -66,7 +77,10 @@ struct Summary<'a> {
 }
 
 pub fn run(args: &Args, session: &Session) -> Result<Status> {
-    let Asked { case, solver, method, plan } = session.comm().agree(asked(args, session))?;
+    let saved = args.load_preconditioner.as_deref();
+    let saved = saved.map(|path| Saved::read(session, path)).transpose()?;
+    let asked = asked(args, session, saved.as_ref());
+    let Asked { case, solver, method, plan } = session.comm().agree(asked)?;
     let task = case.task(0, session)?;
     let exact = match solver.stop {
         StopRule::RelativeResidual => None,
@@ -78,7 +92,21 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         bar.set_message(number(step.measure));
     };
     let how = (&solver, &plan);
-    let measured = measure(session, &task, method.as_ref(), how, exact.as_deref(), &mut watch);
+    let exact = exact.as_deref();
+    let in_file = saved.is_some() || args.save_preconditioner.is_some();
+    let meter = session.meter();
+    let measured = match method.as_ref().filter(|_| in_file) {
+        None => measure(session, &task, method.as_ref(), how, exact, &mut watch),
+        Some(config) => kept::get(session, &task, config, saved.as_ref()).and_then(|got| {
+            if let Some(path) = &args.save_preconditioner {
+                kept::save(session, &task, config, &*got.m, path)?;
+            }
+            let m: &dyn Preconditioner = got.m.as_ref();
+            let made = (Some(config), Made { m, taken: got.taken, meter });
+            let measured = measure_with(session, &task, made, how, exact, &mut watch)?;
+            Ok(Measured { notes: [got.remarks, measured.notes].concat(), ..measured })
+        }),
+    };
     bar.finish_and_clear();
     let measured = measured?;
     if let Some(path) = &args.save_solution {
@@ -86,10 +114,16 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     }
     let peak = peak_memory(session)?;
     session.on_first(|| match args.json {
-        true => print_json(&summary(&task, &solver, method.as_ref(), &measured, peak)),
+        true => {
+            let mut summary = summary(&task, &solver, method.as_ref(), &measured, peak);
+            summary.loaded_from = saved.as_ref().map(Saved::name);
+            print_json(&summary)
+        }
         false => {
             let ranks = Provenance::here(session).ranks();
-            print(&text(&case.describe(), ranks, &task, &solver, method.as_ref(), &measured))
+            let how = saved.as_ref().map_or("set up".into(), |s| format!("read from {}", s.name()));
+            let what = (case.describe(), how);
+            print(&text(what, ranks, &task, &solver, method.as_ref(), &measured))
         }
     })?;
     Ok(match measured.report.outcome {
@@ -106,7 +140,7 @@ struct Asked {
     plan: Plan,
 }
 
-fn asked(args: &Args, session: &Session) -> Result<Asked> {
+fn asked(args: &Args, session: &Session, saved: Option<&Saved>) -> Result<Asked> {
     let root = configuration(&args.config, &args.overrides)?;
     root.only(&["problem", "solver", "preconditioner"])?;
     let solver = match root.get("solver") {
@@ -114,7 +148,10 @@ fn asked(args: &Args, session: &Session) -> Result<Asked> {
         None => SolverConfig::default(),
     };
     let method = root.get("preconditioner").map(|node| session.method(node));
-    let method = method.transpose()?;
+    let method = kept::method(session, method.transpose()?, saved)?;
+    if args.save_preconditioner.is_some() {
+        kept::can_be_saved(session, method.as_ref())?;
+    }
     let plan = fallback::plan(session, root.get("solver"), &solver, method.as_ref())?;
     Ok(Asked { case: experiment::single(&root)?, solver, method, plan })
 }
@@ -167,6 +204,7 @@ fn summary<'a>(
         absolute_error: absolute,
         true_relative_residual: report.true_relative_residual,
         setup_seconds: measured.setup_seconds,
+        loaded_from: None,
         solve_seconds: measured.solve_seconds,
         preconditioner_nnz: measured.entries,
         preconditioner_bytes: measured.bytes,
@@ -180,7 +218,7 @@ fn summary<'a>(
 }
 
 fn text(
-    what: &str,
+    (what, how): (String, String),
     ranks: Option<String>,
     task: &Task,
     solver: &SolverConfig,
@@ -209,7 +247,7 @@ fn text(
         _ => "of a size that PETSc does not tell".to_owned(),
     };
     let ready = seconds(measured.setup_seconds);
-    line("preconditioner", format!("{}{given}: {size}; set up in {ready}", measure::name(method)));
+    line("preconditioner", format!("{}{given}: {size}; {how} in {ready}", measure::name(method)));
     let rule = match solver.stop {
         StopRule::RelativeResidual => "relative residual",
         StopRule::AbsoluteError => "error",

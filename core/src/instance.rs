@@ -1,4 +1,4 @@
-//! Preconditioners that outlive one matrix: set up again for new values.
+//! Preconditioners that outlive one matrix: set up again for new values, kept as bytes.
 //!
 //! [`Generator::generate`] gives a type of its own for each method; a registry gives an
 //! [`Instance`], which remembers the parameters it was made with. [`Kept`] follows a sequence of
@@ -6,6 +6,7 @@
 //! and counts both.
 use crate::comm::{Comm, Communicator};
 use crate::matrix::{Explicit, Space};
+use crate::persist::no_persist;
 use crate::precond::{Generator, Preconditioner, Properties};
 use crate::registry::DynGenerator;
 use crate::system::System;
@@ -23,6 +24,13 @@ pub trait Instance: Preconditioner {
     /// is another one: generate anew. [`Error::Unsupported`] where the method has no such part;
     /// what the method reports. After any error but the latter M is poisoned: applying it fails.
     fn refresh(&mut self, system: &System) -> Result<()>;
+
+    /// This rank's part of M as bytes, for [`DynGenerator::load`]. Collective over the ranks of the
+    /// system it was made for: all succeed or all fail.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where the method, or this M, cannot be saved.
+    fn save(&self) -> Result<Vec<u8>>;
 }
 
 /// The error of an instance that a failed refresh, or a panic, left half-way.
@@ -61,16 +69,14 @@ pub fn together(comm: &Comm, f: impl FnOnce() -> Result<()>) -> Result<()> {
 pub(crate) struct Made<G: Generator> {
     m: G::Output,
     params: G::Params,
-    /// First row of each rank.
-    starts: Vec<u64>,
+    space: Arc<Space>,
     poisoned: bool,
 }
 
 impl<G: Generator> Made<G> {
-    /// Collective.
-    pub(crate) fn new(params: G::Params, system: &System) -> Result<Self> {
-        let m = G::generate(&params, system)?;
-        Ok(Made { m, params, starts: system.a().space().starts().to_vec(), poisoned: false })
+    /// What `params` made of `system`.
+    pub(crate) fn new(m: G::Output, params: G::Params, system: &System) -> Self {
+        Made { m, params, space: Arc::clone(system.a().space()), poisoned: false }
     }
 
     fn sound(&self) -> Result<&G::Output> {
@@ -85,10 +91,21 @@ impl<G: Generator> Instance for Made<G> {
         }
         self.sound()?;
         self.poisoned = true;
-        same_rows(&self.starts, system.a().space())?;
-        together(system.a().space().comm(), || G::refresh(&mut self.m, &self.params, system))?;
+        let space = system.a().space();
+        same_rows(self.space.starts(), space)?;
+        together(space.comm(), || G::refresh(&mut self.m, &self.params, system))?;
+        self.space = Arc::clone(space);
         self.poisoned = false;
         Ok(())
+    }
+
+    fn save(&self) -> Result<Vec<u8>> {
+        if !G::CAPABILITIES.persist {
+            return Err(no_persist(G::NAME));
+        }
+        let first = self.space.start();
+        let rows = first..first + self.space.n_own() as u64;
+        self.space.comm().scope(|| G::save(self.sound()?, rows))
     }
 }
 

@@ -10,6 +10,7 @@
 //! | build a matrix | [`matrix::Csr`], [`matrix::DistCsr`] |
 //! | solve | [`solver::solve`] |
 //! | choose a method by name | [`registry::Registry`] |
+//! | save and load a preconditioner | [`persist`] |
 //! | keep a preconditioner while values change | [`instance::Kept`] |
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -22,6 +23,7 @@ pub mod host;
 pub mod instance;
 pub mod kernel;
 pub mod matrix;
+pub mod persist;
 pub mod precond;
 pub mod problem;
 pub mod registry;

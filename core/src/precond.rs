@@ -4,10 +4,12 @@
 //! state, known before any matrix. A [`Preconditioner`] is what the recipe gives for one matrix: it
 //! owns all it needs, is applied thousands of times and never changes under `&self`.
 use crate::matrix::Explicit;
+use crate::persist;
 use crate::system::System;
 use crate::{Error, Result};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+use std::ops::Range;
 
 /// An approximate inverse M ≈ A⁻¹ of one matrix.
 ///
@@ -124,12 +126,19 @@ pub struct Capabilities {
     pub refresh: bool,
     /// [`Preconditioner::apply_many`] is faster than one by one (`apply-many/1`).
     pub many: bool,
+    /// [`Generator::save`] and [`Generator::load`] work (`persist/1`).
+    pub persist: bool,
 }
 
 impl Capabilities {
     /// None of them.
-    pub const NONE: Self =
-        Capabilities { explicit: false, transpose: false, refresh: false, many: false };
+    pub const NONE: Self = Capabilities {
+        explicit: false,
+        transpose: false,
+        refresh: false,
+        many: false,
+        persist: false,
+    };
 }
 
 /// Parameters of a method: a struct whose JSON schema is the only statement of names, meanings,
@@ -167,5 +176,28 @@ pub trait Generator: Send + Sync + 'static {
     fn refresh(m: &mut Self::Output, params: &Self::Params, system: &System) -> Result<()> {
         let _ = (m, params, system);
         Err(crate::instance::no_refresh(Self::NAME))
+    }
+
+    /// What [`load`](Generator::load) needs to make this rank's part of M again; `rows` are the
+    /// global numbers of the rows that it owns. Collective. The host keeps the bytes, with the
+    /// method's name and version, its parameters and what tells the matrix.
+    ///
+    /// Where M is stored explicitly there is nothing to write: its rows are saved.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where this M cannot be saved.
+    fn save(m: &Self::Output, rows: Range<u64>) -> Result<Vec<u8>> {
+        persist::explicit(m, rows)
+    }
+
+    /// M out of what [`save`](Generator::save) wrote, for a matrix with the pattern of the one it
+    /// was saved for; [`persist::Rows::read`] reads explicit rows, which may come from another
+    /// number of ranks. Collective.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for bytes that are not understood.
+    fn load(bytes: &[u8], system: &System) -> Result<Self::Output> {
+        let _ = (bytes, system);
+        Err(persist::no_persist(Self::NAME))
     }
 }

@@ -1,5 +1,6 @@
 //! Methods by name.
 use crate::instance::{Instance, Made};
+use crate::persist::no_persist;
 use crate::precond::{Capabilities, Generator};
 use crate::schema;
 use crate::system::System;
@@ -32,6 +33,14 @@ pub trait DynGenerator: Send + Sync {
     /// # Errors
     /// [`Error::Parameter`] for parameters that the schema does not allow; what the method reports.
     fn generate(&self, params: &Value, system: &System) -> Result<Box<dyn Instance>>;
+    /// M out of this rank's bytes, which [`Instance::save`] gave, as if `params` had made it for
+    /// `system`: all ranks succeed or all fail. Collective. [`Opened`](crate::persist::Opened)
+    /// checks beforehand that they belong to them.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a method that cannot be loaded; [`Error::Data`] for bytes that
+    /// are not understood.
+    fn load(&self, params: &Value, bytes: &[u8], system: &System) -> Result<Box<dyn Instance>>;
     /// Trains a model.
     ///
     /// # Errors
@@ -141,8 +150,18 @@ impl<G: Generator> DynGenerator for Native<G> {
     }
     fn generate(&self, params: &Value, system: &System) -> Result<Box<dyn Instance>> {
         system.a().space().comm().scope(|| {
-            let made = Made::<G>::new(parameters(params)?, system)?;
-            Ok(Box::new(made) as Box<dyn Instance>)
+            let params = parameters(params)?;
+            let m = G::generate(&params, system)?;
+            Ok(Box::new(Made::<G>::new(m, params, system)) as Box<dyn Instance>)
+        })
+    }
+    fn load(&self, params: &Value, bytes: &[u8], system: &System) -> Result<Box<dyn Instance>> {
+        if !G::CAPABILITIES.persist {
+            return Err(no_persist(G::NAME));
+        }
+        system.a().space().comm().scope(|| {
+            let m = G::load(bytes, system)?;
+            Ok(Box::new(Made::<G>::new(m, parameters(params)?, system)) as Box<dyn Instance>)
         })
     }
     fn train(&self, _: &Value, _: Training<'_>) -> Result<Vec<u8>> {
@@ -174,6 +193,9 @@ impl<G: Trainable> DynGenerator for NativeTrainable<G> {
     }
     fn generate(&self, params: &Value, system: &System) -> Result<Box<dyn Instance>> {
         self.0.generate(params, system)
+    }
+    fn load(&self, params: &Value, bytes: &[u8], system: &System) -> Result<Box<dyn Instance>> {
+        self.0.load(params, bytes, system)
     }
     fn train(&self, params: &Value, training: Training<'_>) -> Result<Vec<u8>> {
         training.comm.scope(|| G::train(&parameters(params)?, training))

@@ -41,6 +41,9 @@ struct Line<'a> {
     /// Medians over the systems.
     setup_seconds: Option<f64>,
     solve_seconds: Option<f64>,
+    /// Systems whose preconditioner was set up, and those where it was refreshed.
+    setups: usize,
+    refreshes: usize,
     /// One for each system, in order; `error` where it failed.
     systems: Vec<System<'a>>,
 }
@@ -95,6 +98,8 @@ fn line(comparison: &Comparison, case: usize, row: usize) -> Line<'_> {
         true_relative_residual: cell.worst(|e| e.true_relative_residual),
         setup_seconds: cell.median(|e| Some(e.setup_seconds)),
         solve_seconds: cell.median(|e| Some(e.solve_seconds)),
+        setups: cell.entries.iter().flatten().filter(|e| !e.refreshed).count(),
+        refreshes: cell.entries.iter().flatten().filter(|e| e.refreshed).count(),
         systems: cell
             .entries
             .iter()

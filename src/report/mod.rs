@@ -88,6 +88,8 @@ pub struct Entry {
     pub preconditioner_bytes: Option<usize>,
     pub setup_seconds: f64,
     pub solve_seconds: f64,
+    /// The preconditioner was refreshed from that of the system before, not set up.
+    pub refreshed: bool,
     /// Where the solve noticed that its preconditioner fails, and went on by other means.
     pub fallback: Vec<Switch>,
     pub notes: Vec<String>,

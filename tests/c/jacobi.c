@@ -124,9 +124,41 @@ static precondor_status notes(void *instance, const precondor_sink *out, precond
     return PRECONDOR_OK;
 }
 
+/* The bytes of an instance: its scaling, then whether that is positive. */
+static precondor_status save(void *instance, const precondor_sink *out, precondor_failure *why) {
+    const jacobi *m = instance;
+    precondor_bytes scale = {(const uint8_t *)m->scale, m->n * sizeof *m->scale};
+    precondor_bytes positive = {(const uint8_t *)&m->positive, sizeof m->positive};
+    (void)why;
+    out->put(out->ctx, scale);
+    out->put(out->ctx, positive);
+    return PRECONDOR_OK;
+}
+
+static precondor_status load(precondor_bytes blob, const precondor_system *system,
+                             const precondor_host *host, void **instance, precondor_failure *why) {
+    const size_t n = system->a->n_own, length = n * sizeof(double);
+    jacobi *m;
+    (void)host;
+    if (blob.len != length + sizeof m->positive)
+        return precondor_fail(why, PRECONDOR_DATA, "not the scaling of so many rows");
+    m = calloc(1, sizeof *m);
+    if (m) m->scale = malloc(length ? length : 1);
+    if (!m || !m->scale) {
+        destroy(m);
+        return precondor_fail(why, PRECONDOR_INTERNAL, "out of memory");
+    }
+    m->n = n;
+    memcpy(m->scale, blob.ptr, length);
+    memcpy(&m->positive, blob.ptr + length, sizeof m->positive);
+    *instance = m;
+    return PRECONDOR_OK;
+}
+
+static const precondor_persist_part persist = {sizeof(precondor_persist_part), save, load};
+
 static const void *extension(precondor_text id) {
-    (void)id;
-    return NULL;
+    return precondor_is(id, PRECONDOR_PERSIST) ? &persist : NULL;
 }
 
 static const precondor_method method = {

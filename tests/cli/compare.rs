@@ -365,3 +365,58 @@ fn the_plain_network_is_as_good_as_in_the_paper() {
     assert!(2.0 * example.mean(0, "mlp-reference") < dense);
     assert!(2.0 * example.mean(0, "mlp-dense") < dense);
 }
+
+/// What is refreshed from system to system is what is set up for each: the same solves.
+#[test]
+fn a_refreshed_preconditioner_gives_the_same_solves() {
+    let folder = Folder::new("compare-reuse");
+    let text = |reuse: &str| {
+        let run = |name: &str| {
+            let more = if name == "spai" { ", power = 2" } else { "" };
+            format!(
+                "[[run]]\nlabel = '{name}'\n{reuse}\npreconditioner = {{ name = '{name}'{more} }}\n"
+            )
+        };
+        let runs = ["spai", "fsai", "mlp-fsai", "ilu", "jacobi", "sine"].map(run).concat();
+        format!(
+            "[problem]\nkind = 'poisson'\nlevels = [3, 4]\nsamples = 4\n[solver]\n\
+             method = 'gmres'\ntolerance = 1e-8\n{runs}"
+        )
+    };
+    let [anew, reused] = ["", "reuse = true"].map(|reuse| {
+        let config = folder.file("compare.toml", &text(reuse));
+        let ran = run(program().arg("compare").arg(config).arg("--json"));
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        ran.json()
+    });
+    for (one, other) in anew["cases"]
+        .as_array()
+        .expect("cases")
+        .iter()
+        .zip(reused["cases"].as_array().expect("cases"))
+    {
+        let rows = |case: &serde_json::Value| case["rows"].as_array().expect("rows").clone();
+        for (one, other) in rows(one).iter().zip(&rows(other)) {
+            let label = &one["label"];
+            let solves = |row: &serde_json::Value| -> Vec<_> {
+                let systems = row["systems"].as_array().expect("systems").clone();
+                let told = |s: serde_json::Value| (s["iterations"].clone(), s["measure"].clone());
+                systems.into_iter().map(told).collect()
+            };
+            assert_eq!(solves(one), solves(other), "{label}");
+            assert_eq!((&one["setups"], &one["refreshes"]), (&4.into(), &0.into()), "{label}");
+            // The meshes of a level have one pattern; a method without refresh is set up each time.
+            let refreshed = if label == "jacobi" { 0 } else { 3 };
+            let counts = (&other["setups"], &other["refreshes"]);
+            assert_eq!(counts, (&(4 - refreshed).into(), &refreshed.into()), "{label}");
+        }
+    }
+    for (wrong, said) in [
+        ("[[run]]\nreuse = 1\npreconditioner = 'spai'", "reuse is true or false"),
+        ("[[run]]\nreuse = true", "no preconditioner to reuse"),
+    ] {
+        let text = format!("[problem]\nkind = 'poisson'\nlevel = 3\n{wrong}\n");
+        let config = folder.file("wrong.toml", &text);
+        run(program().arg("compare").arg(config)).fails_with(&[said, "wrong.toml:"]);
+    }
+}

@@ -418,7 +418,8 @@ typedef struct precondor_explicit_part {
 typedef struct precondor_refresh_part {
     size_t size;
     /* Rebuilds the instance, which nobody else uses meanwhile. Collective. After an error it may
-     * only be destroyed; PRECONDOR_PATTERN_CHANGED asks the host to generate anew. */
+     * only be destroyed; PRECONDOR_PATTERN_CHANGED asks the host to generate anew. What `inner` set up
+     * remembers its parameters and services: params and host are not looked at then. */
     precondor_status (*refresh)(void *instance, precondor_text params,
                                 const precondor_system *system, const precondor_host *host,
                                 precondor_failure *why);
@@ -481,11 +482,14 @@ typedef struct precondor_train_part {
 /* persist/1: instances as bytes. The host does all file work. */
 typedef struct precondor_persist_part {
     size_t size;
-    /* Writes what load needs, with id and version, a digest of the pattern and the partition.
+    /* Writes what load needs to make this rank's part of M again. The host keeps it with the method's
+     * id, version and parameters, the distribution of the rows and what tells the pattern of A.
      * Collective. */
     precondor_status (*save)(void *instance, const precondor_sink *out, precondor_failure *why);
-    /* An instance from what save wrote; PRECONDOR_DATA where it does not belong to this method and
-     * version, PRECONDOR_PATTERN_CHANGED where not to this matrix. Collective. */
+    /* An instance from what save wrote, as if generate had made it for `system`. The host has checked
+     * that method, version, parameters and pattern are those of save, and so is the distribution, but
+     * for the SDK's form of explicit rows, which it spreads anew. PRECONDOR_DATA for bytes that are
+     * not understood. Collective. */
     precondor_status (*load)(precondor_bytes blob, const precondor_system *system,
                              const precondor_host *host, void **instance, precondor_failure *why);
 } precondor_persist_part;

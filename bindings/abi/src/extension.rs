@@ -79,7 +79,8 @@ table! {
         ;
         /// Rebuilds the instance, which nobody else may use meanwhile. Collective. After an error
         /// the instance may only be destroyed; [`Status::PATTERN_CHANGED`] asks the caller to
-        /// generate anew.
+        /// generate anew. What `inner` set up remembers its parameters and services: `params` and
+        /// `host` are not looked at then.
         fn refresh(instance: *mut c_void, params: Text, system: *const System, host: *const Host, why: *mut Failure) -> Status;
     }
 }
@@ -152,11 +153,14 @@ table! {
     /// `persist/1`: instances as bytes. The host does all file work.
     PersistPart = "precondor_persist_part" {
         ;
-        /// Writes what `load` needs, with the method's id and version, a digest of the pattern and
-        /// the partition. Collective.
+        /// Writes what `load` needs to make this rank's part of M again. The host keeps it with the
+        /// method's id, version and parameters, the distribution of the rows and what tells the
+        /// pattern of A. Collective.
         fn save(instance: *mut c_void, out: *const Sink, why: *mut Failure) -> Status;
-        /// An instance from what `save` wrote; [`Status::DATA`] where it does not belong to this
-        /// method and version, [`Status::PATTERN_CHANGED`] where not to this matrix. Collective.
+        /// An instance from what `save` wrote, as if `generate` had made it for `system`. The host
+        /// has checked that method, version, parameters and pattern are those of `save`, and so is
+        /// the distribution, but for the SDK's form of explicit rows, which it spreads anew.
+        /// [`Status::DATA`] for bytes that are not understood. Collective.
         fn load(blob: Bytes, system: *const System, host: *const Host, instance: *mut *mut c_void, why: *mut Failure) -> Status;
     }
 }

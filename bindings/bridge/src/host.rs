@@ -130,7 +130,7 @@ unsafe extern "C" fn inner(
             let system = system::take(system)?.with_host(Arc::clone(host));
             let params = parse(text(params, "parameters")?)?;
             let m = host.inner(text(name, "a name")?, &params, &system)?;
-            *instance = instance::lend_erased(m, system.a().n_own(), host);
+            *instance = instance::lend_erased(m, system.a().space(), host);
             *method = instance::erased();
             Ok(())
         })

@@ -10,10 +10,11 @@ use precondor_abi as abi;
 use precondor_abi::{ExplicitBlock, Failure, Sink, Status, Table, Text};
 use precondor_core::host::Host;
 use precondor_core::instance::{self, poisoned};
-use precondor_core::matrix::{Explicit, ExplicitKind, ExplicitView, Values};
+use precondor_core::matrix::{Explicit, ExplicitKind, ExplicitView, Space, Values};
 use precondor_core::precond::{Preconditioner, Properties};
 use precondor_core::{Error, Result};
 use std::ffi::c_void;
+use std::ops::Range;
 use std::ptr::null;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,12 +23,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Instance<P> {
     m: P,
     n: usize,
+    /// Global number of the first own row.
+    first: u64,
     poisoned: AtomicBool,
 }
 
-/// Makes an instance for a matrix with `n` own rows.
-pub fn lend<P: Preconditioner>(m: P, n: usize) -> *mut c_void {
-    Box::into_raw(Box::new(Instance { m, n, poisoned: AtomicBool::new(false) })).cast()
+/// Makes an instance for a matrix of `space`.
+pub fn lend<P: Preconditioner>(m: P, space: &Space) -> *mut c_void {
+    let (n, first, poisoned) = (space.n_own(), space.start(), AtomicBool::new(false));
+    Box::into_raw(Box::new(Instance { m, n, first, poisoned })).cast()
 }
 
 impl<P: Preconditioner> Instance<P> {
@@ -80,6 +84,22 @@ pub unsafe fn refresh<P: Preconditioner>(
     f(&mut this.m, this.n)?;
     std::mem::forget(armed);
     Ok(())
+}
+
+/// What `f` makes of the instance and of the global numbers of its rows on this rank.
+///
+/// # Errors
+/// Those of `f`; [`Error::Panicked`] where the instance is poisoned.
+///
+/// # Safety
+/// `ptr` comes from [`lend`] of the same type, and is not destroyed meanwhile.
+pub unsafe fn look<P: Preconditioner>(
+    ptr: *mut c_void,
+    f: impl FnOnce(&P, Range<u64>) -> Result<()>,
+) -> Result<()> {
+    // SAFETY: the caller's promise.
+    let this = unsafe { Instance::<P>::at(ptr) };
+    this.run(|m| f(m, this.first..this.first + this.n as u64))
 }
 
 // What the other side calls. In all of these `instance` was made by `lend` of the same type and is
@@ -314,8 +334,12 @@ pub const fn part<T: Table>(table: &'static T) -> *const c_void {
 }
 
 /// Makes an instance of a method that `host` set up, to be used through [`erased`].
-pub fn lend_erased(m: Box<dyn instance::Instance>, n: usize, host: &Arc<dyn Host>) -> *mut c_void {
-    lend(Erased { m, host: Arc::clone(host) }, n)
+pub fn lend_erased(
+    m: Box<dyn instance::Instance>,
+    space: &Space,
+    host: &Arc<dyn Host>,
+) -> *mut c_void {
+    lend(Erased { m, host: Arc::clone(host) }, space)
 }
 
 /// The method table of instances made by [`lend_erased`]: all but `generate`.

@@ -8,6 +8,7 @@ use precondor_core::comm::Comm;
 use precondor_core::host::Host;
 use precondor_core::instance::{self, Instance};
 use precondor_core::matrix::{DistCsr, Explicit, ExplicitKind, ExplicitView, Values};
+use precondor_core::persist::no_persist;
 use precondor_core::precond::{Preconditioner, Properties};
 use precondor_core::system::System;
 use precondor_core::{Error, Result};
@@ -37,6 +38,7 @@ pub struct Loaded {
     many: Option<&'static abi::ApplyManyPart>,
     transpose: Option<&'static abi::ApplyTransposePart>,
     refresh: Option<&'static abi::RefreshPart>,
+    persist: Option<&'static abi::PersistPart>,
     poisoned: bool,
 }
 
@@ -75,6 +77,7 @@ impl Loaded {
             many: None,
             transpose: None,
             refresh: None,
+            persist: None,
             poisoned: false,
         };
         // SAFETY: the caller's promise.
@@ -82,6 +85,7 @@ impl Loaded {
             this.many = part(method, abi::APPLY_MANY)?;
             this.transpose = part(method, abi::APPLY_TRANSPOSE)?;
             this.refresh = part(method, abi::REFRESH)?;
+            this.persist = part(method, abi::PERSIST)?;
         }
         this.look(a)?;
         Ok(this)
@@ -105,6 +109,11 @@ impl Loaded {
             }
         }
         Ok(())
+    }
+
+    fn name(&self) -> Result<&'static str> {
+        // SAFETY: text of a checked table that lives for ever.
+        unsafe { raw::text(self.method.id, "its id") }
     }
 
     fn sound(&self) -> Result<()> {
@@ -165,8 +174,7 @@ impl Drop for Loaded {
 impl Instance for Loaded {
     fn refresh(&mut self, on: &System) -> Result<()> {
         let Some(part) = self.refresh else {
-            // SAFETY: text of a checked table that lives for ever.
-            return Err(instance::no_refresh(unsafe { raw::text(self.method.id, "its id")? }));
+            return Err(instance::no_refresh(self.name()?));
         };
         self.sound()?;
         self.poisoned = true;
@@ -187,6 +195,18 @@ impl Instance for Loaded {
         })?;
         self.poisoned = false;
         Ok(())
+    }
+
+    fn save(&self) -> Result<Vec<u8>> {
+        let Some(part) = self.persist else { return Err(no_persist(self.name()?)) };
+        self.comm.scope(|| {
+            self.sound()?;
+            let pieces = raw::pieces(|out| {
+                // SAFETY: a checked table that lives for ever, an instance that this value owns.
+                call(|why| unsafe { (part.save)(self.instance, out, why) })
+            })?;
+            Ok(pieces.concat())
+        })
     }
 }
 

@@ -2,19 +2,21 @@
 use crate::services::{OnRanks, Peers};
 use crate::{chain, nested};
 use precondor_abi as abi;
-use precondor_abi::{Bytes, Text};
+use precondor_abi::{Bytes, Failure, Status, Text};
 use precondor_bridge::method::{Around, Loaded, part};
 use precondor_bridge::status::call;
 use precondor_bridge::train::{with_samples, with_watch};
 use precondor_bridge::{comm, host, raw, system};
 use precondor_core::host::Host;
 use precondor_core::instance::{self, Instance};
+use precondor_core::persist::no_persist;
 use precondor_core::precond::Capabilities;
 use precondor_core::registry::DynGenerator;
 use precondor_core::system::System;
 use precondor_core::train::Training;
 use precondor_core::{Error, Result};
 use serde_json::Value;
+use std::ffi::c_void;
 use std::ptr::{null, null_mut};
 use std::sync::Arc;
 
@@ -28,6 +30,7 @@ pub(crate) struct Method {
     capabilities: Capabilities,
     schema: Value,
     train: Option<(&'static abi::TrainPart, Value)>,
+    persist: Option<&'static abi::PersistPart>,
     peers: Arc<Peers>,
     around: Arc<Around>,
 }
@@ -53,11 +56,13 @@ impl Method {
                     name.escape_debug()
                 )));
             }
+            let persist = part::<abi::PersistPart>(table, abi::PERSIST)?;
             let capabilities = Capabilities {
                 explicit: part::<abi::ExplicitPart>(table, abi::EXPLICIT)?.is_some(),
                 transpose: part::<abi::ApplyTransposePart>(table, abi::APPLY_TRANSPOSE)?.is_some(),
                 refresh: part::<abi::RefreshPart>(table, abi::REFRESH)?.is_some(),
                 many: part::<abi::ApplyManyPart>(table, abi::APPLY_MANY)?.is_some(),
+                persist: persist.is_some(),
             };
             let schema = raw::collect_text(|out| call(|why| (table.schema)(out, why)))?;
             let train = part::<abi::TrainPart>(table, abi::TRAIN)?;
@@ -73,6 +78,7 @@ impl Method {
                 capabilities,
                 schema: parse_schema(&schema)?,
                 train: train.map(with_schema).transpose()?,
+                persist,
                 peers: Arc::clone(peers),
                 around: around(name.clone()),
                 name,
@@ -91,6 +97,33 @@ fn around(name: String) -> Arc<Around> {
             f(&services)
         })
     })
+}
+
+/// A call of a library that makes an instance: with parameters, or from bytes that it brings along.
+type Make<'a> = dyn Fn(Text, *const abi::System, *const abi::Host, *mut *mut c_void, *mut Failure) -> Status
+    + 'a;
+
+impl Method {
+    /// The instance that `make` makes for a system.
+    fn made(&self, params: &Value, system: &System, make: &Make<'_>) -> Result<Box<dyn Instance>> {
+        let mut made = None;
+        (self.around)(system, &mut |services| {
+            nested::check(&self.name, &self.schema, &self.peers, params)?;
+            let (params, a) = (params.to_string(), system.a());
+            let mut instance = null_mut();
+            // SAFETY: what is lent outlives the call; the instance is nobody else's.
+            unsafe {
+                let (system_table, host_table) = (system::lend(system), host::lend(services));
+                let (s, h) = (&raw const system_table.table, &raw const host_table.table);
+                call(|why| make(Text::new(&params), s, h, &mut instance, why))?;
+                let around = Arc::clone(&self.around);
+                made = Some(Loaded::new(self.table, instance, a, &params, around)?);
+            }
+            Ok(())
+        })?;
+        let nothing = || Error::Plugin(format!("{} was not set up", self.name));
+        Ok(Box::new(made.ok_or_else(nothing)?))
+    }
 }
 
 fn parse_schema(text: &str) -> Result<Value> {
@@ -125,24 +158,18 @@ impl DynGenerator for Method {
     }
 
     fn generate(&self, params: &Value, system: &System) -> Result<Box<dyn Instance>> {
-        let mut made = None;
-        (self.around)(system, &mut |services| {
-            nested::check(&self.name, &self.schema, &self.peers, params)?;
-            let (params, a) = (params.to_string(), system.a());
-            let mut instance = null_mut();
-            // SAFETY: a checked table that lives for ever; what is lent outlives the call; the
-            // instance is nobody else's.
-            unsafe {
-                let (system_table, host_table) = (system::lend(system), host::lend(services));
-                let (s, h) = (&raw const system_table.table, &raw const host_table.table);
-                call(|why| (self.table.generate)(Text::new(&params), s, h, &mut instance, why))?;
-                let around = Arc::clone(&self.around);
-                made = Some(Loaded::new(self.table, instance, a, &params, around)?);
-            }
-            Ok(())
-        })?;
-        let nothing = || Error::Plugin(format!("{} was not set up", self.name));
-        Ok(Box::new(made.ok_or_else(nothing)?))
+        // SAFETY: a checked table that lives for ever.
+        self.made(params, system, &|params, s, h, instance, why| unsafe {
+            (self.table.generate)(params, s, h, instance, why)
+        })
+    }
+
+    fn load(&self, params: &Value, bytes: &[u8], system: &System) -> Result<Box<dyn Instance>> {
+        let Some(part) = self.persist else { return Err(no_persist(&self.name)) };
+        // SAFETY: a checked table that lives for ever.
+        self.made(params, system, &|_, s, h, instance, why| unsafe {
+            (part.load)(Bytes::new(bytes), s, h, instance, why)
+        })
     }
 
     fn train(&self, params: &Value, training: Training<'_>) -> Result<Vec<u8>> {

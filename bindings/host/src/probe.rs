@@ -41,6 +41,7 @@ impl MethodInfo {
             (has.refresh, abi::REFRESH),
             (has.many, abi::APPLY_MANY),
             (has.transpose, abi::APPLY_TRANSPOSE),
+            (has.persist, abi::PERSIST),
             (method.train_schema().is_some(), abi::TRAIN),
         ];
         MethodInfo {

@@ -89,7 +89,7 @@ unsafe extern "C" fn generate<G: Generator>(
         answer(why, || {
             let (params, system) = surroundings::<G>(params, system, host)?;
             let m = G::generate(&params, &system)?;
-            *out = instance::lend(m, system.a().n_own());
+            *out = instance::lend(m, system.a().space());
             Ok(())
         })
     }
@@ -116,6 +116,37 @@ unsafe extern "C" fn refresh<G: Generator>(
     }
 }
 
+unsafe extern "C" fn save<G: Generator>(
+    ptr: *mut c_void,
+    out: *const Sink,
+    why: *mut Failure,
+) -> Status {
+    // SAFETY: see above.
+    unsafe {
+        answer(why, || {
+            instance::look::<G::Output>(ptr, |m, rows| raw::put(out, &G::save(m, rows)?))
+        })
+    }
+}
+
+unsafe extern "C" fn load<G: Generator>(
+    blob: Bytes,
+    system: *const abi::System,
+    host: *const abi::Host,
+    out: *mut *mut c_void,
+    why: *mut Failure,
+) -> Status {
+    // SAFETY: see above.
+    unsafe {
+        answer(why, || {
+            let system = system::take(system)?.with_host(host::take(host)?);
+            let m = G::load(raw::bytes(blob, "a saved preconditioner")?, &system)?;
+            *out = instance::lend(m, system.a().space());
+            Ok(())
+        })
+    }
+}
+
 /// The parts that [`Generator::CAPABILITIES`] announces, and no others.
 unsafe extern "C" fn extension<G: Generator>(id: Text) -> *const c_void {
     let offers = G::CAPABILITIES;
@@ -127,6 +158,7 @@ unsafe extern "C" fn extension<G: Generator>(id: Text) -> *const c_void {
             part(const { &Parts::<G::Output>::APPLY_TRANSPOSE })
         }
         Ok(abi::REFRESH) if offers.refresh => part(const { &Optional::<G>::REFRESH }),
+        Ok(abi::PERSIST) if offers.persist => part(const { &Optional::<G>::PERSIST }),
         _ => null(),
     }
 }
@@ -191,6 +223,8 @@ impl<G: Trainable> Optional<G> {
 impl<G: Generator> Optional<G> {
     const REFRESH: abi::RefreshPart =
         abi::RefreshPart { size: size_of::<abi::RefreshPart>(), refresh: refresh::<G> };
+    const PERSIST: abi::PersistPart =
+        abi::PersistPart { size: size_of::<abi::PersistPart>(), save: save::<G>, load: load::<G> };
 }
 
 /// Whether a crate is called `precondor_plugin_…`.

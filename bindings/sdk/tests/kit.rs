@@ -24,6 +24,9 @@ const WRONG_TRANSPOSE: u8 = 12;
 const STALE_AFTER_REFRESH: u8 = 13;
 const SWALLOWS_FAILURES: u8 = 14;
 const NAMES_ANOTHER_ROW: u8 = 15;
+const REBUILDS: u8 = 16;
+const LOADS_ANOTHER: u8 = 17;
+const STALE_ON_ANOTHER_PATTERN: u8 = 18;
 
 /// Scaling by the diagonal, with one fault.
 struct Faulty<const FAULT: u8>;
@@ -52,7 +55,7 @@ impl<const FAULT: u8> Generator for Faulty<FAULT> {
     const NAME: &'static str = "faulty";
     const SUMMARY: &'static str = "has one fault";
     const CAPABILITIES: Capabilities =
-        Capabilities { explicit: true, transpose: true, refresh: true, many: true };
+        Capabilities { explicit: true, transpose: true, refresh: true, many: true, persist: true };
     type Params = Params;
     type Output = Scaled<FAULT>;
 
@@ -81,10 +84,32 @@ impl<const FAULT: u8> Generator for Faulty<FAULT> {
     }
 
     fn refresh(m: &mut Scaled<FAULT>, params: &Params, system: &System) -> Result<()> {
-        if FAULT != STALE_AFTER_REFRESH {
-            *m = Self::generate(params, system)?;
+        let a = system.a();
+        match FAULT {
+            STALE_AFTER_REFRESH => return Ok(()),
+            REBUILDS => *m = Self::generate(params, system)?,
+            _ if a.nnz_own() != m.a.nnz_own() => {
+                m.scale.iter_mut().for_each(|s| *s *= 2.0);
+                let passed_over = FAULT == STALE_ON_ANOTHER_PATTERN;
+                return if passed_over { Ok(()) } else { Err(Error::PatternChanged) };
+            }
+            _ => {}
         }
+        for (i, scale) in m.scale.iter_mut().enumerate() {
+            *scale = params.factor / a.diagonal(i);
+        }
+        m.a = a.clone();
         Ok(())
+    }
+
+    fn save(m: &Scaled<FAULT>, _: std::ops::Range<u64>) -> Result<Vec<u8>> {
+        Ok(m.scale.iter().flat_map(|s| s.to_le_bytes()).collect())
+    }
+
+    fn load(bytes: &[u8], system: &System) -> Result<Scaled<FAULT>> {
+        let factor = if FAULT == LOADS_ANOTHER { 2.0 } else { 1.0 };
+        let scale = bytes.as_chunks().0.iter().map(|&b| factor * f64::from_le_bytes(b)).collect();
+        Ok(Scaled { scale, a: system.a().clone(), calls: AtomicU64::new(0) })
     }
 }
 
@@ -159,6 +184,9 @@ fn a_sound_method_passes() {
     kit.applies_many_as_one_by_one();
     kit.applies_its_transpose();
     kit.refreshes_to_what_it_would_generate();
+    kit.refreshes_with_less_work_than_it_generates();
+    kit.tells_all_ranks_of_another_pattern();
+    kit.loads_what_it_saved();
 }
 
 macro_rules! found {
@@ -193,6 +221,9 @@ found! {
     MANY_DIFFERS: applies_many_as_one_by_one, "of vector 1 of 3";
     WRONG_TRANSPOSE: applies_its_transpose, "the transpose is off";
     STALE_AFTER_REFRESH: refreshes_to_what_it_would_generate, "refreshed and generated anew";
+    REBUILDS: refreshes_with_less_work_than_it_generates, "a refresh reuses what was set up";
+    STALE_ON_ANOTHER_PATTERN: tells_all_ranks_of_another_pattern, "refreshed for another pattern";
+    LOADS_ANOTHER: loads_what_it_saved, "loaded and saved";
 }
 
 /// A method whose parameter nobody describes.

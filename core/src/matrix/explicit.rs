@@ -1,7 +1,8 @@
 //! An explicitly stored approximate inverse, lent by a preconditioner.
 
 /// What the stored matrix is to the inverse it stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ExplicitKind {
     /// M itself.
     Inverse,

@@ -16,6 +16,7 @@ use crate::forest::Votes;
 use crate::model::{Kind, METHOD, Model};
 use crate::train::{self, TrainParams, label};
 use precondor_sdk::core::matrix::Explicit;
+use precondor_sdk::core::persist::{Rows, Stored};
 use precondor_sdk::core::train::{Trainable, Training};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{self, Value, json};
@@ -100,8 +101,13 @@ fn short(value: f32) -> String {
 impl Generator for Auto {
     const NAME: &'static str = METHOD;
     const SUMMARY: &'static str = "another method, chosen by a forest that looks at the matrix";
-    const CAPABILITIES: Capabilities =
-        Capabilities { explicit: true, transpose: true, refresh: false, many: true };
+    const CAPABILITIES: Capabilities = Capabilities {
+        explicit: true,
+        transpose: true,
+        many: true,
+        persist: true,
+        ..Capabilities::NONE
+    };
     type Params = Params;
     type Output = Chosen;
 
@@ -165,6 +171,12 @@ impl Generator for Auto {
         }
         let why = if passed.is_empty() { "all are excluded".into() } else { passed.join("; ") };
         Err(Error::Unsupported(format!("no candidate takes this matrix: {why}")))
+    }
+
+    fn load(bytes: &[u8], system: &System) -> Result<Chosen> {
+        let rows = Rows::read(bytes, system)?;
+        let notes = rows.about.notes.clone();
+        Ok(Chosen { m: Box::new(Stored::new(rows, system)?), notes })
     }
 }
 

@@ -54,8 +54,7 @@ impl Generator for Cholesky {
     const NAME: &'static str = "cholesky";
     const SUMMARY: &'static str =
         "sparse Cholesky factorisation, a direct solver (with --features cholesky)";
-    const CAPABILITIES: Capabilities =
-        Capabilities { explicit: false, transpose: false, refresh: true, many: false };
+    const CAPABILITIES: Capabilities = Capabilities { refresh: true, ..Capabilities::NONE };
     type Params = Params;
     type Output = Solve;
 

@@ -28,7 +28,8 @@ use crate::rows;
 use crate::stored::{Scale, Stored};
 use precondor_sdk::core::kernel::grid::Grid;
 use precondor_sdk::core::kernel::symmetric;
-use precondor_sdk::core::matrix::Explicit;
+use precondor_sdk::core::matrix::{Explicit, ExplicitKind};
+use precondor_sdk::core::persist::{Numbers, Rows};
 use precondor_sdk::core::schema::named_method;
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::Value;
@@ -119,7 +120,7 @@ impl Generator for Filter {
     const SUMMARY: &'static str =
         "another method's explicit inverse without its small entries, in fewer bits";
     const CAPABILITIES: Capabilities =
-        Capabilities { explicit: true, transpose: false, refresh: false, many: false };
+        Capabilities { explicit: true, persist: true, ..Capabilities::NONE };
     type Params = Params;
     type Output = Filtered;
 
@@ -177,6 +178,19 @@ impl Generator for Filter {
         };
         let stored = Stored::new(&m, params.precision, scale);
         Ok(Filtered { stored, coarse, properties, notes })
+    }
+
+    fn load(bytes: &[u8], system: &System) -> Result<Filtered> {
+        let rows = Rows::read(bytes, system)?.of_kind(ExplicitKind::Inverse)?;
+        let precision = match rows.values {
+            Numbers::F64(_) => Precision::F64,
+            Numbers::F32(_) => Precision::F32,
+            Numbers::Bf16(_) => Precision::Bf16,
+        };
+        let m = rows.widened(system)?;
+        let stored = Stored::new(&m, precision, Scale::new(precision, 0.0));
+        let (properties, notes) = (rows.about.properties(), rows.about.notes);
+        Ok(Filtered { stored, coarse: None, properties, notes })
     }
 }
 

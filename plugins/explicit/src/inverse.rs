@@ -15,8 +15,9 @@
 //! Reference: G. H. Golub, C. F. Van Loan, *Matrix Computations*, 4th ed., §3.2 and §4.2.
 use crate::dense::{Pivots, invert};
 use ndarray::Array2;
-use precondor_sdk::core::kernel::remote;
+use precondor_sdk::core::kernel::{dense_rows, remote};
 use precondor_sdk::core::matrix::{Explicit, ExplicitKind};
+use precondor_sdk::core::persist::Rows;
 use precondor_sdk::prelude::*;
 
 /// Rows that a matrix may have.
@@ -35,55 +36,80 @@ pub struct Inverse;
 pub struct Exact {
     m: DistCsr,
     properties: Properties,
-    note: &'static str,
+    notes: Vec<String>,
 }
 
 impl Generator for Inverse {
     const NAME: &'static str = "inverse";
     const SUMMARY: &'static str = "the exact inverse as a dense matrix, for up to 2000 unknowns";
     const CAPABILITIES: Capabilities =
-        Capabilities { explicit: true, transpose: false, refresh: false, many: false };
+        Capabilities { explicit: true, refresh: true, persist: true, ..Capabilities::NONE };
     type Params = Params;
     type Output = Exact;
 
     fn generate(_: &Params, system: &System) -> Result<Exact> {
-        let a = system.a();
-        if a.n_global() > ROWS {
-            return Err(Error::Unsupported(format!(
-                "inverse stores all n² entries, so it takes at most {ROWS} unknowns; this matrix has \
-                 {}",
-                a.n_global()
-            )));
-        }
-        if let Some(i) = (0..a.n_own()).find(|&i| a.global_entries(i).all(|e| e.1 == 0.0)) {
-            return Err(Error::breakdown(a.global_row(i), "all entries are zero: no inverse"));
-        }
-        let symmetric = a.first_unsymmetric()?.is_none();
-        let whole = gather(a)?;
-        let size = whole.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
-        let smallest = f64::EPSILON * size;
-        let mut inverse = whole.clone();
-        let definite = symmetric && invert(&mut inverse, Pivots::Definite, smallest).is_ok();
-        if !definite {
-            inverse.assign(&whole);
-            invert(&mut inverse, Pivots::Largest, smallest).map_err(|column| {
-                Error::Breakdown(format!(
-                    "the matrix is singular: its column {column} depends on those before"
-                ))
-            })?;
-        }
-        if symmetric {
-            inverse = (&inverse + &inverse.t()) / 2.0;
-        }
-        let properties =
-            Properties { symmetric, positive_definite: definite, ..Properties::GENERAL };
-        let note = match (definite, symmetric) {
-            (true, _) => "positive definite: all pivots of the elimination are positive",
-            (false, true) => "symmetric, but not positive definite: a pivot is not positive",
-            (false, false) => "not symmetric, as the matrix",
-        };
-        Ok(Exact { m: rows(a.space(), &inverse)?, properties, note })
+        let (whole, properties, notes) = invert_whole(system.a())?;
+        let own = own(system.a(), &whole);
+        Ok(Exact { m: dense_rows::matrix(system.a().space(), own)?, properties, notes })
     }
+
+    fn refresh(m: &mut Exact, _: &Params, system: &System) -> Result<()> {
+        let (whole, properties, notes) = invert_whole(system.a())?;
+        let m_of_rows = dense_rows::renewed(&m.m, own(system.a(), &whole))?;
+        *m = Exact { m: m_of_rows, properties, notes };
+        Ok(())
+    }
+
+    fn load(bytes: &[u8], system: &System) -> Result<Exact> {
+        let rows = Rows::read(bytes, system)?.of_kind(ExplicitKind::Inverse)?;
+        let (m, properties) = (rows.matrix(system)?, rows.about.properties());
+        Ok(Exact { m, properties, notes: rows.about.notes })
+    }
+}
+
+/// A⁻¹ on every rank, row after row, with what is known of it. Collective.
+fn invert_whole(a: &DistCsr) -> Result<(Vec<f64>, Properties, Vec<String>)> {
+    if a.n_global() > ROWS {
+        return Err(Error::Unsupported(format!(
+            "inverse stores all n² entries, so it takes at most {ROWS} unknowns; this matrix has \
+             {}",
+            a.n_global()
+        )));
+    }
+    if let Some(i) = (0..a.n_own()).find(|&i| a.global_entries(i).all(|e| e.1 == 0.0)) {
+        return Err(Error::breakdown(a.global_row(i), "all entries are zero: no inverse"));
+    }
+    let symmetric = a.first_unsymmetric()?.is_none();
+    let whole = gather(a)?;
+    let size = whole.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
+    let smallest = f64::EPSILON * size;
+    let mut inverse = whole.clone();
+    let definite = symmetric && invert(&mut inverse, Pivots::Definite, smallest).is_ok();
+    if !definite {
+        inverse.assign(&whole);
+        invert(&mut inverse, Pivots::Largest, smallest).map_err(|column| {
+            Error::Breakdown(format!(
+                "the matrix is singular: its column {column} depends on those before"
+            ))
+        })?;
+    }
+    if symmetric {
+        inverse = (&inverse + &inverse.t()) / 2.0;
+    }
+    let properties = Properties { symmetric, positive_definite: definite, ..Properties::GENERAL };
+    let note = match (definite, symmetric) {
+        (true, _) => "positive definite: all pivots of the elimination are positive",
+        (false, true) => "symmetric, but not positive definite: a pivot is not positive",
+        (false, false) => "not symmetric, as the matrix",
+    };
+    let whole = inverse.iter().copied().collect();
+    Ok((whole, properties, vec![note.into()]))
+}
+
+/// The rows that this rank owns.
+fn own<'a>(a: &DistCsr, whole: &'a [f64]) -> &'a [f64] {
+    let (n, first) = (a.n_global() as usize, a.space().start() as usize);
+    &whole[first * n..(first + a.n_own()) * n]
 }
 
 /// All of A, on every rank. Collective.
@@ -106,16 +132,6 @@ fn gather(a: &DistCsr) -> Result<Array2<f64>> {
     Ok(whole)
 }
 
-/// The rows of `space` on this rank. Collective.
-fn rows(space: &std::sync::Arc<Space>, whole: &Array2<f64>) -> Result<DistCsr> {
-    let (n, n_own, first) = (whole.nrows(), space.n_own(), space.start() as usize);
-    let row_ptr: Vec<u32> = (0..=n_own).map(|i| (i * n) as u32).collect();
-    let cols: Vec<u64> = (0..n_own).flat_map(|_| 0..n as u64).collect();
-    let mine = whole.rows().into_iter().skip(first).take(n_own);
-    let values: Vec<f64> = mine.flat_map(|row| row.to_vec()).collect();
-    DistCsr::from_rows(space, &row_ptr, &cols, &values)
-}
-
 impl Preconditioner for Exact {
     fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
         self.m.spmv(r, z)
@@ -133,6 +149,6 @@ impl Preconditioner for Exact {
         Some(Explicit::of(ExplicitKind::Inverse, &self.m))
     }
     fn notes(&self) -> Vec<String> {
-        vec![self.note.into()]
+        self.notes.clone()
     }
 }

@@ -94,7 +94,7 @@ impl Generator for GaussSeidel {
     const NAME: &'static str = "gauss-seidel";
     const SUMMARY: &'static str = "Gauss-Seidel, SOR and SSOR sweeps over each rank's own block";
     const CAPABILITIES: Capabilities =
-        Capabilities { explicit: false, transpose: true, refresh: false, many: false };
+        Capabilities { transpose: true, refresh: true, ..Capabilities::NONE };
     type Params = Params;
     type Output = Sweeps;
 
@@ -106,14 +106,7 @@ impl Generator for GaussSeidel {
         let mut upper = Triangle::with_capacity(Shape::Upper, n, half);
         let mut scale = Vec::with_capacity(n);
         for i in 0..n {
-            let d = own.get(i, i);
-            let s = params.relaxation / d;
-            if s == 0.0 || !s.is_finite() {
-                return Err(Error::breakdown(
-                    a.global_row(i),
-                    format_args!("the diagonal entry is {d}; gauss-seidel divides by it"),
-                ));
-            }
+            let s = scale_of(params, a, i)?;
             for (j, value) in own.row(i).filter(|&(j, _)| j != i) {
                 let triangle = if j < i { &mut lower } else { &mut upper };
                 triangle.push(j as u32, s * value);
@@ -122,20 +115,60 @@ impl Generator for GaussSeidel {
             upper.end_row()?;
             scale.push(s);
         }
-        let comm = a.space().comm();
-        let symmetric = params.sweep == Sweep::Symmetric && a.first_unsymmetric()?.is_none();
-        let mut negative = [f64::from(u8::from(scale.iter().any(|&s| s < 0.0)))];
-        comm.max(&mut negative)?;
-        let properties = Properties {
-            symmetric,
-            positive_definite: symmetric && negative[0] == 0.0,
-            constant: true,
-            rank_independent: false,
-        };
-        let work = Mutex::new(vec![0.0; n]);
+        let properties = properties(params, a, &scale)?;
+        let (work, ranks) = (Mutex::new(vec![0.0; n]), a.space().comm().size());
         let params = params.clone();
-        Ok(Sweeps { params, lower, upper, scale, work, properties, ranks: comm.size() })
+        Ok(Sweeps { params, lower, upper, scale, work, properties, ranks })
     }
+
+    /// Keeps the patterns of both triangles.
+    fn refresh(m: &mut Sweeps, params: &Params, system: &System) -> Result<()> {
+        let a = system.a();
+        let own = a.own().view();
+        for i in 0..a.n_own() {
+            let s = scale_of(params, a, i)?;
+            let (below, lower) = m.lower.row_mut(i);
+            let (above, upper) = m.upper.row_mut(i);
+            let mut kept = below.iter().zip(lower).chain(above.iter().zip(upper));
+            for (j, value) in own.row(i).filter(|&(j, _)| j != i) {
+                match kept.next() {
+                    Some((col, to)) if *col as usize == j => *to = s * value,
+                    _ => return Err(Error::PatternChanged),
+                }
+            }
+            if kept.next().is_some() {
+                return Err(Error::PatternChanged);
+            }
+            m.scale[i] = s;
+        }
+        m.properties = properties(params, a, &m.scale)?;
+        m.params = params.clone();
+        Ok(())
+    }
+}
+
+/// ω / aᵢᵢ.
+fn scale_of(params: &Params, a: &DistCsr, i: usize) -> Result<f64> {
+    let d = a.diagonal(i);
+    let s = params.relaxation / d;
+    if s == 0.0 || !s.is_finite() {
+        let why = format_args!("the diagonal entry is {d}; gauss-seidel divides by it");
+        return Err(Error::breakdown(a.global_row(i), why));
+    }
+    Ok(s)
+}
+
+/// Collective.
+fn properties(params: &Params, a: &DistCsr, scale: &[f64]) -> Result<Properties> {
+    let symmetric = params.sweep == Sweep::Symmetric && a.first_unsymmetric()?.is_none();
+    let mut negative = [f64::from(u8::from(scale.iter().any(|&s| s < 0.0)))];
+    a.space().comm().max(&mut negative)?;
+    Ok(Properties {
+        symmetric,
+        positive_definite: symmetric && negative[0] == 0.0,
+        constant: true,
+        rank_independent: false,
+    })
 }
 
 impl Preconditioner for Sweeps {

@@ -56,7 +56,7 @@ impl Generator for Ic {
     const NAME: &'static str = "ic";
     const SUMMARY: &'static str = "incomplete Cholesky IC(0) of each rank's own block, for symmetric positive definite systems";
     const CAPABILITIES: Capabilities =
-        Capabilities { explicit: false, transpose: true, refresh: true, many: false };
+        Capabilities { transpose: true, refresh: true, ..Capabilities::NONE };
     type Params = Params;
     type Output = IncompleteCholesky;
 

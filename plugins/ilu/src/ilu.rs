@@ -100,7 +100,7 @@ impl Generator for Ilu {
     const SUMMARY: &'static str =
         "incomplete LU of each rank's own block, fill kept by level (ILU(k)) or by size (ILUT)";
     const CAPABILITIES: Capabilities =
-        Capabilities { explicit: false, transpose: true, refresh: true, many: false };
+        Capabilities { transpose: true, refresh: true, ..Capabilities::NONE };
     type Params = Params;
     type Output = IncompleteLu;
 

@@ -85,7 +85,7 @@ pub struct Multigrid;
 /// M.
 pub struct Cycle {
     first: usize,
-    nodes: usize,
+    grid: Grid,
     ranks: usize,
     properties: Properties,
     notes: Vec<String>,
@@ -116,84 +116,127 @@ struct Level {
 impl Generator for Multigrid {
     const NAME: &'static str = "multigrid";
     const SUMMARY: &'static str = "geometric multigrid V-cycle on a structured grid";
-    const CAPABILITIES: Capabilities =
-        Capabilities { explicit: false, transpose: false, refresh: false, many: false };
+    const CAPABILITIES: Capabilities = Capabilities { refresh: true, ..Capabilities::NONE };
     type Params = Params;
     type Output = Cycle;
 
     fn generate(params: &Params, system: &System) -> Result<Cycle> {
-        let a = system.a();
-        if params.damping.is_some() && params.method.is_none() {
-            let why = "parameter 'damping': only a smoother given by 'method' has one";
-            return Err(Error::Parameter(why.into()));
-        }
-        a.require_symmetric(Self::NAME)?;
-        let grid = Grid::of(a, params.grid)?;
-        let ranks = a.space().comm().size();
-        let mut coarsest = Stencil::gather(a, grid)?;
-        if let Some((row, d)) = coarsest.not_positive() {
-            let why = format!("the diagonal entry is {d}; multigrid needs it to be positive");
-            return Err(Error::breakdown(row, why));
-        }
-        let mut levels: Vec<Level> = Vec::new();
-        let (mut definite, mut symmetric) = (true, params.before == params.after);
-        let mut notes = Vec::new();
-        while may_coarsen(coarsest.grid(), levels.len(), params.levels) {
-            let number = levels.len();
-            let on_one_rank = || -> Result<System> {
-                Ok(match (number, ranks) {
-                    (0, 1) => system.clone(),
-                    _ => system.for_matrix(coarsest.to_rows()?),
-                })
-            };
-            let (smoother, traits) = Smoother::new(params, number, &coarsest, on_one_rank)?;
-            let Traits { symmetric: of_smoother, definite: safe, note } = traits;
-            (symmetric, definite) = (symmetric && of_smoother, definite && safe);
-            notes.extend(note);
-            let next = transfer::galerkin(&coarsest);
-            let [r, z, rest] = std::array::from_fn(|_| zeros(coarsest.grid()));
-            levels.push(Level { a: coarsest, smoother, r, z, rest });
-            coarsest = next;
-        }
-        let direct = Direct::new(&coarsest)?;
-        let shape = |grid: Grid| format!("{} by {}", grid.mx, grid.my);
-        notes.insert(
-            0,
-            format!(
-                "{} grids, from {} to {} nodes",
-                levels.len() + 1,
-                shape(grid),
-                shape(coarsest.grid())
-            ),
-        );
-        if ranks > 1 {
-            notes.push("every rank gathers the residual and does the whole cycle".into());
-        }
-        if symmetric && !definite {
-            notes.push(
-                "not found to be positive definite: a smoother may enlarge errors; give a smaller \
-                 'damping'"
-                    .into(),
-            );
-        }
-        let properties = Properties {
-            symmetric,
-            positive_definite: symmetric && definite,
-            constant: true,
-            rank_independent: true,
-        };
-        let work = Work {
-            gather: Gather::new(a.space()),
-            whole: vec![0.0; if ranks > 1 { 2 * grid.nodes() } else { 0 }],
-            before: params.before,
-            after: params.after,
-            levels,
-            direct,
-            coarsest: std::array::from_fn(|_| zeros(coarsest.grid())),
-        };
-        let (first, nodes) = (a.space().start() as usize, grid.nodes());
-        Ok(Cycle { first, nodes, ranks, properties, notes, work: Mutex::new(work) })
+        let grid = grid(params, system.a())?;
+        cycle(params, grid, None, system)
     }
+
+    /// Keeps the vectors of all levels.
+    fn refresh(m: &mut Cycle, params: &Params, system: &System) -> Result<()> {
+        if grid(params, system.a())? != m.grid {
+            return Err(Error::PatternChanged);
+        }
+        let work = m.work.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let kept = Kept {
+            whole: std::mem::take(&mut work.whole),
+            levels: std::mem::take(&mut work.levels),
+            coarsest: std::mem::take(&mut work.coarsest),
+        };
+        *m = cycle(params, m.grid, Some(kept), system)?;
+        Ok(())
+    }
+}
+
+/// The grid of a matrix that the method works for. Collective.
+fn grid(params: &Params, a: &DistCsr) -> Result<Grid> {
+    if params.damping.is_some() && params.method.is_none() {
+        let why = "parameter 'damping': only a smoother given by 'method' has one";
+        return Err(Error::Parameter(why.into()));
+    }
+    a.require_symmetric(Multigrid::NAME)?;
+    Grid::of(a, params.grid)
+}
+
+/// What depends on the grid alone.
+#[derive(Default)]
+struct Kept {
+    whole: Vec<f64>,
+    levels: Vec<Level>,
+    coarsest: [Vec<f64>; 2],
+}
+
+/// The cycle for a matrix on a grid, in what is left of an earlier one. Collective.
+fn cycle(params: &Params, grid: Grid, kept: Option<Kept>, system: &System) -> Result<Cycle> {
+    let a = system.a();
+    let ranks = a.space().comm().size();
+    let mut coarsest = Stencil::gather(a, grid)?;
+    if let Some((row, d)) = coarsest.not_positive() {
+        let why = format!("the diagonal entry is {d}; multigrid needs it to be positive");
+        return Err(Error::breakdown(row, why));
+    }
+    let Kept { whole, levels: old, coarsest: vectors } = kept.unwrap_or_default();
+    let mut old = old.into_iter();
+    let mut levels: Vec<Level> = Vec::new();
+    let (mut definite, mut symmetric) = (true, params.before == params.after);
+    let mut notes = Vec::new();
+    while may_coarsen(coarsest.grid(), levels.len(), params.levels) {
+        let number = levels.len();
+        let on_one_rank = || -> Result<System> {
+            Ok(match (number, ranks) {
+                (0, 1) => system.clone(),
+                _ => system.for_matrix(coarsest.to_rows()?),
+            })
+        };
+        let (smoother, traits) = Smoother::new(params, number, &coarsest, on_one_rank)?;
+        let Traits { symmetric: of_smoother, definite: safe, note } = traits;
+        (symmetric, definite) = (symmetric && of_smoother, definite && safe);
+        notes.extend(note);
+        let next = transfer::galerkin(&coarsest);
+        let [r, z, rest] = match old.next() {
+            Some(Level { r, z, rest, .. }) => [r, z, rest],
+            None => std::array::from_fn(|_| zeros(coarsest.grid())),
+        };
+        levels.push(Level { a: coarsest, smoother, r, z, rest });
+        coarsest = next;
+    }
+    let direct = Direct::new(&coarsest)?;
+    let shape = |grid: Grid| format!("{} by {}", grid.mx, grid.my);
+    notes.insert(
+        0,
+        format!(
+            "{} grids, from {} to {} nodes",
+            levels.len() + 1,
+            shape(grid),
+            shape(coarsest.grid())
+        ),
+    );
+    if ranks > 1 {
+        notes.push("every rank gathers the residual and does the whole cycle".into());
+    }
+    if symmetric && !definite {
+        notes.push(
+            "not found to be positive definite: a smoother may enlarge errors; give a smaller \
+                 'damping'"
+                .into(),
+        );
+    }
+    let properties = Properties {
+        symmetric,
+        positive_definite: symmetric && definite,
+        constant: true,
+        rank_independent: true,
+    };
+    let work = Work {
+        gather: Gather::new(a.space()),
+        whole: sized(whole, if ranks > 1 { 2 * grid.nodes() } else { 0 }),
+        before: params.before,
+        after: params.after,
+        levels,
+        direct,
+        coarsest: vectors.map(|v| sized(v, coarsest.grid().plane())),
+    };
+    let (first, work) = (a.space().start() as usize, Mutex::new(work));
+    Ok(Cycle { first, grid, ranks, properties, notes, work })
+}
+
+/// A vector of this length, zero where it was shorter.
+fn sized(mut vector: Vec<f64>, length: usize) -> Vec<f64> {
+    vector.resize(length, 0.0);
+    vector
 }
 
 fn may_coarsen(grid: Grid, levels: usize, limit: Option<u32>) -> bool {
@@ -249,7 +292,7 @@ impl Preconditioner for Cycle {
             return work.apply(r, z);
         }
         let mut whole = std::mem::take(&mut work.whole);
-        let (from, to) = whole.split_at_mut(self.nodes);
+        let (from, to) = whole.split_at_mut(self.grid.nodes());
         let applied = work.gather.whole(r, from).and_then(|()| work.apply(from, to));
         z.copy_from_slice(&to[self.first..self.first + z.len()]);
         work.whole = whole;

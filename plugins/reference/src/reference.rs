@@ -51,6 +51,7 @@ use crate::sine::{Sine, SineSolve};
 use crate::smoother::{Kind, Smoother};
 use precondor_sdk::core::kernel::grid::Grid;
 use precondor_sdk::core::kernel::wrap::Wrap;
+use precondor_sdk::core::precond::Identity;
 use precondor_sdk::core::schema::named_method;
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::Value;
@@ -99,6 +100,7 @@ pub struct Wrapped {
     smoother: Option<Smoother>,
     transfer: Option<Transfer>,
     solver: Box<dyn Preconditioner>,
+    grid: Grid,
     properties: Properties,
     notes: Vec<String>,
     work: Mutex<Work>,
@@ -191,57 +193,85 @@ impl Generator for Reference {
     const SUMMARY: &'static str =
         "inverse of the unperturbed grid matrix, interpolated and wrapped in smoothing";
     const CAPABILITIES: Capabilities =
-        Capabilities { explicit: false, transpose: true, refresh: false, many: false };
+        Capabilities { transpose: true, refresh: true, ..Capabilities::NONE };
     type Params = Params;
     type Output = Wrapped;
 
     fn generate(params: &Params, system: &System) -> Result<Wrapped> {
-        let a = system.a();
-        if params.damping.is_some() && params.smoother != Kind::Jacobi {
-            let why = "parameter 'damping': only the smoother \"jacobi\" has one";
-            return Err(Error::Parameter(why.into()));
-        }
-        a.require_symmetric(Self::NAME)?;
-        let grid = Grid::of(a, params.grid)?;
-        let diagonal = positive_diagonal(a)?;
-        let damping = params.damping.unwrap_or(0.5);
-        let smoother = Smoother::new(params.smoother, damping, a, &diagonal)?;
-        let c = params.interpolation;
-        let transfer = if c == 0.0 { None } else { Some(Transfer::new(a, grid, c, &diagonal)?) };
-        let solver = solver(params, grid, system)?;
-
-        let mut notes = solver.notes();
-        let mut mean = [diagonal.iter().sum::<f64>() / grid.nodes() as f64];
-        a.space().comm().sum(&mut mean)?;
-        if !(2.0..8.0).contains(&mean[0]) {
-            notes.push(format!(
-                "the diagonal of A is {:.3e} on average, that of the reference matrix 4: scale A",
-                mean[0]
-            ));
-        }
-        let doubt = match (&smoother, &transfer) {
-            (Some(smoother), _) => smoother.doubt(a)?,
-            (None, Some(Transfer { dominant: false, .. })) => {
-                Some("positive definiteness is not proved: P is not diagonally dominant".into())
-            }
-            (None, _) => None,
-        };
-        let inner = solver.properties();
-        let properties = Properties {
-            positive_definite: inner.positive_definite && doubt.is_none(),
-            rank_independent: inner.rank_independent && params.smoother.rank_independent(),
-            ..inner
-        };
-        notes.extend(doubt);
-        let (n, wrapped, mapped) = (a.n_own(), smoother.is_some(), transfer.is_some());
-        let length = |needed: bool| if needed { n } else { 0 };
-        let work = Work {
-            wrap: Wrap::new(length(wrapped)),
-            reference: [vec![0.0; length(mapped)], vec![0.0; length(mapped)]],
-        };
-        let (a, work) = (a.clone(), Mutex::new(work));
-        Ok(Wrapped { a, smoother, transfer, solver, properties, notes, work })
+        let grid = grid(params, system)?;
+        wrap(params, grid, None, system)
     }
+
+    /// Keeps what solves with A0, which depends on the grid alone.
+    fn refresh(m: &mut Wrapped, params: &Params, system: &System) -> Result<()> {
+        if grid(params, system)? != m.grid {
+            return Err(Error::PatternChanged);
+        }
+        let solver = std::mem::replace(&mut m.solver, Box::new(Identity));
+        *m = wrap(params, m.grid, Some(solver), system)?;
+        Ok(())
+    }
+}
+
+/// The grid of a matrix that the method works for. Collective.
+fn grid(params: &Params, system: &System) -> Result<Grid> {
+    if params.damping.is_some() && params.smoother != Kind::Jacobi {
+        let why = "parameter 'damping': only the smoother \"jacobi\" has one";
+        return Err(Error::Parameter(why.into()));
+    }
+    system.a().require_symmetric(Reference::NAME)?;
+    Grid::of(system.a(), params.grid)
+}
+
+/// M₂ around what solves with A0, which is set up where it is not there yet. Collective.
+fn wrap(
+    params: &Params,
+    grid: Grid,
+    solve: Option<Box<dyn Preconditioner>>,
+    system: &System,
+) -> Result<Wrapped> {
+    let a = system.a();
+    let diagonal = positive_diagonal(a)?;
+    let damping = params.damping.unwrap_or(0.5);
+    let smoother = Smoother::new(params.smoother, damping, a, &diagonal)?;
+    let c = params.interpolation;
+    let transfer = if c == 0.0 { None } else { Some(Transfer::new(a, grid, c, &diagonal)?) };
+    let solver = match solve {
+        Some(solver) => solver,
+        None => solver(params, grid, system)?,
+    };
+
+    let mut notes = solver.notes();
+    let mut mean = [diagonal.iter().sum::<f64>() / grid.nodes() as f64];
+    a.space().comm().sum(&mut mean)?;
+    if !(2.0..8.0).contains(&mean[0]) {
+        notes.push(format!(
+            "the diagonal of A is {:.3e} on average, that of the reference matrix 4: scale A",
+            mean[0]
+        ));
+    }
+    let doubt = match (&smoother, &transfer) {
+        (Some(smoother), _) => smoother.doubt(a)?,
+        (None, Some(Transfer { dominant: false, .. })) => {
+            Some("positive definiteness is not proved: P is not diagonally dominant".into())
+        }
+        (None, _) => None,
+    };
+    let inner = solver.properties();
+    let properties = Properties {
+        positive_definite: inner.positive_definite && doubt.is_none(),
+        rank_independent: inner.rank_independent && params.smoother.rank_independent(),
+        ..inner
+    };
+    notes.extend(doubt);
+    let (n, wrapped, mapped) = (a.n_own(), smoother.is_some(), transfer.is_some());
+    let length = |needed: bool| if needed { n } else { 0 };
+    let work = Work {
+        wrap: Wrap::new(length(wrapped)),
+        reference: [vec![0.0; length(mapped)], vec![0.0; length(mapped)]],
+    };
+    let (a, work) = (a.clone(), Mutex::new(work));
+    Ok(Wrapped { a, smoother, transfer, solver, grid, properties, notes, work })
 }
 
 impl Wrapped {

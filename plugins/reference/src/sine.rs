@@ -90,12 +90,21 @@ impl Generator for Sine {
     const NAME: &'static str = "sine";
     const SUMMARY: &'static str = "inverse of the five-point Laplacian by the fast sine transform";
     const CAPABILITIES: Capabilities =
-        Capabilities { explicit: false, transpose: true, refresh: false, many: false };
+        Capabilities { transpose: true, refresh: true, ..Capabilities::NONE };
     type Params = Params;
     type Output = SineSolve;
 
     fn generate(params: &Params, system: &System) -> Result<SineSolve> {
         SineSolve::new(Grid::of(system.a(), params.grid)?, system)
+    }
+
+    /// A0 depends on the grid alone.
+    fn refresh(m: &mut SineSolve, params: &Params, system: &System) -> Result<()> {
+        if Grid::of(system.a(), params.grid)? != m.grid {
+            return Err(Error::PatternChanged);
+        }
+        m.host = Arc::clone(system.host());
+        Ok(())
     }
 }
 

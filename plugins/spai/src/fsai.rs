@@ -8,7 +8,7 @@
 //! With [`FsaiParams::steps`] the pattern of every row grows from there, by the entries that lower
 //! Kaporin's number of the row most (`adaptive.rs`); with [`FsaiParams::filter`] small entries are left
 //! out. Then the entries are those above on the pattern that came out. A refresh grows
-//! it anew, since it depends on the values.
+//! it anew, since it depends on the values, from the same power of A.
 //!
 //! Works for every symmetric positive definite A: no step can break down, and M is symmetric
 //! positive definite. For other matrices it is an error that names the row. M alone leaves the
@@ -26,7 +26,8 @@ use crate::adaptive;
 use crate::plan::Plan;
 use precondor_sdk::core::kernel::fsai;
 use precondor_sdk::core::kernel::pattern::Part;
-use precondor_sdk::core::matrix::Explicit;
+use precondor_sdk::core::matrix::{Explicit, ExplicitKind};
+use precondor_sdk::core::persist::Rows;
 use precondor_sdk::prelude::*;
 
 /// Parameters of [`Fsai`].
@@ -68,41 +69,44 @@ pub struct Fsai;
 /// G and Gᵀ.
 pub struct Factored {
     m: fsai::Factored,
-    params: FsaiParams,
-    plan: Plan,
+    /// The pattern of G, with what it was made for; none where G was loaded.
+    plan: Option<(FsaiParams, Plan)>,
+    notes: Vec<String>,
 }
 
 impl Generator for Fsai {
     const NAME: &'static str = "fsai";
     const SUMMARY: &'static str = "factorised sparse approximate inverse on the lower pattern of a power of A, or an adaptive one";
-    const CAPABILITIES: Capabilities =
-        Capabilities { explicit: true, transpose: true, refresh: true, many: false };
+    const CAPABILITIES: Capabilities = Capabilities {
+        explicit: true,
+        transpose: true,
+        refresh: true,
+        persist: true,
+        ..Capabilities::NONE
+    };
     type Params = FsaiParams;
     type Output = Factored;
 
     fn generate(params: &FsaiParams, system: &System) -> Result<Factored> {
         system.a().require_symmetric(Self::NAME)?;
-        let mut plan = Plan::new(system, params.power, params.threshold, Part::Lower)?;
-        if params.steps > 0 || params.filter > 0.0 {
-            plan.pattern = adaptive::grow(params, plan.pattern, system)?;
-        }
-        let m = factor(&mut plan, system)?;
-        Ok(Factored { m, params: params.clone(), plan })
+        let plan = Plan::new(system, params.power, params.threshold, Part::Lower)?;
+        factor(params, plan, system)
     }
 
     fn refresh(m: &mut Factored, params: &FsaiParams, system: &System) -> Result<()> {
-        if *params != m.params {
+        let Some((_, mut plan)) = m.plan.take().filter(|(of, _)| of == params) else {
             return Err(Error::PatternChanged);
-        }
-        m.plan.require_same(system.a())?;
-        if params.steps > 0 || params.filter > 0.0 {
-            // The pattern depends on the values.
-            *m = Self::generate(params, system)?;
-            return Ok(());
-        }
+        };
+        plan.renew(system)?;
         system.a().require_symmetric(Self::NAME)?;
-        m.m = factor(&mut m.plan, system)?;
+        *m = factor(params, plan, system)?;
         Ok(())
+    }
+
+    fn load(bytes: &[u8], system: &System) -> Result<Factored> {
+        let rows = Rows::read(bytes, system)?.of_kind(ExplicitKind::Factor)?;
+        let m = fsai::Factored::of(rows.matrix(system)?)?;
+        Ok(Factored { m, plan: None, notes: rows.about.notes })
     }
 }
 
@@ -120,7 +124,7 @@ impl Preconditioner for Factored {
     }
 
     fn bytes(&self) -> usize {
-        self.m.bytes() + self.plan.pattern.bytes()
+        self.m.bytes() + self.plan.as_ref().map_or(0, |(_, plan)| plan.bytes())
     }
 
     fn explicit(&self) -> Option<Explicit<'_>> {
@@ -128,17 +132,22 @@ impl Preconditioner for Factored {
     }
 
     fn notes(&self) -> Vec<String> {
-        vec![self.plan.note()]
+        self.notes.clone()
     }
 }
 
-/// G and its transpose.
-fn factor(plan: &mut Plan, system: &System) -> Result<fsai::Factored> {
+/// G and its transpose on the pattern of a plan, grown where that is asked for. Collective.
+fn factor(params: &FsaiParams, mut plan: Plan, system: &System) -> Result<Factored> {
+    if params.steps > 0 || params.filter > 0.0 {
+        plan.grow(|pattern| adaptive::grow(params, pattern, system))?;
+    }
     let a = system.a();
     let values = {
         let reach = plan.pattern.reach(a)?;
         fsai::entries(system.host().as_ref(), &reach, &plan.pattern, a.space().start())?
     };
     plan.computed += 1;
-    fsai::Factored::new(a.space(), &plan.pattern, values)
+    let m = fsai::Factored::new(a.space(), &plan.pattern, values)?;
+    let notes = vec![plan.note()];
+    Ok(Factored { m, plan: Some((params.clone(), plan)), notes })
 }

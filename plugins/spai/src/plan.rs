@@ -6,12 +6,22 @@ use precondor_sdk::prelude::*;
 /// Rows that one thread takes at a time.
 pub(crate) const GRAIN: usize = 2048;
 
-/// The pattern of M or G, reused for as long as the pattern of A stays the same.
+/// The pattern of M or G, reused for as long as the pattern of A stays the same, and with a
+/// threshold that of its strong entries.
 pub(crate) struct Plan {
     pub(crate) pattern: Pattern,
+    /// The pattern that grown ones start from, where they do.
+    base: Option<Pattern>,
+    power: u32,
+    threshold: f64,
+    part: Part,
     /// Tells the pattern of A.
     digest: u64,
-    /// Times that values were computed on this pattern.
+    /// Tells that of its strong entries.
+    strong: u64,
+    /// Times that a power of A was searched for its pattern.
+    searched: usize,
+    /// Times that values were computed.
     pub(crate) computed: usize,
 }
 
@@ -19,23 +29,75 @@ impl Plan {
     /// The pattern of Aᵏ, k = `power`, after entries up to `threshold` were left out of A.
     /// Collective.
     pub(crate) fn new(system: &System, power: u32, threshold: f64, part: Part) -> Result<Self> {
-        let (a, host) = (system.a(), system.host().as_ref());
-        let strong = if threshold > 0.0 { Some(strong_entries(a, threshold)?) } else { None };
+        let a = system.a();
+        let strong = strong(a, threshold)?;
         let from = strong.as_ref().unwrap_or(a);
-        let pattern = Pattern::power(host, from, power as usize, part)?;
-        Ok(Plan { pattern, digest: digest(a), computed: 0 })
+        Ok(Plan {
+            pattern: Pattern::power(system.host().as_ref(), from, power as usize, part)?,
+            base: None,
+            power,
+            threshold,
+            part,
+            digest: digest(a),
+            strong: digest(from),
+            searched: 1,
+            computed: 0,
+        })
     }
 
-    /// Refuses a matrix whose pattern is another one on some rank. Collective.
-    pub(crate) fn require_same(&self, a: &DistCsr) -> Result<()> {
-        let same = a.n_own() + 1 == self.pattern.row_ptr.len() && digest(a) == self.digest;
-        let mut changed = [f64::from(u8::from(!same))];
-        a.space().comm().max(&mut changed)?;
-        if changed[0] > 0.0 { Err(Error::PatternChanged) } else { Ok(()) }
+    /// Makes it the plan for other values of A: searches again only where other entries are strong.
+    /// Collective.
+    ///
+    /// # Errors
+    /// [`Error::PatternChanged`] for a matrix whose pattern is another one on some rank.
+    pub(crate) fn renew(&mut self, system: &System) -> Result<()> {
+        let a = system.a();
+        let same_rows = a.n_own() + 1 == self.pattern.row_ptr.len();
+        if on_any_rank(a, !same_rows || digest(a) != self.digest)? {
+            return Err(Error::PatternChanged);
+        }
+        if let Some(strong) = strong(a, self.threshold)? {
+            if on_any_rank(a, digest(&strong) != self.strong)? {
+                let host = system.host().as_ref();
+                self.pattern = Pattern::power(host, &strong, self.power as usize, self.part)?;
+                (self.base, self.strong) = (None, digest(&strong));
+                self.searched += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces the pattern by what `grow` makes of it; that of the power is kept.
+    pub(crate) fn grow(&mut self, grow: impl FnOnce(Pattern) -> Result<Pattern>) -> Result<()> {
+        let base = self.base.take().unwrap_or_else(|| self.pattern.clone());
+        self.pattern = grow(base.clone())?;
+        self.base = Some(base);
+        Ok(())
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.pattern.bytes() + self.base.as_ref().map_or(0, Pattern::bytes)
     }
 
     /// What to tell of the reuse.
     pub(crate) fn note(&self) -> String {
-        format!("values computed {} time(s) on a pattern set up once", self.computed)
+        let grown = if self.base.is_some() { "patterns grown from one" } else { "a pattern" };
+        let searched = match self.searched {
+            1 => "once".to_owned(),
+            times => format!("{times} times"),
+        };
+        format!("values computed {} time(s) on {grown} set up {searched}", self.computed)
     }
+}
+
+/// The entries of A beyond the threshold, where there is one. Collective.
+fn strong(a: &DistCsr, threshold: f64) -> Result<Option<DistCsr>> {
+    if threshold > 0.0 { strong_entries(a, threshold).map(Some) } else { Ok(None) }
+}
+
+/// Collective.
+fn on_any_rank(a: &DistCsr, here: bool) -> Result<bool> {
+    let mut any = [f64::from(u8::from(here))];
+    a.space().comm().max(&mut any)?;
+    Ok(any[0] > 0.0)
 }

@@ -29,6 +29,7 @@ use precondor_sdk::core::kernel::pattern::{Part, Pattern};
 use precondor_sdk::core::kernel::reach::Reach;
 use precondor_sdk::core::kernel::{least_squares, remote, symmetric};
 use precondor_sdk::core::matrix::{Explicit, ExplicitKind};
+use precondor_sdk::core::persist;
 use precondor_sdk::prelude::*;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -61,10 +62,11 @@ pub struct Spai;
 /// M, explicitly.
 pub struct Inverse {
     m: DistCsr,
-    params: SpaiParams,
-    plan: Plan,
+    properties: Properties,
+    /// The pattern of M, with what it was made for; none where M was loaded.
+    plan: Option<(SpaiParams, Plan)>,
     counts: Counts,
-    definite: Option<symmetric::Definite>,
+    notes: Vec<String>,
     /// Mᵀ, from its first use on.
     transpose: Mutex<Option<DistCsr>>,
 }
@@ -73,27 +75,66 @@ impl Generator for Spai {
     const NAME: &'static str = "spai";
     const SUMMARY: &'static str =
         "sparse approximate inverse on the pattern of a power of A, by least squares";
-    const CAPABILITIES: Capabilities =
-        Capabilities { explicit: true, transpose: true, refresh: true, many: false };
+    const CAPABILITIES: Capabilities = Capabilities {
+        explicit: true,
+        transpose: true,
+        refresh: true,
+        persist: true,
+        ..Capabilities::NONE
+    };
     type Params = SpaiParams;
     type Output = Inverse;
 
     fn generate(params: &SpaiParams, system: &System) -> Result<Inverse> {
-        let mut plan = Plan::new(system, params.power, params.threshold, Part::Full)?;
-        let (m, counts, definite) = invert(params, &mut plan, system)?;
-        let transpose = Mutex::default();
-        Ok(Inverse { m, params: params.clone(), plan, counts, definite, transpose })
+        let plan = Plan::new(system, params.power, params.threshold, Part::Full)?;
+        compute(params, plan, system)
     }
 
     fn refresh(m: &mut Inverse, params: &SpaiParams, system: &System) -> Result<()> {
-        if *params != m.params {
+        let Some((_, mut plan)) = m.plan.take().filter(|(of, _)| of == params) else {
             return Err(Error::PatternChanged);
-        }
-        m.plan.require_same(system.a())?;
-        m.transpose = Mutex::default();
-        (m.m, m.counts, m.definite) = invert(params, &mut m.plan, system)?;
+        };
+        plan.renew(system)?;
+        *m = compute(params, plan, system)?;
         Ok(())
     }
+
+    fn load(bytes: &[u8], system: &System) -> Result<Inverse> {
+        let rows = persist::Rows::read(bytes, system)?.of_kind(ExplicitKind::Inverse)?;
+        Ok(Inverse {
+            m: rows.matrix(system)?,
+            properties: rows.about.properties(),
+            plan: None,
+            counts: Counts::default(),
+            notes: rows.about.notes,
+            transpose: Mutex::default(),
+        })
+    }
+}
+
+/// M on the pattern of a plan. Collective.
+fn compute(params: &SpaiParams, mut plan: Plan, system: &System) -> Result<Inverse> {
+    let (m, counts, definite) = invert(params, &mut plan, system)?;
+    let mut notes = vec![plan.note()];
+    if counts.orthogonal > 0 {
+        notes.push(format!(
+            "{} of this rank's rows solved by orthogonal factors (ill-conditioned), {} of them \
+             dependent",
+            counts.orthogonal, counts.dependent
+        ));
+    }
+    if params.symmetrise {
+        notes.push(match definite {
+            Some(definite) => format!("symmetrised; {definite}"),
+            None => "symmetrised; not found to be positive definite, so conjugate gradients \
+                     will not take it: use fsai, or another solver"
+                .into(),
+        });
+    }
+    let (symmetric, positive_definite) = (params.symmetrise, definite.is_some());
+    let properties = Properties { symmetric, positive_definite, ..Properties::GENERAL };
+    let plan = Some((params.clone(), plan));
+    Ok(Inverse { m, properties, plan, counts, notes, transpose: Mutex::default() })
 }
 
 impl Inverse {
@@ -109,7 +150,7 @@ impl Preconditioner for Inverse {
     }
 
     fn apply_transpose(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        if self.params.symmetrise {
+        if self.properties.symmetric {
             return self.apply(r, z);
         }
         let mut transpose = self.transpose.lock().unwrap_or_else(PoisonError::into_inner);
@@ -120,8 +161,7 @@ impl Preconditioner for Inverse {
     }
 
     fn properties(&self) -> Properties {
-        let (symmetric, positive_definite) = (self.params.symmetrise, self.definite.is_some());
-        Properties { symmetric, positive_definite, ..Properties::GENERAL }
+        self.properties
     }
 
     fn stored_entries(&self) -> usize {
@@ -131,7 +171,7 @@ impl Preconditioner for Inverse {
     fn bytes(&self) -> usize {
         let transpose = self.transpose.lock().unwrap_or_else(PoisonError::into_inner);
         let transpose = transpose.as_ref().map_or(0, DistCsr::bytes);
-        self.m.bytes() + self.plan.pattern.bytes() + transpose
+        self.m.bytes() + self.plan.as_ref().map_or(0, |(_, plan)| plan.bytes()) + transpose
     }
 
     fn explicit(&self) -> Option<Explicit<'_>> {
@@ -139,23 +179,7 @@ impl Preconditioner for Inverse {
     }
 
     fn notes(&self) -> Vec<String> {
-        let mut notes = vec![self.plan.note()];
-        if self.counts.orthogonal > 0 {
-            notes.push(format!(
-                "{} of this rank's rows solved by orthogonal factors (ill-conditioned), {} of them \
-                 dependent",
-                self.counts.orthogonal, self.counts.dependent
-            ));
-        }
-        if self.params.symmetrise {
-            notes.push(match self.definite {
-                Some(definite) => format!("symmetrised; {definite}"),
-                None => "symmetrised; not found to be positive definite, so conjugate gradients \
-                         will not take it: use fsai, or another solver"
-                    .into(),
-            });
-        }
-        notes
+        self.notes.clone()
     }
 }
 

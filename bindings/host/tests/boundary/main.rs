@@ -4,6 +4,7 @@ mod collective;
 mod compile;
 mod compose;
 mod contain;
+mod keep;
 mod load;
 mod methods;
 mod refuse;

@@ -1,6 +1,7 @@
 //! Methods that do what a test asks, exported as a plugin's are.
 use precondor_core::comm::{Comm, HaloPlan};
 use precondor_core::matrix::{Explicit, ExplicitKind};
+use precondor_core::persist::Rows;
 use precondor_core::registry::DynGenerator;
 use precondor_core::train::{Progress, Trainable, Training};
 use precondor_sdk::abi;
@@ -168,7 +169,7 @@ impl Generator for Keeper {
     const NAME: &'static str = "keeper";
     const SUMMARY: &'static str = "keeps the matrix";
     const CAPABILITIES: Capabilities =
-        Capabilities { explicit: true, transpose: true, refresh: true, many: true };
+        Capabilities { explicit: true, transpose: true, refresh: true, many: true, persist: true };
     type Params = NoParams;
     type Output = Kept;
     fn generate(_: &NoParams, system: &System) -> Result<Kept> {
@@ -188,6 +189,10 @@ impl Generator for Keeper {
             on_purpose(d == PANICS)?;
         }
         a.space().comm().sum(&mut [1.0])
+    }
+    fn load(bytes: &[u8], system: &System) -> Result<Kept> {
+        let rows = Rows::read(bytes, system)?.of_kind(ExplicitKind::Inverse)?;
+        Ok(Kept(rows.matrix(system)?, rows.about.notes))
     }
 }
 

@@ -229,31 +229,12 @@ impl<G: Generator> Kit<G> {
         assert!(off <= self.tolerance.max(1e-12), "the transpose is off by {off:e}");
     }
 
-    pub fn refreshes_to_what_it_would_generate(&self) {
-        let params = parameters::<G::Params>(&self.params).expect("allowed");
-        let (n, old) = (self.n(), self.whole());
-        // Symmetric where the matrix is, and still definite.
-        let new = self.with_values(|i, j, v| v * (1.0 + 0.125 * ((i + j) % 3) as f64 / 8.0));
-        let made = |system| G::generate(&params, system).expect("the method works");
-        let mut m = made(&old);
-        match G::refresh(&mut m, &params, &new) {
-            Err(Error::Unsupported(_)) if !G::CAPABILITIES.refresh => return,
-            Err(error) => panic!("{error}"),
-            Ok(()) => {
-                assert!(G::CAPABILITIES.refresh, "it has a refresh that it does not announce")
-            }
-        }
-        // Notes may tell of the refresh.
-        let [refreshed, anew] = [&m, &made(&new)].map(|m| seen(m, n).without_notes());
-        assert_eq!(refreshed, anew, "refreshed and generated anew");
-    }
-
     fn made(&self) -> Box<dyn Preconditioner> {
         self.make(&self.whole()).expect("the method works on the test system")
     }
 }
 
-fn applied(m: &dyn Preconditioner, r: &[f64]) -> Vec<f64> {
+pub(super) fn applied(m: &dyn Preconditioner, r: &[f64]) -> Vec<f64> {
     let mut z = vec![f64::NAN; r.len()];
     m.apply(r, &mut z).expect("good data");
     z

@@ -19,6 +19,7 @@
 //!
 //! The kit crosses the C tables in one program. That a real library gives the same bits is tested
 //! where libraries are loaded, with [`same`].
+mod again;
 mod checks;
 mod dense;
 mod faults;
@@ -64,6 +65,9 @@ macro_rules! conformance {
                     applies_many_as_one_by_one
                     applies_its_transpose
                     refreshes_to_what_it_would_generate
+                    refreshes_with_less_work_than_it_generates
+                    tells_all_ranks_of_another_pattern
+                    loads_what_it_saved
                 );
             }
         )+

@@ -1,6 +1,8 @@
 //! What the checks start from: a method with parameters, and systems on ranks.
 use super::dense::Dense;
-use precondor_bridge::method::{Around, Loaded};
+use precondor_abi as abi;
+use precondor_abi::{Bytes, PERSIST, PersistPart, Text};
+use precondor_bridge::method::{Around, Loaded, part};
 use precondor_bridge::status::call;
 use precondor_bridge::{host, raw, system};
 use precondor_core::comm::{Comm, threads};
@@ -13,6 +15,7 @@ use precondor_core::registry::{DynGenerator, Native, Registry};
 use precondor_core::system::System;
 use precondor_core::{Error, Result};
 use serde_json::Value;
+use std::ffi::c_void;
 use std::marker::PhantomData;
 use std::ptr::null_mut;
 use std::sync::Arc;
@@ -89,12 +92,23 @@ impl<G: Generator> Kit<G> {
 
     /// The test system on any distribution, with other values.
     pub(super) fn spread(&self, space: &Arc<Space>, f: impl Fn(u64, u64, f64) -> f64) -> System {
+        self.some(space, |i, j, v| Some(f(i, j, v)))
+    }
+
+    /// Those entries of the test system for which `f` gives a value, on any distribution.
+    pub(super) fn some(
+        &self,
+        space: &Arc<Space>,
+        f: impl Fn(u64, u64, f64) -> Option<f64>,
+    ) -> System {
         let (first, last) = (space.start() as usize, space.start() as usize + space.n_own());
         let (mut row_ptr, mut cols, mut values) = (vec![0], vec![], vec![]);
         for i in first..last {
             for (j, v) in self.system.a().global_entries(i) {
-                cols.push(j);
-                values.push(f(i as u64, j, v));
+                if let Some(v) = f(i as u64, j, v) {
+                    cols.push(j);
+                    values.push(v);
+                }
             }
             row_ptr.push(cols.len() as u32);
         }
@@ -113,6 +127,35 @@ impl<G: Generator> Kit<G> {
 
     /// Sets the method up through its C table, as a host does. Collective.
     pub(super) fn make_across(&self, on: &System) -> Result<Box<dyn Instance>> {
+        self.across(on, |table, params, s, h, instance| {
+            // SAFETY: a checked table; what is lent outlives the call.
+            call(|why| unsafe { (table.generate)(params, s, h, instance, why) })
+        })
+    }
+
+    /// Loads what was saved through the method's C table. Collective.
+    pub(super) fn load_across(&self, bytes: &[u8], on: &System) -> Result<Box<dyn Instance>> {
+        self.across(on, |table, _, s, h, instance| {
+            // SAFETY: a checked table, and the part of that id.
+            let part = unsafe { part::<PersistPart>(table, PERSIST)? };
+            let part = part.ok_or_else(|| Error::Plugin("no persist/1".into()))?;
+            // SAFETY: a checked table; what is lent outlives the call.
+            call(|why| unsafe { (part.load)(Bytes::new(bytes), s, h, instance, why) })
+        })
+    }
+
+    /// The instance that a call of the C table makes. Collective.
+    fn across(
+        &self,
+        on: &System,
+        make: impl FnOnce(
+            &'static abi::Method,
+            Text,
+            *const abi::System,
+            *const abi::Host,
+            *mut *mut c_void,
+        ) -> Result<()>,
+    ) -> Result<Box<dyn Instance>> {
         let table: &'static _ = Box::leak(Box::new(crate::export::method::<G>("0")));
         let params = self.params.to_string();
         let mut instance = null_mut();
@@ -123,9 +166,8 @@ impl<G: Generator> Kit<G> {
             unsafe {
                 let (lent, services) = (system::lend(on), host::lend(on.host()));
                 let (s, h) = (&raw const lent.table, &raw const services.table);
-                let text = precondor_abi::Text::new(&params);
                 let table = raw::table(table)?;
-                call(|why| (table.generate)(text, s, h, &mut instance, why))?;
+                make(table, Text::new(&params), s, h, &mut instance)?;
                 Ok(Box::new(Loaded::new(table, instance, on.a(), &params, around)?) as _)
             }
         })
@@ -276,6 +318,11 @@ pub(super) struct Seen {
 impl Seen {
     pub(super) fn without_notes(self) -> Self {
         Seen { notes: Vec::new(), ..self }
+    }
+
+    /// What has to be the same of an M that was loaded: it may keep less.
+    pub(super) fn loaded(self) -> Self {
+        Seen { bytes: 0, ..self.without_notes() }
     }
 }
 

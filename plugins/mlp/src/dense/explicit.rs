@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use linfa_linalg::cholesky::CholeskyInplace;
 use ndarray::Array2;
+use precondor_sdk::core::kernel::dense_rows;
 use precondor_sdk::core::matrix::{Explicit, ExplicitKind};
+use precondor_sdk::core::persist::Rows;
 use precondor_sdk::prelude::*;
 
 use crate::dense::weights::Weights;
@@ -81,32 +83,67 @@ impl DenseInverse {
         system: &System,
     ) -> Result<Self> {
         let a = system.a();
-        let bands = Bands::of(a, settings.grid)?;
-        let weights = model.weights(method, bands.grid, system.host().as_ref())?;
-        let (Grid { mx, my }, of) = (bands.grid, weights.architecture.grid());
-        if bands.grid != of {
-            return Err(Error::Unsupported(format!(
-                "the model is for a {} by {} grid, the matrix has {mx} by {my} nodes",
-                of.mx, of.my
-            )));
-        }
-        let mut inverse =
-            if settings.mean_only { weights.mean_inverse() } else { weights.inverse(&bands) };
-        let symmetric = weights.expansion.is_some();
-        for _ in 0..settings.newton {
-            inverse = refine(&bands, &inverse, symmetric);
-        }
-        let n = of.nodes();
-        let positive_definite = symmetric && is_positive_definite(&inverse, n);
-        let first = a.space().start() as usize;
-        let own = &inverse[first * n..(first + a.n_own()) * n];
-        let columns: Vec<u64> = (0..a.n_own()).flat_map(|_| 0..n as u64).collect();
-        let rows: Vec<u32> = (0..=a.n_own()).map(|i| (i * n) as u32).collect();
-        Ok(DenseInverse {
-            m: DistCsr::from_rows(a.space(), &rows, &columns, own)?,
-            properties: Properties { symmetric, positive_definite, ..Properties::GENERAL },
-        })
+        let (inverse, properties) = evaluate(method, model, settings, system)?;
+        Ok(DenseInverse { m: dense_rows::matrix(a.space(), own(a, &inverse))?, properties })
     }
+
+    /// The same for another matrix of the grid, in the place of this one. Collective.
+    ///
+    /// # Errors
+    /// As [`generate`](DenseInverse::generate).
+    pub fn refresh(
+        &mut self,
+        method: &'static str,
+        model: &Model<'_>,
+        settings: Settings,
+        system: &System,
+    ) -> Result<()> {
+        let (inverse, properties) = evaluate(method, model, settings, system)?;
+        self.m = dense_rows::renewed(&self.m, own(system.a(), &inverse))?;
+        self.properties = properties;
+        Ok(())
+    }
+
+    /// What was saved. Collective.
+    ///
+    /// # Errors
+    /// What [`Rows::read`] reports.
+    pub fn load(bytes: &[u8], system: &System) -> Result<Self> {
+        let rows = Rows::read(bytes, system)?.of_kind(ExplicitKind::Inverse)?;
+        Ok(DenseInverse { m: rows.matrix(system)?, properties: rows.about.properties() })
+    }
+}
+
+/// The rows of a dense matrix that this rank owns.
+fn own<'a>(a: &DistCsr, whole: &'a [f64]) -> &'a [f64] {
+    let (n, first) = (a.n_global() as usize, a.space().start() as usize);
+    &whole[first * n..(first + a.n_own()) * n]
+}
+
+/// All of M, on every rank. Collective.
+fn evaluate(
+    method: &'static str,
+    model: &Model<'_>,
+    settings: Settings,
+    system: &System,
+) -> Result<(Vec<f64>, Properties)> {
+    let bands = Bands::of(system.a(), settings.grid)?;
+    let weights = model.weights(method, bands.grid, system.host().as_ref())?;
+    let (Grid { mx, my }, of) = (bands.grid, weights.architecture.grid());
+    if bands.grid != of {
+        return Err(Error::Unsupported(format!(
+            "the model is for a {} by {} grid, the matrix has {mx} by {my} nodes",
+            of.mx, of.my
+        )));
+    }
+    let mut inverse =
+        if settings.mean_only { weights.mean_inverse() } else { weights.inverse(&bands) };
+    let symmetric = weights.expansion.is_some();
+    for _ in 0..settings.newton {
+        inverse = refine(&bands, &inverse, symmetric);
+    }
+    let positive_definite = symmetric && is_positive_definite(&inverse, of.nodes());
+    Ok((inverse, Properties { symmetric, positive_definite, ..Properties::GENERAL }))
 }
 
 /// One Newton step, `2M − M A M`.

@@ -101,16 +101,9 @@ fn models() -> Value {
     model::shipped(&SHIPPED.map(|(_, _, label, file, bytes)| (label, file, bytes)))
 }
 
-impl Generator for MlpDense {
-    const NAME: &'static str = "mlp-dense";
-    const SUMMARY: &'static str = "dense inverse written by a network, for one fixed size";
-    const CAPABILITIES: Capabilities =
-        Capabilities { explicit: true, transpose: true, refresh: false, many: false };
-    type Params = Params;
-    type Output = DenseInverse;
-
-    fn generate(params: &Params, system: &System) -> Result<DenseInverse> {
-        let model = match (&params.model, params.variant) {
+impl Params {
+    fn model(&self) -> Result<Model<'_>> {
+        Ok(match (&self.model, self.variant) {
             (Some(_), Some(_)) => {
                 return Err(Error::Parameter(
                     "'variant': it chooses a shipped model; leave it out beside 'model'".into(),
@@ -122,9 +115,37 @@ impl Generator for MlpDense {
                 let shipped = SHIPPED.iter().filter(|(of, ..)| *of == variant);
                 Model::Shipped(shipped.map(|&(_, m, _, _, bytes)| (m, bytes)).collect())
             }
-        };
-        let settings = Settings { grid: params.grid, newton: params.newton, mean_only: false };
-        DenseInverse::generate(Self::NAME, &model, settings, system)
+        })
+    }
+
+    fn settings(&self) -> Settings {
+        Settings { grid: self.grid, newton: self.newton, mean_only: false }
+    }
+}
+
+impl Generator for MlpDense {
+    const NAME: &'static str = "mlp-dense";
+    const SUMMARY: &'static str = "dense inverse written by a network, for one fixed size";
+    const CAPABILITIES: Capabilities = Capabilities {
+        explicit: true,
+        transpose: true,
+        refresh: true,
+        persist: true,
+        ..Capabilities::NONE
+    };
+    type Params = Params;
+    type Output = DenseInverse;
+
+    fn generate(params: &Params, system: &System) -> Result<DenseInverse> {
+        DenseInverse::generate(Self::NAME, &params.model()?, params.settings(), system)
+    }
+
+    fn refresh(m: &mut DenseInverse, params: &Params, system: &System) -> Result<()> {
+        m.refresh(Self::NAME, &params.model()?, params.settings(), system)
+    }
+
+    fn load(bytes: &[u8], system: &System) -> Result<DenseInverse> {
+        DenseInverse::load(bytes, system)
     }
 }
 

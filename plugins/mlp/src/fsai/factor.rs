@@ -94,7 +94,14 @@ impl<'a> Plain<'a> {
     /// # Errors
     /// [`Error::Breakdown`] where the matrix is not positive definite; what the communicator reports.
     pub fn new(host: &dyn Host, scaled: &'a DistCsr, power: u32) -> Result<Self> {
-        let mut pattern = Pattern::power(host, scaled, power as usize, Part::Lower)?;
+        Self::on(host, scaled, Pattern::power(host, scaled, power as usize, Part::Lower)?)
+    }
+
+    /// On a lower pattern that was made for the same pattern of the matrix. Collective.
+    ///
+    /// # Errors
+    /// As [`new`](Plain::new).
+    pub fn on(host: &dyn Host, scaled: &'a DistCsr, mut pattern: Pattern) -> Result<Self> {
         let reach = pattern.reach_around(scaled)?;
         let entries = fsai::entries(host, &reach, &pattern, scaled.space().start())?;
         Ok(Plain { reach, pattern, entries })

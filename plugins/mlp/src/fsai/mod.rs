@@ -27,11 +27,14 @@ pub mod objective;
 pub mod row;
 pub mod train;
 
+use std::sync::Arc;
+
 use precondor_sdk::core::comm::Communicator;
 use precondor_sdk::core::kernel::fsai::{self, Factored};
 use precondor_sdk::core::kernel::lanczos;
-use precondor_sdk::core::kernel::pattern::Pattern;
-use precondor_sdk::core::matrix::Explicit;
+use precondor_sdk::core::kernel::pattern::{Part, Pattern, digest};
+use precondor_sdk::core::matrix::{Explicit, ExplicitKind};
+use precondor_sdk::core::persist::Rows;
 use precondor_sdk::core::train::{Trainable, Training};
 use precondor_sdk::prelude::*;
 
@@ -82,6 +85,33 @@ pub struct MlpFsai;
 pub struct Learned {
     m: Factored,
     notes: Vec<String>,
+    /// None where G was loaded.
+    plan: Option<Plan>,
+}
+
+/// What is kept from setup to refresh: the pattern of G, and what it was made for.
+struct Plan {
+    pattern: Pattern,
+    /// Power of A, as the model asks for it.
+    power: u32,
+    /// Tells the pattern of A.
+    digest: u64,
+}
+
+impl Plan {
+    /// Collective.
+    fn new(a: &DistCsr, power: u32, host: &dyn Host) -> Result<Self> {
+        let pattern = Pattern::power(host, a, power as usize, Part::Lower)?;
+        Ok(Plan { pattern, power, digest: digest(a) })
+    }
+
+    /// Refuses a matrix, or a model, that asks for another pattern on some rank. Collective.
+    fn require_same(&self, a: &DistCsr, power: u32) -> Result<()> {
+        let same = power == self.power && digest(a) == self.digest;
+        let mut changed = [f64::from(u8::from(!same))];
+        a.space().comm().max(&mut changed)?;
+        if changed[0] > 0.0 { Err(Error::PatternChanged) } else { Ok(()) }
+    }
 }
 
 /// The condition of MA after so many Lanczos steps: a lower bound. Collective.
@@ -108,54 +138,87 @@ fn fsai_of(host: &dyn Host, a: &DistCsr, mut pattern: Pattern) -> Result<Factore
     Factored::new(a.space(), &pattern, entries)
 }
 
+/// The model that the parameters ask for. Collective.
+fn weights(params: &Params, host: &dyn Host) -> Result<Arc<Weights>> {
+    match &params.model {
+        None => READ.read(SHIPPED.2, NAME, Weights::read),
+        Some(path) => READ
+            .read(&host.read(path)?, NAME, Weights::read)
+            .map_err(|e| e.inside(format!("model '{path}'"))),
+    }
+}
+
+/// G on the pattern of a plan. Collective.
+fn learned(params: &Params, weights: &Weights, plan: Plan, system: &System) -> Result<Learned> {
+    let (a, host) = (system.a(), system.host().as_ref());
+    let (scaled, scale) = scaled(a)?;
+    let plain = Plain::on(host, &scaled, plan.pattern.clone())?;
+    let plan = Some(plan);
+    let corrected = weights.correct(host, &plain)?;
+    if params.check == 0 {
+        let m = unscaled(&scaled, &plain.pattern, corrected.entries, &scale)?;
+        let notes = vec!["the network's factor is used without a check".to_owned()];
+        return Ok(Learned { m, notes, plan });
+    }
+    let unusual = share(a, corrected.unusual, &plain.pattern)?;
+    if unusual > UNUSUAL {
+        let notes = vec![format!(
+            "FSAI's factor is used as it is: {:.0} % of its entries stand in surroundings unlike \
+             the training matrices'",
+            100.0 * unusual
+        )];
+        return Ok(Learned { m: fsai_of(host, a, plain.pattern)?, notes, plan });
+    }
+    let learned = unscaled(&scaled, &plain.pattern, corrected.entries, &scale)?;
+    let fsai = unscaled(&scaled, &plain.pattern, plain.entries, &scale)?;
+    let ours = condition(a, &learned, params.check)?;
+    let theirs = condition(a, &fsai, params.check)?;
+    let (m, which) = match ours < theirs {
+        true => (learned, "the network's factor is used"),
+        false => (fsai_of(host, a, plain.pattern)?, "FSAI's factor is used as it is"),
+    };
+    let notes = vec![format!(
+        "{which}: condition at least {ours:.3} with the network's, {theirs:.3} with FSAI's after {} \
+         Lanczos steps",
+        params.check
+    )];
+    Ok(Learned { m, notes, plan })
+}
+
 impl Generator for MlpFsai {
     const NAME: &'static str = NAME;
     const SUMMARY: &'static str = "FSAI reshaped by a network, for any sparse SPD matrix";
-    const CAPABILITIES: Capabilities =
-        Capabilities { explicit: true, transpose: true, refresh: false, many: false };
+    const CAPABILITIES: Capabilities = Capabilities {
+        explicit: true,
+        transpose: true,
+        refresh: true,
+        persist: true,
+        ..Capabilities::NONE
+    };
     type Params = Params;
     type Output = Learned;
 
     fn generate(params: &Params, system: &System) -> Result<Learned> {
         let (a, host) = (system.a(), system.host().as_ref());
         a.require_symmetric(NAME)?;
-        let weights = match &params.model {
-            None => READ.read(SHIPPED.2, NAME, Weights::read)?,
-            Some(path) => READ
-                .read(&host.read(path)?, NAME, Weights::read)
-                .map_err(|e| e.inside(format!("model '{path}'")))?,
-        };
-        let (scaled, scale) = scaled(a)?;
-        let plain = Plain::new(host, &scaled, weights.power)?;
-        let corrected = weights.correct(host, &plain)?;
-        if params.check == 0 {
-            let m = unscaled(&scaled, &plain.pattern, corrected.entries, &scale)?;
-            let notes = vec!["the network's factor is used without a check".to_owned()];
-            return Ok(Learned { m, notes });
-        }
-        let unusual = share(a, corrected.unusual, &plain.pattern)?;
-        if unusual > UNUSUAL {
-            let notes = vec![format!(
-                "FSAI's factor is used as it is: {:.0} % of its entries stand in surroundings unlike \
-                 the training matrices'",
-                100.0 * unusual
-            )];
-            return Ok(Learned { m: fsai_of(host, a, plain.pattern)?, notes });
-        }
-        let learned = unscaled(&scaled, &plain.pattern, corrected.entries, &scale)?;
-        let fsai = unscaled(&scaled, &plain.pattern, plain.entries, &scale)?;
-        let ours = condition(a, &learned, params.check)?;
-        let theirs = condition(a, &fsai, params.check)?;
-        let (m, which) = match ours < theirs {
-            true => (learned, "the network's factor is used"),
-            false => (fsai_of(host, a, plain.pattern)?, "FSAI's factor is used as it is"),
-        };
-        let notes = vec![format!(
-            "{which}: condition at least {ours:.3} with the network's, {theirs:.3} with FSAI's after {} \
-             Lanczos steps",
-            params.check
-        )];
-        Ok(Learned { m, notes })
+        let weights = weights(params, host)?;
+        learned(params, &weights, Plan::new(a, weights.power, host)?, system)
+    }
+
+    fn refresh(m: &mut Learned, params: &Params, system: &System) -> Result<()> {
+        let a = system.a();
+        let plan = m.plan.take().ok_or(Error::PatternChanged)?;
+        let weights = weights(params, system.host().as_ref())?;
+        plan.require_same(a, weights.power)?;
+        a.require_symmetric(NAME)?;
+        *m = learned(params, &weights, plan, system)?;
+        Ok(())
+    }
+
+    fn load(bytes: &[u8], system: &System) -> Result<Learned> {
+        let rows = Rows::read(bytes, system)?.of_kind(ExplicitKind::Factor)?;
+        let m = Factored::of(rows.matrix(system)?)?;
+        Ok(Learned { m, notes: rows.about.notes, plan: None })
     }
 }
 
@@ -170,7 +233,7 @@ impl Preconditioner for Learned {
         self.m.stored_entries()
     }
     fn bytes(&self) -> usize {
-        self.m.bytes()
+        self.m.bytes() + self.plan.as_ref().map_or(0, |plan| plan.pattern.bytes())
     }
     fn explicit(&self) -> Option<Explicit<'_>> {
         self.m.explicit()

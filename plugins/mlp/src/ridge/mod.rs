@@ -105,22 +105,44 @@ fn models() -> Value {
     model::shipped(&SHIPPED.map(|(_, label, file, bytes)| (label, file, bytes)))
 }
 
+impl Params {
+    fn model(&self) -> Model<'_> {
+        match &self.model {
+            Some(path) => Model::File(path),
+            None => Model::Shipped(SHIPPED.map(|(m, _, _, bytes)| (m, bytes)).to_vec()),
+        }
+    }
+
+    fn settings(&self) -> Settings {
+        let Params { grid, newton, mean_only, .. } = *self;
+        Settings { grid, newton, mean_only }
+    }
+}
+
 impl Generator for RidgeInverse {
     const NAME: &'static str = "ridge";
     const SUMMARY: &'static str =
         "dense inverse by linear regression from the bands, for one fixed size";
-    const CAPABILITIES: Capabilities =
-        Capabilities { explicit: true, transpose: true, refresh: false, many: false };
+    const CAPABILITIES: Capabilities = Capabilities {
+        explicit: true,
+        transpose: true,
+        refresh: true,
+        persist: true,
+        ..Capabilities::NONE
+    };
     type Params = Params;
     type Output = DenseInverse;
 
     fn generate(params: &Params, system: &System) -> Result<DenseInverse> {
-        let model = match &params.model {
-            Some(path) => Model::File(path),
-            None => Model::Shipped(SHIPPED.map(|(m, _, _, bytes)| (m, bytes)).to_vec()),
-        };
-        let Params { grid, newton, mean_only, .. } = *params;
-        DenseInverse::generate(Self::NAME, &model, Settings { grid, newton, mean_only }, system)
+        DenseInverse::generate(Self::NAME, &params.model(), params.settings(), system)
+    }
+
+    fn refresh(m: &mut DenseInverse, params: &Params, system: &System) -> Result<()> {
+        m.refresh(Self::NAME, &params.model(), params.settings(), system)
+    }
+
+    fn load(bytes: &[u8], system: &System) -> Result<DenseInverse> {
+        DenseInverse::load(bytes, system)
     }
 }
 

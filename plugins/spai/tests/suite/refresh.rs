@@ -77,6 +77,8 @@ fn adaptive_fsai_grows_anew_for_new_values() {
     let mut m = Fsai::generate(&params, &solo(&a)).unwrap();
     let before = explicit(&m);
     Fsai::refresh(&mut m, &params, &solo(&b)).unwrap();
+    let said = &m.notes()[0];
+    assert!(said.contains("2 time(s) on patterns grown from one set up once"), "{said}");
     let g = explicit(&m);
     assert_eq!(g, explicit(&Fsai::generate(&params, &solo(&b)).unwrap()));
     let pattern = |g: &[Vec<f64>]| -> Vec<bool> { g.concat().iter().map(|v| *v != 0.0).collect() };
@@ -85,6 +87,55 @@ fn adaptive_fsai_grows_anew_for_new_values() {
     assert_eq!(Fsai::refresh(&mut m, &fewer, &solo(&b)), Err(Error::PatternChanged));
     let other = solo(&convection(9));
     assert_eq!(Fsai::refresh(&mut m, &params, &other), Err(Error::PatternChanged));
+}
+
+/// With a threshold, the pattern is that of the strong entries: it stays as long as they do.
+#[test]
+fn other_strong_entries_ask_for_another_pattern() {
+    // Small where i + j leaves this rest, so symmetric.
+    let weak = |rest: usize| {
+        let a = poisson(9);
+        let view = a.view();
+        let value = |i: usize, j: usize, v: f64| match i != j && (i + j) % 4 == rest {
+            true => 0.01 * v,
+            false => v,
+        };
+        let row = |i: usize| view.row(i).map(move |(j, v)| (i, j, value(i, j, v)));
+        csr(81, &(0..81).flat_map(row).collect::<Vec<_>>())
+    };
+    let (first, other) = (weak(1), weak(3));
+    let spai = SpaiParams { threshold: 0.1, ..SpaiParams::default() };
+    let mut m = Spai::generate(&spai, &solo(&first)).unwrap();
+    for (a, said) in [(&other, "set up 2 times"), (&other, "set up 2 times"), (&first, "3 times")] {
+        Spai::refresh(&mut m, &spai, &solo(a)).unwrap();
+        assert_eq!(explicit(&m), explicit(&Spai::generate(&spai, &solo(a)).unwrap()));
+        assert!(m.notes()[0].contains(said), "{:?}", m.notes());
+    }
+    let fsai = FsaiParams { threshold: 0.1, steps: 2, ..FsaiParams::default() };
+    let mut m = Fsai::generate(&fsai, &solo(&first)).unwrap();
+    for a in [&other, &first] {
+        Fsai::refresh(&mut m, &fsai, &solo(a)).unwrap();
+        assert_eq!(explicit(&m), explicit(&Fsai::generate(&fsai, &solo(a)).unwrap()));
+    }
+}
+
+/// What was loaded has no pattern of A: the caller generates.
+#[test]
+fn a_loaded_inverse_asks_for_a_fresh_build() {
+    let system = solo(&poisson(5));
+    let bytes =
+        Spai::save(&Spai::generate(&SpaiParams::default(), &system).unwrap(), 0..25).unwrap();
+    let mut m = Spai::load(&bytes, &system).unwrap();
+    let end = Spai::refresh(&mut m, &SpaiParams::default(), &system);
+    assert_eq!(end, Err(Error::PatternChanged));
+    let bytes =
+        Fsai::save(&Fsai::generate(&FsaiParams::default(), &system).unwrap(), 0..25).unwrap();
+    let mut m = Fsai::load(&bytes, &system).unwrap();
+    let end = Fsai::refresh(&mut m, &FsaiParams::default(), &system);
+    assert_eq!(end, Err(Error::PatternChanged));
+    // A factor is no inverse.
+    let error = Spai::load(&bytes, &system).err().unwrap().to_string();
+    assert!(error.contains("it holds a factor, not an inverse"), "{error}");
 }
 
 #[test]
