@@ -37,7 +37,7 @@ use precondor_sdk::prelude::*;
 
 use crate::model::{self, Recent};
 use crate::run;
-use factor::{Plain, Weights, scaled, unscaled};
+use factor::{Corrected, Plain, Weights, scaled, unscaled};
 
 pub use train::TrainParams;
 
@@ -51,7 +51,10 @@ const SHIPPED: (&str, &str, &[u8]) =
 /// Parameters of [`MlpFsai`].
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
-#[schemars(crate = "precondor_sdk::schemars", extend("x-precondor-models" = model::shipped(&[SHIPPED])))]
+#[schemars(
+    crate = "precondor_sdk::schemars",
+    extend("x-precondor-models" = model::shipped(&[SHIPPED]), "x-precondor-fallback" = "fsai")
+)]
 pub struct Params {
     /// A model file to use instead of the shipped one.
     #[schemars(extend("x-precondor-file" = true))]
@@ -72,6 +75,9 @@ impl Default for Params {
 /// fresh matrices of the training families).
 const UNUSUAL: f64 = 0.15;
 
+/// Most that the network may raise log K.
+const KAPORIN: f64 = f64::INFINITY;
+
 /// Models read before.
 static READ: Recent<Weights> = Recent::new();
 
@@ -91,12 +97,26 @@ fn condition(a: &DistCsr, m: &Factored, steps: usize) -> Result<f64> {
     Ok(spectrum.condition().unwrap_or(f64::INFINITY))
 }
 
-/// Part of the entries off G's diagonal that is unusual, over all ranks. Collective.
-fn share(a: &DistCsr, unusual: u64, pattern: &Pattern) -> Result<f64> {
-    let mine = [unusual, (pattern.cols.len() - a.n_own()) as u64];
-    let all = a.space().comm().all_gather(&mine)?;
-    let sum = |k: usize| all.iter().map(|counts| counts[k]).sum::<u64>() as f64;
-    Ok(sum(0) / sum(1).max(1.0))
+/// How far the network's factor is from what the training was about.
+struct Departure {
+    /// Part of the entries off G's diagonal that are unusual.
+    unusual: f64,
+    /// log K(G A Gᵀ), less that of FSAI's factor.
+    kaporin: f64,
+}
+
+/// Over all ranks. Collective.
+fn departure(a: &DistCsr, plain: &Plain<'_>, corrected: &Corrected) -> Result<Departure> {
+    let (ends, off) = (&plain.pattern.row_ptr[1..], plain.entries.len() - a.n_own());
+    let log =
+        |&end: &u32| (plain.entries[end as usize - 1] / corrected.entries[end as usize - 1]).ln();
+    let mut sums = [corrected.unusual as f64, off as f64, ends.iter().map(log).sum()];
+    a.space().comm().sum(&mut sums)?;
+    let [unusual, off, logs] = sums;
+    Ok(Departure {
+        unusual: unusual / off.max(1.0),
+        kaporin: 2.0 * logs / a.n_global().max(1) as f64,
+    })
 }
 
 /// FSAI of the matrix as it is, bit for bit that of the method `fsai`. Collective.
@@ -133,13 +153,19 @@ impl Generator for MlpFsai {
             let notes = vec!["the network's factor is used without a check".to_owned()];
             return Ok(Learned { m, notes });
         }
-        let unusual = share(a, corrected.unusual, &plain.pattern)?;
-        if unusual > UNUSUAL {
-            let notes = vec![format!(
-                "FSAI's factor is used as it is: {:.0} % of its entries stand in surroundings unlike \
-                 the training matrices'",
+        let Departure { unusual, kaporin } = departure(a, &plain, &corrected)?;
+        let far = match () {
+            () if unusual > UNUSUAL => Some(format!(
+                "{:.0} % of its entries stand in surroundings unlike the training matrices'",
                 100.0 * unusual
-            )];
+            )),
+            () if kaporin > KAPORIN => Some(format!(
+                "the network's raises log K by {kaporin:.4}, more than on the training matrices"
+            )),
+            () => None,
+        };
+        if let Some(why) = far {
+            let notes = vec![format!("FSAI's factor is used as it is: {why}")];
             return Ok(Learned { m: fsai_of(host, a, plain.pattern)?, notes });
         }
         let learned = unscaled(&scaled, &plain.pattern, corrected.entries, &scale)?;
@@ -152,8 +178,9 @@ impl Generator for MlpFsai {
         };
         let notes = vec![format!(
             "{which}: condition at least {ours:.3} with the network's, {theirs:.3} with FSAI's after {} \
-             Lanczos steps",
-            params.check
+             Lanczos steps; {:.1} % of the entries unusual, log K raised by {kaporin:.4}",
+            params.check,
+            100.0 * unusual
         )];
         Ok(Learned { m, notes })
     }

@@ -19,6 +19,7 @@ use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, json};
 
+use crate::foreign;
 use crate::support::{Keeper, train};
 
 /// The families that the shipped model was trained on, with other sizes and seeds.
@@ -193,49 +194,11 @@ fn fresh_matrices_of_every_family_take_fewer_iterations_than_with_fsai() {
     }
 }
 
-/// A bar of `nx` × `ny` square elements in plane stress, clamped at its left end: two unknowns a node.
-fn bar(nx: usize, ny: usize) -> System {
-    // Stiffness of the unit square with bilinear functions, 2 × 2 Gauss points, ν = 0.3.
-    let nu = 0.3;
-    let corners = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0f64]];
-    let mut element = [[0.0; 8]; 8];
-    let points = [0.5 - 0.5 / 3f64.sqrt(), 0.5 + 0.5 / 3f64.sqrt()];
-    for (x, y) in points.into_iter().flat_map(|x| points.map(|y| (x, y))) {
-        let strain = |u: usize| {
-            let [cx, cy] = corners[u / 2];
-            let (fx, fy) = (1.0 - (x - cx).abs(), 1.0 - (y - cy).abs());
-            let (dx, dy) = ((2.0 * cx - 1.0) * fy, (2.0 * cy - 1.0) * fx);
-            if u.is_multiple_of(2) { [dx, 0.0, dy] } else { [0.0, dy, dx] }
-        };
-        for (u, row) in element.iter_mut().enumerate() {
-            for (v, entry) in row.iter_mut().enumerate() {
-                let ([a, b, c], [d, e, f]) = (strain(u), strain(v));
-                let stress = a * (d + nu * e) + b * (nu * d + e) + 0.5 * (1.0 - nu) * c * f;
-                *entry += 0.25 * stress / (1.0 - nu * nu);
-            }
-        }
-    }
-    let unknown = |i: usize, j: usize, d: usize| (i > 0).then(|| 2 * ((i - 1) * (ny + 1) + j) + d);
-    let mut entries = Vec::new();
-    for (i, j) in (0..nx).flat_map(|i| (0..ny).map(move |j| (i, j))) {
-        let nodes = [[i, j], [i + 1, j], [i + 1, j + 1], [i, j + 1]];
-        let of = |u: usize| unknown(nodes[u / 2][0], nodes[u / 2][1], u % 2);
-        for (u, v) in (0..8).flat_map(|u| (0..8).map(move |v| (u, v))) {
-            if let (Some(row), Some(column)) = (of(u), of(v)) {
-                entries.push((row, column, element[u][v]));
-            }
-        }
-    }
-    let n = 2 * nx * (ny + 1);
-    // Triplets come in any order: a_ij and a_ji are summed in the same one.
-    System::new(DistCsr::solo(Csr::from_triplets(n, n, entries).unwrap()).unwrap())
-}
-
 #[test]
 fn foreign_matrices_are_noticed_and_left_to_fsai() {
     let mut harmed = 0;
     for (nx, ny) in [(40, 4), (24, 12), (90, 3)] {
-        let system = bar(nx, ny);
+        let system = foreign::bar(nx, ny);
         let mut random = Random::new(6, 0);
         let b: Vec<f64> = (0..system.a().n_own()).map(|_| random.unit() - 0.5).collect();
         let m = MlpFsai::generate(&Params::default(), &system).unwrap();
