@@ -37,7 +37,7 @@ fn main() -> Result<()> {
         let mut random = Random::new(6, 0);
         let b: Vec<f64> = (0..a.n_own()).map(|_| random.unit() - 0.5).collect();
         let fsai = iterations(a, &b, &Fsai::generate(&FsaiParams::default(), &system)?)?;
-        let unseen = Params { check: 0, ..Params::default() };
+        let unseen = Params { trust: true, ..Params::default() };
         let unseen = iterations(a, &b, &MlpFsai::generate(&unseen, &system)?)?;
         let m = MlpFsai::generate(&Params::default(), &system)?;
         let checked = iterations(a, &b, &m)?;

@@ -204,10 +204,10 @@ fn foreign_matrices_are_noticed_and_left_to_fsai() {
         let m = MlpFsai::generate(&Params::default(), &system).unwrap();
         let ours = iterations(system.a(), &m, &b);
         let theirs = iterations(system.a(), &plain(system.a(), 1), &b);
-        assert!(m.notes()[0].contains("unlike the training"), "{:?}", m.notes());
+        assert!(m.notes()[0].starts_with("FSAI's factor is used as it is"), "{:?}", m.notes());
         assert_eq!(ours, theirs);
-        let unchecked = Params { check: 0, ..Params::default() };
-        let m = MlpFsai::generate(&unchecked, &system).unwrap();
+        let unseen = Params { trust: true, ..Params::default() };
+        let m = MlpFsai::generate(&unseen, &system).unwrap();
         harmed += usize::from(iterations(system.a(), &m, &b) > theirs + theirs / 20);
     }
     // What it is for.
@@ -247,12 +247,17 @@ fn a_model_that_does_harm_is_noticed_and_left_out() {
     let (system, b) = system_of(&families(31, 8)[1], 0);
     let system = system.with_host(std::sync::Arc::new(Files(file)));
     let file = Some("wild.safetensors".to_owned());
-    let with = |check| MlpFsai::generate(&Params { model: file.clone(), check }, &system).unwrap();
+    let with = |trust| {
+        let params = Params { model: file.clone(), check: 0, trust };
+        MlpFsai::generate(&params, &system).unwrap()
+    };
     let theirs = iterations(system.a(), &plain(system.a(), 1), &b);
-    let unchecked = iterations(system.a(), &with(0), &b);
-    assert!(unchecked > theirs + theirs / 10, "{unchecked} for {theirs}");
-    let checked = with(10);
-    assert!(checked.notes()[0].starts_with("FSAI's factor is used as it is"));
+    let unseen = iterations(system.a(), &with(true), &b);
+    assert!(unseen > theirs + theirs / 10, "{unseen} for {theirs}");
+    // No feature is far off, but K tells.
+    let checked = with(false);
+    let note = &checked.notes()[0];
+    assert!(note.starts_with("FSAI's factor is used as it is: with the network's 0.0 %"), "{note}");
     assert_eq!(iterations(system.a(), &checked, &b), theirs);
 }
 
