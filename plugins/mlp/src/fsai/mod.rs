@@ -72,7 +72,7 @@ pub struct Params {
 /// fresh matrices of the training families).
 const UNUSUAL: f64 = 0.15;
 
-/// Most that the network may raise log K: twice what it does on fresh matrices of the training families.
+/// Most that the network may raise log K (by 0.023 at most on fresh matrices of the training families).
 const KAPORIN: f64 = 0.03;
 
 /// Models read before.

@@ -171,7 +171,7 @@ fn kernel(n: usize, radius: f64, random: &mut Random) -> System {
 }
 
 /// A bar of `nx` × `ny` square elements in plane stress, clamped at its left end: two unknowns a node.
-pub fn bar(nx: usize, ny: usize) -> System {
+fn bar(nx: usize, ny: usize) -> System {
     // Stiffness of the unit square with bilinear functions, 2 × 2 Gauss points, ν = 0.3.
     let nu = 0.3;
     let corners = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0f64]];

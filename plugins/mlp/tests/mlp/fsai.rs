@@ -195,23 +195,26 @@ fn fresh_matrices_of_every_family_take_fewer_iterations_than_with_fsai() {
 }
 
 #[test]
-fn foreign_matrices_are_noticed_and_left_to_fsai() {
+fn foreign_matrices_never_take_much_more_than_with_fsai() {
     let mut harmed = 0;
-    for (nx, ny) in [(40, 4), (24, 12), (90, 3)] {
-        let system = foreign::bar(nx, ny);
+    for (name, system) in foreign::all() {
+        let a = system.a();
         let mut random = Random::new(6, 0);
-        let b: Vec<f64> = (0..system.a().n_own()).map(|_| random.unit() - 0.5).collect();
+        let b: Vec<f64> = (0..a.n_own()).map(|_| random.unit() - 0.5).collect();
         let m = MlpFsai::generate(&Params::default(), &system).unwrap();
-        let ours = iterations(system.a(), &m, &b);
-        let theirs = iterations(system.a(), &plain(system.a(), 1), &b);
-        assert!(m.notes()[0].starts_with("FSAI's factor is used as it is"), "{:?}", m.notes());
-        assert_eq!(ours, theirs);
+        let (ours, theirs) = (iterations(a, &m, &b), iterations(a, &plain(a, 1), &b));
+        assert!(ours <= theirs + 1, "{name}: {ours} for {theirs}");
         let unseen = Params { trust: true, ..Params::default() };
-        let m = MlpFsai::generate(&unseen, &system).unwrap();
-        harmed += usize::from(iterations(system.a(), &m, &b) > theirs + theirs / 20);
+        let unseen = MlpFsai::generate(&unseen, &system).unwrap();
+        if iterations(a, &unseen, &b) > theirs + theirs / 20 {
+            let note = &m.notes()[0];
+            assert!(note.starts_with("FSAI's factor is used as it is"), "{name}: {note}");
+            assert_eq!(ours, theirs, "{name}");
+            harmed += 1;
+        }
     }
     // What it is for.
-    assert!(harmed > 0);
+    assert!(harmed >= 4, "{harmed}");
 }
 
 #[test]
