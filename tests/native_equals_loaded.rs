@@ -69,7 +69,11 @@ fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
             vec![json!({}), json!({"variant": "plain"}), json!({"newton": 1})],
         ),
         (NativeTrainable::<RidgeInverse>::method(), 3, vec![json!({}), json!({"mean_only": true})]),
-        (NativeTrainable::<MlpFsai>::method(), 4, vec![json!({}), json!({"check": 0})]),
+        (
+            NativeTrainable::<MlpFsai>::method(),
+            4,
+            vec![json!({}), json!({"check": 10}), json!({"trust": true})],
+        ),
         (NativeTrainable::<Auto>::method(), 4, vec![json!({}), json!({"exclude": ["ic"]})]),
     ]
 }

@@ -16,6 +16,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
+#[path = "../processor.rs"]
+mod processor;
+
 /// What is solved; not a seed that any shipped model was trained on.
 const SEED: u64 = 7;
 
@@ -43,16 +46,6 @@ fn methods() -> Vec<(&'static str, Method, &'static str, Value)> {
 
 fn problem(level: u32) -> Problem {
     Problem::Poisson(Poisson { seed: SEED, rhs: Rhs::Load, ..Poisson::at_level(level) })
-}
-
-/// Seconds of processor time of all threads so far.
-fn processor() -> f64 {
-    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let read = |task: std::fs::DirEntry| {
-        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-        text.split(' ').next()?.parse::<f64>().ok()
-    };
-    1e-9 * tasks.filter_map(read).sum::<f64>()
 }
 
 /// Peak memory in MB.
@@ -93,13 +86,13 @@ fn solve(level: u32, repeats: usize, label: &str) -> Result<()> {
             let own = system.a().own().view();
             let a = system.a().with_values(own.values.to_vec(), vec![])?;
             let system = system.for_matrix(a).with_host(host.clone());
-            let (begin, work) = (Instant::now(), processor());
+            let (begin, work) = (Instant::now(), processor::seconds());
             let m = generator.generate(&params, &system)?;
-            let (ready, set_up) = (Instant::now(), processor());
+            let (ready, set_up) = (Instant::now(), processor::seconds());
             let mut x = vec![0.0; b.len()];
             let mut watch = |_: &solver::Step| ControlFlow::Continue(());
             let report = solver::solve(&method, system.a(), &*m, &b, &mut x, &stop, &mut watch)?;
-            let (done, solved) = (Instant::now(), processor());
+            let (done, solved) = (Instant::now(), processor::seconds());
             println!(
                 "{label}\t{}\t{}\t{:.5}\t{:.5}\t{:.5}\t{:.5}\t{:.1e}\t{:.0}",
                 host.threads(),

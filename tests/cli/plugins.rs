@@ -43,6 +43,36 @@ fn a_description_states_what_the_check_enforces() {
     assert!(text.contains("solver: a method"), "{text}");
 }
 
+/// What is learned may be wrong: every such method says what a solve goes on with.
+#[test]
+fn learned_methods_name_one_that_is_not() {
+    let describe = |name: &str| precondor(["plugins", "describe", name, "--json"]).json();
+    let list = precondor(["plugins", "list", "--json"]).json();
+    let mut named = Vec::new();
+    for method in list["methods"].as_array().unwrap() {
+        let name = method["name"].as_str().unwrap();
+        let schema = &describe(name)["schema"];
+        if schema["x-precondor-models"].is_null() {
+            continue;
+        }
+        let fallback = &schema["x-precondor-fallback"];
+        let other = fallback.as_str().or(fallback["name"].as_str()).unwrap_or_default();
+        // `auto` goes on with itself, without the learned ones.
+        let unlearned = describe(other)["schema"]["x-precondor-models"].is_null();
+        assert!(unlearned || fallback["exclude"].is_array(), "{name}: {fallback}");
+        named.push((name.to_owned(), other.to_owned()));
+    }
+    for (name, other) in [
+        ("auto", "auto"),
+        ("mlp-dense", "ic"),
+        ("mlp-fsai", "fsai"),
+        ("mlp-reference", "reference"),
+        ("ridge", "ic"),
+    ] {
+        assert!(named.contains(&(name.into(), other.into())), "{name}: {named:?}");
+    }
+}
+
 #[test]
 fn every_method_that_is_built_passes_its_check() {
     for library in ["gauss_seidel", "ilu", "jacobi", "mlp", "reference", "spai"] {

@@ -5,16 +5,16 @@
 //! ```
 //!
 //! Keys: `samples=10` systems a family, `seed=91000` of the systems, `model=FILE` (the shipped one
-//! otherwise), `check=10`, `only=K` (that family alone, 0 the first), `adaptive=JSON` (parameters of
+//! otherwise), `check=0`, `repeats=1` (times are medians of so many), `only=K` (that family alone, 0 the first), `adaptive=JSON` (parameters of
 //! `fsai`, `{"power":0,"steps":8,"growth":1}` otherwise), and any parameter of the problems (`nodes=63`;
 //! `cube=16` is the `nodes` of the kind `cube`).
 //!
 //! A line is one family: conjugate gradients from zero to a relative residual of 1e-8 with FSAI on the
 //! pattern of A, of A² and an adaptive one, and with `mlp-fsai`: iterations as mean (max); the best and
 //! the worst ratio of `mlp-fsai` to FSAI, and how often the check chose FSAI; then entries of G a row,
-//! and setup + solve in milliseconds, means. Right-hand sides are random.
+//! and setup + solve in milliseconds of processor time: medians over repetitions, in which the methods
+//! take turns, means over systems. Right-hand sides are random.
 use std::ops::ControlFlow;
-use std::time::Instant;
 
 use precondor_plugin_mlp::fsai::{MlpFsai, Params};
 use precondor_plugin_spai::{Fsai, FsaiParams};
@@ -23,6 +23,9 @@ use precondor_sdk::core::problem::Problem;
 use precondor_sdk::core::solver::{Criterion, Method, Stop, solve};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, json};
+
+#[path = "../../../benches/processor.rs"]
+mod processor;
 
 /// What a method took.
 #[derive(Clone, Copy, Default)]
@@ -38,17 +41,17 @@ fn take<M: Preconditioner>(
     b: &[f64],
     make: impl FnOnce() -> Result<M>,
 ) -> Result<(Taken, M)> {
-    let start = Instant::now();
+    let start = processor::seconds();
     let m = make()?;
-    let setup = start.elapsed().as_secs_f64();
+    let setup = processor::seconds() - start;
     let criterion = Criterion::RelativeResidual;
     let stop =
         Stop { criterion, tolerance: 1e-8, max_iterations: 100_000, divergence: f64::INFINITY };
     let mut x = vec![0.0; b.len()];
-    let start = Instant::now();
+    let start = processor::seconds();
     let watch = &mut |_: &_| ControlFlow::Continue(());
     let report = solve(&Method::Cg, a, &m, b, &mut x, &stop, watch)?;
-    let solve = start.elapsed().as_secs_f64();
+    let solve = processor::seconds() - start;
     let (iterations, entries) = (report.iterations, m.stored_entries());
     Ok((Taken { iterations, entries, setup, solve }, m))
 }
@@ -64,8 +67,23 @@ fn summary(taken: &[Taken], n: u64) -> [String; 3] {
     ]
 }
 
+/// The same solve several times: medians of its times.
+fn median(mut taken: Vec<Taken>) -> Taken {
+    let mut of = |time: fn(&Taken) -> f64| {
+        taken.sort_by(|a, b| time(a).total_cmp(&time(b)));
+        time(&taken[taken.len() / 2])
+    };
+    let (setup, solve) = (of(|t| t.setup), of(|t| t.solve));
+    Taken { setup, solve, ..taken[0] }
+}
+
 /// One line for a problem.
-fn line(problem: &Value, samples: u64, params: &Params, adaptive: &FsaiParams) -> Result<String> {
+fn line(
+    problem: &Value,
+    [samples, repeats]: [u64; 2],
+    params: &Params,
+    adaptive: &FsaiParams,
+) -> Result<String> {
     let made = Problem::from_json(problem)?;
     let fixed = |power| FsaiParams { power, ..FsaiParams::default() };
     let classic = [fixed(1), fixed(2), adaptive.clone()];
@@ -74,12 +92,19 @@ fn line(problem: &Value, samples: u64, params: &Params, adaptive: &FsaiParams) -
         let (system, b) = made.generate_nth(Comm::solo(), index)?;
         let a = system.a();
         n = a.n_global();
-        for (taken, params) in all.iter_mut().zip(&classic) {
-            taken.push(take(a, &b, || Fsai::generate(params, &system))?.0);
+        let mut rounds = [const { vec![] }; 4];
+        for round in 0..repeats {
+            for (taken, params) in rounds.iter_mut().zip(&classic) {
+                taken.push(take(a, &b, || Fsai::generate(params, &system))?.0);
+            }
+            let (taken, m) = take(a, &b, || MlpFsai::generate(params, &system))?;
+            rounds[3].push(taken);
+            let fell = m.notes().iter().any(|note| note.starts_with("FSAI"));
+            fallbacks += u64::from(round == 0 && fell);
         }
-        let (taken, m) = take(a, &b, || MlpFsai::generate(params, &system))?;
-        all[3].push(taken);
-        fallbacks += u64::from(m.notes().iter().any(|note| note.starts_with("FSAI")));
+        for (all, rounds) in all.iter_mut().zip(rounds) {
+            all.push(median(rounds));
+        }
     }
     let pairs = || all[3].iter().zip(&all[0]);
     let ratio = |(ours, theirs): (&Taken, &Taken)| {
@@ -114,7 +139,8 @@ fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let usage = || Error::Parameter("usage: fsai CONFIG [KEY=VALUE …]".into());
     let file = arguments.next().ok_or_else(usage)?;
-    let (mut samples, mut only, mut params) = (10, None, Params::default());
+    let (mut samples, mut repeats) = (10, 1);
+    let (mut only, mut params) = (None, Params::default());
     let mut adaptive = FsaiParams { power: 0, steps: 8, ..FsaiParams::default() };
     let (mut cube, mut set) = (None, vec![("seed".to_owned(), json!(91_000))]);
     for argument in arguments {
@@ -122,6 +148,7 @@ fn main() -> Result<()> {
         let number = || value.parse::<u64>().map_err(|e| Error::Parameter(format!("{key}: {e}")));
         match key {
             "samples" => samples = number()?,
+            "repeats" => repeats = number()?.max(1),
             "only" => only = Some(number()?),
             "check" => params.check = number()? as usize,
             "model" => params.model = Some(value.to_owned()),
@@ -162,7 +189,7 @@ fn main() -> Result<()> {
                 _ => problem[key] = value.clone(),
             }
         }
-        println!("{}", line(&problem, samples, &params, &adaptive)?);
+        println!("{}", line(&problem, [samples, repeats], &params, &adaptive)?);
     }
     Ok(())
 }

@@ -14,5 +14,5 @@ precondor_sdk::conformance! {
     ridge: Kit::<RidgeInverse>::new(json!({})).single_precision();
     mean: Kit::<RidgeInverse>::new(json!({"mean_only": true})).single_precision();
     fsai: Kit::<MlpFsai>::new(json!({})).single_precision();
-    unchecked_fsai: Kit::<MlpFsai>::new(json!({"check": 0})).single_precision();
+    checked_fsai: Kit::<MlpFsai>::new(json!({"check": 10})).single_precision();
 }

@@ -41,7 +41,10 @@ use crate::run;
 /// Parameters of [`MlpDense`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
-#[schemars(crate = "precondor_sdk::schemars", extend("x-precondor-models" = models()))]
+#[schemars(
+    crate = "precondor_sdk::schemars",
+    extend("x-precondor-models" = models(), "x-precondor-fallback" = "ic")
+)]
 pub struct Params {
     /// Which shipped model: `whitened` (whitened inverses, ridge regression and network), the default, or
     /// `plain` (the paper's network). They are for 3 by 3 and, whitened, 7 by 7 nodes.

@@ -52,15 +52,15 @@ pub fn scaled(a: &DistCsr) -> Result<(DistCsr, Vec<f64>)> {
         }
         let ghost_scale = on_ghosts(a, &scale)?;
         let block = |block: CsrView<'_>, columns: &[f64], square: bool| -> Vec<f64> {
-            let entry = |i: usize| {
-                let scale = &scale;
-                block.row(i).map(move |(j, v)| match square && i == j {
+            let mut values = Vec::with_capacity(block.values.len());
+            for (i, scale) in scale.iter().enumerate() {
+                values.extend(block.row(i).map(|(j, v)| match square && i == j {
                     true => 1.0,
                     // The product of the scales first: it is the same for aᵢⱼ and aⱼᵢ.
-                    false => v * (scale[i] * columns[j]),
-                })
-            };
-            (0..a.n_own()).flat_map(entry).collect()
+                    false => v * (scale * columns[j]),
+                }));
+            }
+            values
         };
         let own = block(a.own().view(), &scale, true);
         let ghost = block(a.ghost().view(), &ghost_scale, false);

@@ -10,11 +10,13 @@
 //!
 //! - **Works for** any symmetric positive definite A; M is symmetric positive definite for any
 //!   weights, and exactly FSAI's where the network gives zero. What it gains depends on how near A
-//!   is to the training families. Where many entries stand in surroundings that the training never
-//!   met, FSAI's factor is used as it is; else a few Lanczos steps with both factors compare their
-//!   condition, and the better one is used. A note says which and why.
+//!   is to the training families. FSAI's factor is used as it is where many entries stand in
+//!   surroundings that the training never met, and where the network raises the K-condition number
+//!   (known exactly from the diagonals of both factors) by more than it does on the training
+//!   families. On request Lanczos steps with both factors compare their condition as well. A note
+//!   says which factor is used and why.
 //! - **Setup**: that of FSAI, about 1.3 kflop an entry of G for the network, two products with
-//!   (nearly) tril(A²) and, for the check, `check` products each with A, G and Gᵀ for both factors.
+//!   (nearly) tril(A²) and, on request, `check` products each with A, G and Gᵀ for both factors.
 //!   **Application**: as FSAI, one product with G and one with Gᵀ. **Communication**: one exchange of
 //!   rows at setup, then FSAI's; the same M on any number of ranks.
 //! - **Reference**: L. Kolotilina, A. Yeremin, *Factorized sparse approximate inverse preconditionings
@@ -40,7 +42,7 @@ use precondor_sdk::prelude::*;
 
 use crate::model::{self, Recent};
 use crate::run;
-use factor::{Plain, Weights, scaled, unscaled};
+use factor::{Corrected, Plain, Weights, scaled, unscaled};
 
 pub use train::TrainParams;
 
@@ -52,28 +54,29 @@ const SHIPPED: (&str, &str, &[u8]) =
     ("default", "mlp-fsai.safetensors", include_bytes!("../../models/mlp-fsai.safetensors"));
 
 /// Parameters of [`MlpFsai`].
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
-#[schemars(crate = "precondor_sdk::schemars", extend("x-precondor-models" = model::shipped(&[SHIPPED])))]
+#[schemars(
+    crate = "precondor_sdk::schemars",
+    extend("x-precondor-models" = model::shipped(&[SHIPPED]), "x-precondor-fallback" = "fsai")
+)]
 pub struct Params {
     /// A model file to use instead of the shipped one.
     #[schemars(extend("x-precondor-file" = true))]
     pub model: Option<String>,
-    /// Lanczos steps with the network's factor and with FSAI's, after which the better one is used;
-    /// FSAI's at once where the matrix is unlike those of the training. 0 uses the network's unseen.
+    /// Lanczos steps with the network's factor and with FSAI's, after which the better one is used.
     #[schemars(range(min = 0, max = 1000))]
     pub check: usize,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Params { model: None, check: 10 }
-    }
+    /// Use the network's factor on matrices unlike those of the training too, unseen.
+    pub trust: bool,
 }
 
 /// Part of the entries whose features may lie far off those of the training (5 % do at most on
 /// fresh matrices of the training families).
 const UNUSUAL: f64 = 0.15;
+
+/// Most that the network may raise log K (by 0.023 at most on fresh matrices of the training families).
+const KAPORIN: f64 = 0.03;
 
 /// Models read before.
 static READ: Recent<Weights> = Recent::new();
@@ -121,12 +124,26 @@ fn condition(a: &DistCsr, m: &Factored, steps: usize) -> Result<f64> {
     Ok(spectrum.condition().unwrap_or(f64::INFINITY))
 }
 
-/// Part of the entries off G's diagonal that is unusual, over all ranks. Collective.
-fn share(a: &DistCsr, unusual: u64, pattern: &Pattern) -> Result<f64> {
-    let mine = [unusual, (pattern.cols.len() - a.n_own()) as u64];
-    let all = a.space().comm().all_gather(&mine)?;
-    let sum = |k: usize| all.iter().map(|counts| counts[k]).sum::<u64>() as f64;
-    Ok(sum(0) / sum(1).max(1.0))
+/// How far the network's factor is from what the training was about.
+struct Departure {
+    /// Part of the entries off G's diagonal that are unusual.
+    unusual: f64,
+    /// log K(G A Gᵀ), less that of FSAI's factor.
+    kaporin: f64,
+}
+
+/// Over all ranks. Collective.
+fn departure(a: &DistCsr, plain: &Plain<'_>, corrected: &Corrected) -> Result<Departure> {
+    let (ends, off) = (&plain.pattern.row_ptr[1..], plain.entries.len() - a.n_own());
+    let log =
+        |&end: &u32| (plain.entries[end as usize - 1] / corrected.entries[end as usize - 1]).ln();
+    let mut sums = [corrected.unusual as f64, off as f64, ends.iter().map(log).sum()];
+    a.space().comm().sum(&mut sums)?;
+    let [unusual, off, logs] = sums;
+    Ok(Departure {
+        unusual: unusual / off.max(1.0),
+        kaporin: 2.0 * logs / a.n_global().max(1) as f64,
+    })
 }
 
 /// FSAI of the matrix as it is, bit for bit that of the method `fsai`. Collective.
@@ -155,21 +172,26 @@ fn learned(params: &Params, weights: &Weights, plan: Plan, system: &System) -> R
     let plain = Plain::on(host, &scaled, plan.pattern.clone())?;
     let plan = Some(plan);
     let corrected = weights.correct(host, &plain)?;
-    if params.check == 0 {
+    if params.trust {
         let m = unscaled(&scaled, &plain.pattern, corrected.entries, &scale)?;
-        let notes = vec!["the network's factor is used without a check".to_owned()];
+        let notes = vec!["the network's factor is used unseen".to_owned()];
         return Ok(Learned { m, notes, plan });
     }
-    let unusual = share(a, corrected.unusual, &plain.pattern)?;
-    if unusual > UNUSUAL {
-        let notes = vec![format!(
-            "FSAI's factor is used as it is: {:.0} % of its entries stand in surroundings unlike \
-             the training matrices'",
-            100.0 * unusual
-        )];
+    let Departure { unusual, kaporin } = departure(a, &plain, &corrected)?;
+    let seen = format!(
+        "{:.1} % of the entries are in surroundings unlike the training matrices', log K is raised by \
+         {kaporin:.4}",
+        100.0 * unusual
+    );
+    if unusual > UNUSUAL || kaporin > KAPORIN {
+        let notes = vec![format!("FSAI's factor is used as it is: with the network's {seen}")];
         return Ok(Learned { m: fsai_of(host, a, plain.pattern)?, notes, plan });
     }
     let learned = unscaled(&scaled, &plain.pattern, corrected.entries, &scale)?;
+    if params.check == 0 {
+        let notes = vec![format!("the network's factor is used: {seen}")];
+        return Ok(Learned { m: learned, notes, plan });
+    }
     let fsai = unscaled(&scaled, &plain.pattern, plain.entries, &scale)?;
     let ours = condition(a, &learned, params.check)?;
     let theirs = condition(a, &fsai, params.check)?;
@@ -179,7 +201,7 @@ fn learned(params: &Params, weights: &Weights, plan: Plan, system: &System) -> R
     };
     let notes = vec![format!(
         "{which}: condition at least {ours:.3} with the network's, {theirs:.3} with FSAI's after {} \
-         Lanczos steps",
+         Lanczos steps; {seen}",
         params.check
     )];
     Ok(Learned { m, notes, plan })

@@ -32,7 +32,10 @@ use crate::run;
 /// Parameters of [`RidgeInverse`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
-#[schemars(crate = "precondor_sdk::schemars", extend("x-precondor-models" = models()))]
+#[schemars(
+    crate = "precondor_sdk::schemars",
+    extend("x-precondor-models" = models(), "x-precondor-fallback" = "ic")
+)]
 pub struct Params {
     /// A model file to use instead of the shipped ones, which are for 3 by 3 and 7 by 7 nodes.
     #[schemars(extend("x-precondor-file" = true))]

@@ -19,6 +19,7 @@ use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, json};
 
+use crate::foreign;
 use crate::support::{Keeper, train};
 
 /// The families that the shipped model was trained on, with other sizes and seeds.
@@ -193,62 +194,27 @@ fn fresh_matrices_of_every_family_take_fewer_iterations_than_with_fsai() {
     }
 }
 
-/// A bar of `nx` × `ny` square elements in plane stress, clamped at its left end: two unknowns a node.
-fn bar(nx: usize, ny: usize) -> System {
-    // Stiffness of the unit square with bilinear functions, 2 × 2 Gauss points, ν = 0.3.
-    let nu = 0.3;
-    let corners = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0f64]];
-    let mut element = [[0.0; 8]; 8];
-    let points = [0.5 - 0.5 / 3f64.sqrt(), 0.5 + 0.5 / 3f64.sqrt()];
-    for (x, y) in points.into_iter().flat_map(|x| points.map(|y| (x, y))) {
-        let strain = |u: usize| {
-            let [cx, cy] = corners[u / 2];
-            let (fx, fy) = (1.0 - (x - cx).abs(), 1.0 - (y - cy).abs());
-            let (dx, dy) = ((2.0 * cx - 1.0) * fy, (2.0 * cy - 1.0) * fx);
-            if u.is_multiple_of(2) { [dx, 0.0, dy] } else { [0.0, dy, dx] }
-        };
-        for (u, row) in element.iter_mut().enumerate() {
-            for (v, entry) in row.iter_mut().enumerate() {
-                let ([a, b, c], [d, e, f]) = (strain(u), strain(v));
-                let stress = a * (d + nu * e) + b * (nu * d + e) + 0.5 * (1.0 - nu) * c * f;
-                *entry += 0.25 * stress / (1.0 - nu * nu);
-            }
-        }
-    }
-    let unknown = |i: usize, j: usize, d: usize| (i > 0).then(|| 2 * ((i - 1) * (ny + 1) + j) + d);
-    let mut entries = Vec::new();
-    for (i, j) in (0..nx).flat_map(|i| (0..ny).map(move |j| (i, j))) {
-        let nodes = [[i, j], [i + 1, j], [i + 1, j + 1], [i, j + 1]];
-        let of = |u: usize| unknown(nodes[u / 2][0], nodes[u / 2][1], u % 2);
-        for (u, v) in (0..8).flat_map(|u| (0..8).map(move |v| (u, v))) {
-            if let (Some(row), Some(column)) = (of(u), of(v)) {
-                entries.push((row, column, element[u][v]));
-            }
-        }
-    }
-    let n = 2 * nx * (ny + 1);
-    // Triplets come in any order: a_ij and a_ji are summed in the same one.
-    System::new(DistCsr::solo(Csr::from_triplets(n, n, entries).unwrap()).unwrap())
-}
-
 #[test]
-fn foreign_matrices_are_noticed_and_left_to_fsai() {
+fn foreign_matrices_never_take_much_more_than_with_fsai() {
     let mut harmed = 0;
-    for (nx, ny) in [(40, 4), (24, 12), (90, 3)] {
-        let system = bar(nx, ny);
+    for (name, system) in foreign::all() {
+        let a = system.a();
         let mut random = Random::new(6, 0);
-        let b: Vec<f64> = (0..system.a().n_own()).map(|_| random.unit() - 0.5).collect();
+        let b: Vec<f64> = (0..a.n_own()).map(|_| random.unit() - 0.5).collect();
         let m = MlpFsai::generate(&Params::default(), &system).unwrap();
-        let ours = iterations(system.a(), &m, &b);
-        let theirs = iterations(system.a(), &plain(system.a(), 1), &b);
-        assert!(m.notes()[0].contains("unlike the training"), "{:?}", m.notes());
-        assert_eq!(ours, theirs);
-        let unchecked = Params { check: 0, ..Params::default() };
-        let m = MlpFsai::generate(&unchecked, &system).unwrap();
-        harmed += usize::from(iterations(system.a(), &m, &b) > theirs + theirs / 20);
+        let (ours, theirs) = (iterations(a, &m, &b), iterations(a, &plain(a, 1), &b));
+        assert!(ours <= theirs + 1, "{name}: {ours} for {theirs}");
+        let unseen = Params { trust: true, ..Params::default() };
+        let unseen = MlpFsai::generate(&unseen, &system).unwrap();
+        if iterations(a, &unseen, &b) > theirs + theirs / 20 {
+            let note = &m.notes()[0];
+            assert!(note.starts_with("FSAI's factor is used as it is"), "{name}: {note}");
+            assert_eq!(ours, theirs, "{name}");
+            harmed += 1;
+        }
     }
     // What it is for.
-    assert!(harmed > 0);
+    assert!(harmed >= 4, "{harmed}");
 }
 
 #[test]
@@ -284,12 +250,17 @@ fn a_model_that_does_harm_is_noticed_and_left_out() {
     let (system, b) = system_of(&families(31, 8)[1], 0);
     let system = system.with_host(std::sync::Arc::new(Files(file)));
     let file = Some("wild.safetensors".to_owned());
-    let with = |check| MlpFsai::generate(&Params { model: file.clone(), check }, &system).unwrap();
+    let with = |trust| {
+        let params = Params { model: file.clone(), check: 0, trust };
+        MlpFsai::generate(&params, &system).unwrap()
+    };
     let theirs = iterations(system.a(), &plain(system.a(), 1), &b);
-    let unchecked = iterations(system.a(), &with(0), &b);
-    assert!(unchecked > theirs + theirs / 10, "{unchecked} for {theirs}");
-    let checked = with(10);
-    assert!(checked.notes()[0].starts_with("FSAI's factor is used as it is"));
+    let unseen = iterations(system.a(), &with(true), &b);
+    assert!(unseen > theirs + theirs / 10, "{unseen} for {theirs}");
+    // No feature is far off, but K tells.
+    let checked = with(false);
+    let note = &checked.notes()[0];
+    assert!(note.starts_with("FSAI's factor is used as it is: with the network's 0.0 %"), "{note}");
     assert_eq!(iterations(system.a(), &checked, &b), theirs);
 }
 

@@ -3,6 +3,7 @@
 
 mod configurations;
 mod dense;
+mod foreign;
 mod fsai;
 mod methods;
 mod ranks;
