@@ -1,5 +1,5 @@
 //! What the ranks of a job sent and held: a table a case, and the raw numbers.
-use super::format::{bytes, number};
+use super::format::{bytes, mean};
 use super::{Cell, Comparison, Entry};
 use crate::traffic::Sent;
 use precondor_core::comm::count::{Kind, Traffic};
@@ -34,7 +34,7 @@ pub fn rows(comparison: &Comparison, case: usize) -> Vec<(usize, [String; 8])> {
 fn texts(cell: &Cell) -> Option<[String; 8]> {
     let entry = cell.entries.iter().flatten().find(|entry| entry.ranks.is_some())?;
     let sent = entry.ranks.as_ref()?;
-    let both = |messages: f64, sent: f64| format!("{} in {}", bytes(sent), number(messages));
+    let both = |messages: f64, sent: f64| format!("{} in {}", bytes(sent), mean(messages));
     let flow = |t: &Traffic| both(t.messages() as f64, t.bytes() as f64);
     let each = |total: u64| total as f64 / entry.iterations.max(1) as f64;
     let iterations = &sent.iterations.max;
@@ -42,7 +42,7 @@ fn texts(cell: &Cell) -> Option<[String; 8]> {
         flow(&sent.setup.max),
         flow(&sent.application.max),
         both(each(iterations.messages()), each(iterations.bytes())),
-        number(each(iterations.gather.calls)),
+        mean(each(iterations.gather.calls)),
         bytes(sent.solve.max.bytes() as f64),
         bytes(sent.preconditioner_bytes.max as f64),
         sent.peak_bytes.map_or("–".into(), |peak| bytes(peak as f64)),

@@ -123,7 +123,7 @@ fn is_one_run<T: Trainable>(params: &impl Serialize, levels: &[u32]) {
             assert!(trained.as_ref().unwrap() == model && trained_too.as_ref().unwrap() == model);
             assert_eq!(watch.losses, whole[0].1.losses);
             assert_eq!(watch.losses, watch_too.losses);
-            assert_eq!(watch.checkpoints.len(), 2);
+            assert_eq!(watch.checkpoints.len(), (watch.losses.len() - 1) / 20);
             assert!(watch.checkpoints == whole[0].1.checkpoints);
         }
         let on_from = |checkpoint: &[u8]| {
@@ -132,7 +132,7 @@ fn is_one_run<T: Trainable>(params: &impl Serialize, levels: &[u32]) {
                 ..Given::default()
             })
         };
-        for (resumed, _) in on_from(&whole[0].1.checkpoints[1]) {
+        for (resumed, _) in on_from(whole[0].1.checkpoints.last().unwrap()) {
             assert!(resumed.unwrap() == *model);
         }
         let stopped = on_ranks::<T>(ranks, params, levels, |rank| Given {
@@ -214,18 +214,16 @@ fn what_is_learned_hardly_depends_on_the_number_of_ranks() {
         metric(trained[0].0.as_ref().unwrap(), "validation_loss")
     };
     let alone: Vec<f64> = (1..=4).map(|seed| learned(1, 4, seed)).collect();
-    let (least, most) = (
-        alone.iter().copied().fold(f64::INFINITY, f64::min),
-        alone.iter().copied().fold(0.0, f64::max),
-    );
-    for (ranks, batch) in [(2, 2), (4, 1)] {
-        for seed in 1..=2 {
-            let several = learned(ranks, batch, seed);
-            assert!(
-                (least..=most).contains(&several),
-                "{several} on {ranks} ranks, alone {alone:?}"
-            );
-        }
+    let least = alone.iter().copied().fold(f64::INFINITY, f64::min);
+    let spread = alone.iter().copied().fold(0.0, f64::max) - least;
+    for (ranks, batch, seed) in [(2, 2, 1), (2, 2, 2), (4, 1, 1), (4, 1, 3)] {
+        let several = learned(ranks, batch, seed);
+        // Not only within the spread: it is the same run up to rounding.
+        let apart = (several - alone[seed as usize - 1]).abs();
+        assert!(
+            spread > 0.0 && apart < 0.1 * spread,
+            "{several} on {ranks} ranks, alone {alone:?}"
+        );
     }
 }
 
