@@ -1,6 +1,6 @@
-//! What the library does with a PETSc that it cannot work with, and with none: it says why. The
-//! libraries here are made up, so that no other PETSc needs to be installed.
-use crate::support::{finish, folder, library};
+//! Strangers: a PETSc that the library cannot work with, and plugins that fail. It says why, and nothing
+//! brings the program down. The libraries here are made up, so that no other PETSc needs to be installed.
+use crate::support::{Petsc, finish, folder, library, mpirun};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -46,4 +46,38 @@ fn a_petsc_that_is_not_supported_is_refused_with_the_reason() {
     ran.fails_with(&["PetscGetVersionNumber", "no function of that name", "libpetsc_bare.so"]);
     // And no PETSc at all.
     load(&loads, &[], "").fails_with(&["there is no PETSc in this process"]);
+}
+
+#[test]
+fn a_plugin_that_fails_ends_the_solve_and_never_the_program() {
+    let Some(ex2) = Petsc::Narrow.tutorial("ex2") else { return };
+    let include = concat!("-I", env!("CARGO_MANIFEST_DIR"), "/bindings/abi/include");
+    for (define, ends_well, parts) in [
+        // Data that a product cannot go on with: NaN, which the solver notices on all ranks.
+        ("APPLY_STATUS=PRECONDOR_DATA", true, ["told to fail in apply", "DIVERGED_PC_FAILED"]),
+        ("APPLY_STATUS=PRECONDOR_PANICKED", false, ["told to fail in apply", "anicked"]),
+        ("GENERATE_STATUS=PRECONDOR_PANICKED", false, ["told to fail in generate", "PETSC ERROR"]),
+        ("GENERATE_STATUS=PRECONDOR_DATA", false, ["told to fail in generate", "PETSC ERROR"]),
+        (
+            "GENERATE_STATUS=PRECONDOR_BREAKDOWN",
+            true,
+            ["faulty: told to fail in generate", "DIVERGED_PC_FAILED"],
+        ),
+    ] {
+        let folder = folder("fails");
+        let plugin = folder.join("libprecondor_plugin_faulty.so");
+        let define = format!("-D{define}");
+        cc(&["-shared", "-fPIC", &define, include], "../c/faulty.c", &plugin);
+        for ranks in 1..=2 {
+            let mut command = mpirun(ranks, &ex2);
+            command.arg("-dll_append").arg(library()).env("PRECONDOR_PATH", &folder);
+            command.args(["-pc_type", "precondor_faulty", "-ksp_converged_reason"]);
+            let ran = finish(&mut command);
+            if ends_well {
+                ran.says(&parts);
+            } else {
+                ran.fails_with(&parts);
+            }
+        }
+    }
 }
