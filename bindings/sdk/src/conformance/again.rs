@@ -1,7 +1,7 @@
 //! Checks of what outlives one matrix: refreshed for other values, saved and loaded.
 use super::checks::applied;
 use super::memory::allocations;
-use super::setting::{Kit, seen};
+use super::setting::{Kit, other_values, seen};
 use precondor_core::Error;
 use precondor_core::comm::{Comm, threads};
 use precondor_core::instance::Instance;
@@ -13,16 +13,11 @@ use precondor_core::system::System;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Other values, symmetric where the matrix is, and still definite.
-fn other(i: u64, j: u64, v: f64) -> f64 {
-    v * (1.0 + 0.125 * ((i + j) % 3) as f64 / 8.0)
-}
-
 #[allow(missing_docs, reason = "the names of the tests say what they check")]
 impl<G: Generator> Kit<G> {
     pub fn refreshes_to_what_it_would_generate(&self) {
         self.on_ranks(|space| {
-            let (old, new) = (self.spread(space, |_, _, v| v), self.spread(space, other));
+            let (old, new) = (self.spread(space, |_, _, v| v), self.spread(space, other_values));
             for mut m in self.both(&old) {
                 match m.refresh(&new) {
                     Err(Error::Unsupported(_)) if !G::CAPABILITIES.refresh => continue,
@@ -43,8 +38,8 @@ impl<G: Generator> Kit<G> {
             return;
         }
         let params = parameters::<G::Params>(&self.params).expect("allowed");
-        let systems =
-            [0.0, 0.5, 1.0].map(|t| self.with_values(|i, j, v| v + t * (other(i, j, v) - v)));
+        let systems = [0.0, 0.5, 1.0]
+            .map(|t| self.with_values(|i, j, v| v + t * (other_values(i, j, v) - v)));
         let mut made = None;
         let generated = allocations(|| {
             made = Some(G::generate(&params, &systems[0]).expect("the method works"));
