@@ -107,7 +107,8 @@ fn residual(a: &DistCsr, b: &[f64], x: &[f64], r: &mut [f64]) -> Result<()> {
 mod tests {
     use super::*;
     use precondor_core::matrix::Csr;
-    use precondor_core::precond::{Identity, System};
+    use precondor_core::precond::Identity;
+    use precondor_core::system::System;
 
     #[test]
     fn a_large_solution_of_an_ill_conditioned_system_is_found_to_its_last_digits() {
