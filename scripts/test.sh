@@ -33,24 +33,26 @@ first_command_in_a_fresh_clone() (
     test -s "$clone/report/index.html"
 )
 
+# Always the whole workspace: cargo builds dependencies once for every choice of packages.
 step cargo fmt --all --check
 step cargo clippy --workspace --all-targets --locked -- -D warnings
 RUSTDOCFLAGS="-D warnings" step cargo doc --workspace --no-deps --locked
 step cargo test --workspace --locked
 if missing mpi; then
-    left_out+=("everything under mpirun: no MPI")
+    left_out+=("everything under mpirun and with PETSc: no MPI")
 else
-    step cargo clippy -p precondor -p precondor-mpi --features mpi --all-targets --locked -- -D warnings
-    step cargo test -p precondor-mpi --features mpi --locked
-    step cargo test --features mpi --test mpi --locked -- --test-threads 1
-fi
-if missing mpi || missing petsc; then
-    left_out+=("everything with PETSc: no PETSc, or no MPI")
-else
-    step cargo clippy -p precondor -p precondor-petsc --features petsc --all-targets --locked -- -D warnings
-    step cargo test -p precondor-petsc --features petsc --locked
-    step cargo test --features petsc --test petsc_backend --locked -- --test-threads 1
-    step cargo test --features petsc --test petsc --locked -- --test-threads 2
+    if missing petsc; then
+        left_out+=("everything with PETSc: no PETSc")
+        with=(--features precondor/mpi) examples=(--example ranks) tests=(--test world --test mpi)
+    else
+        with=(--features precondor/petsc) examples=(--example ranks --example poisson)
+        tests=(--test world --test mpi --test binding --test petsc_backend --test petsc)
+    fi
+    step cargo clippy --workspace --all-targets "${with[@]}" --locked -- -D warnings
+    RUSTDOCFLAGS="-D warnings" step cargo doc --workspace --no-deps "${with[@]}" --locked
+    step cargo build --workspace "${with[@]}" "${examples[@]}" --locked
+    # One at a time: every job has as many ranks as the machine has cores, or more.
+    step cargo test --workspace "${with[@]}" "${tests[@]}" --locked -- --test-threads 1
 fi
 step first_command_in_a_fresh_clone
 
