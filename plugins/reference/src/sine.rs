@@ -110,8 +110,10 @@ impl Preconditioner for SineSolve {
         };
         let first = self.around.start;
         let kept = stretches.kept();
-        rows[kept.start - first..kept.end - first]
-            .copy_from_slice(&r[kept.start - own.start..kept.end - own.start]);
+        if !kept.is_empty() {
+            rows[kept.start - first..kept.end - first]
+                .copy_from_slice(&r[kept.start - own.start..kept.end - own.start]);
+        }
         stretches.give(|_, nodes, out| {
             out.copy_from_slice(&r[nodes.start - own.start..nodes.end - own.start]);
         });
