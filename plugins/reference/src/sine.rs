@@ -121,7 +121,9 @@ impl Preconditioner for SineSolve {
             rows[nodes.start - first..nodes.end - first].copy_from_slice(from);
         })?;
         solver.solve(host, rows, mx).inspect_err(|_| z.fill(f64::NAN))?;
-        z.copy_from_slice(&rows[own.start - first..own.end - first]);
+        if !own.is_empty() {
+            z.copy_from_slice(&rows[own.start - first..own.end - first]);
+        }
         Ok(())
     }
     fn properties(&self) -> Properties {
