@@ -251,8 +251,8 @@ fn scaling(cluster: Cluster, runs: &[Run], cases: &[CaseInfo], cells: &[Vec<Cell
     let subjects = runs.iter().enumerate().map(|(k, run)| {
         let (name, parameters) = traffic::named(run.method.as_ref());
         let counts = cases.iter().zip(cells).filter_map(|(case, cells)| {
-            let (mean, _) = cells[k].iterations().filter(|_| cells[k].all_converged())?;
-            Some((case.side?, mean))
+            let counted = cells[k].iterations().filter(|_| cells[k].all_converged());
+            Some((case.side?, counted.map(|(mean, _)| mean)))
         });
         let counts = counts.collect();
         let (label, group, solver) = (&*run.label, &*run.group, &run.solver);

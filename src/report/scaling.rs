@@ -50,7 +50,7 @@ pub fn text(scaling: &Scaling) -> String {
     let mut out = format!("\n{}\n\n", about(scaling));
     let label = scaling.curves.iter().map(|c| c.label.chars().count()).max().unwrap_or(0);
     if let Some(first) = scaling.curves.first() {
-        let heads = shown(first).into_iter().map(|point| format!("{:>10}", point.ranks));
+        let heads = shown(first).into_iter().map(|point| format!("{:>12}", point.ranks));
         let _ = write!(out, "  {:<label$}  {:>10}", "seconds by ranks", "iterations");
         heads.for_each(|head| out.push_str(&head));
         out.push('\n');
@@ -58,7 +58,7 @@ pub fn text(scaling: &Scaling) -> String {
     for curve in &scaling.curves {
         let _ = write!(out, "  {:<label$}  {:>10}", curve.label, number(curve.iterations));
         for point in shown(curve) {
-            let _ = write!(out, "{:>10}", seconds(point.seconds.gathered));
+            let _ = write!(out, "{:>12}", seconds(point.seconds.gathered));
         }
         out.push('\n');
     }

@@ -1,9 +1,10 @@
 //! Times on the cluster of a configuration, from the predictions: a model, no measurement.
 //!
-//! Iterations are those that were counted, carried on to the larger grid by the power of the nodes a side
-//! that the two largest grids of the comparison show (never below 0: methods whose counts fall are taken as
-//! constant). They are those of the number of ranks that ran: methods that depend on it (blocks within
-//! ranks) need more on more ranks, and the model does not know how many. Setup is not in it.
+//! Iterations are those that were counted on the largest grid, carried on to a larger one by a power of the
+//! nodes a side: the slope of the least squares line through the logarithms of all counts, never below 0.
+//! Rows that did not converge on the largest grid, or on one grid only, are left out. Counts are those of the
+//! number of ranks that ran: methods that depend on it (blocks within ranks) need more on more ranks, and the
+//! model does not know how many. Setup is not in it.
 use super::cluster::{Cluster, Seconds};
 use super::grid::{Layout, Stencil};
 use super::{Rank, schedule, work};
@@ -23,8 +24,8 @@ pub struct Subject<'a> {
     pub name: &'a str,
     /// Its parameters.
     pub parameters: &'a Value,
-    /// Nodes a side and iterations, for each grid on which all solves converged.
-    pub counts: Vec<(u64, f64)>,
+    /// Nodes a side and iterations for each grid; none where a solve did not converge.
+    pub counts: Vec<(u64, Option<f64>)>,
 }
 
 /// All rows on one cluster.
@@ -72,16 +73,27 @@ pub struct Point {
     pub flops: f64,
 }
 
-/// Iterations on a grid of `m` nodes a side, and the power that they grow with.
-fn carried_on(counts: &[(u64, f64)], m: u64) -> Option<(f64, f64)> {
-    let mut counts = counts.to_vec();
-    counts.sort_by_key(|&(side, _)| side);
-    let &(last, iterations) = counts.last()?;
-    let before = counts.iter().rev().find(|&&(side, count)| side < last && count > 0.0);
-    let growth = before.map_or(0.0, |&(side, count)| {
-        ((iterations / count).ln() / (last as f64 / side as f64).ln()).max(0.0)
-    });
-    Some((iterations * (m as f64 / last as f64).powf(growth), growth))
+/// Iterations on a grid of `m` nodes a side, and the power that they grow with; or why that is not known.
+fn carried_on(counts: &[(u64, Option<f64>)], m: u64) -> Result<(f64, f64), &'static str> {
+    let largest = counts.iter().max_by_key(|(side, _)| *side);
+    let &(last, Some(iterations)) = largest.ok_or("no grid that formulas cover")? else {
+        return Err("did not converge on the largest grid");
+    };
+    if last == m {
+        return Ok((iterations, 0.0));
+    }
+    let solved = counts.iter().filter_map(|&(side, count)| Some((side, count?)));
+    let points: Vec<[f64; 2]> =
+        solved.map(|(side, count)| [(side as f64).ln(), count.max(1.0).ln()]).collect();
+    let mean = |k: usize| points.iter().map(|p| p[k]).sum::<f64>() / points.len() as f64;
+    let [x, y] = [mean(0), mean(1)];
+    let square: f64 = points.iter().map(|p| (p[0] - x).powi(2)).sum();
+    if square == 0.0 {
+        return Err("solved on one grid only: how its iterations grow is not known");
+    }
+    let slope = points.iter().map(|p| (p[0] - x) * (p[1] - y)).sum::<f64>() / square;
+    let growth = slope.max(0.0);
+    Ok((iterations * (m as f64 / last as f64).powf(growth), growth))
 }
 
 /// Reckons for all rows and all numbers of ranks.
@@ -93,10 +105,11 @@ pub fn reckon(cluster: Cluster, subjects: &[Subject<'_>]) -> Scaling {
         let tiny = Layout { m: 3, p: 1 };
         if work::application(tiny, subject.name, subject.parameters).is_none() {
             left_out.push((subject.label.to_owned(), "no formula"));
-        } else if let Some((iterations, growth)) = carried_on(&subject.counts, m) {
-            chosen.push((subject, iterations, growth));
         } else {
-            left_out.push((subject.label.to_owned(), "did not converge on any grid"));
+            match carried_on(&subject.counts, m) {
+                Ok((iterations, growth)) => chosen.push((subject, iterations, growth)),
+                Err(why) => left_out.push((subject.label.to_owned(), why)),
+            }
         }
     }
     let mut curves: Vec<Curve> = chosen
@@ -207,13 +220,23 @@ mod tests {
 
     #[test]
     fn iterations_are_carried_on_by_the_power_they_show() {
-        // Doubling with the grid; constant; falling; a single grid.
-        let (count, growth) = carried_on(&[(31, 20.0), (62, 40.0)], 124).unwrap();
-        assert!((count - 80.0).abs() < 1e-9 && (growth - 1.0).abs() < 1e-12);
-        assert_eq!(carried_on(&[(62, 7.0), (31, 7.0)], 1000), Some((7.0, 0.0)));
-        assert_eq!(carried_on(&[(31, 8.0), (62, 7.0)], 1000), Some((7.0, 0.0)));
-        assert_eq!(carried_on(&[(31, 9.0)], 1000), Some((9.0, 0.0)));
-        assert_eq!(carried_on(&[], 1000), None);
+        let of = |counts: &[(u64, f64)], m| {
+            let counts: Vec<_> = counts.iter().map(|&(side, count)| (side, Some(count))).collect();
+            carried_on(&counts, m)
+        };
+        // Doubling with the grid, exactly and but for one count; constant; falling.
+        let (count, growth) = of(&[(31, 20.0), (62, 40.0), (124, 80.0)], 248).unwrap();
+        assert!((count - 160.0).abs() < 1e-9 && (growth - 1.0).abs() < 1e-12);
+        let (_, rough) = of(&[(31, 22.0), (62, 40.0), (124, 80.0)], 248).unwrap();
+        assert!((0.9..1.0).contains(&rough), "{rough}");
+        assert_eq!(of(&[(62, 7.0), (31, 7.0)], 1000), Ok((7.0, 0.0)));
+        assert_eq!(of(&[(31, 8.0), (62, 7.0)], 1000), Ok((7.0, 0.0)));
+        // The grid itself needs no growth.
+        assert_eq!(of(&[(31, 9.0)], 31), Ok((9.0, 0.0)));
+        assert!(of(&[(31, 9.0)], 1000).unwrap_err().contains("one grid only"));
+        let failed = carried_on(&[(31, Some(9.0)), (62, None)], 1000);
+        assert_eq!(failed, Err("did not converge on the largest grid"));
+        assert_eq!(of(&[], 1000), Err("no grid that formulas cover"));
     }
 
     #[test]
@@ -230,10 +253,10 @@ mod tests {
         };
         let cluster = Cluster { level: 9, ranks: 5000, ..Cluster::default() };
         let subjects = [
-            subject("fsai", vec![(127, 100.0), (255, 200.8)]),
-            subject("unknown", vec![(127, 100.0)]),
-            subject("jacobi", vec![]),
-            subject("sine", vec![(255, 10.0)]),
+            subject("fsai", vec![(127, Some(100.0)), (255, Some(200.8))]),
+            subject("unknown", vec![(127, Some(100.0))]),
+            subject("jacobi", vec![(127, Some(300.0)), (255, None)]),
+            subject("sine", vec![(127, Some(10.0)), (255, Some(10.0))]),
         ];
         let scaling = reckon(cluster, &subjects);
         assert_eq!(scaling.n, 511 * 511);
@@ -241,7 +264,7 @@ mod tests {
             scaling.left_out,
             [
                 ("unknown".to_owned(), "no formula"),
-                ("jacobi".to_owned(), "did not converge on any grid")
+                ("jacobi".to_owned(), "did not converge on the largest grid")
             ]
         );
         let [fsai, sine] = scaling.curves.as_slice() else { panic!("two curves") };

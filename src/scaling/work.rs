@@ -5,8 +5,8 @@
 //! | none, `jacobi` | none | 0, 1 a row |
 //! | `spai`, pattern of Aᵏ | one, of that pattern | 2 an entry of M |
 //! | `fsai`, `mlp-fsai`, tril(Aᵏ) | one for G (from lower ranks), one for Gᵀ (from higher ones) | 2 an entry of G and of Gᵀ in the rank's rows |
-//! | `ic` within ranks | none | 4 an entry of L below the diagonal, 1 a row |
-//! | `schwarz` with `ic` | one, of the rows around; one back unless it is restricted | the same on the block, 2 a row for weights |
+//! | `ic`, `ilu` without fill, within ranks | none | 2 an entry of the block of A, less 1 a row |
+//! | `schwarz` with these | one, of the rows around; one back unless it is restricted | the same on the block, 2 a row for weights |
 //! | `sine`, `reference`, `mlp-reference` | [`slab`] | [`slab`] |
 use super::grid::{Layout, Stencil};
 use super::{Rank, slab};
@@ -42,10 +42,8 @@ pub fn application(layout: Layout, name: &str, parameters: &Value) -> Option<Vec
         "mlp-fsai" if parameters["model"].is_null() => {
             Some(factored(layout, &Stencil::seven().lower()))
         }
-        "ic" if unless("overlap") => Some(within(layout, |rank| {
-            let lower = Stencil::seven().lower().entries_within(layout, rank) - rows(layout, rank);
-            4 * lower + rows(layout, rank)
-        })),
+        "ic" => Some(factors(layout)),
+        "ilu" if zero_fill(parameters) => Some(factors(layout)),
         "sine" if parameters["grid"].is_null() => Some(slab::sine(layout)),
         "reference" => wrapped(layout, parameters),
         "mlp-reference" => learned(layout, parameters),
@@ -71,6 +69,18 @@ fn wrapped(layout: Layout, parameters: &Value) -> Option<Vec<Rank>> {
     plain.then(|| slab::wrapped(layout, products, |rank| vectors * rows(layout, rank)))
 }
 
+/// Incomplete factors without fill on each rank's own block.
+fn factors(layout: Layout) -> Vec<Rank> {
+    let seven = Stencil::seven();
+    within(layout, |rank| 2 * seven.entries_within(layout, rank) - rows(layout, rank))
+}
+
+/// Whether parameters of `ilu` ask for no fill, as none do.
+fn zero_fill(parameters: &Value) -> bool {
+    let none = serde_json::Map::new();
+    parameters.as_object().unwrap_or(&none).iter().all(|(key, value)| key == "level" && *value == 0)
+}
+
 /// The network's map as far as the shipped models go; a constant coefficient needs no coarse grid.
 fn learned(layout: Layout, parameters: &Value) -> Option<Vec<Rank>> {
     let plain = ["grid", "coefficient", "coarse", "model"]
@@ -88,12 +98,13 @@ fn learned(layout: Layout, parameters: &Value) -> Option<Vec<Rank>> {
 
 /// Overlapping blocks with IC(0) on each; how far they reach is a power of A.
 fn schwarz(layout: Layout, parameters: &Value) -> Option<Vec<Rank>> {
-    let (name, _) = named_method(&parameters["inner"])?;
+    let (name, inner) = named_method(&parameters["inner"])?;
     // Whether corrections go back, and how many flops a row of the block the weights take.
     let (back, weights) = match (name.as_str(), parameters["variant"].as_str()) {
         ("ic", None | Some("weighted")) => (true, 2),
         ("ic", Some("additive")) => (true, 0),
         ("ic", Some("restricted")) => (false, 0),
+        ("ilu", None | Some("restricted")) if zero_fill(&inner) => (false, 0),
         _ => return None,
     };
     let seven = Stencil::seven();
@@ -106,8 +117,9 @@ fn schwarz(layout: Layout, parameters: &Value) -> Option<Vec<Rank>> {
         let rows = size(&own) + ghosts.iter().map(size).sum::<u64>();
         let mut block = ghosts.clone();
         block.push(own);
-        let below = seven.lower().entries_among(layout.m, &block) - rows;
-        let (mut exchange, mut flops) = (Flow::default(), 4 * below + rows);
+        // The factors of ILU(0) and of IC(0), diagonals and all, take as many.
+        let entries = seven.entries_among(layout.m, &block);
+        let (mut exchange, mut flops) = (Flow::default(), 2 * entries - rows);
         if overlapping {
             flops += weights * rows;
             exchange = bring[rank as usize];

@@ -20,15 +20,11 @@ fn what_ranks_send_is_what_was_predicted() {
                 let what = format!("{} in case {case} on {ranks} ranks", row["label"]);
                 let sent = &row["systems"][0]["ranks"];
                 let predicted = &sent["predicted"];
-                if predicted.is_null() {
-                    assert!(row["label"].as_str().is_some_and(|l| l.contains("ILU")), "{what}");
-                } else {
-                    let [application, iterations, setup] =
-                        ["application_agrees", "iterations_agree", "setup_agrees"]
-                            .map(|key| predicted[key].as_bool());
-                    assert_eq!((application, iterations), (Some(true), Some(true)), "{what}");
-                    assert_ne!(setup, Some(false), "{what}");
-                }
+                let [application, iterations, setup] =
+                    ["application_agrees", "iterations_agree", "setup_agrees"]
+                        .map(|key| predicted[key].as_bool());
+                assert_eq!((application, iterations), (Some(true), Some(true)), "{what}");
+                assert_ne!(setup, Some(false), "{what}");
                 let peak = sent["peak_bytes"].as_u64();
                 assert!(peak.is_none_or(|peak| peak > 1 << 20), "{what}: {peak:?}");
             }

@@ -35,7 +35,7 @@ pub fn cuts(n: u64) -> Vec<Vec<u64>> {
     let even = |ranks: u64| (0..=ranks).map(|r| r * n / ranks).collect();
     let mut cuts: Vec<Vec<u64>> = [1, 2, 3, 5, 8].map(even).to_vec();
     cuts.push(vec![0, 0, n / 3, n / 3, n, n]);
-    cuts.push(vec![0, 1, 2, n - 3, n]);
+    cuts.push(vec![0, 1, n / 2, n - 1, n]);
     cuts
 }
 

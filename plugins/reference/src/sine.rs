@@ -119,8 +119,10 @@ impl Preconditioner for SineSolve {
         };
         let first = self.around.start;
         let kept = stretches.kept();
-        rows[kept.start - first..kept.end - first]
-            .copy_from_slice(&r[kept.start - own.start..kept.end - own.start]);
+        if !kept.is_empty() {
+            rows[kept.start - first..kept.end - first]
+                .copy_from_slice(&r[kept.start - own.start..kept.end - own.start]);
+        }
         stretches.give(|_, nodes, out| {
             out.copy_from_slice(&r[nodes.start - own.start..nodes.end - own.start]);
         });
@@ -128,7 +130,9 @@ impl Preconditioner for SineSolve {
             rows[nodes.start - first..nodes.end - first].copy_from_slice(from);
         })?;
         solver.solve(host, rows, mx).inspect_err(|_| z.fill(f64::NAN))?;
-        z.copy_from_slice(&rows[own.start - first..own.end - first]);
+        if !own.is_empty() {
+            z.copy_from_slice(&rows[own.start - first..own.end - first]);
+        }
         Ok(())
     }
     fn properties(&self) -> Properties {

@@ -48,7 +48,7 @@ impl<T: Pod> Stretches<T> {
         Ok(Stretches { parcels, give, take, kept: overlap(has(me), wants(me)) })
     }
 
-    /// The nodes that this rank both has and wants; they are not touched.
+    /// The nodes that this rank both has and wants; they are not touched. An empty range stands anywhere.
     pub fn kept(&self) -> Range<usize> {
         self.kept.clone()
     }

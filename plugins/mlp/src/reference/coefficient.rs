@@ -12,8 +12,9 @@
 //!   grows with the number of grid points in the smoothed band up to about `k`; [`super::coarse`] helps.
 //! - **Cost**: some 20 flops a node once, two products a node in an application, one more number a node.
 //!   On several ranks each one smooths the rows of its slab and, between two transposes, its share of the columns:
-//!   the same bits on any number of ranks. In setup two transposes there and back in double precision
-//!   (`kernel/slab`) and, where the coefficient is given, one exchange that puts cut rows together.
+//!   the same bits on any number of ranks. In setup, twice rows(r)·columns(q) words from each rank r to each
+//!   other q and columns(r)·around(q, H) back; a gather of three words; where the coefficient is given, one of
+//!   errors and |own(s) ∩ nodes(rows(r))| words from rank s to r ≠ s, which put cut rows together.
 //! - **Reference**: P. Concus, G. Golub, *Use of fast direct methods for the efficient numerical solution of
 //!   nonseparable elliptic equations*, SIAM J. Numer. Anal. 10 (1973), for the scaling by `√c`.
 

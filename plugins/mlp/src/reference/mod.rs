@@ -20,9 +20,11 @@
 //!   shares the solve with `A0` (`kernel/sine/slab.rs`): one gather of a word and 2(p − 1) + 2 messages a rank
 //!   (`apply.rs` has the formulas). The same bits on any number of ranks; with the coarse correction, up to
 //!   rounding. More ranks than rows of the grid work, but those beyond have no row to transform.
-//!   Setup communicates: row 0's columns (a gather); the bands of the rows kept (32 bytes a node, `grid.rs`) and
-//!   two gathers of errors; the network's 14 or 18 single-precision numbers a node of the rows around the slab, in
-//!   one exchange; what the coefficient ([`coefficient`]) and the coarse correction ([`coarse`]) take.
+//!   Setup communicates, with the slabs of `kernel/slab`, `H` rows around (`share.rs`) and K = 14 (`spd`, `sweep`)
+//!   or 18 (`stencil`): row 0's columns (a gather, where the grid is not given); two gathers of errors; the bands,
+//!   4·|own(s) ∩ nodes(around(r, H))| words from rank s to r ≠ s; the network's numbers,
+//!   ⌈K·|nodes(rows(s) ∩ around(r, H))|/2⌉ words; five exchanges are prepared; and what the coefficient
+//!   ([`coefficient`]) and the coarse correction ([`coarse`]) take.
 //! - **Reference**: the wrapping is that of a symmetric two-grid cycle (W. Hackbusch, *Multi-Grid Methods
 //!   and Applications*, Springer 1985, §2) with a reference solve for the coarse grid; that the network
 //!   writes sparse operators around a fixed solve is this project's own.

@@ -104,6 +104,8 @@ impl Share {
     ) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
         let (grid, first) = (self.grid(), self.first());
         let (start, stride, mx) = (grid.body().start, grid.stride(), grid.mx);
+        // No nodes may be anywhere.
+        let nodes = if nodes.is_empty() { 0..0 } else { nodes };
         self.slabs.grid().pieces(nodes).map(move |(row, columns)| {
             let at = start + (row - first) * stride;
             let nodes = row * mx + columns.start..row * mx + columns.end;
