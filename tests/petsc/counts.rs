@@ -253,7 +253,7 @@ fn ex5_solves_two_systems_with_one_preconditioner() {
         let mut command = mpirun(ranks, &ex5);
         command.arg("-dll_append").arg(crate::support::library());
         command.args(["-pc_type", "precondor_ilu", "-ksp_view", "-ksp_converged_reason"]);
-        let ran: Ran = finish(&mut command);
+        let ran: Ran = finish(command);
         ran.says(&["type: precondor_ilu", "Linear solve converged"]);
     }
 }

@@ -17,7 +17,7 @@ fn cc(arguments: &[&str], source: &str, out: &Path) {
 fn load(loads: &Path, others: &[PathBuf], fake: &str) -> crate::support::Ran {
     let mut command = Command::new(loads);
     command.args(others).arg(library()).env("FAKE", fake).env_remove("PRECONDOR_PATH");
-    finish(&mut command)
+    finish(command)
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_plugin_that_fails_ends_the_solve_and_never_the_program() {
             let mut command = mpirun(ranks, &ex2);
             command.arg("-dll_append").arg(library()).env("PRECONDOR_PATH", &folder);
             command.args(["-pc_type", "precondor_faulty", "-ksp_converged_reason"]);
-            let ran = finish(&mut command);
+            let ran = finish(command);
             if ends_well {
                 ran.says(&parts);
             } else {

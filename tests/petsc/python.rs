@@ -20,7 +20,8 @@ fn a_pc_over_its_life() {
     for ranks in 1..=3 {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/petsc/life.py");
         let mut command = mpirun(ranks, python);
-        let ran = finish(command.arg(script).arg(library()).arg(&folder));
+        command.arg(script).arg(library()).arg(&folder);
+        let ran = finish(command);
         let tests = std::fs::read_to_string(script).expect("a script").matches("def test_").count();
         assert_eq!(ran.says(&[]).text.matches("\nok test_").count() + 1, tests, "{}", ran.text);
     }
@@ -35,7 +36,7 @@ fn the_example_compares_a_network_with_spai_and_gamg() {
     let mut command = Command::new(python);
     command.arg(script).arg("--level").arg("4").arg("--picture").arg(&picture);
     command.env("PRECONDOR_PETSC_PC", library()).env_remove("PRECONDOR_PATH");
-    let ran = finish(&mut command);
+    let ran = finish(command);
     ran.says(&["mlp_reference", "spai", "gamg"]);
     let count = |name: &str| ran.number_after(&format!("\n{name}"));
     assert!(count("precondor_mlp_reference") < count("precondor_spai"), "{}", ran.text);
