@@ -4,7 +4,7 @@
 //!
 //! ```toml
 //! [problem]
-//! matrix = "A.mtx"   # Matrix Market, or the common name of hypre's IJ files A.mtx.00000, …
+//! matrix = "A.mtx"   # Matrix Market; "A.IJ" stands for hypre's IJ files A.IJ.00000, A.IJ.00001, …
 //! rhs = "b.mtx"      # all ones where it is not given
 //! x0 = "x.mtx"       # zero where it is not given; goes with a model problem too
 //! ```

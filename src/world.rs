@@ -36,7 +36,7 @@ impl World {
     /// [`Error::Unsupported`] where there are several and this build cannot join them.
     pub fn start() -> Result<World> {
         let announced = launched().map_or(1, |(size, _)| size);
-        let world = Self::join(announced)?;
+        let world = Self::join()?;
         if announced > 1 && world.comm.size() == 1 {
             return Err(world.no_way_to_join(announced));
         }
@@ -44,7 +44,7 @@ impl World {
     }
 
     #[cfg(feature = "mpi")]
-    fn join(_: usize) -> Result<World> {
+    fn join() -> Result<World> {
         if launched().is_none() {
             return Ok(World { comm: Comm::solo(), mpi: None });
         }
@@ -53,7 +53,7 @@ impl World {
     }
 
     #[cfg(not(feature = "mpi"))]
-    fn join(_: usize) -> Result<World> {
+    fn join() -> Result<World> {
         Ok(World { comm: Comm::solo() })
     }
 

@@ -1,6 +1,5 @@
 //! What ran where: the program and the machine.
 use crate::session::Session;
-use precondor_core::comm::Communicator;
 use serde::Serialize;
 
 /// The program and the machine.

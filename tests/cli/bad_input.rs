@@ -248,3 +248,20 @@ fn one_file_cannot_take_both_matrix_and_right_hand_side() {
     ran.fails_with(&["both.mtx: cannot take both the matrix and the right-hand side"]);
     assert!(!file.exists());
 }
+
+#[test]
+#[cfg(not(feature = "mpi"))]
+fn several_ranks_in_a_build_without_mpi() {
+    for (size, rank) in [("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"), ("PMI_SIZE", "PMI_RANK")]
+    {
+        let on = |k: &str| run(program().args(["plugins", "list"]).env(size, "2").env(rank, k));
+        let told = "precondor was started on 2 ranks, but this build is one without MPI; install an MPI \
+                    library and build it with `cargo build --release --features mpi`";
+        on("0").fails_with(&[told]);
+        // The other one leaves the word to the first.
+        let other = on("1");
+        assert_eq!((other.code, &*other.out, &*other.err), (0, "", ""));
+        // One rank is no several.
+        assert_eq!(run(program().args(["plugins", "list"]).env(size, "1").env(rank, "0")).code, 0);
+    }
+}
