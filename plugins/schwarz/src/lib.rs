@@ -121,7 +121,7 @@ impl Generator for Schwarz {
     const SUMMARY: &'static str =
         "additive Schwarz: any method on each rank's block, blocks overlapping";
     const CAPABILITIES: Capabilities =
-        Capabilities { explicit: false, transpose: true, refresh: true, many: false };
+        Capabilities { transpose: true, refresh: true, ..Capabilities::NONE };
     type Params = Params;
     type Output = Blocks;
 
@@ -177,7 +177,8 @@ impl Inner {
             let local = system.for_matrix(block.matrix(system.a(), theirs)?);
             let made = system.host().inner(&name, &section, &local);
             let global = |row| block.global(row);
-            Some(made.map_err(|e| e.renumbered(&global).inside("parameter 'inner'"))?)
+            let made = made.map_err(|e| e.renumbered(&global).inside("parameter 'inner'"))?;
+            Some(made as Box<dyn Preconditioner>)
         } else {
             None
         };
