@@ -222,7 +222,7 @@ processes! { a_method_is_set_up_by_name [Found; 1] {
     let mut pc = Pc::new(&petsc, Ranks::All).expect("a preconditioner");
     // Without a host there is no method; the host of a program knows its plugins.
     let text = told(pc.method("spai", &serde_json::json!({}), &system).map(|_| ()));
-    assert!(text.starts_with("spai: no method 'spai'"), "{text}");
+    assert!(text.starts_with("no method 'spai'"), "{text}");
     let found = precondor_host::Plugins::load(&precondor_host::Search {
         extra: vec![],
         base: ".".into(),
