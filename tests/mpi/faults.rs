@@ -72,8 +72,10 @@ fn plugins_that_differ_between_ranks_are_refused() {
     assert!(job.err.contains("no preconditioner 'jacobi'"), "{job:?}");
     fails_with(&mixed(&lacking, &whole, &arguments), "no preconditioner 'jacobi'");
     // One that is not asked for may be missing.
-    let spai = ["solve", &config, "--set", "preconditioner.name=spai"];
-    assert_eq!(mixed(&whole, &lacking, &spai).status, Some(0));
+    let gmres = ["--set", "solver.method=gmres"];
+    let spai = [&["solve", &config, "--set", "preconditioner.name=spai"], &gmres[..]].concat();
+    let job = mixed(&whole, &lacking, &spai);
+    assert_eq!(job.status, Some(0), "{job:?}");
     let job = mixed(&whole, &other, &arguments);
     fails_with(&job, "rank 2: method 'spai' is another one than on rank 0: version ");
 }

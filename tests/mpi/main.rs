@@ -1,6 +1,7 @@
 //! The program under `mpirun`, on this machine's processors however few they are: real files, plugins
 //! that are really loaded, ranks that really end.
 #[path = "../support/mpirun.rs"]
+#[allow(dead_code)]
 mod mpirun;
 #[path = "../cli/support.rs"]
 #[allow(dead_code)]

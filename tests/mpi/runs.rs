@@ -9,6 +9,10 @@ fn a_solve_is_the_same_on_any_number_of_ranks() {
     let solve = |ranks: usize, method: &str, save: bool| {
         let (config, set) = (example("solve.toml"), format!("preconditioner.name={method}"));
         let mut arguments = vec!["solve".into(), config, "--set".into(), set, "--json".into()];
+        // The inverse is not symmetric.
+        if method == "spai" {
+            arguments.extend(["--set".into(), "solver.method=gmres".into()]);
+        }
         if save {
             arguments.extend(["--save-solution".into(), file(ranks).display().to_string()]);
         }
@@ -53,7 +57,8 @@ fn tables_are_printed_once_and_say_how_many_ranks_there_were() {
         assert_eq!(document["provenance"]["ranks"], ranks);
         let of_case = |case: &serde_json::Value| {
             let rows = case["rows"].as_array().expect("rows").iter();
-            rows.map(|row| format!("{} {}", row["label"], row["iterations_mean"])).collect()
+            rows.map(|row| format!("{} {}", row["label"], row["iterations_mean"]))
+                .collect::<Vec<_>>()
         };
         document["cases"].as_array().expect("cases").iter().flat_map(of_case).collect()
     };
@@ -135,5 +140,5 @@ fn a_program_that_another_launcher_started_says_so() {
     let mut command = crate::support::isolated(program());
     command.args(["plugins", "list"]).env("PMI_SIZE", "3").env("PMI_RANK", "0");
     let ran = crate::support::run(&mut command);
-    assert!(ran.code != 0, "{}\n{}", ran.out, ran.err);
+    ran.fails_with(&["precondor was started on 3 ranks, but it is built for ", "another MPI"]);
 }
