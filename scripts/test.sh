@@ -50,6 +50,7 @@ else
     step cargo clippy -p precondor -p precondor-petsc --features petsc --all-targets --locked -- -D warnings
     step cargo test -p precondor-petsc --features petsc --locked
     step cargo test --features petsc --test petsc_backend --locked -- --test-threads 1
+    step cargo test --features petsc --test petsc --locked -- --test-threads 2
 fi
 step first_command_in_a_fresh_clone
 

@@ -3,7 +3,7 @@
 //! | where under PREFIX | what |
 //! |---|---|
 //! | `bin/precondor` | this program |
-//! | `lib/precondor/` | the plugins that it loads |
+//! | `lib/precondor/` | the plugins that it loads; `libprecondor_petsc.so`, which PETSc loads, where it is built with that |
 //! | `include/precondor.h` | the header for plugins in C |
 //! | `share/precondor/examples/` | configurations to start from |
 //! | `share/precondor/sdk/` | sources that `plugins new` builds against: the SDK is in no registry |
@@ -16,6 +16,7 @@ use crate::plugins::sdk;
 use crate::session::Session;
 use precondor_core::file::replace;
 use precondor_core::{Error, Result};
+use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -53,6 +54,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         let name = library.path.file_name().unwrap_or_default();
         copy(&library.path, &folder.join(name))?;
     }
+    let petsc = cfg!(feature = "petsc").then(|| petsc(&folder)).transpose()?;
     put(&place("include")?.join("precondor.h"), HEADER)?;
     let folder = place("share/precondor/examples")?;
     EXAMPLES.iter().try_for_each(|(name, text)| put(&folder.join(name), text))?;
@@ -69,12 +71,32 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         libraries.len(),
         prefix.join("lib/precondor").display()
     );
+    if let Some(petsc) = petsc {
+        // Writing to a string cannot fail.
+        let _ = writeln!(told, "for programs of PETSc: -dll_append {}", petsc.display());
+    }
     if sources.is_none() {
         told += "without the SDK's sources, which are not there any more: `plugins new` will need \
                  --sdk\n";
     }
     print(&told)?;
     Ok(Status::Done)
+}
+
+/// Copies the library that PETSc loads into `folder`, from where this program is built or installed.
+fn petsc(folder: &Path) -> Result<PathBuf> {
+    const NAME: &str = "libprecondor_petsc.so";
+    let program = std::env::current_exe().and_then(|program| program.canonicalize());
+    let program = program.map_err(|e| Error::file("/proc/self/exe", e))?;
+    let here = program.parent().unwrap_or(Path::new("/"));
+    let around = ["deps", "../lib/precondor", "."].map(|beside| here.join(beside).join(NAME));
+    let missing = || Error::file(here.join("deps").join(NAME), "it is not there to be installed");
+    let from = around.iter().find(|path| path.exists()).ok_or_else(missing)?;
+    let to = folder.join(NAME);
+    if from.canonicalize().ok() != to.canonicalize().ok() || !to.exists() {
+        copy(from, &to)?;
+    }
+    Ok(to)
 }
 
 fn put(path: &Path, text: &str) -> Result<()> {

@@ -3,6 +3,7 @@ mod check;
 mod describe;
 mod list;
 mod new;
+mod options;
 pub mod sdk;
 
 pub use check::{CHECK, child as check_child};
@@ -22,6 +23,7 @@ pub struct Args {
 enum Command {
     List(list::Args),
     Describe(describe::Args),
+    Options(options::Args),
     Check(check::Args),
     New(new::Args),
 }
@@ -30,6 +32,7 @@ pub fn run(args: &Args, plugin_path: &[PathBuf]) -> Result<Status> {
     match &args.command {
         Command::List(args) => list::run(args, plugin_path),
         Command::Describe(args) => describe::run(args, plugin_path),
+        Command::Options(args) => options::run(args, plugin_path),
         Command::Check(args) => check::run(args, plugin_path),
         Command::New(args) => new::run(args, plugin_path),
     }

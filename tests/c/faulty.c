@@ -22,7 +22,9 @@ static precondor_status generate(precondor_text params, const precondor_system *
                                  const precondor_host *host, void **instance,
                                  precondor_failure *why) {
     (void)params, (void)system, (void)host, (void)instance;
-#if defined NEW_STATUS
+#if defined GENERATE_STATUS
+    return precondor_fail(why, GENERATE_STATUS, "told to fail in generate");
+#elif defined NEW_STATUS
     (void)why;
     return 4711;
 #else
@@ -38,7 +40,11 @@ static precondor_status apply(void *instance, const double *r, double *z, size_t
     size_t i;
     (void)instance, (void)r, (void)why;
     for (i = 0; i < n; i++) z[i] = NAN;
+#if defined APPLY_STATUS
+    return precondor_fail(why, APPLY_STATUS, "told to fail in apply");
+#else
     return PRECONDOR_OK;
+#endif
 }
 #endif
 

@@ -21,6 +21,8 @@ fn an_installation_works_from_anywhere_with_its_own_plugins() {
     ] {
         assert!(prefix.join(file).is_file(), "{file}");
     }
+    let petsc = prefix.join("lib/precondor/libprecondor_petsc.so");
+    assert_eq!(petsc.is_file(), cfg!(feature = "petsc"), "{}", petsc.display());
     let here = folder.path().join("elsewhere");
     std::fs::create_dir(&here).unwrap();
     let installed = || {

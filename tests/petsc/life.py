@@ -171,7 +171,7 @@ def test_new_values_refresh_and_a_new_pattern_rebuilds():
     b = vector(a)
     ksp = solver(a, "precondor_spai")
     x = solve(ksp, b)
-    says(ksp, "type: precondor_spai", "method: spai", "power: 1 (default)", "setups: 1 from nothing, 0 refreshed")
+    says(ksp, "type: precondor_spai", "method: spai", "power = 1 (default)", "setups: 1 from nothing, 0 refreshed")
     a.scale(2.0)
     x.scale(0.5)
     close(solve(ksp, b), x, 1e-6)

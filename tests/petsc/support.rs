@@ -1,8 +1,12 @@
 //! Compiling and running programs of PETSc.
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::{Mutex, PoisonError};
+
+#[path = "../support/mpirun.rs"]
+#[allow(dead_code)]
+mod job;
 
 /// The Python that Debian's petsc4py belongs to.
 pub const PYTHON: &str = "/usr/bin/python3";
@@ -140,7 +144,7 @@ impl Ran {
     /// Iterations of the only solve, which converged.
     #[track_caller]
     pub fn iterations(&self) -> usize {
-        self.says(&["Linear solve converged"]).number_after("iterations")
+        self.says(&["Linear solve converged"]).number_after("CONVERGED_RTOL iterations")
     }
 }
 
@@ -148,33 +152,20 @@ impl Ran {
 pub fn run(ranks: usize, program: &Path, options: &str) -> Ran {
     let mut command = mpirun(ranks, program);
     command.arg("-dll_append").arg(library()).args(options.split_whitespace());
-    finish(&mut command)
+    finish(command)
 }
 
 /// `mpirun` of a program; the caller adds its arguments.
 pub fn mpirun(ranks: usize, program: &Path) -> Command {
-    let mut command = Command::new("mpirun");
-    command.args(["-n", &ranks.to_string()]).arg(program);
-    command.env_remove("PRECONDOR_PATH").env("XDG_DATA_HOME", "/nonexistent");
-    // Fewer cores than ranks, a container, root: none of them is to matter here.
-    for (variable, value) in [
-        ("OMPI_ALLOW_RUN_AS_ROOT", "1"),
-        ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"),
-        ("OMPI_MCA_rmaps_base_oversubscribe", "1"),
-        ("OMPI_MCA_hwloc_base_binding_policy", "none"),
-        ("OMPI_MCA_mpi_yield_when_idle", "1"),
-        ("OMPI_MCA_btl_vader_single_copy_mechanism", "none"),
-    ] {
-        command.env(variable, value);
-    }
+    let mut command = job::launcher(ranks);
+    command.arg(program).env_remove("PRECONDOR_PATH").env("XDG_DATA_HOME", "/nonexistent");
     command
 }
 
 /// Runs a command to its end.
-pub fn finish(command: &mut Command) -> Ran {
-    let Output { status, stdout, stderr } = command.output().expect("it starts");
-    let text = [stdout, stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
-    Ran { success: status.success(), text }
+pub fn finish(command: Command) -> Ran {
+    let job::Job { status, out, err } = job::finish(command);
+    Ran { success: status == Some(0), text: out + &err }
 }
 
 /// A folder of its own for a test.

@@ -5,7 +5,8 @@
 //! * [`matrix`]: PETSc's matrices as ours.
 //! * [`pc`]: every method as a preconditioner of PETSc; what `libprecondor_petsc.so` is loaded for.
 //!
-//! Empty without the feature `petsc`, which needs MPI.
+//! Without the feature `petsc`, which needs MPI, there is nothing here but a word about that for a PETSc
+//! that loads the library.
 //!
 //! # PETSc from Rust
 //!
@@ -55,6 +56,8 @@
 //!
 //! Under `mpirun` objects of [`Ranks::All`] are spread over all ranks. [`Petsc::init`] starts MPI where
 //! nobody has, and [`Petsc::finalize`] then ends it.
+#[cfg(not(feature = "petsc"))]
+mod absent;
 #[cfg(feature = "petsc")]
 pub mod api;
 #[cfg(feature = "petsc")]

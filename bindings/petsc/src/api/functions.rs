@@ -184,6 +184,7 @@ functions! {
     MatSeqAIJSetPreallocationCSR(a: RawMat, rows: *const Ints, cols: *const Ints, values: *const f64);
     MatMPIAIJSetPreallocationCSR(a: RawMat, rows: *const Ints, cols: *const Ints, values: *const f64);
     MatSetValues(a: RawMat, rows: Int, row: *const Ints, cols: Int, col: *const Ints, values: *const f64, mode: c_int);
+    MatCreateSeqAIJWithArrays(comm: MPI_Comm, rows: Int, cols: Int, row: *const Ints, col: *const Ints, values: *const f64, a: *mut RawMat);
     MatCreateVecs(a: RawMat, right: *mut RawVec, left: *mut RawVec);
     MatMult(a: RawMat, x: RawVec, y: RawVec);
     MatMultTranspose(a: RawMat, x: RawVec, y: RawVec);

@@ -111,19 +111,22 @@ impl Dmda {
         self.own() == a.n_own() && self.nodes.iter().product::<usize>() as u64 == a.n_global()
     }
 
-    /// The grid for methods that work on one of two dimensions; `None` for another one.
+    /// The grid for methods that work on one of two dimensions.
     ///
     /// # Errors
     /// [`Error::Unsupported`] naming the first row that is another node than these methods take it for.
     /// The same on all ranks.
-    pub(super) fn natural(&self) -> Result<Option<[usize; 2]>> {
-        let [mx, my, _] = self.nodes;
-        if self.dimension > 2 {
-            return Ok(None);
+    pub(super) fn natural(&self) -> Result<[usize; 2]> {
+        let [mx, my, mz] = self.nodes;
+        if mz > 1 {
+            return Err(Error::Unsupported(format!(
+                "global row 0 does not fit a grid of two dimensions: the DMDA has {mx} by {my} by {mz} \
+                 nodes"
+            )));
         }
         let [x, y, _] = &self.cuts;
         if x.len() == 1 || my == 1 {
-            return Ok(Some([mx, my]));
+            return Ok([mx, my]);
         }
         // The first process has x[0] by y[0] nodes. Where it has several rows of them, its second is
         // numbered before the rest of the first; else the whole first row comes in order.

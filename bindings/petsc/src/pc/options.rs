@@ -332,7 +332,7 @@ impl Database {
             let stem = format!("{stem}pc_{TYPE}_");
             for option in &left {
                 let Some(key) = option.strip_prefix(&stem) else { continue };
-                let why = schema::unknown(key, known.iter());
+                let why = schema::unknown(key, known.iter()).replacen("key", "option", 1);
                 return Err(Error::Parameter(format!("-{option}: {why}")).into());
             }
         }

@@ -126,9 +126,7 @@ unsafe fn build(
             if let Some(grid) = grid.filter(|grid| grid.fits(&system)) {
                 let given = config.params.get("grid").is_some_and(|grid| !grid.is_null());
                 if takes_grid(&method.schema()) && !given {
-                    if let Some(found) = grid.natural()? {
-                        config.params["grid"] = serde_json::json!(found);
-                    }
+                    config.params["grid"] = serde_json::json!(grid.natural()?);
                 }
                 system = grid.describe(system)?;
             }
@@ -143,9 +141,9 @@ unsafe fn build(
     Ok(())
 }
 
-/// Whether a method works on structured grids.
+/// Whether a method works on structured grids of two dimensions.
 fn takes_grid(schema: &serde_json::Value) -> bool {
-    schema["properties"]["grid"].is_object()
+    schema["properties"]["grid"]["maxItems"] == 2
 }
 
 /// Whether what all ranks failed with is a breakdown. Collective.

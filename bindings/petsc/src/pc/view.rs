@@ -82,7 +82,7 @@ fn describe(
                 None => "left to the method".into(),
             },
         };
-        line(&format!("{}: {shown}", parameter.name))?;
+        line(&format!("{} = {shown}", parameter.name))?;
     }
     Ok(())
 }

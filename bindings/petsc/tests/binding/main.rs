@@ -1,6 +1,7 @@
 //! PETSc from Rust. PETSc starts once in a process, so each test runs in processes of its own: alone,
 //! and where it says so as two ranks.
 mod ksp;
+mod lend;
 mod life;
 mod mat;
 #[path = "../../../../tests/support/mpirun.rs"]

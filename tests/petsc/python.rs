@@ -1,0 +1,44 @@
+//! petsc4py, unmodified: what a PC does over its life, and the example with its picture.
+use crate::support::{PYTHON, absent, finish, folder, library, mpirun};
+use std::path::Path;
+use std::process::Command;
+
+/// Whether Debian's Python has these modules.
+fn python(modules: &str) -> Option<&'static Path> {
+    let mut command = Command::new(PYTHON);
+    let there = command.args(["-c", &format!("import {modules}")]).output();
+    match there.is_ok_and(|output| output.status.success()) {
+        true => Some(Path::new(PYTHON)),
+        false => absent(&format!("{modules} for {PYTHON} (python3-petsc4py python3-matplotlib)")),
+    }
+}
+
+#[test]
+fn a_pc_over_its_life() {
+    let Some(python) = python("petsc4py, numpy") else { return };
+    let folder = folder("life");
+    for ranks in 1..=3 {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/petsc/life.py");
+        let mut command = mpirun(ranks, python);
+        command.arg(script).arg(library()).arg(&folder);
+        let ran = finish(command);
+        let tests = std::fs::read_to_string(script).expect("a script").matches("def test_").count();
+        assert_eq!(ran.says(&[]).text.matches("\nok test_").count() + 1, tests, "{}", ran.text);
+    }
+}
+
+#[test]
+fn the_example_compares_a_network_with_spai_and_gamg() {
+    let Some(python) = python("petsc4py, numpy, matplotlib") else { return };
+    let folder = folder("example");
+    let picture = folder.join("compare.png");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/petsc4py_compare.py");
+    let mut command = Command::new(python);
+    command.arg(script).arg("--level").arg("4").arg("--picture").arg(&picture);
+    command.env("PRECONDOR_PETSC_PC", library()).env_remove("PRECONDOR_PATH");
+    let ran = finish(command);
+    ran.says(&["mlp_reference", "spai", "gamg"]);
+    let count = |name: &str| ran.number_after(&format!("\n{name}"));
+    assert!(count("precondor_mlp_reference") < count("precondor_spai"), "{}", ran.text);
+    assert!(picture.metadata().is_ok_and(|data| data.len() > 1000), "no picture");
+}
