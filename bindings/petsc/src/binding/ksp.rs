@@ -6,7 +6,7 @@ use super::pc::Pc;
 use super::vec::Vec;
 use super::viewer::Viewer;
 use super::{Error, Petsc, Ranks, Result};
-use crate::api::{IntCell, Monitor, RawKsp, code, slice};
+use crate::api::{Api, Int, IntCell, Monitor, RawKsp, code, slice};
 use precondor_core::comm::Comm;
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -332,6 +332,10 @@ impl Ksp {
         slot.watcher.set(Some(long));
         let solved = self.run(b, x);
         slot.watcher.set(None);
+        if let Some((divergence, most)) = slot.stopped.take() {
+            // SAFETY: a live solver.
+            unsafe { limit(self.petsc.api(), self.raw, divergence, most)? };
+        }
         solved
     }
 
@@ -441,7 +445,7 @@ impl Ksp {
             return Ok(Rc::clone(slot));
         }
         let comm = self.petsc.comm(self.ranks).clone();
-        let slot = Rc::new(Slot { watcher: Cell::new(None), comm });
+        let slot = Rc::new(Slot { watcher: Cell::new(None), stopped: Cell::new(None), comm });
         let monitor = Monitor { narrow: step_narrow, wide: step_wide };
         let free = Some(free_slot as unsafe extern "C" fn(*mut *mut c_void) -> c_int);
         let context = Rc::into_raw(Rc::clone(&slot)).cast_mut().cast();
@@ -457,22 +461,24 @@ impl Ksp {
 struct Slot {
     /// The closure of the solve that runs.
     watcher: Cell<Option<*mut Watcher<'static>>>,
+    /// The limits of divergence and iterations that the solve had before it was stopped.
+    stopped: Cell<Option<(f64, Int)>>,
     comm: Comm,
 }
 
-unsafe extern "C" fn step_narrow(_: RawKsp, n: i32, norm: f64, context: *mut c_void) -> c_int {
-    // SAFETY: as below.
-    unsafe { step(n.into(), norm, context) }
+unsafe extern "C" fn step_narrow(ksp: RawKsp, n: i32, norm: f64, context: *mut c_void) -> c_int {
+    // SAFETY: PETSc calls with a live solver and the context that it was given.
+    unsafe { step(ksp, n.into(), norm, context) }
 }
 
-unsafe extern "C" fn step_wide(_: RawKsp, n: i64, norm: f64, context: *mut c_void) -> c_int {
-    // SAFETY: as below.
-    unsafe { step(n, norm, context) }
+unsafe extern "C" fn step_wide(ksp: RawKsp, n: i64, norm: f64, context: *mut c_void) -> c_int {
+    // SAFETY: as above.
+    unsafe { step(ksp, n, norm, context) }
 }
 
 /// # Safety
-/// `context` is a live [`Slot`].
-unsafe fn step(n: i64, norm: f64, context: *mut c_void) -> c_int {
+/// `ksp` is a live solver, `context` a live [`Slot`].
+unsafe fn step(ksp: RawKsp, n: i64, norm: f64, context: *mut c_void) -> c_int {
     // SAFETY: the caller's promise.
     let slot = unsafe { &*context.cast_const().cast::<Slot>() };
     // Out of its place for as long as it runs: a solve that it starts is watched by nobody.
@@ -482,14 +488,45 @@ unsafe fn step(n: i64, norm: f64, context: *mut c_void) -> c_int {
         // has the pointer now.
         unsafe { (*watcher)(n.max(0) as usize, norm) }
     }));
-    slot.watcher.set(Some(watcher));
     let mine = done.unwrap_or_else(|panic| Err(panicked(panic)));
-    match slot.comm.agree(mine) {
+    let Err(e) = slot.comm.agree(mine) else {
+        slot.watcher.set(Some(watcher));
+        return 0;
+    };
+    report(e);
+    // SAFETY: the caller's promise.
+    match unsafe { stop(ksp, n, slot) } {
         Ok(()) => 0,
-        Err(e) => {
-            report(e);
-            code::LIBRARY
-        }
+        Err(_) => code::LIBRARY,
+    }
+}
+
+/// Has a solve end by its limits: an error in the middle of `KSPSolve` would leave the solver and its
+/// preconditioner in a state that they do not recover from.
+///
+/// # Safety
+/// `ksp` is a live solver.
+unsafe fn stop(ksp: RawKsp, n: i64, slot: &Slot) -> Result<()> {
+    let api = Api::in_process()?;
+    let (mut divergence, mut most) = (0.0, IntCell::default());
+    // SAFETY: a live solver, places of ours or none.
+    unsafe {
+        api.KSPGetTolerances(ksp, null_mut(), null_mut(), &mut divergence, &mut most)?;
+        slot.stopped.set(Some((divergence, api.to_int(api.int(most))?)));
+        limit(api, ksp, 0.0, api.to_int(n.max(0))?)
+    }
+}
+
+/// Sets two limits and leaves the other two.
+///
+/// # Safety
+/// `ksp` is a live solver.
+unsafe fn limit(api: &Api, ksp: RawKsp, divergence: f64, most: Int) -> Result<()> {
+    let (mut relative, mut absolute) = (0.0, 0.0);
+    // SAFETY: a live solver, places of ours or none.
+    unsafe {
+        api.KSPGetTolerances(ksp, &mut relative, &mut absolute, null_mut(), null_mut())?;
+        Ok(api.KSPSetTolerances(ksp, relative, absolute, divergence, most)?)
     }
 }
 

@@ -89,7 +89,7 @@ impl Pc {
     /// # Errors
     /// [`Error::Other`] with what the method reports; what PETSc reports.
     pub fn method(&mut self, name: &str, params: &Value, system: &System) -> Result<&mut Self> {
-        let m = system.host().inner(name, params, system).map_err(|e| e.inside(name))?;
+        let m = system.host().inner(name, params, system)?;
         self.boxed_shell(name, m)
     }
 

@@ -39,20 +39,19 @@ impl Shell {
         }
     }
 
-    /// z = M r by `how`, on a rank of several: an error shows as NaN in z and is kept, since a rank
-    /// that leaves alone would be waited for.
-    fn carry_out(&self, how: How, r: &[f64], z: &mut [f64]) -> c_int {
+    /// z = M r by `how`. An error shows as NaN in z, which ends a solve in good order and on all ranks,
+    /// and is kept for the call that the solve is in.
+    fn carry_out(&self, how: How, r: &[f64], z: &mut [f64]) {
         let done = catch_unwind(AssertUnwindSafe(|| match how {
             How::Plain => self.m.apply(r, z),
             How::Transposed => self.m.apply_transpose(r, z),
         }));
-        let several = self.comm.size() > 1;
         let e = match done {
-            Ok(Ok(())) => return 0,
+            Ok(Ok(())) => return,
             Ok(Err(e)) => e,
             Err(panic) => {
                 let e = panicked(panic);
-                if several {
+                if self.comm.size() > 1 {
                     self.comm.abort(&format!("{}: {e}", self.name));
                 }
                 e
@@ -60,7 +59,6 @@ impl Shell {
         };
         z.fill(f64::NAN);
         report(e.inside(self.name.as_str()));
-        if several { 0 } else { code::LIBRARY }
     }
 }
 
@@ -88,7 +86,7 @@ unsafe fn on_vectors(
     how: How,
     x: RawVec,
     y: RawVec,
-) -> std::result::Result<c_int, Failed> {
+) -> std::result::Result<(), Failed> {
     // SAFETY: PETSc lends as many numbers as the vectors own, until they are given back.
     unsafe {
         let (mut n, mut m) = (IntCell::default(), IntCell::default());
@@ -98,10 +96,9 @@ unsafe fn on_vectors(
         api.VecGetArrayRead(x, &mut from)?;
         api.VecGetArrayWrite(y, &mut to)?;
         let r = slice(from, api.int(n) as usize);
-        let done = shell.carry_out(how, r, slice_mut(to, api.int(m) as usize));
+        shell.carry_out(how, r, slice_mut(to, api.int(m) as usize));
         api.VecRestoreArrayRead(x, &mut from)?;
-        api.VecRestoreArrayWrite(y, &mut to)?;
-        Ok(done)
+        api.VecRestoreArrayWrite(y, &mut to)
     }
 }
 
@@ -116,7 +113,7 @@ unsafe extern "C" fn view(pc: RawPc, viewer: Viewer) -> c_int {
             for note in shell.m.notes() {
                 api.print(viewer, &format!("  {note}"))?;
             }
-            Ok(0)
+            Ok(())
         })
     }
 }
@@ -142,9 +139,9 @@ unsafe extern "C" fn destroy(pc: RawPc) -> c_int {
 /// `pc` is a live shell made by [`Shell::into_pc`].
 unsafe fn entered(
     pc: RawPc,
-    f: impl FnOnce(&Api, &Shell) -> std::result::Result<c_int, Failed>,
+    f: impl FnOnce(&Api, &Shell) -> std::result::Result<(), Failed>,
 ) -> c_int {
-    let done = catch_unwind(AssertUnwindSafe(|| -> Result<c_int> {
+    let done = catch_unwind(AssertUnwindSafe(|| -> Result<()> {
         let api = Api::in_process()?;
         let mut context: *mut c_void = null_mut();
         // SAFETY: the context is that of a live shell; it is kept alive for the call.
@@ -160,7 +157,7 @@ unsafe fn entered(
         Ok(f(api, &shell)?)
     }));
     let e = match done {
-        Ok(Ok(code)) => return code,
+        Ok(Ok(())) => return 0,
         Ok(Err(e)) => e,
         Err(panic) => panicked(panic),
     };
