@@ -16,7 +16,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
-#[path = "../processor.rs"]
+#[path = "../support/processor.rs"]
 mod processor;
 
 /// What is solved; not a seed that any shipped model was trained on.

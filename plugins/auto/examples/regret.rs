@@ -24,7 +24,7 @@ use precondor_sdk::serde_json::{self, Value, json};
 use std::path::Path;
 use std::sync::Arc;
 
-#[path = "../../../benches/processor.rs"]
+#[path = "../../../benches/support/processor.rs"]
 mod processor;
 
 /// Problems that the model was not trained on.

@@ -24,7 +24,7 @@ use precondor_sdk::core::solver::{Criterion, Method, Stop, solve};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, json};
 
-#[path = "../../../benches/processor.rs"]
+#[path = "../../../benches/support/processor.rs"]
 mod processor;
 
 /// What a method took.

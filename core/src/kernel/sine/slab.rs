@@ -97,9 +97,9 @@ mod tests {
     use crate::Error;
     use crate::comm::threads;
     use crate::host::{Alone, Level};
+    use crate::instance::Instance;
     use crate::kernel::grid::Grid;
     use crate::matrix::Space;
-    use crate::precond::Preconditioner;
     use crate::system::System;
 
     fn value(node: usize) -> f64 {
@@ -183,12 +183,7 @@ mod tests {
     struct Faulty;
 
     impl Host for Faulty {
-        fn inner(
-            &self,
-            _: &str,
-            _: &serde_json::Value,
-            _: &System,
-        ) -> Result<Box<dyn Preconditioner>> {
+        fn inner(&self, _: &str, _: &serde_json::Value, _: &System) -> Result<Box<dyn Instance>> {
             Err(Error::Unsupported("no other methods".into()))
         }
         fn parallel_for(
