@@ -49,6 +49,7 @@ pub struct SineSolve {
     around: Range<usize>,
     /// Rows and columns that this rank solves for.
     entries: usize,
+    notes: Vec<String>,
     work: Mutex<Work>,
 }
 
@@ -75,8 +76,11 @@ impl SineSolve {
             None
         };
         let work = Mutex::new(Work { solver: SlabSolver::new(&slabs, comm, 0)?, whole });
+        let Grid { mx, my } = grid;
+        let shape = format!("structured grid of {mx} by {my} nodes");
         Ok(SineSolve {
             grid,
+            notes: std::iter::once(shape).chain(slabs.note()).collect(),
             host: Arc::clone(system.host()),
             own: slabs.own(comm.rank()),
             around,
@@ -138,7 +142,6 @@ impl Preconditioner for SineSolve {
         work.solver.bytes() + whole
     }
     fn notes(&self) -> Vec<String> {
-        let Grid { mx, my } = self.grid;
-        vec![format!("structured grid of {mx} by {my} nodes")]
+        self.notes.clone()
     }
 }

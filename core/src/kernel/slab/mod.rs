@@ -87,6 +87,14 @@ impl Slabs {
         cut(rank)..cut(rank + 1)
     }
 
+    /// What a report should say of ranks that have no row to work on, if there must be some.
+    pub fn note(&self) -> Option<String> {
+        let (ranks, rows) = (self.ranks(), self.grid.my);
+        (ranks > rows).then(|| {
+            format!("{ranks} ranks share {rows} rows of the grid: some have none to transform")
+        })
+    }
+
     /// The nodes of some rows.
     pub fn nodes(&self, rows: Range<usize>) -> Range<usize> {
         rows.start * self.grid.mx..rows.end * self.grid.mx
@@ -108,6 +116,7 @@ mod tests {
                     let space = Space::even(Comm::new(comm), grid.nodes() as u64);
                     let slabs = Slabs::new(grid, space.starts()).unwrap();
                     assert_eq!(slabs.ranks(), ranks);
+                    assert_eq!(slabs.note().is_some(), ranks > my);
                     let all = |of: &dyn Fn(usize) -> Range<usize>| {
                         (0..ranks).flat_map(of).collect::<Vec<_>>()
                     };

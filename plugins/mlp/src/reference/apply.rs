@@ -130,9 +130,9 @@ impl Operator {
         (self.stencils.entries_a_node() + scaling) * nodes + coarse
     }
 
-    /// The whole grid.
-    pub fn whole(&self) -> Grid {
-        self.share.slabs().grid()
+    /// The part of the grid that this rank works on.
+    pub fn share(&self) -> &Share {
+        &self.share
     }
 
     /// The rows that are kept.

@@ -206,7 +206,7 @@ impl Preconditioner for ReferenceMap {
     }
 
     fn notes(&self) -> Vec<String> {
-        let Grid { mx, my } = self.operator.whole();
+        let Grid { mx, my } = self.operator.share().slabs().grid();
         let mut notes = vec![format!("structured grid of {mx} by {my} nodes")];
         if self.variant == Variant::Stencil {
             notes.push(
@@ -214,6 +214,7 @@ impl Preconditioner for ReferenceMap {
             );
         }
         notes.extend(self.coefficient.clone());
+        notes.extend(self.operator.share().slabs().note());
         notes
     }
 }
