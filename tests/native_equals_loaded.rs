@@ -21,6 +21,7 @@ fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
     use precondor_plugin_mlp::{reference::MlpReference, ridge::RidgeInverse};
     use precondor_plugin_multigrid::Multigrid;
     use precondor_plugin_reference::{Reference, Sine};
+    use precondor_plugin_schwarz::Schwarz;
     use precondor_plugin_spai::{Fsai, Spai};
     vec![
         (Native::<Jacobi>::method(), 4, vec![json!({}), json!({"damping": 0.7})]),
@@ -33,6 +34,11 @@ fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
         ),
         (Native::<Ilu>::method(), 4, vec![json!({}), json!({"level": 2}), json!({"max_fill": 5})]),
         (Native::<Ic>::method(), 4, vec![json!({})]),
+        (
+            Native::<Schwarz>::method(),
+            4,
+            vec![json!({}), json!({"inner": "ic", "overlap": 2}), json!({"inner": "spai"})],
+        ),
         (Native::<Sine>::method(), 4, vec![json!({})]),
         (
             Native::<Reference>::method(),

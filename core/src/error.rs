@@ -89,11 +89,66 @@ impl Error {
         Error::In { part: part.into(), source: Box::new(self) }
     }
 
+    /// The same error, told of rows of a larger matrix: what a method says that was set up for some
+    /// rows of it. `row` gives the number there of a row here, where there is one.
+    #[must_use]
+    pub fn renumbered(self, row: &dyn Fn(u64) -> Option<u64>) -> Self {
+        match self {
+            Error::In { part, source } => {
+                Error::In { part, source: Box::new(source.renumbered(row)) }
+            }
+            Error::Breakdown(text) => Error::Breakdown(renumbered(&text, row)),
+            Error::Unsupported(text) => Error::Unsupported(renumbered(&text, row)),
+            other => other,
+        }
+    }
+
     /// The innermost error, without the parts it passed through.
     pub fn root(&self) -> &Error {
         match self {
             Error::In { source, .. } => source.root(),
             other => other,
         }
+    }
+}
+
+/// `text` with other numbers in all its "global row 3" and "a(3, 4)".
+fn renumbered(text: &str, row: &dyn Fn(u64) -> Option<u64>) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    // Whether the next number is an index.
+    let mut index = false;
+    while let Some(digit) = rest.find(|c: char| c.is_ascii_digit()) {
+        let (before, from) = rest.split_at(digit);
+        let end = from.find(|c: char| !c.is_ascii_digit()).unwrap_or(from.len());
+        let (number, after) = from.split_at(end);
+        let first = before.ends_with("a(");
+        index = first || before.ends_with("global row ") || (index && before == ", ");
+        let told = number.parse().ok().filter(|_| index).and_then(row);
+        out.push_str(before);
+        out.push_str(&told.map_or_else(|| number.to_owned(), |row| row.to_string()));
+        index &= first;
+        rest = after;
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_renumbered_wherever_they_are_named_and_nothing_else_is() {
+        let by = |i: u64| (i < 50).then_some(100 + i);
+        let told = |e: Error| e.renumbered(&by).to_string();
+        let error = Error::breakdown(7, "the pivot is 3 of 12, a(1, 2) = 4 but a(2, 1) = 5, 6");
+        assert_eq!(
+            told(error.clone().inside("ilu2")),
+            "ilu2: global row 107: the pivot is 3 of 12, a(101, 102) = 4 but a(102, 101) = 5, 6"
+        );
+        assert_eq!(told(Error::Unsupported("global row 60: 1".into())), "global row 60: 1");
+        assert_eq!(told(Error::Data("global row 1".into())), "global row 1");
+        let long = "global row 99999999999999999999999";
+        assert_eq!(told(Error::Unsupported(long.into())), long);
     }
 }

@@ -20,6 +20,7 @@ fn all_methods_are_listed_with_their_libraries() {
         "mlp-reference",
         "reference",
         "ridge",
+        "schwarz",
         "sine",
         "spai",
     ] {

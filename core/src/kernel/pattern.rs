@@ -258,8 +258,12 @@ pub fn around(a: &DistCsr, steps: usize) -> Result<Reach<'_>> {
     Reach::of(a, neighbours(a, steps)?)
 }
 
-/// The rows of others that are at most `steps` steps away from own ones, in `steps` rounds.
-fn neighbours(a: &DistCsr, steps: usize) -> Result<Rows> {
+/// The rows of others that are at most `steps` steps away from own ones in the graph of A, fetched in
+/// `steps` rounds. Collective.
+///
+/// # Errors
+/// What the communicator reports.
+pub fn neighbours(a: &DistCsr, steps: usize) -> Result<Rows> {
     let mut found = Rows { row_ptr: vec![0], ..Rows::default() };
     if a.space().comm().size() == 1 {
         return Ok(found);

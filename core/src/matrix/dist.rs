@@ -1,6 +1,6 @@
 //! A sparse matrix spread over ranks by contiguous blocks of rows.
 use super::{Csr, Space, Unsymmetric};
-use crate::comm::{Communicator, Exchange, HaloPlan};
+use crate::comm::{Communicator, Exchange};
 use crate::host::Host;
 use crate::kernel::chunks;
 use crate::{Error, Result};
@@ -60,7 +60,7 @@ impl DistCsr {
     ) -> Result<Self> {
         space.comm().scope(|| {
             let (own, ghost, ghost_ids) = split(space, row_ptr, cols, values)?;
-            let link = space.comm().exchange(plan(space, &ghost_ids)?)?;
+            let link = space.comm().exchange(space.halo(&ghost_ids)?)?;
             Self::from_parts(own, ghost, ghost_ids, Arc::clone(space), Arc::from(link))
         })
     }
@@ -329,27 +329,4 @@ fn check_rows(space: &Space, row_ptr: &[u32], cols: &[u64], values: &[f64]) -> R
         }
     }
     Ok(())
-}
-
-/// Tells every owner which of its entries this rank needs. Collective.
-fn plan(space: &Space, ghost_ids: &[u64]) -> Result<HaloPlan> {
-    let size = space.comm().size();
-    let mut plan = HaloPlan::default();
-    let mut wanted = vec![Vec::new(); size];
-    for (k, &id) in ghost_ids.iter().enumerate() {
-        let owner = space.owner(id);
-        wanted[owner].extend_from_slice(&id.to_le_bytes());
-        match plan.recv.last_mut() {
-            Some((rank, range)) if *rank == owner => range.end = k + 1,
-            _ => plan.recv.push((owner, k..k + 1)),
-        }
-    }
-    for (rank, ids) in space.comm().all_to_all(&wanted)?.iter().enumerate() {
-        let local = |bytes: &[u8; 8]| (u64::from_le_bytes(*bytes) - space.start()) as u32;
-        let index: Vec<u32> = ids.as_chunks().0.iter().map(local).collect();
-        if !index.is_empty() {
-            plan.send.push((rank, index));
-        }
-    }
-    Ok(plan)
 }

@@ -1,5 +1,5 @@
 //! Which rank owns which rows, and inner products of vectors spread that way.
-use crate::comm::{Comm, Communicator};
+use crate::comm::{Comm, Communicator, HaloPlan};
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -87,6 +87,36 @@ impl Space {
     pub fn owner(&self, row: u64) -> usize {
         assert!(row < self.n_global(), "row {row} of {}", self.n_global());
         self.starts.partition_point(|&s| s <= row) - 1
+    }
+
+    /// The plan that brings entries of others, those with the global numbers `ids` (strictly
+    /// increasing, none of them this rank's): tells every owner which of its entries this rank
+    /// needs. Collective.
+    ///
+    /// # Errors
+    /// What the communicator reports.
+    ///
+    /// # Panics
+    /// If an id is not below [`n_global`](Space::n_global).
+    pub fn halo(&self, ids: &[u64]) -> Result<HaloPlan> {
+        let mut plan = HaloPlan::default();
+        let mut wanted = vec![Vec::new(); self.comm.size()];
+        for (k, &id) in ids.iter().enumerate() {
+            let owner = self.owner(id);
+            wanted[owner].extend_from_slice(&id.to_le_bytes());
+            match plan.recv.last_mut() {
+                Some((rank, range)) if *rank == owner => range.end = k + 1,
+                _ => plan.recv.push((owner, k..k + 1)),
+            }
+        }
+        for (rank, ids) in self.comm.all_to_all(&wanted)?.iter().enumerate() {
+            let local = |bytes: &[u8; 8]| (u64::from_le_bytes(*bytes) - self.start()) as u32;
+            let index: Vec<u32> = ids.as_chunks().0.iter().map(local).collect();
+            if !index.is_empty() {
+                plan.send.push((rank, index));
+            }
+        }
+        Ok(plan)
     }
 
     /// `out[k] = ⟨xₖ, yₖ⟩` for all pairs in one reduction. Collective.

@@ -7,7 +7,7 @@
 //! backward are each other's transpose for symmetric A.
 //!
 //! Each rank sweeps over the block of columns that it owns: block Jacobi between the ranks, and M
-//! depends on their number.
+//! depends on their number. `schwarz` with `inner = "gauss-seidel"` lets the blocks overlap.
 //!
 //! Cost: setup one pass over A, which is stored scaled by rows (12 bytes an entry, 16 a row); the
 //! first sweep in one direction costs half a product with A, every later one a whole; the first
@@ -204,7 +204,11 @@ impl Preconditioner for Sweeps {
         if self.ranks == 1 {
             return Vec::new();
         }
-        vec![format!("each of the {} ranks sweeps over its own block only", self.ranks)]
+        vec![format!(
+            "one block per rank, overlap 0: each of the {} ranks sweeps over its own block only; \
+             schwarz lets them overlap",
+            self.ranks
+        )]
     }
 }
 

@@ -8,7 +8,8 @@
 //! is refused.
 //!
 //! Each rank factorises the block of columns that it owns and shifts it as that block needs: block
-//! Jacobi between the ranks, and M depends on their number.
+//! Jacobi between the ranks, and M depends on their number. `schwarz` with `inner = "ic"` lets the blocks
+//! overlap.
 //!
 //! Cost: setup O(Σ over entries of L of the length of their column's row) an attempt, of the order
 //! of ten products with A; apply one product's worth of flops; L is kept by rows and by columns

@@ -10,7 +10,8 @@
 //! prefer `ic`. Iteration counts grow with the size of the problem.
 //!
 //! Each rank factorises the block of columns that it owns: block Jacobi between the ranks, and M
-//! depends on their number.
+//! depends on their number. `schwarz` with `inner = "ilu"` lets the blocks
+//! overlap.
 //!
 //! Cost: setup O(Σ over entries of L of the length of that row of U), of the order of twenty
 //! products with A for ILU(0); apply one product's worth of flops over the factors' entries, 12 bytes each;

@@ -24,7 +24,10 @@ export_plugin!(Ilu, Ic);
 
 /// What both methods say about themselves on several ranks and after refreshes.
 fn notes(ranks: usize, refreshed: u32, what: &str) -> Vec<String> {
-    let own = format!("each of the {ranks} ranks factorises its own block only");
+    let own = format!(
+        "one block per rank, overlap 0: each of the {ranks} ranks factorises its own block only; \
+         schwarz lets them overlap"
+    );
     let again = format!("refreshed {refreshed} times, {what}");
     [(ranks > 1, own), (refreshed > 0, again)].into_iter().filter(|n| n.0).map(|n| n.1).collect()
 }
