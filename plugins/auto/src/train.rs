@@ -59,13 +59,14 @@ impl Default for TrainParams {
     }
 }
 
-/// Trains a model. See [`precondor_sdk::core::train::Trainable::train`].
+/// Trains a model. See [`precondor_sdk::core::train::Trainable::train`]. On several ranks each runs
+/// everything, and all come to the same model.
 ///
 /// # Errors
 /// [`Error::Parameter`] for a candidate that is not there; [`Error::Data`] where no candidate solved
 /// any system; [`Error::Interrupted`] after a checkpoint was handed over.
 pub fn train(params: &TrainParams, training: Training<'_>) -> Result<Vec<u8>> {
-    let Training { comm: _, host, samples, resume, watch } = training;
+    let Training { comm, host, samples, resume, watch } = training;
     let samples_said = serde_json::from_str(&samples.describe()).unwrap_or(Value::Null);
     let training_said = serde_json::to_value(params)
         .map_err(|e| Error::Data(format!("training parameters: {e}")))?;
@@ -90,7 +91,9 @@ pub fn train(params: &TrainParams, training: Training<'_>) -> Result<Vec<u8>> {
     let steps = samples.families() as u64 * params.systems;
     let every = watch.checkpoint_every();
     while (model.runs.len() as u64) < steps {
-        if watch.cancelled() {
+        let mut stop = [f64::from(u8::from(watch.cancelled()))];
+        comm.max(&mut stop)?;
+        if stop[0] != 0.0 {
             watch.checkpoint(&model.write()?)?;
             return Err(Error::Interrupted);
         }

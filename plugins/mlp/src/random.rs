@@ -35,6 +35,11 @@ impl Random {
         mix(self.key.wrapping_add(self.drawn.wrapping_mul(GAMMA)))
     }
 
+    /// Leaves out the next `count` draws of 64 bits.
+    pub fn skip(&mut self, count: usize) {
+        self.drawn += count as u64;
+    }
+
     /// A number in `[0, 1)`.
     pub fn unit(&mut self) -> f64 {
         (self.bits() >> 11) as f64 / (1u64 << 53) as f64
@@ -53,6 +58,11 @@ impl Random {
                 *value = if bits >> b & 1 == 1 { size } else { -size };
             }
         }
+    }
+
+    /// Draws of 64 bits that [`signs`](Self::signs) takes for `len` signs.
+    pub fn draws_of_signs(len: usize) -> usize {
+        len.div_ceil(64)
     }
 
     /// Puts `items` into a random order.
@@ -95,6 +105,10 @@ mod tests {
         Random::new(1, 0).signs(1.0, &mut signs);
         assert!(signs.iter().sum::<f64>().abs() < 400.0);
         assert!(signs.iter().all(|s| s.abs() == 1.0));
+        let (mut drawn, mut left_out) = (Random::new(1, 0), Random::new(1, 0));
+        drawn.signs(1.0, &mut signs[..130]);
+        left_out.skip(Random::draws_of_signs(130));
+        assert_eq!(drawn, left_out);
         let mut order: Vec<usize> = (0..50).collect();
         Random::new(1, 0).shuffle(&mut order);
         assert_ne!(order, (0..50).collect::<Vec<_>>());

@@ -19,7 +19,7 @@ use crate::dense::weights::{Architecture, Precision, Weights, to_json};
 use crate::model::{Card, Kind};
 use crate::net::{Activations, Net};
 use crate::random::Random;
-use crate::run::{self, Run, State};
+use crate::run::{self, Run, State, Team};
 
 pub use crate::dense::data::Inputs;
 
@@ -53,7 +53,7 @@ pub struct TrainParams {
     /// Passes over the matrices.
     #[schemars(range(min = 1))]
     pub epochs: u64,
-    /// Matrices a step.
+    /// Matrices a step and rank.
     #[schemars(range(min = 1, max = 65_536))]
     pub batch: usize,
     /// Learning rate of Adam.
@@ -132,11 +132,14 @@ struct Standing {
 
 /// A training run.
 pub(crate) struct Trainer {
+    team: Team,
     params: TrainParams,
     description: Value,
     net: Net,
     /// Systems that the network learns from; those behind them are for validation.
     learned: usize,
+    /// Systems a step, of all ranks together.
+    batch: usize,
     /// Inputs of the network and what it has to give, system after system.
     inputs: Vec<f32>,
     targets: Vec<f32>,
@@ -160,7 +163,13 @@ pub(crate) struct Trainer {
 
 impl Trainer {
     /// Makes the data and does what needs no steps.
-    pub fn new(params: &TrainParams, samples: &dyn Samples, host: &Arc<dyn Host>) -> Result<Self> {
+    pub fn new(
+        params: &TrainParams,
+        samples: &dyn Samples,
+        host: &Arc<dyn Host>,
+        comm: &Comm,
+    ) -> Result<Self> {
+        let team = Team::new(comm);
         let grid = grid_of(samples, params.seed)?;
         let n = grid.nodes();
         let kept_back = (params.matrices as f64 * params.validation) as usize;
@@ -168,6 +177,7 @@ impl Trainer {
         params.hidden.iter_mut().filter(|width| **width == 0).for_each(|width| *width = n);
         let learned = params.matrices - kept_back;
         params.batch = params.batch.min(learned);
+        let batch = (params.batch * team.size()).min(learned);
         let shape = Shape {
             grid,
             inputs: params.inputs,
@@ -217,6 +227,7 @@ impl Trainer {
         Ok(Trainer {
             description: serde_json::from_str(&samples.describe()).unwrap_or(Value::Null),
             learned,
+            batch,
             inputs: data.inputs,
             targets: data.targets,
             place: if plain { both_triangles(n) } else { (0..k).collect() },
@@ -229,7 +240,8 @@ impl Trainer {
             activations: net.activations(most),
             gradient: vec![0.0; net.len()],
             best: parameters.clone(),
-            state: State::new(parameters, DECAY, random),
+            state: State::new(parameters, DECAY, random, &team),
+            team,
             standing: Standing { least: f64::INFINITY.to_bits(), ..Standing::default() },
             params,
             net,
@@ -242,7 +254,7 @@ impl Trainer {
     }
 
     fn steps_an_epoch(&self) -> u64 {
-        (self.learned / self.params.batch) as u64
+        (self.learned / self.batch) as u64
     }
 
     /// The order of an epoch depends on its number only.
@@ -276,16 +288,18 @@ impl Trainer {
         sum
     }
 
-    /// What there is to do between two epochs.
-    fn close_epoch(&mut self) {
+    /// What there is to do between two epochs. Collective.
+    fn close_epoch(&mut self) -> Result<()> {
         let mean = f64::from_bits(self.standing.epoch) / self.steps_an_epoch() as f64;
         (self.standing.before, self.standing.epoch) = (mean.to_bits(), 0.0f64.to_bits());
         let rest: Vec<usize> = (self.learned..self.params.matrices).collect();
         if rest.is_empty() {
-            return;
+            return Ok(());
         }
-        let sum: f64 = rest.chunks(VALIDATED).map(|systems| self.errors(systems)).sum();
-        let loss = sum / (rest.len() * self.net.outputs()) as f64;
+        let mine = &rest[self.team.share(rest.len())];
+        let mut sum = [mine.chunks(VALIDATED).map(|systems| self.errors(systems)).sum()];
+        self.team.sum(&mut sum)?;
+        let loss = sum[0] / (rest.len() * self.net.outputs()) as f64;
         if loss < f64::from_bits(self.standing.least) {
             (self.standing.least, self.standing.since) = (loss.to_bits(), 0);
             self.best.copy_from_slice(&self.state.parameters);
@@ -293,6 +307,23 @@ impl Trainer {
             self.standing.since += 1;
             self.standing.stopped = self.standing.since == self.params.patience;
         }
+        Ok(())
+    }
+
+    /// The mean loss of this rank's share of a step's systems, and its gradient; both zero for none.
+    fn differentiate(&mut self, systems: &[usize]) -> f64 {
+        self.gradient.fill(0.0);
+        if systems.is_empty() {
+            return 0.0;
+        }
+        let sum = self.errors(systems);
+        let Trainer { net, x, y, activations, gradient, state, .. } = self;
+        let count = systems.len();
+        let (x, y) = (&x[..net.inputs() * count], &mut y[..net.outputs() * count]);
+        let weight = 2.0 / y.len() as f32;
+        y.iter_mut().for_each(|error| *error *= weight);
+        net.backward(&state.parameters, x, count, activations, y, gradient);
+        sum / y.len() as f64
     }
 
     fn validated(&self) -> bool {
@@ -303,6 +334,7 @@ impl Trainer {
         let least = f64::from_bits(self.standing.least);
         json!({
             "steps": self.state.step,
+            "ranks": self.state.ranks,
             "epochs": self.state.step / self.steps_an_epoch(),
             "loss": f64::from_bits(self.standing.before),
             "validation_loss": if self.validated() { json!(least) } else { Value::Null },
@@ -325,32 +357,27 @@ impl Run for Trainer {
         (self.state.step, if self.standing.stopped { self.state.step } else { all })
     }
 
-    fn advance(&mut self) -> Progress {
+    fn advance(&mut self) -> Result<Progress> {
         let (step, steps) = self.steps();
         let (epoch, within) = (step / self.steps_an_epoch(), step % self.steps_an_epoch());
         if within == 0 {
             self.shuffle(epoch);
         }
-        let batch = self.params.batch;
-        let picked = self.order[within as usize * batch..][..batch].to_vec();
-        let sum = self.errors(&picked);
-        let Trainer { params, net, x, y, activations, gradient, state, .. } = self;
-        let (x, y) = (&x[..net.inputs() * batch], &mut y[..net.outputs() * batch]);
-        let loss = sum / y.len() as f64;
-        let weight = 2.0 / y.len() as f32;
-        y.iter_mut().for_each(|error| *error *= weight);
-        gradient.fill(0.0);
-        net.backward(&state.parameters, x, batch, activations, y, gradient);
+        let batch = self.batch;
+        let mine = &self.order[within as usize * batch..][..batch][self.team.share(batch)];
+        let loss = self.differentiate(&mine.to_vec());
+        let Trainer { params, net, gradient, state, team, .. } = self;
+        let loss = team.mean(batch, gradient, loss)?;
         let rate = params.rate * params.schedule.factor(step, steps);
         state.adam.begin();
         state.adam.update(0..net.len(), rate, gradient, &mut state.parameters);
         state.count(steps, loss);
         self.standing.epoch = (f64::from_bits(self.standing.epoch) + loss).to_bits();
         if within + 1 == self.steps_an_epoch() {
-            self.close_epoch();
+            self.close_epoch()?;
         }
         self.state.more = json!(self.standing);
-        Progress { step: self.state.step, steps: self.steps().1, loss, learning_rate: rate }
+        Ok(Progress { step: self.state.step, steps: self.steps().1, loss, learning_rate: rate })
     }
 
     fn model(&self) -> Result<Vec<u8>> {
@@ -383,3 +410,30 @@ impl Run for Trainer {
 
 /// Name of the best weights so far in a checkpoint.
 const BEST: &str = "best";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::tests::{agree, on_ranks};
+
+    #[test]
+    fn the_gradient_of_several_ranks_is_that_of_one_with_all_their_batches() {
+        let first = |ranks: usize, batch: usize| {
+            let small = TrainParams { matrices: 24, validation: 0.25, ..TrainParams::default() };
+            let params = TrainParams { batch, hidden: vec![6, 5], ..small };
+            on_ranks(ranks, &[2], |comm, samples, host| {
+                let mut run = Trainer::new(&params, samples, host, comm).unwrap();
+                let mine = run.order[..run.batch][run.team.share(run.batch)].to_vec();
+                let loss = run.differentiate(&mine);
+                let loss = run.team.mean(run.batch, &mut run.gradient, loss).unwrap();
+                let gradient = run.gradient.clone();
+                run.close_epoch().unwrap();
+                vec![(loss, gradient), (f64::from_bits(run.standing.least), vec![1.0])]
+            })
+        };
+        // With 18 matrices to learn from, twice 12 are all of them.
+        for (ranks, batch) in [(2, 3), (3, 2), (5, 1), (2, 12)] {
+            agree(&first(1, ranks * batch), &first(ranks, batch));
+        }
+    }
+}

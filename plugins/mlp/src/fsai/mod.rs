@@ -184,6 +184,7 @@ impl Trainable for MlpFsai {
     type TrainParams = TrainParams;
 
     fn train(params: &TrainParams, training: Training<'_>) -> Result<Vec<u8>> {
-        run::drive(&mut train::Trainer::new(params, training.samples, training.host)?, training)
+        let Training { comm, host, samples, .. } = training;
+        run::drive(&mut train::Trainer::new(params, samples, host, comm)?, training)
     }
 }

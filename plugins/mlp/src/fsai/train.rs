@@ -18,7 +18,7 @@ use crate::model::{self, Card, Kind, Part, Reader};
 use crate::net::{Net, Role};
 use crate::optim::{Schedule, clip};
 use crate::random::Random;
-use crate::run::{self, Run, State};
+use crate::run::{self, Run, State, Team};
 
 /// Parameters of training `mlp-fsai`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -37,7 +37,7 @@ pub struct TrainParams {
     /// Steps of the optimiser, at most.
     #[schemars(range(min = 1))]
     pub steps: u64,
-    /// Matrices a step.
+    /// Matrices a step and rank.
     #[schemars(range(min = 1, max = 4096))]
     pub batch: usize,
     /// Matrices in the pool, shared evenly by the families.
@@ -119,6 +119,7 @@ struct Best {
 
 /// A training run.
 pub(crate) struct Trainer {
+    team: Team,
     params: TrainParams,
     description: Value,
     host: Arc<dyn Host>,
@@ -139,7 +140,13 @@ impl Trainer {
     ///
     /// # Errors
     /// As [`Sample::new`].
-    pub fn new(params: &TrainParams, samples: &dyn Samples, host: &Arc<dyn Host>) -> Result<Self> {
+    pub fn new(
+        params: &TrainParams,
+        samples: &dyn Samples,
+        host: &Arc<dyn Host>,
+        comm: &Comm,
+    ) -> Result<Self> {
+        let team = Team::new(comm);
         let net = network(params.width, params.hidden);
         let count = samples.families();
         if count == 0 {
@@ -177,7 +184,8 @@ impl Trainer {
             inverse_deviation,
             schedule: Schedule { steps: params.steps, warm_up: WARM_UP, flat: FLAT },
             best_parameters: parameters.clone(),
-            state: State { more: json!(best), ..State::new(parameters, DECAY, random) },
+            state: State { more: json!(best), ..State::new(parameters, DECAY, random, &team) },
+            team,
             best,
             params: params.clone(),
             net,
@@ -190,7 +198,7 @@ impl Trainer {
         run::card(NAME, architecture, &self.params, &self.description)
     }
 
-    /// Losses of samples, and the sum of their gradients in the same order on any number of threads.
+    /// Losses of samples, and the mean of their gradients, summed in the same order on any number of threads.
     fn evaluate(&self, samples: &[&Sample<f32>], derive: bool) -> Result<(Vec<Loss>, Vec<f32>)> {
         let pool = Pool::default();
         let weight = 1.0 / samples.len() as f32;
@@ -214,11 +222,18 @@ impl Trainer {
         Ok((parts.into_iter().map(|(loss, _)| loss).collect(), sum))
     }
 
-    /// Looks at the matrices outside the pool.
+    /// Looks at the matrices outside the pool, each rank at its share. Collective.
     fn validate(&mut self) -> Result<()> {
         let outside: Vec<&Sample<f32>> =
             self.families.iter().flat_map(|family| &family[self.each..]).collect();
-        let (losses, _) = self.evaluate(&outside, false)?;
+        let (mine, _) = self.evaluate(&outside[self.team.share(outside.len())], false)?;
+        let words = mine.iter().flat_map(|loss| [loss.condition, loss.kaporin].map(f64::to_bits));
+        let words = self.team.gather(&words.collect::<Vec<_>>())?;
+        let loss = |[condition, kaporin]: &[u64; 2]| Loss {
+            condition: f64::from_bits(*condition),
+            kaporin: f64::from_bits(*kaporin),
+        };
+        let losses: Vec<Loss> = words.as_chunks().0.iter().map(loss).collect();
         let families: Vec<[f64; 2]> = losses
             .chunks(self.params.validation)
             .map(|losses| {
@@ -236,14 +251,23 @@ impl Trainer {
         Ok(())
     }
 
-    /// Follows the gradient of a batch; its mean loss.
-    fn descend(&mut self, rate: f64) -> Result<f64> {
+    /// Draws the next batch; the mean loss over all ranks, and its gradient. Collective.
+    fn differentiate(&mut self) -> Result<(f64, Vec<f32>)> {
         let (count, each, random) = (self.families.len(), self.each, &mut self.state.random);
         let mut pick = || (random.below(count), random.below(each));
-        let picked: Vec<_> = (0..self.params.batch).map(|_| pick()).collect();
-        let batch: Vec<_> =
-            picked.into_iter().map(|(family, k)| &self.families[family][k]).collect();
-        let (losses, mut gradient) = self.evaluate(&batch, true)?;
+        let batch = self.params.batch * self.team.size();
+        let picked: Vec<_> = (0..batch).map(|_| pick()).collect();
+        let mine = picked[self.team.share(batch)].iter();
+        let mine: Vec<_> = mine.map(|&(family, k)| &self.families[family][k]).collect();
+        let (losses, mut gradient) = self.evaluate(&mine, true)?;
+        let loss = mean(&mine, &losses, self.params.price);
+        let loss = self.team.mean(batch, &mut gradient, loss)?;
+        Ok((loss, gradient))
+    }
+
+    /// Follows the gradient of a batch; its mean loss. Collective.
+    fn descend(&mut self, rate: f64) -> Result<f64> {
+        let (loss, mut gradient) = self.differentiate()?;
         if clip(&mut gradient, LONGEST).is_finite() {
             self.state.adam.begin();
             let all = 0..self.net.len();
@@ -251,7 +275,7 @@ impl Trainer {
         } else {
             self.state.skipped += 1;
         }
-        Ok(mean(&batch, &losses, self.params.price))
+        Ok(loss)
     }
 }
 
@@ -270,22 +294,17 @@ impl Run for Trainer {
         (self.state.step, steps)
     }
 
-    fn advance(&mut self) -> Progress {
+    fn advance(&mut self) -> Result<Progress> {
         let rate = self.params.rate * self.schedule.factor(self.state.step);
-        // A host that cannot run the loop leaves the parameters as they are.
-        let loss = self.descend(rate).unwrap_or_else(|_| {
-            self.state.skipped += 1;
-            f64::NAN
-        });
+        let loss = self.descend(rate)?;
         self.state.count(self.params.steps, loss);
         let step = self.state.step;
         if step.is_multiple_of(VALIDATE) || step == self.params.steps {
-            // The same host again; without a look the best so far stays the best.
-            let _ = self.validate();
+            self.validate()?;
             self.best.ended = step - self.best.step >= self.params.patience;
             self.state.more = json!(self.best);
         }
-        Progress { step, steps: self.steps().1, loss, learning_rate: rate }
+        Ok(Progress { step, steps: self.steps().1, loss, learning_rate: rate })
     }
 
     fn model(&self) -> Result<Vec<u8>> {
@@ -293,6 +312,7 @@ impl Run for Trainer {
         card.kind = Kind::Model;
         card.metrics = json!({
             "steps": self.state.step,
+            "ranks": self.state.ranks,
             "skipped_steps": self.state.skipped,
             "parameters": self.net.len(),
             "best_step": self.best.step,
@@ -359,5 +379,33 @@ impl Weights {
         }
         reader.finish()?;
         Ok(Weights { power, net, parameters: parameters.into(), mean, inverse_deviation })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::tests::{agree, on_ranks};
+
+    #[test]
+    fn the_gradient_of_several_ranks_is_that_of_one_with_all_their_batches() {
+        let first = |ranks: usize, batch: usize| {
+            let small = TrainParams { width: 4, pool: 6, validation: 3, ..TrainParams::default() };
+            let params = TrainParams { batch, ..small };
+            on_ranks(ranks, &[2, 3], |comm, samples, host| {
+                let mut run = Trainer::new(&params, samples, host, comm).unwrap();
+                // Outputs that are all zero are a special place.
+                run.state.parameters = run.net.start(&mut Random::new(7, 0), 1.0);
+                let found = vec![run.differentiate().unwrap()];
+                run.validate().unwrap();
+                let told = (run.best.value, run.best.families.clone());
+                let all = comm.all_gather(&[told.0, told.1[1][1].to_bits()]).unwrap();
+                assert!(all.iter().all(|theirs| *theirs == all[0]));
+                found
+            })
+        };
+        for (ranks, batch) in [(2, 2), (3, 2), (5, 1)] {
+            agree(&first(1, ranks * batch), &first(ranks, batch));
+        }
     }
 }

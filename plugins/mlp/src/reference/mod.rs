@@ -306,6 +306,7 @@ impl Trainable for MlpReference {
     type TrainParams = TrainParams;
 
     fn train(params: &TrainParams, training: Training<'_>) -> Result<Vec<u8>> {
-        run::drive(&mut Trainer::new(params, training.samples, &**training.host)?, training)
+        let Training { comm, host, samples, .. } = training;
+        run::drive(&mut Trainer::new(params, samples, &**host, comm)?, training)
     }
 }

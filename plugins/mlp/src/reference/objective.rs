@@ -43,7 +43,7 @@ pub struct Objective<T> {
 }
 
 impl<T: Number> Objective<T> {
-    /// For batches of `batch` matrices with `vectors` random vectors each.
+    /// For batches of at most `batch` matrices with `vectors` random vectors each.
     pub fn new(
         net: &Net,
         (variant, patch): (Variant, Patch),
@@ -76,7 +76,13 @@ impl<T: Number> Objective<T> {
         Objective { cap, ..self }
     }
 
-    /// The mean loss over as many matrices as were announced; adds its derivative to `gradient`.
+    /// Draws of 64 bits that [`evaluate`](Self::evaluate) takes a matrix.
+    pub fn draws(&self) -> usize {
+        self.vectors * Random::draws_of_signs(self.grid.nodes())
+    }
+
+    /// The mean loss over at most as many matrices as were announced, one at least; adds its derivative
+    /// to `gradient`.
     pub fn evaluate<'a>(
         &mut self,
         parameters: &[T],
@@ -85,11 +91,14 @@ impl<T: Number> Objective<T> {
         gradient: &mut [T],
     ) -> f64 {
         let (grid, patch, n) = (self.grid, self.patch, self.grid.body().len());
-        let columns = self.inputs.len() / patch.inputs();
-        for (b, sample) in batch.clone().enumerate() {
-            sample.description.patches(patch, grid.body(), &mut self.inputs, columns, b * n);
-        }
+        let columns = batch.clone().count() * n;
         let Objective { net, activations, inputs, outputs, derivative, .. } = self;
+        let inputs = &mut inputs[..patch.inputs() * columns];
+        let outputs = &mut outputs[..net.outputs() * columns];
+        let derivative = &mut derivative[..net.outputs() * columns];
+        for (b, sample) in batch.clone().enumerate() {
+            sample.description.patches(patch, grid.body(), inputs, columns, b * n);
+        }
         net.forward(parameters, inputs, columns, activations, outputs);
         let weight = n as f64 / (columns * self.vectors) as f64;
         let size = T::rounded(1.0 / (grid.nodes() as f64).sqrt());

@@ -20,7 +20,7 @@ use crate::optim::{self, Muon, Schedule, clip};
 use crate::random::Random;
 use crate::reference::objective::{Objective, Sample};
 use crate::reference::pgp::{Patch, Variant};
-use crate::run::{self, Run, State};
+use crate::run::{self, Run, State, Team};
 
 /// Parameters of training `mlp-reference`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -40,7 +40,7 @@ pub struct TrainParams {
     /// Steps of the optimiser.
     #[schemars(range(min = 1))]
     pub steps: u64,
-    /// Matrices a step where they have 225 unknowns; larger ones in proportion, at least 2.
+    /// Matrices a step and rank where they have 225 unknowns; larger ones in proportion, at least 2 a step.
     #[schemars(range(min = 1, max = 4096))]
     pub batch: usize,
     /// Random vectors a matrix.
@@ -115,8 +115,30 @@ const GRAIN: usize = 8;
 struct Family {
     pool: Vec<Sample<f32>>,
     validation: Vec<Sample<f32>>,
+    /// Matrices a step, of all ranks together.
     batch: usize,
     objective: Objective<f32>,
+}
+
+/// The mean loss of this rank's share of a batch, 0 for none; adds its derivative to `gradient`.
+/// `random` is left where it would be after the whole batch.
+fn on_share(
+    team: &Team,
+    objective: &mut Objective<f32>,
+    parameters: &[f32],
+    batch: &[&Sample<f32>],
+    random: &mut Random,
+    gradient: &mut [f32],
+) -> f64 {
+    let share = team.share(batch.len());
+    let draws = objective.draws();
+    random.skip(share.start * draws);
+    let loss = match &batch[share.clone()] {
+        [] => 0.0,
+        mine => objective.evaluate(parameters, mine.iter().copied(), random, gradient),
+    };
+    random.skip((batch.len() - share.end) * draws);
+    loss
 }
 
 /// What is known of the validation loss.
@@ -135,6 +157,7 @@ struct Watched {
 
 /// A training run: everything it needs, and its state.
 pub(crate) struct Trainer {
+    team: Team,
     params: TrainParams,
     description: Value,
     net: Net,
@@ -158,7 +181,13 @@ impl Trainer {
     ///
     /// # Errors
     /// [`Error::Unsupported`] where a sample is no structured grid, or a family mixes grids.
-    pub fn new(params: &TrainParams, samples: &dyn Samples, host: &dyn Host) -> Result<Self> {
+    pub fn new(
+        params: &TrainParams,
+        samples: &dyn Samples,
+        host: &dyn Host,
+        comm: &Comm,
+    ) -> Result<Self> {
+        let team = Team::new(comm);
         let net = network(params.variant, params.patch, params.width, params.hidden);
         let each = params.pool.div_ceil(samples.families().max(1)).max(1);
         let mut families = Vec::new();
@@ -185,12 +214,13 @@ impl Trainer {
             })?;
             let mut pool: Vec<Sample<f32>> = made.into_iter().flatten().collect();
             let validation = pool.split_off(each);
-            let batch = match grid.nodes() {
-                small if small <= BATCH_NODES => params.batch,
-                large => (params.batch * BATCH_NODES / large).max(2),
+            let batch = match (params.batch * team.size(), grid.nodes()) {
+                (batch, small) if small <= BATCH_NODES => batch,
+                (batch, large) => (batch * BATCH_NODES / large).max(2),
             };
             let form = (params.variant, params.patch);
-            let objective = Objective::new(&net, form, grid, batch, params.vectors)
+            let at_once = batch.div_ceil(team.size());
+            let objective = Objective::new(&net, form, grid, at_once, params.vectors)
                 .capped(params.cap.unwrap_or(f64::INFINITY));
             families.push(Family { pool, validation, batch, objective });
         }
@@ -207,38 +237,43 @@ impl Trainer {
             muon: Muon::new(net.len()),
             best: parameters.clone(),
             watched: Watched::default(),
-            state: State::new(parameters, DECAY, random),
+            state: State::new(parameters, DECAY, random, &team),
             params: params.clone(),
             net,
+            team,
         })
     }
 
     /// The loss on the validation matrices of all families, always with the same vectors. The gradient
-    /// serves as work space.
-    fn validation_loss(&mut self) -> f64 {
-        let Trainer { families, state, gradient, params, .. } = self;
+    /// serves as work space. Collective.
+    fn validation_loss(&mut self) -> Result<f64> {
+        let Trainer { families, state, gradient, params, team, .. } = self;
         let mean = |Family { validation, batch, objective, .. }: &mut Family| {
             let mut random = Random::new(params.seed, 2);
-            let batches = validation.chunks_exact(*batch);
+            let all: Vec<&Sample<f32>> = validation.iter().collect();
+            let batches = all.chunks_exact(all.len().min(*batch));
             let count = batches.len() as f64;
-            let of = |matrices: &[Sample<f32>]| {
-                objective.evaluate(&state.parameters, matrices.iter(), &mut random, gradient)
+            let of = |matrices: &[&Sample<f32>]| {
+                let (p, r) = (&state.parameters, &mut random);
+                on_share(team, objective, p, matrices, r, gradient) * team.weight(matrices.len())
             };
             batches.map(of).sum::<f64>() / count
         };
-        let looked_at = families.iter_mut().filter(|f| f.validation.len() >= f.batch);
-        let losses: Vec<f64> = looked_at.map(mean).collect();
-        losses.iter().sum::<f64>() / losses.len() as f64
+        let looked_at = families.iter_mut().filter(|f| !f.validation.is_empty());
+        let mut losses: Vec<f64> = looked_at.map(mean).collect();
+        team.sum(&mut losses)?;
+        Ok(losses.iter().sum::<f64>() / losses.len() as f64)
     }
 
     /// Looks at the validation loss where it is time to, and takes the best weights at the end.
-    fn look(&mut self) {
+    /// Collective.
+    fn look(&mut self) -> Result<()> {
         let (done, steps) = self.steps();
-        if self.families.iter().all(|f| f.validation.len() < f.batch) {
-            return;
+        if self.families.iter().all(|f| f.validation.is_empty()) {
+            return Ok(());
         }
         if done % steps.div_ceil(LOOKS) == 0 || done == steps {
-            let loss = self.validation_loss();
+            let loss = self.validation_loss()?;
             let watched = &mut self.watched;
             watched.looks += 1;
             if loss.is_finite() && watched.loss.is_none_or(|best| loss < best) {
@@ -250,6 +285,21 @@ impl Trainer {
         if self.watched.ended || done == steps {
             self.state.parameters.copy_from_slice(&self.best);
         }
+        Ok(())
+    }
+
+    /// Draws the next batch and leaves the gradient of its mean loss, over all ranks, in `gradient`.
+    /// Collective.
+    fn differentiate(&mut self) -> Result<f64> {
+        let Trainer { state, families, gradient, team, .. } = self;
+        let which = (state.step % families.len() as u64) as usize;
+        let Family { pool, batch, objective, .. } = &mut families[which];
+        let picked: Vec<&Sample<f32>> =
+            (0..*batch).map(|_| &pool[state.random.below(pool.len())]).collect();
+        gradient.fill(0.0);
+        let (parameters, random) = (&state.parameters, &mut state.random);
+        let loss = on_share(team, objective, parameters, &picked, random, gradient);
+        team.mean(*batch, gradient, loss)
     }
 
     fn card(&self) -> Result<Card> {
@@ -271,16 +321,10 @@ impl Run for Trainer {
         (self.state.step, steps)
     }
 
-    fn advance(&mut self) -> Progress {
-        let Trainer { params, state, families, gradient, .. } = self;
-        let factor = self.schedule.factor(state.step);
-        let which = (state.step % families.len() as u64) as usize;
-        let Family { pool, batch, objective, .. } = &mut families[which];
-        let picked: Vec<&Sample<f32>> =
-            (0..*batch).map(|_| &pool[state.random.below(pool.len())]).collect();
-        gradient.fill(0.0);
-        let batch = picked.iter().copied();
-        let loss = objective.evaluate(&state.parameters, batch, &mut state.random, gradient);
+    fn advance(&mut self) -> Result<Progress> {
+        let factor = self.schedule.factor(self.state.step);
+        let loss = self.differentiate()?;
+        let Trainer { params, state, gradient, .. } = self;
         if clip(gradient, LONGEST).is_finite() {
             optim::step(
                 self.net.tensors(),
@@ -293,9 +337,9 @@ impl Run for Trainer {
             state.skipped += 1;
         }
         state.count(params.steps, loss);
-        self.look();
+        self.look()?;
         let (step, steps) = self.steps();
-        Progress { step, steps, loss, learning_rate: self.params.rate * factor }
+        Ok(Progress { step, steps, loss, learning_rate: self.params.rate * factor })
     }
 
     fn model(&self) -> Result<Vec<u8>> {
@@ -374,5 +418,49 @@ impl Weights {
         }
         reader.finish()?;
         Ok(Weights { variant, net, parameters: parameters.into() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::tests::{agree, on_ranks};
+
+    #[test]
+    fn the_gradient_of_several_ranks_is_that_of_one_with_all_their_batches() {
+        let first = |ranks: usize, batch: usize| {
+            let params = TrainParams { width: 8, batch, pool: 20, ..TrainParams::default() };
+            // At level 5 a batch has two matrices only, so that some ranks have nothing to do.
+            on_ranks(ranks, &[3, 4, 5], |comm, samples, host| {
+                let mut run = Trainer::new(&params, samples, &**host, comm).unwrap();
+                let mut step = |step| {
+                    run.state.step = step;
+                    (run.differentiate().unwrap(), run.gradient.clone())
+                };
+                (0..3).map(&mut step).collect()
+            })
+        };
+        for (ranks, batch) in [(2, 4), (3, 2), (4, 2), (5, 1)] {
+            agree(&first(1, ranks * batch), &first(ranks, batch));
+        }
+    }
+
+    #[test]
+    fn the_validation_loss_is_the_same_on_any_number_of_ranks() {
+        let params =
+            TrainParams { width: 8, batch: 3, pool: 4, validation: 7, ..TrainParams::default() };
+        let loss = |ranks: usize, batch: usize| {
+            let params = TrainParams { batch, ..params.clone() };
+            let of = on_ranks(ranks, &[3], |comm, samples, host| {
+                let mut run = Trainer::new(&params, samples, &**host, comm).unwrap();
+                vec![(run.validation_loss().unwrap(), vec![])]
+            });
+            of[0].0
+        };
+        // With more than all validation matrices in a batch, and with fewer.
+        for (ranks, batch) in [(2, 4), (3, 3), (5, 2), (2, 3), (3, 1)] {
+            let (one, several) = (loss(1, ranks * batch), loss(ranks, batch));
+            assert!((one - several).abs() < 1e-6 * one, "{ranks} ranks: {one} {several}");
+        }
     }
 }

@@ -127,7 +127,8 @@ impl Generator for RidgeInverse {
 impl Trainable for RidgeInverse {
     type TrainParams = TrainParams;
 
-    /// One step, so there is nothing to keep in a checkpoint or to resume from.
+    /// One step, so there is nothing to keep in a checkpoint or to resume from. On several ranks each
+    /// does all of it.
     fn train(params: &TrainParams, training: Training<'_>) -> Result<Vec<u8>> {
         if training.resume.is_some() {
             return Err(Error::Data(
@@ -178,6 +179,8 @@ impl Trainable for RidgeInverse {
             "parameters": weights.parameters(),
             "flops": weights.flops(),
         });
-        weights.write(&card, params.precision)
+        let model = weights.write(&card, params.precision)?;
+        run::same(training.comm, "the model", &model)?;
+        Ok(model)
     }
 }

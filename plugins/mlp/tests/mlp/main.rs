@@ -5,5 +5,6 @@ mod configurations;
 mod dense;
 mod fsai;
 mod methods;
+mod ranks;
 mod support;
 mod training;

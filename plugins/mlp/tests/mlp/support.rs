@@ -71,6 +71,8 @@ pub fn summary(counts: &[usize]) -> (f64, usize) {
 pub struct Keeper {
     pub every: u64,
     pub stop_after: Option<u64>,
+    /// Whether checkpoints cannot be kept.
+    pub full: bool,
     pub losses: Vec<f64>,
     pub checkpoints: Vec<Vec<u8>>,
 }
@@ -80,6 +82,9 @@ impl Watch for Keeper {
         self.losses.push(progress.loss);
     }
     fn checkpoint(&mut self, state: &[u8]) -> Result<()> {
+        if self.full {
+            return Err(Error::file("model.checkpoint", "the disk is full"));
+        }
         self.checkpoints.push(state.to_vec());
         Ok(())
     }
