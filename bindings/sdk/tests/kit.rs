@@ -22,6 +22,8 @@ const SHOWS_ANOTHER: u8 = 10;
 const MANY_DIFFERS: u8 = 11;
 const WRONG_TRANSPOSE: u8 = 12;
 const STALE_AFTER_REFRESH: u8 = 13;
+const SWALLOWS_FAILURES: u8 = 14;
+const NAMES_ANOTHER_ROW: u8 = 15;
 
 /// Scaling by the diagonal, with one fault.
 struct Faulty<const FAULT: u8>;
@@ -61,6 +63,7 @@ impl<const FAULT: u8> Generator for Faulty<FAULT> {
             return Err(Error::Data("no rows here".into()));
         }
         let scale = (0..n).map(|i| match a.diagonal(i) {
+            0.0 if FAULT == NAMES_ANOTHER_ROW => Err(Error::breakdown(0, "zero diagonal")),
             0.0 if FAULT != SILENT_ON_ZERO_ROWS => {
                 Err(Error::breakdown(a.global_row(i), "zero diagonal"))
             }
@@ -70,7 +73,10 @@ impl<const FAULT: u8> Generator for Faulty<FAULT> {
             d => Ok(params.factor / d),
         });
         let scale = scale.collect::<Result<Vec<f64>>>()?;
-        a.space().comm().sum(&mut [0.0])?;
+        let summed = a.space().comm().sum(&mut [0.0]);
+        if FAULT != SWALLOWS_FAILURES {
+            summed?;
+        }
         Ok(Scaled { scale, a: a.clone(), calls: AtomicU64::new(0) })
     }
 
@@ -144,7 +150,10 @@ fn a_sound_method_passes() {
     kit.is_symmetric_and_definite_as_declared();
     kit.is_the_same_on_any_number_of_ranks_as_declared();
     kit.refuses_or_survives_a_zero_row_on_all_ranks();
+    kit.refuses_or_survives_a_zero_diagonal_entry_on_all_ranks();
     kit.works_with_ranks_that_have_no_rows();
+    kit.tells_all_ranks_of_a_failure_at_any_collective();
+    kit.ends_the_job_of_all_ranks_when_one_panics_in_apply();
     kit.gives_the_same_bits_across_the_c_tables();
     kit.applies_what_it_shows();
     kit.applies_many_as_one_by_one();
@@ -177,6 +186,8 @@ found! {
     INDEFINITE: is_symmetric_and_definite_as_declared, "declared positive definite";
     RANK_DEPENDENT: is_the_same_on_any_number_of_ranks_as_declared, "declared rank independent";
     SILENT_ON_ZERO_ROWS: refuses_or_survives_a_zero_row_on_all_ranks, "told in the notes";
+    NAMES_ANOTHER_ROW: refuses_or_survives_a_zero_diagonal_entry_on_all_ranks, "name global row 24";
+    SWALLOWS_FAILURES: tells_all_ranks_of_a_failure_at_any_collective, "rank 0 fails at 0";
     FAILS_WITHOUT_ROWS: works_with_ranks_that_have_no_rows, "no rows here";
     SHOWS_ANOTHER: applies_what_it_shows, "the shown inverse is off";
     MANY_DIFFERS: applies_many_as_one_by_one, "of vector 1 of 3";

@@ -2,12 +2,12 @@
 use super::dense::Dense;
 use super::memory::allocations;
 use super::setting::{Kit, columns, dense_of, seen, vector};
-use precondor_core::Error;
 use precondor_core::comm::{Comm, threads};
 use precondor_core::matrix::{Explicit, ExplicitKind, ExplicitView, Space};
 use precondor_core::precond::{Generator, Preconditioner};
 use precondor_core::registry::parameters;
 use precondor_core::schema;
+use precondor_core::{Error, Result};
 use serde_json::{Value, json};
 
 #[allow(missing_docs, reason = "the names of the tests say what they check")]
@@ -87,49 +87,71 @@ impl<G: Generator> Kit<G> {
     pub fn is_the_same_on_any_number_of_ranks_as_declared(&self) {
         let independent = self.made().properties().rank_independent;
         let alone = self.dense();
-        for ranks in 1..=3 {
-            match self.dense_on(ranks) {
+        for starts in self.distributions() {
+            match self.dense_on(&starts) {
                 Ok(m) if independent => {
                     let off = m.distance(&alone);
                     let text = "declared rank independent, off by";
-                    assert!(off <= self.tolerance, "{text} {off:e} on {ranks} ranks");
+                    assert!(off <= self.tolerance, "{text} {off:e} on rows {starts:?}");
                 }
-                Ok(m) => assert!(m.size().is_finite(), "not finite on {ranks} ranks"),
-                Err(Error::Unsupported(why)) => assert!(ranks > 1, "on one rank: {why}"),
-                Err(error) => panic!("on {ranks} ranks: {error}"),
+                Ok(m) => assert!(m.size().is_finite(), "not finite on rows {starts:?}"),
+                Err(Error::Unsupported(why)) => assert!(starts.len() > 2, "on one rank: {why}"),
+                Err(Error::Elsewhere { message, .. }) if starts.len() > 2 => {
+                    panic!("on rows {starts:?} a rank alone fails: {message}")
+                }
+                Err(error) => panic!("on rows {starts:?}: {error}"),
             }
         }
     }
 
     pub fn refuses_or_survives_a_zero_row_on_all_ranks(&self) {
+        let told = self.refuses_or_survives(&|row, i, _, v| if i == row { 0.0 } else { v });
+        assert!(told, "a fallback for a zero row is told in the notes");
+    }
+
+    pub fn refuses_or_survives_a_zero_diagonal_entry_on_all_ranks(&self) {
+        self.refuses_or_survives(&|row, i, j, v| if (i, j) == (row, row) { 0.0 } else { v });
+    }
+
+    /// Spoils a row on one rank. All ranks fail, and those that do not own the row name who does; or none
+    /// fails, M is finite, and the result is whether notes tell of it.
+    fn refuses_or_survives(&self, spoilt: &(impl Fn(u64, u64, u64, f64) -> f64 + Sync)) -> bool {
         let row = self.n() as u64 / 2;
+        let mut told = true;
         for ranks in 1..=3 {
             let ends = threads::run(ranks, |backend| {
                 let space = Space::even(Comm::new(backend), self.n() as u64);
-                let system = self.spread(&space, |i, _, v| if i == row { 0.0 } else { v });
+                let system = self.spread(&space, |i, j, v| spoilt(row, i, j, v));
                 self.make(&system).map(|m| (m.notes(), applied(&*m, &vector(space.n_own(), 1))))
             });
-            if let Some(culprit) = ends.iter().position(std::result::Result::is_err) {
-                for (rank, end) in ends.iter().enumerate() {
-                    match end {
-                        Ok(_) => panic!("an error on rank {culprit}, none on rank {rank}"),
-                        Err(Error::Panicked(text)) => panic!("a panic: {text}"),
-                        Err(error) => {
-                            let text = error.to_string();
-                            let names_it = text.contains(&format!("global row {row}"))
-                                || matches!(error.root(), Error::Unsupported(_))
-                                || text.contains("symmetric");
-                            assert!(names_it, "the error does not name global row {row}: {text}");
-                        }
-                    }
-                }
-            } else {
-                let told = ends.iter().flatten().any(|(notes, _)| !notes.is_empty());
-                assert!(told, "a fallback for a zero row is told in the notes");
+            if ends.iter().all(|end| end.is_ok()) {
+                told &= ends.iter().flatten().any(|(notes, _)| !notes.is_empty());
                 let finite = |z: &[f64]| z.iter().all(|z| z.is_finite());
                 assert!(ends.iter().flatten().all(|(_, z)| finite(z)), "M is not finite");
+                continue;
+            }
+            let own = |end: &Result<_>| {
+                !matches!(end.as_ref().map_err(Error::root), Err(Error::Elsewhere { .. }))
+            };
+            for (rank, end) in ends.iter().enumerate() {
+                let Err(error) = end else { panic!("rank {rank} of {ranks} has no error") };
+                let text = error.to_string();
+                match error.root() {
+                    Error::Panicked(text) => panic!("a panic: {text}"),
+                    Error::Elsewhere { rank: of, .. } => {
+                        assert!(own(&ends[*of]), "rank {of} is blamed: {text}");
+                        assert!(text.contains(&format!("rank {of} failed")), "{text}");
+                    }
+                    _ => {}
+                }
+                let names_it = text.contains(&format!("global row {row}"))
+                    || matches!(error.root(), Error::Unsupported(_))
+                    || text.contains("symmetric")
+                    || text.contains("positive definite");
+                assert!(names_it, "the error does not name global row {row}: {text}");
             }
         }
+        told
     }
 
     pub fn works_with_ranks_that_have_no_rows(&self) {

@@ -12,12 +12,16 @@
 //!
 //! Each line becomes a module of tests. They set the method up for a perturbed Poisson matrix
 //! (symmetric positive definite, on a grid, with all auxiliary data; [`Kit::level`] and
-//! [`Kit::system`] choose another), on one to three ranks, and compare it with dense matrices.
+//! [`Kit::system`] choose another), on one to three ranks, and compare it with dense matrices. What
+//! is declared independent of the ranks is compared on up to eight, in even and uneven blocks of rows,
+//! with ranks that have none, and on small systems with more ranks than rows. One rank fails at each of
+//! its collective operations in turn, and panics at each of those of an application.
 //!
 //! The kit crosses the C tables in one program. That a real library gives the same bits is tested
 //! where libraries are loaded, with [`same`].
 mod checks;
 mod dense;
+mod faults;
 mod memory;
 mod setting;
 
@@ -51,7 +55,10 @@ macro_rules! conformance {
                     is_symmetric_and_definite_as_declared
                     is_the_same_on_any_number_of_ranks_as_declared
                     refuses_or_survives_a_zero_row_on_all_ranks
+                    refuses_or_survives_a_zero_diagonal_entry_on_all_ranks
                     works_with_ranks_that_have_no_rows
+                    tells_all_ranks_of_a_failure_at_any_collective
+                    ends_the_job_of_all_ranks_when_one_panics_in_apply
                     gives_the_same_bits_across_the_c_tables
                     applies_what_it_shows
                     applies_many_as_one_by_one

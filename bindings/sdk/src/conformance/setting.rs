@@ -133,11 +133,26 @@ impl<G: Generator> Kit<G> {
         dense_of(&*self.make(&self.whole()).expect("the method works on the test system"), self.n())
     }
 
+    /// Where the rows of every rank start, and how many there are: even and uneven blocks on up to eight
+    /// ranks, ranks without rows, and where the system is small more ranks than rows.
+    pub(super) fn distributions(&self) -> Vec<Vec<u64>> {
+        let n = self.n() as u64;
+        let even = |ranks: u64| (0..=ranks).map(|r| r * n / ranks).collect::<Vec<u64>>();
+        let uneven = |ranks: u64| (0..=ranks).map(|r| r * r * n / (ranks * ranks)).collect();
+        let mut all = [1, 2, 3, 5, 8].map(even).to_vec();
+        all.extend([2, 3, 5].map(uneven));
+        all.extend([vec![0, 0, n, n], vec![0, n / 3, n / 3, n / 3, n - 1, n, n, n, n]]);
+        if n <= 64 {
+            all.push(even(n + 3));
+        }
+        all
+    }
+
     /// M of each rank's rows, put together; an error where a rank has one.
-    pub(super) fn dense_on(&self, ranks: usize) -> Result<Dense> {
+    pub(super) fn dense_on(&self, starts: &[u64]) -> Result<Dense> {
         let n = self.n();
-        let parts: Vec<Result<_>> = threads::run(ranks, |backend| {
-            let space = Space::even(Comm::new(backend), n as u64);
+        let parts: Vec<Result<_>> = threads::run(starts.len() - 1, |backend| {
+            let space = Space::from_starts(Comm::new(backend), starts.to_vec())?;
             let m = self.make(&self.spread(&space, |_, _, v| v))?;
             let mine = space.start() as usize..space.start() as usize + space.n_own();
             let mut z = vec![0.0; space.n_own()];
