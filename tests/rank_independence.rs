@@ -126,7 +126,6 @@ fn iterations_do_not_depend_on_the_number_of_ranks() {
         json!({"name": "jacobi"}),
         json!({"name": "spai"}),
         json!({"name": "spai", "power": 2}),
-        json!({"name": "filter", "keep": 9}),
     ];
     for rows in &matrices {
         let krylov = [Method::Gmres { restart: 60 }, Method::Bicgstab];
