@@ -1,5 +1,27 @@
-//! The README's table of options is what the program prints.
+//! What the README says of PETSc is what is there: the table of options, the output of its commands.
+use crate::support::{Petsc, run};
 use std::process::Command;
+
+fn readme() -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    std::fs::read_to_string(path).expect("README.md")
+}
+
+#[test]
+fn the_readme_shows_what_its_commands_print() {
+    let Some(ex2) = Petsc::Narrow.tutorial("ex2") else { return };
+    let readme = readme();
+    let commands: Vec<&str> =
+        readme.lines().filter_map(|line| line.strip_prefix("mpirun -n 2 ./ex2 ")).collect();
+    assert_eq!(commands.len(), 2);
+    for options in commands {
+        let ran = run(2, &ex2, options);
+        ran.says(&["Linear solve converged"]);
+        for line in ran.text.lines().filter(|line| line.contains("iterations")) {
+            assert!(readme.contains(line), "README.md lacks: {line}");
+        }
+    }
+}
 
 #[test]
 fn the_readme_lists_the_options_that_there_are() {
@@ -9,8 +31,7 @@ fn the_readme_lists_the_options_that_there_are() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let table = String::from_utf8(output.stdout).expect("text");
     assert!(table.lines().count() > 10, "{table}");
-    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    let readme = std::fs::read_to_string(readme).expect("README.md");
+    let readme = readme();
     for line in table.lines() {
         assert!(readme.contains(line), "README.md lacks: {line}");
     }

@@ -6,7 +6,7 @@
 //! versions from [`OLDEST`] on; what it cannot work with is refused with the reason: complex numbers,
 //! single precision, older versions.
 //!
-//! Every function of the [table](functions) is a method of [`Api`] under PETSc's own name. It returns
+//! Every function of the table in `functions.rs` is a method of [`Api`] under PETSc's own name. It returns
 //! [`Failed`] with PETSc's message where PETSc reports an error, and where this version of PETSc has
 //! no function of that name.
 mod functions;

@@ -6,17 +6,17 @@
 //!
 //! A PC of such a type is PETSc's shell under another name, so that everything PETSc does with
 //! preconditioners (nesting, prefixes, reuse, views) works as for its own. What belongs to it is kept
-//! in a table by its address ([`context`]), as PETSc hides a shell's context once the name is changed.
+//! in a table by its address (`context`), as PETSc hides a shell's context once the name is changed.
 //!
 //! | file | what |
 //! |---|---|
-//! | [`register`] | loading: which PETSc, which MPI, which methods; the types |
-//! | [`options`] | `-pc_precondor_…`, read into a configuration and checked as one; help |
-//! | [`setup`] | matrix in, preconditioner out; what a failure becomes |
-//! | [`grid`] | what a DMDA says about the grid |
-//! | [`explicit`] | stored inverses as matrices of PETSc |
-//! | [`apply`] | products with M |
-//! | [`view`] | `-ksp_view` |
+//! | `register` | loading: which PETSc, which MPI, which methods; the types |
+//! | `options` | `-pc_precondor_…`, read into a configuration and checked as one; help |
+//! | `setup` | matrix in, preconditioner out; what a failure becomes |
+//! | `grid` | what a DMDA says about the grid |
+//! | `explicit` | stored inverses as matrices of PETSc |
+//! | `apply` | products with M |
+//! | `view` | `-ksp_view` |
 mod apply;
 mod callback;
 mod context;

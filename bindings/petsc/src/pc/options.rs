@@ -173,7 +173,7 @@ impl Database {
                 config::put(&mut root, &keys, value, &said)?;
             }
         }
-        self.help(named.as_deref(), schema.as_ref(), &known)?;
+        self.help(named.as_deref(), schema.as_ref())?;
         let Some(_) = root.get("name") else { return Err(self.no_method().into()) };
         let method = config::method(&root, |name, params| {
             plugins()?.get(name)?;
@@ -340,7 +340,7 @@ impl Database {
     }
 
     /// Prints the options, where `-help` asks for it: once for each prefix and method.
-    fn help(&self, name: Option<&str>, schema: Option<&Value>, known: &[String]) -> Done {
+    fn help(&self, name: Option<&str>, schema: Option<&Value>) -> Done {
         let mut wanted = Bool::default();
         // SAFETY: plain arguments.
         unsafe { self.api.PetscOptionsHasHelp(self.options, &mut wanted)? };
@@ -366,7 +366,7 @@ impl Database {
         }
         if let (Some(name), Some(schema)) = (name, schema) {
             lines.push(format!(" Parameters of {name}:"));
-            self.describe(schema, "", known, &mut lines, 0)?;
+            self.describe(schema, "", &mut lines, 0)?;
         }
         for line in lines {
             // SAFETY: PETSc is initialised, the communicator that of a live PC.
@@ -376,14 +376,7 @@ impl Database {
     }
 
     /// Lines about the parameters of `schema`, and about those of inner methods that options reach.
-    fn describe(
-        &self,
-        schema: &Value,
-        stem: &str,
-        known: &[String],
-        lines: &mut Vec<String>,
-        depth: usize,
-    ) -> Done {
+    fn describe(&self, schema: &Value, stem: &str, lines: &mut Vec<String>, depth: usize) -> Done {
         for parameter in words::parameters(schema) {
             let key = format!("{stem}{}", parameter.name.replace('-', "_"));
             lines.push(format!("  {}{}", self.option(&key), line(&parameter)));
@@ -395,7 +388,7 @@ impl Database {
             let default = parameter.default.as_ref().and_then(named_method).map(|(name, _)| name);
             let inner = given.or(default).and_then(|name| self.registry.get(&name).ok());
             if let Some(inner) = inner {
-                self.describe(&inner.schema(), &format!("{key}_"), known, lines, depth + 1)?;
+                self.describe(&inner.schema(), &format!("{key}_"), lines, depth + 1)?;
             }
         }
         Ok(())
@@ -478,10 +471,8 @@ fn value(root: &Value, of: &Value, given: &str) -> Value {
         return Value::String(choice);
     }
     let takes = |kind: &str| kinds.contains(&kind) || kinds.is_empty();
-    if kinds.contains(&"boolean") {
-        if let Some(yes) = yes(given) {
-            return Value::Bool(yes);
-        }
+    if let Some(yes) = yes(given).filter(|_| kinds.contains(&"boolean")) {
+        return Value::Bool(yes);
     }
     if takes("integer") || takes("number") {
         if let Ok(whole) = given.parse::<i64>() {
