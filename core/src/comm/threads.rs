@@ -250,6 +250,7 @@ impl Communicator for Threads {
             index,
             sources: sources?,
             under_way: AtomicU64::new(0),
+            finished: AtomicU64::new(0),
         }))
     }
     fn duplicate(&self) -> Result<Arc<dyn Communicator>> {
@@ -288,7 +289,9 @@ struct Mailbox {
     index: Vec<u32>,
     /// Whom I read from: rank, where in its slot, where among my ghosts.
     sources: Vec<(usize, std::ops::Range<usize>, std::ops::Range<usize>)>,
+    /// Exchanges started so far, and the last one that was finished.
     under_way: AtomicU64,
+    finished: AtomicU64,
 }
 
 impl Exchange for Mailbox {
@@ -300,9 +303,11 @@ impl Exchange for Mailbox {
         Ok(self.under_way.fetch_add(1, Ordering::Relaxed) + 1)
     }
     fn finish(&self, token: u64, ghost: &mut [f64]) -> Result<()> {
-        if token != self.under_way.load(Ordering::Relaxed) {
+        let last = self.under_way.load(Ordering::Relaxed);
+        if token != last || self.finished.load(Ordering::Relaxed) == last {
             return Err(no_such_exchange(token));
         }
+        self.finished.store(token, Ordering::Relaxed);
         self.comm.world.wait()?;
         for (rank, from, to) in &self.sources {
             let theirs = lock(&self.comm.world.slots[*rank]);

@@ -2,7 +2,7 @@
 use crate::common::{laplace, starts};
 use crate::world::PROPERTIES;
 use precondor_core::Error;
-use precondor_core::comm::{Comm, Communicator, threads};
+use precondor_core::comm::{Comm, threads};
 use precondor_core::matrix::Space;
 use std::sync::mpsc;
 use std::time::Duration;

@@ -79,7 +79,7 @@ fn assert_rows(part: &DistCsr, a: &Csr) {
 fn any_number_of_parts_is_read_on_any_number_of_ranks() {
     let folder = Folder::new("ij");
     let a = convection_diffusion(5);
-    let x = vector(25).iter().map(|v| (v * 1e6).round() * 1e-6).collect::<Vec<_>>();
+    let x = vector(25).iter().map(|v| format!("{v:.14e}").parse().unwrap()).collect::<Vec<f64>>();
     let splits: [&[u64]; 5] =
         [&[0, 25], &[0, 7, 25], &[0, 0, 9, 25], &[0, 3, 3, 20, 25], &[0, 1, 2, 3, 4, 5, 25]];
     for (k, (starts, base)) in
