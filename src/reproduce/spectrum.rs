@@ -4,7 +4,7 @@
 //! [`lanczos::EXACT`] rows with a basis kept orthogonal, so exact to the tolerance).
 //! Unsymmetric M: cond₂(MA) out of the dense product, up to as many rows, and ρ(I − ωMA) by the power
 //! method.
-use nalgebra::DMatrix;
+use nalgebra::{DMatrix, Schur};
 use precondor_core::kernel::lanczos::{self, Options};
 use precondor_core::matrix::DistCsr;
 use precondor_core::precond::Preconditioner;
@@ -15,6 +15,12 @@ pub const PICTURE: usize = 300;
 
 const OPTIONS: Options = Options { max_steps: 2000, tolerance: 1e-4 };
 const POWER_STEPS: usize = 500;
+
+/// QR steps a row; two are usual. With a large Jordan block (Gauss–Seidel has one) the iteration may go
+/// round in circles for ever until entries are dropped that are somewhat larger than rounding, which
+/// hardly moves the simple eigenvalues.
+const STEPS: usize = 30;
+const DEFLATION: [f64; 4] = [f64::EPSILON, 1e-12, 1e-10, 1e-8];
 
 /// What is known about the spectrum of MA.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -104,7 +110,12 @@ pub fn moduli(a: &DistCsr, m: Option<&dyn Preconditioner>) -> Result<Vec<f64>> {
         Some(m) => product(a, m)?,
         None => dense(a),
     };
-    let mut all: Vec<f64> = product.complex_eigenvalues().iter().map(|z| z.norm()).collect();
+    let decomposed = |&eps: &f64| Schur::try_new(product.clone(), eps, STEPS * product.nrows());
+    let found = DEFLATION.iter().find_map(decomposed);
+    let schur = found.ok_or_else(|| {
+        Error::Unsupported("the QR iteration for the eigenvalues of MA does not end".into())
+    })?;
+    let mut all: Vec<f64> = schur.complex_eigenvalues().iter().map(|z| z.norm()).collect();
     all.sort_by(f64::total_cmp);
     Ok(all)
 }
@@ -202,6 +213,29 @@ mod tests {
         assert!(sweep.condition > 1.0 && sweep.ends.is_none());
     }
 
+    /// The same for the five-point matrix with 2 on the diagonal and −½ beside it, on so many nodes a side.
+    struct GridSweep(usize);
+
+    impl Preconditioner for GridSweep {
+        fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
+            for k in 0..r.len() {
+                let left = if k % self.0 > 0 { z[k - 1] } else { 0.0 };
+                let below = if k >= self.0 { z[k - self.0] } else { 0.0 };
+                z[k] = (r[k] + 0.5 * (left + below)) / 2.0;
+            }
+            Ok(())
+        }
+        fn properties(&self) -> Properties {
+            Properties::GENERAL
+        }
+        fn stored_entries(&self) -> usize {
+            0
+        }
+        fn bytes(&self) -> usize {
+            0
+        }
+    }
+
     /// A matrix on two rows.
     struct Pair([[f64; 2]; 2]);
 
@@ -230,6 +264,27 @@ mod tests {
         let found = moduli(&tridiagonal(3), Some(&Sweep)).unwrap();
         for (found, exact) in found.iter().zip([0.5, 1.0, 1.0]) {
             assert!((found - exact).abs() < 1e-7, "{found} for {exact}");
+        }
+        // On a grid, 1 − μ² with Jacobi's eigenvalues μ, and a Jordan block of half the rows: the QR iteration
+        // has to end, and the small values are simple.
+        let side = 15;
+        let entries = (0..side * side).flat_map(|k| {
+            let right = (k % side + 1 < side).then_some(k + 1);
+            let up = (k + side < side * side).then_some(k + side);
+            let beside = right.into_iter().chain(up);
+            std::iter::once((k, k, 2.0))
+                .chain(beside.flat_map(move |l| [(k, l, -0.5), (l, k, -0.5)]))
+        });
+        let a = Csr::from_triplets(side * side, side * side, entries).unwrap();
+        let a = DistCsr::solo(a).unwrap();
+        let found = moduli(&a, Some(&GridSweep(side))).unwrap();
+        let mu = |i: usize, j: usize| {
+            use std::f64::consts::PI;
+            let angle = |k: usize| (k as f64 * PI / (side + 1) as f64).cos();
+            (angle(i) + angle(j)) / 2.0
+        };
+        for (found, mu) in found.iter().zip([mu(1, 1), mu(1, 2), mu(2, 1), mu(2, 2)]) {
+            assert!((found - (1.0 - mu * mu)).abs() < 1e-6, "{found} for {}", 1.0 - mu * mu);
         }
         // MA = [1 −3; 3 1], with the eigenvalues 1 ± 3i, on A = [2 −1; −1 2].
         let inverse = [[2.0 / 3.0, 1.0 / 3.0], [1.0 / 3.0, 2.0 / 3.0]];

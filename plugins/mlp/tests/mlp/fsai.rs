@@ -206,7 +206,7 @@ fn foreign_matrices_never_take_much_more_than_with_fsai() {
         assert!(ours <= theirs + 1, "{name}: {ours} for {theirs}");
         let unseen = Params { trust: true, ..Params::default() };
         let unseen = MlpFsai::generate(&unseen, &system).unwrap();
-        if iterations(a, &unseen, &b) > theirs + theirs / 20 {
+        if iterations(a, &unseen, &b) > theirs + 1 + theirs / 20 {
             let note = &m.notes()[0];
             assert!(note.starts_with("FSAI's factor is used as it is"), "{name}: {note}");
             assert_eq!(ours, theirs, "{name}");
