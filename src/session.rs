@@ -159,11 +159,6 @@ impl Session {
         Meter::new(Some(&self.counter), &self.comm)
     }
 
-    /// What this rank has sent to the others.
-    pub fn counter(&self) -> &Counter {
-        &self.counter
-    }
-
     /// PETSc, for `backend = "petsc"`.
     #[cfg(feature = "petsc")]
     pub fn petsc(&self) -> Result<&precondor_petsc::Petsc> {
