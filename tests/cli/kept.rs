@@ -37,9 +37,16 @@ fn every_explicit_method_is_loaded_by_another_process_with_the_same_bits() {
         assert!(methods.iter().any(|m| m == expected), "{expected} in {methods:?}");
     }
     for method in methods {
+        // It has to choose one that stores a matrix.
+        let more = match method.as_str() {
+            "auto" => {
+                "exclude = ['jacobi', 'gauss-seidel', 'ic', 'reference', 'mlp-reference', 'multigrid']"
+            }
+            _ => "",
+        };
         let folder = Folder::new(&format!("kept-{method}"));
         let (file, config) =
-            (folder.path().join("m.safetensors"), config(&section(&method, ""), ""));
+            (folder.path().join("m.safetensors"), config(&section(&method, more), ""));
         let set_up = with_file(&folder, &config, "--save-preconditioner", &file);
         assert_eq!(set_up.code, 0, "{method}: {}", set_up.err);
         let loaded = with_file(&folder, &config, "--load-preconditioner", &file);
