@@ -152,6 +152,9 @@ impl Comm {
         let name = what.bytes().fold(0u64, |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
         let depth = self.lock().len();
         let said = self.scopes.backend.status(&[mine, name, depth as u64])?;
+        if said.len() != self.size() || said.iter().any(|words| words.len() != 3) {
+            return Err(Error::Comm("a status reduction gave other words than went in".into()));
+        }
         let killer = if let Some(rank) = said.iter().position(|s| s[0] == FAILED) {
             let text = message.bytes().map(u64::from).collect::<Vec<_>>();
             let bytes = &self.scopes.backend.status(&text)?[rank];
