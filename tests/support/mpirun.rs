@@ -2,6 +2,7 @@
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What a job of several ranks said, and how it ended.
@@ -42,11 +43,15 @@ pub fn launcher(ranks: usize) -> Command {
     command
 }
 
-/// Runs a job to its end.
+/// One job at a time: each has as many ranks as the machine has cores, or more.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Runs a job to its end, when those before it have ended.
 ///
 /// # Panics
 /// Where it takes longer than any job may, after having ended it.
 pub fn finish(mut command: Command) -> Job {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = piped.spawn().expect("mpirun, which scripts/setup.sh installs");
     fn read(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
