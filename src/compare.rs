@@ -42,7 +42,7 @@ use crate::traffic::{self, Sent};
 use crate::{Status, exact, fallback};
 use indicatif::{ProgressBar, ProgressStyle};
 use precondor_core::Result;
-use precondor_core::config::{self, Content, MethodConfig, Node, SolverConfig, StopRule};
+use precondor_core::config::{self, Backend, Content, MethodConfig, Node, SolverConfig, StopRule};
 use precondor_core::instance::Kept;
 use precondor_core::precond::Preconditioner;
 use precondor_core::solver::Outcome;
@@ -159,6 +159,10 @@ fn runs(root: &Node, session: &Session) -> Result<Vec<Run>> {
         let text = |key: &str| node.get(key).map(|n| n.text().map(str::to_owned)).transpose();
         let own = node.get("solver").unwrap_or(&nothing);
         let solver = SolverConfig::from_nodes(own, shared)?;
+        if let Some(node) = node.get("reuse").filter(|_| reuse && solver.backend == Backend::Petsc)
+        {
+            return Err(node.error("not with backend = 'petsc', whose solvers set M up themselves"));
+        }
         let method = node.get("preconditioner").map(|n| session.method(n));
         let method = method.transpose()?;
         let label = text("label")?.unwrap_or_else(|| measure::name(method.as_ref()).to_owned());

@@ -9,11 +9,11 @@ use crate::report::format::{bytes, number, seconds};
 use crate::session::{Session, configuration};
 use crate::{Status, exact, fallback, formats};
 use indicatif::{ProgressBar, ProgressStyle};
-use precondor_core::Result;
 use precondor_core::comm::Communicator;
-use precondor_core::config::{MethodConfig, SolverConfig, StopRule};
+use precondor_core::config::{Backend, MethodConfig, SolverConfig, StopRule};
 use precondor_core::precond::Preconditioner;
 use precondor_core::solver::{Outcome, Step, Switch};
+use precondor_core::{Error, Result};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -147,6 +147,11 @@ fn asked(args: &Args, session: &Session, saved: Option<&Saved>) -> Result<Asked>
         Some(section) => SolverConfig::from_node(section)?,
         None => SolverConfig::default(),
     };
+    if solver.backend == Backend::Petsc && (saved.is_some() || args.save_preconditioner.is_some()) {
+        let why = "--save-preconditioner and --load-preconditioner: not with backend = 'petsc', whose \
+                   solvers set their preconditioners up themselves";
+        return Err(Error::Parameter(why.into()));
+    }
     let method = root.get("preconditioner").map(|node| session.method(node));
     let method = kept::method(session, method.transpose()?, saved)?;
     if args.save_preconditioner.is_some() {

@@ -141,3 +141,17 @@ fn what_cannot_be_saved_is_refused_before_it_is_set_up() {
     let help = run(program().args(["solve", "--help"])).out;
     assert!(help.contains("--save-preconditioner") && help.contains("--load-preconditioner"));
 }
+
+#[test]
+fn solvers_of_petsc_set_their_preconditioners_up_themselves() {
+    let folder = Folder::new("kept-petsc");
+    let config =
+        config(&section("spai", ""), "").replace("[solver]", "[solver]\nbackend = 'petsc'");
+    let (file, there) = (folder.path().join("m.safetensors"), "not with backend = 'petsc'");
+    with_file(&folder, &config, "--save-preconditioner", &file).fails_with(&[there]);
+    let path = folder.path().join("compare.toml");
+    let text = "[problem]\nkind = 'poisson'\nlevel = 3\n[solver]\nbackend = 'petsc'\n\
+                [[run]]\npreconditioner = 'spai'\nreuse = true\n";
+    std::fs::write(&path, text).expect("written");
+    precondor(["compare", path.to_str().expect("UTF-8")]).fails_with(&[there]);
+}
