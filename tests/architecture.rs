@@ -65,7 +65,9 @@ fn the_program_is_built_with_every_plugin_and_calls_none() {
     for (name, folder, _) in crates.iter().filter(|(_, folder, _)| folder.starts_with("plugins/")) {
         assert!(built.contains(name), "{name} ({folder}) is not built with the program");
         let path = name.replace('-', "_");
-        for (file, text) in sources("src") {
+        // Unit tests, which are no part of the program, may.
+        let program = sources("src").into_iter().filter(|(file, _)| !file.ends_with("tests.rs"));
+        for (file, text) in program {
             assert!(!text.contains(&format!("{path}::")), "{} calls {name}", file.display());
         }
     }
