@@ -2,7 +2,7 @@
 use super::format::{bytes, number, seconds};
 use super::page::esc;
 use super::plot::{self, Points};
-use crate::scaling::reckon::{Curve, Point, Scaling};
+use crate::scaling::reckon::{Curve, Point, Scaling, Shown};
 use std::fmt::Write as _;
 
 /// What heads every form of it.
@@ -79,7 +79,7 @@ pub fn section(scaling: &Scaling) -> String {
     for sentence in scaling.reading() {
         let _ = writeln!(out, "<p class=\"reading\">{}</p>", esc(&sentence));
     }
-    let pictures: [(&str, fn(&Point) -> f64); 2] = [
+    let pictures: [(&str, Shown); 2] = [
         ("the reductions that there are: every rank gets the numbers of all", |p| {
             p.seconds.gathered
         }),

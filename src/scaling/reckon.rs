@@ -56,6 +56,9 @@ pub struct Curve {
     pub points: Vec<Point>,
 }
 
+/// A number that a picture shows of a point.
+pub type Shown = fn(&Point) -> f64;
+
 /// A row on a number of ranks; the most of any rank, for a mean iteration.
 #[derive(Clone, Copy, Serialize)]
 pub struct Point {
@@ -175,7 +178,7 @@ impl Scaling {
     /// What the curves say: who is fastest from how many ranks on, and where each curve is lowest.
     pub fn reading(&self) -> Vec<String> {
         let mut sentences = Vec::new();
-        let kinds: [(&str, fn(&Point) -> f64); 2] = [
+        let kinds: [(&str, Shown); 2] = [
             ("with the reductions that there are", |point| point.seconds.gathered),
             ("with reductions that add on the way", |point| point.seconds.summed),
         ];

@@ -56,13 +56,13 @@ impl Plan {
         if on_any_rank(a, !same_rows || digest(a) != self.digest)? {
             return Err(Error::PatternChanged);
         }
-        if let Some(strong) = strong(a, self.threshold)? {
-            if on_any_rank(a, digest(&strong) != self.strong)? {
-                let host = system.host().as_ref();
-                self.pattern = Pattern::power(host, &strong, self.power as usize, self.part)?;
-                (self.base, self.strong) = (None, digest(&strong));
-                self.searched += 1;
-            }
+        if let Some(strong) = strong(a, self.threshold)?
+            && on_any_rank(a, digest(&strong) != self.strong)?
+        {
+            let host = system.host().as_ref();
+            self.pattern = Pattern::power(host, &strong, self.power as usize, self.part)?;
+            (self.base, self.strong) = (None, digest(&strong));
+            self.searched += 1;
         }
         Ok(())
     }

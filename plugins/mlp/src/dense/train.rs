@@ -364,8 +364,9 @@ impl Run for Trainer {
             self.shuffle(epoch);
         }
         let batch = self.batch;
-        let mine = &self.order[within as usize * batch..][..batch][self.team.share(batch)];
-        let loss = self.differentiate(&mine.to_vec());
+        let picked = &self.order[within as usize * batch..][..batch];
+        let mine = picked[self.team.share(batch)].to_vec();
+        let loss = self.differentiate(&mine);
         let Trainer { params, net, gradient, state, team, .. } = self;
         let loss = team.mean(batch, gradient, loss)?;
         let rate = params.rate * params.schedule.factor(step, steps);

@@ -198,11 +198,11 @@ fn metric(model: &[u8], name: &str) -> f64 {
     let length = u64::from_le_bytes(model[..8].try_into().unwrap()) as usize;
     let header: Value = serde_json::from_slice(&model[8..8 + length]).unwrap();
     let card = header["__metadata__"].as_object().unwrap();
-    let metrics = card.values().filter_map(|text| {
+    let mut metrics = card.values().filter_map(|text| {
         let value: Value = serde_json::from_str(text.as_str()?).ok()?;
         value[name].as_f64().or_else(|| value["metrics"][name].as_f64())
     });
-    metrics.last().unwrap_or_else(|| panic!("no metric '{name}' in {card:?}"))
+    metrics.next_back().unwrap_or_else(|| panic!("no metric '{name}' in {card:?}"))
 }
 
 #[test]
