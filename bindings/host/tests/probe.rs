@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     assert_eq!(methods.len(), 1);
     assert_eq!(methods[0].name, "jacobi-c");
     assert_eq!(methods[0].version, "1.0.0");
-    assert_eq!(methods[0].extensions, Vec::<String>::new());
+    assert_eq!(methods[0].extensions, ["persist/1"]);
     assert_eq!(methods[0].schema["properties"]["damping"]["exclusiveMaximum"], 2.0);
 
     let crash = ["-DCRASH", "-DNAME=precondor_plugin_crash"];
