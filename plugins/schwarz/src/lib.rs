@@ -25,7 +25,7 @@
 //! Cost: setup k rounds that fetch rows of A, 16 bytes an entry, and the inner setup on the larger
 //! block; apply one inner application on the larger block and the exchanges above, 8 bytes a row of
 //! overlap each. A refresh on the same pattern fetches the rows in one round, keeps the blocks and the
-//! exchanges, and sets the inner method up anew.
+//! exchanges, and refreshes the inner method (sets it up anew where it cannot be).
 //!
 //! Reference: X.-C. Cai, M. Sarkis, *A restricted additive Schwarz preconditioner for general sparse
 //! linear systems*, SIAM J. Sci. Comput. 21 (1999) 792–797; B. Smith, P. Bjørstad, W. Gropp, *Domain
@@ -36,6 +36,7 @@
 mod block;
 
 use block::{Block, Ways};
+use precondor_sdk::core::instance::Instance;
 use precondor_sdk::core::kernel::pattern;
 use precondor_sdk::core::kernel::remote::Rows;
 use precondor_sdk::core::schema::named_method;
@@ -102,7 +103,7 @@ pub struct Blocks {
 /// The inner method, and what becomes of it.
 struct Inner {
     /// None where this rank's block has no rows.
-    method: Option<Box<dyn Preconditioner>>,
+    method: Option<Box<dyn Instance>>,
     variant: Variant,
     properties: Properties,
 }
@@ -154,7 +155,7 @@ impl Generator for Schwarz {
             return Err(Error::PatternChanged);
         }
         let theirs = m.block.again(a)?;
-        m.inner = Inner::new(params, system, &m.block, &theirs, m.work.is_some())?;
+        m.inner.renew(params, system, &m.block, &theirs, m.work.is_some())?;
         m.refreshed += 1;
         Ok(())
     }
@@ -169,20 +170,61 @@ impl Inner {
         theirs: &Rows,
         overlapping: bool,
     ) -> Result<Self> {
+        let method = if block.len() > 0 {
+            let local = system.for_matrix(block.matrix(system.a(), theirs)?);
+            Some(Self::set_up(params, &local, block)?)
+        } else {
+            None
+        };
+        Self::settled(params, system, method, overlapping)
+    }
+
+    /// Sets the method up on this rank's block `local`. Not collective.
+    fn set_up(params: &Params, local: &System, block: &Block) -> Result<Box<dyn Instance>> {
         let (name, section) = named_method(&params.inner).ok_or_else(|| {
             let why = "parameter 'inner': it takes a method's name, or a section with 'name'";
             Error::Parameter(why.into())
         })?;
-        let method = if block.len() > 0 {
+        local.host().inner(&name, &section, local).map_err(|e| Self::told(e, block))
+    }
+
+    /// An error of the method in the numbers of the whole matrix.
+    fn told(error: Error, block: &Block) -> Error {
+        error.renumbered(&|row| block.global(row)).inside("parameter 'inner'")
+    }
+
+    /// Rebuilds the method for other values on the same pattern, reusing its symbolic work where it can.
+    /// Collective.
+    fn renew(
+        &mut self,
+        params: &Params,
+        system: &System,
+        block: &Block,
+        theirs: &Rows,
+        overlapping: bool,
+    ) -> Result<()> {
+        let mut method = self.method.take();
+        if let Some(method) = &mut method {
             let local = system.for_matrix(block.matrix(system.a(), theirs)?);
-            let made = system.host().inner(&name, &section, &local);
-            let global = |row| block.global(row);
-            let made = made.map_err(|e| e.renumbered(&global).inside("parameter 'inner'"))?;
-            Some(made as Box<dyn Preconditioner>)
-        } else {
-            None
-        };
-        // What holds on every rank.
+            match method.refresh(&local) {
+                Ok(()) => {}
+                Err(e) if matches!(e.root(), Error::Unsupported(_) | Error::PatternChanged) => {
+                    *method = Self::set_up(params, &local, block)?;
+                }
+                Err(e) => return Err(Self::told(e, block)),
+            }
+        }
+        *self = Self::settled(params, system, method, overlapping)?;
+        Ok(())
+    }
+
+    /// With what holds of the method on every rank. Collective.
+    fn settled(
+        params: &Params,
+        system: &System,
+        method: Option<Box<dyn Instance>>,
+        overlapping: bool,
+    ) -> Result<Self> {
         let here = method.as_ref().map_or(Properties::SPD, |method| method.properties());
         let lacks = [here.symmetric, here.positive_definite, here.constant];
         let mut lacks = lacks.map(|has| f64::from(u8::from(!has)));

@@ -146,7 +146,7 @@ pub unsafe fn slice<'a, T>(at: *const T, n: usize) -> &'a [T] {
 /// Numbers that PETSc lends to be written; null where there are none.
 ///
 /// # Safety
-/// As [`slice`], and nobody else looks at them for `'a`.
+/// As [`slice()`], and nobody else looks at them for `'a`.
 pub unsafe fn slice_mut<'a, T>(at: *mut T, n: usize) -> &'a mut [T] {
     match n {
         0 => &mut [],
