@@ -148,6 +148,11 @@ impl Operator {
             + size_of::<f64>() * self.coarse.as_ref().map_or(0, Coarse::entries)
     }
 
+    /// Makes the memory of another operator on the same slabs, with the same variant, fit this one.
+    pub fn fit(&self, memory: &mut Memory) {
+        memory.coarse = self.coarse.as_ref().map_or_else(CoarseMemory::default, Coarse::memory);
+    }
+
     /// Memory for [`apply`](Self::apply), allocated once. Collective.
     ///
     /// # Errors

@@ -158,12 +158,22 @@ impl ReferenceMap {
     /// # Errors
     /// As [`Bands::read`], where the matrix is not one of a structured grid, and as [`Coefficient::of`].
     pub fn with(weights: &Weights, system: &System, params: &Params) -> Result<Self> {
+        let (operator, coefficient) = Self::operator(weights, system, params)?;
+        let work = Mutex::new(operator.memory()?);
+        Ok(ReferenceMap { variant: weights.variant, operator, coefficient, work })
+    }
+
+    /// What depends on the values of the matrix, and what is to be told of its coefficient. Collective.
+    fn operator(
+        weights: &Weights,
+        system: &System,
+        params: &Params,
+    ) -> Result<(Operator, Option<String>)> {
         let (host, a) = (system.host(), system.a());
         let (space, comm) = (a.space(), a.space().comm());
-        let variant = weights.variant;
         let grid = Grid::agreed(a, params.grid)?;
         let slabs = Slabs::new(grid, space.starts())?;
-        let share = Share::new(slabs, comm.rank(), halo(variant.reach()));
+        let share = Share::new(slabs, comm.rank(), halo(weights.variant.reach()));
         let bands = Bands::read(&**host, a, grid, |rank| share.kept(rank))?;
         let coefficient = Coefficient::of(system, &bands, &share, params.coefficient)?;
         let values = coefficient.as_ref().map(|c| c.values.as_slice());
@@ -176,8 +186,7 @@ impl ReferenceMap {
             Operator::new(Arc::clone(host), comm, share, matrix_stencil(&bands), stencils)
                 .scaled(values)
                 .corrected(coarse);
-        let work = Mutex::new(operator.memory()?);
-        Ok(ReferenceMap { variant, operator, coefficient: coefficient.map(|c| c.note()), work })
+        Ok((operator, coefficient.map(|c| c.note())))
     }
 
     /// The stencils that the network wrote, for the rows that this rank keeps.
@@ -261,29 +270,48 @@ impl Weights {
     }
 }
 
+/// The model that the parameters ask for. Collective.
+fn weights(params: &Params, host: &dyn Host) -> Result<Arc<Weights>> {
+    let read = |bytes: &[u8]| READ.read(bytes, NAME, Weights::read);
+    let weights = match &params.model {
+        None => read(Weights::file(params.variant.unwrap_or_default()))?,
+        Some(path) => read(&host.read(path)?).map_err(|e| e.inside(format!("model '{path}'")))?,
+    };
+    if let Some(variant) = params.variant.filter(|v| *v != weights.variant) {
+        return Err(Error::Parameter(format!(
+            "parameter 'variant': {variant:?} was asked for, the model '{}' is {:?}",
+            params.model.as_deref().unwrap_or_default(),
+            weights.variant
+        )));
+    }
+    Ok(weights)
+}
+
 impl Generator for MlpReference {
     const NAME: &'static str = NAME;
     const SUMMARY: &'static str =
         "reference solve with interpolation, correction and smoother from a neural network";
+    const CAPABILITIES: Capabilities = Capabilities { refresh: true, ..Capabilities::NONE };
     type Params = Params;
     type Output = ReferenceMap;
 
     fn generate(params: &Params, system: &System) -> Result<ReferenceMap> {
-        let read = |bytes: &[u8]| READ.read(bytes, NAME, Weights::read);
-        let weights = match &params.model {
-            None => read(Weights::file(params.variant.unwrap_or_default()))?,
-            Some(path) => {
-                read(&system.host().read(path)?).map_err(|e| e.inside(format!("model '{path}'")))?
-            }
-        };
-        if let Some(variant) = params.variant.filter(|v| *v != weights.variant) {
-            return Err(Error::Parameter(format!(
-                "parameter 'variant': {variant:?} was asked for, the model '{}' is {:?}",
-                params.model.as_deref().unwrap_or_default(),
-                weights.variant
-            )));
+        ReferenceMap::with(&*weights(params, &**system.host())?, system, params)
+    }
+
+    /// Keeps the plans of the transform and of all exchanges of an application, and its memory.
+    fn refresh(m: &mut ReferenceMap, params: &Params, system: &System) -> Result<()> {
+        let weights = weights(params, &**system.host())?;
+        let (operator, coefficient) = ReferenceMap::operator(&weights, system, params)?;
+        // All ranks know the whole grid and its slabs.
+        let slabs = m.operator.share().slabs();
+        if operator.share().slabs() != slabs || weights.variant != m.variant {
+            return Err(Error::PatternChanged);
         }
-        ReferenceMap::with(&weights, system, params)
+        let work = m.work.get_mut().unwrap_or_else(PoisonError::into_inner);
+        operator.fit(work);
+        (m.operator, m.coefficient) = (operator, coefficient);
+        Ok(())
     }
 }
 
