@@ -1,10 +1,10 @@
 //! The program under `mpirun`, on this machine's processors however few they are: real files, plugins
 //! that are really loaded, ranks that really end.
 #[path = "../support/mpirun.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared with other tests, which use other parts of it")]
 mod mpirun;
 #[path = "../cli/support.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared with other tests, which use other parts of it")]
 mod support;
 
 mod faults;

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 #[path = "../support/mpirun.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared with other tests, which use other parts of it")]
 mod job;
 
 /// The Python that Debian's petsc4py belongs to.

@@ -1,9 +1,9 @@
 //! `backend = "petsc"`: PETSc's solvers in the program, with PETSc really there.
 #[path = "../support/mpirun.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared with other tests, which use other parts of it")]
 mod mpirun;
 #[path = "../cli/support.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared with other tests, which use other parts of it")]
 mod support;
 
 use serde_json::Value;

@@ -5,7 +5,7 @@ mod lend;
 mod life;
 mod mat;
 #[path = "../../../../tests/support/mpirun.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared with other tests, which use other parts of it")]
 mod mpirun;
 mod pc;
 mod support;
