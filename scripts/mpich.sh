@@ -10,5 +10,5 @@ for program in "$MPICC" "$MPIRUN"; do
         exit 1
     }
 done
-cargo test -p precondor-mpi --features mpi --locked
-cargo test --features mpi --test mpi --locked -- --test-threads 1
+cargo build --workspace --features precondor/mpi --bins --examples --locked
+cargo test --workspace --features precondor/mpi --test world --test mpi --locked

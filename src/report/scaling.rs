@@ -33,8 +33,29 @@ fn limits(scaling: &Scaling) -> Vec<String> {
          of this run."
             .to_owned(),
     ];
-    notes.extend(scaling.left_out.iter().map(|(label, why)| format!("Left out: {label}, {why}.")));
+    notes.extend(left_out(scaling));
     notes
+}
+
+/// Rows that are not reckoned, a sentence for each reason.
+fn left_out(scaling: &Scaling) -> Vec<String> {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (label, why) in &scaling.left_out {
+        match reasons.iter_mut().find(|(reason, _)| reason == why) {
+            Some((_, labels)) => labels.push(label),
+            None => reasons.push((why, vec![label])),
+        }
+    }
+    let sentence =
+        |(why, labels): (&str, Vec<&str>)| format!("Left out, {why}: {}.", labels.join("; "));
+    reasons.into_iter().map(sentence).collect()
+}
+
+/// Where no row is reckoned: why.
+fn nothing(scaling: &Scaling) -> Option<String> {
+    let heading = format!("No times are reckoned for {}.", scaling.cluster.name);
+    let why = || left_out(scaling).join(" ");
+    scaling.curves.is_empty().then(|| format!("{heading} {}", why()))
 }
 
 /// Numbers of ranks that tables show: the ends and every fourth between.
@@ -46,6 +67,9 @@ fn shown(curve: &Curve) -> Vec<&Point> {
 
 /// For the terminal.
 pub fn text(scaling: &Scaling) -> String {
+    if let Some(why) = nothing(scaling) {
+        return format!("\n{why}\n");
+    }
     // Writing to a string cannot fail.
     let mut out = format!("\n{}\n\n", about(scaling));
     let label = scaling.curves.iter().map(|c| c.label.chars().count()).max().unwrap_or(0);
@@ -71,6 +95,9 @@ pub fn text(scaling: &Scaling) -> String {
 
 /// A section of the page.
 pub fn section(scaling: &Scaling) -> String {
+    if let Some(why) = nothing(scaling) {
+        return format!("<section>\n<p class=\"about\">{}</p>\n</section>\n", esc(&why));
+    }
     let mut out = format!(
         "<section>\n<h2>Reckoned for {} unknowns</h2>\n<p class=\"about\">{}</p>\n",
         scaling.n,

@@ -81,6 +81,30 @@ fn plugins_that_differ_between_ranks_are_refused() {
 }
 
 #[test]
+fn a_panic_on_one_rank_ends_the_job_with_its_message() {
+    let folder = Folder::new("mpi-panics");
+    // A library of `cargo test`, beside the program.
+    let built =
+        program().parent().expect("a folder").join("examples/libprecondor_plugin_panics.so");
+    let plugin = folder.path().join("libprecondor_plugin_panics.so");
+    std::fs::copy(&built, plugin).expect("cargo test --workspace builds the examples");
+    let head = "%%MatrixMarket matrix";
+    let entries: String = (1..=8).map(|i| format!("{i} {i} 2\n")).collect();
+    folder.file("A.mtx", &format!("{head} coordinate real general\n8 8 8\n{entries}"));
+    // The method panics where what it is applied to has a negative entry: on the last rank.
+    folder.file("b.mtx", &format!("{head} array real general\n8 1\n{}-1\n", "1\n".repeat(7)));
+    let text = "[problem]\nmatrix = 'A.mtx'\nrhs = 'b.mtx'\n[solver]\nmethod = 'gmres'\n\
+                [preconditioner]\nname = 'panics'\n";
+    let config = folder.file("solve.toml", text).display().to_string();
+    let path = folder.path().display().to_string();
+    for ranks in 1..=4 {
+        let job = precondor(ranks, &["solve", &config, "--plugin-path", &path]);
+        fails_with(&job, "told to panic in apply");
+        assert!(ranks == 1 || job.err.contains(&format!("rank {}: ", ranks - 1)), "{job:?}");
+    }
+}
+
+#[test]
 fn a_rank_that_is_killed_ends_the_job() {
     // A solve that would take for ever, of which one rank is killed once it runs.
     let mut command = crate::mpirun::launcher(3);

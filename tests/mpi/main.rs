@@ -11,6 +11,7 @@ mod faults;
 mod files;
 mod runs;
 mod traffic;
+mod train;
 
 use mpirun::Job;
 use std::path::Path;

@@ -99,8 +99,12 @@ impl World {
     /// [`Error::Comm`] with what MPI reports.
     pub fn finish(mut self) -> Result<()> {
         // On another thread nothing may be called; the drop that follows ends the job.
-        self.mpi.as_raw()?;
-        let freed = self.mpi.close();
+        let raw = self.mpi.as_raw()?;
+        // In MPI_Finalize the abort of another rank may reach nobody any more (MPICH 4.0 waits there,
+        // and so does the rank that aborts): enter it together.
+        // SAFETY: the communicator is live.
+        let met = check("MPI_Barrier", unsafe { ffi::MPI_Barrier(raw) });
+        let freed = met.and(self.mpi.close());
         drop(self.universe.take());
         freed
     }

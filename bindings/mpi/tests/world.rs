@@ -62,7 +62,9 @@ fn a_rank_that_cannot_go_on_ends_the_job_with_its_message() {
             ("a rank that leaves", "left without ending its world"),
         ] {
             let job = ranks(n, what);
-            assert_eq!(job.status, Some(1), "{what} on {n} ranks: {job:?}");
+            // MPICH's launcher may pass on how a rank ended that it killed itself.
+            let killed = job.status == Some(9) && job.out.contains("Killed (signal 9)");
+            assert!(job.status == Some(1) || killed, "{what} on {n} ranks: {job:?}");
             let told = format!("error: rank {}: {message}", n - 1);
             assert_eq!(job.err.matches(&told).count(), 1, "{what} on {n} ranks: {job:?}");
             assert!(!job.out.contains("done"), "{what} on {n} ranks: {job:?}");

@@ -9,7 +9,7 @@
 //! matrix scaled to a unit diagonal).
 use super::chunks;
 use super::reach::{Numbering, Reach};
-use super::remote::{Rows, fetch, on_one_rank, too_many};
+use super::remote::{neighbours, on_one_rank, too_many};
 use crate::host::Host;
 use crate::matrix::{Csr, DistCsr, Space};
 use crate::{Error, Result};
@@ -41,20 +41,27 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// The pattern of (I + |A|)ᵏ with k = `power`. Collective; fetches the columns of rows up to
-    /// k − 1 steps away, in k − 1 rounds.
+    /// The pattern of (I + |A|)ᵏ with k = `power`. Collective; fetches the rows up to k − 1 steps
+    /// away, as [`neighbours`] does.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for 2³² entries or more on a rank; what
-    /// the communicator reports.
+    /// [`Error::Unsupported`] for 2³² entries or more on a rank; what the communicator reports.
     pub fn power(host: &dyn Host, a: &DistCsr, power: usize, part: Part) -> Result<Self> {
-        let near = around(a, power.saturating_sub(1))?;
+        Self::within(host, &around(a, power.saturating_sub(1))?, power, part)
+    }
+
+    /// The pattern of (I + |A|)ᵏ with k = `power`, where `near` has the rows up to k − 1 steps away. Not
+    /// collective.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for 2³² entries or more.
+    pub fn within(host: &dyn Host, near: &Reach<'_>, power: usize, part: Part) -> Result<Self> {
         let pool = chunks::Pool::default();
-        let made = chunks::collect(host, a.n_own(), GRAIN, |range| {
+        let made = chunks::collect(host, near.n_own(), GRAIN, |range| {
             let mut chunk = (Vec::with_capacity(range.len()), Vec::new());
             if power <= 1 {
                 for i in range {
-                    neighbourhood(&near, i, power, part, &mut chunk.1);
+                    neighbourhood(near, i, power, part, &mut chunk.1);
                     chunk.0.push(chunk.1.len());
                 }
                 return Ok(chunk);
@@ -63,7 +70,7 @@ impl Pattern {
                 || vec![false; near.numbering().len()],
                 |marked| {
                     for i in range {
-                        steps(&near, i, power, part, marked, &mut chunk.1);
+                        steps(near, i, power, part, marked, &mut chunk.1);
                         chunk.0.push(chunk.1.len());
                     }
                     Ok(chunk)
@@ -249,52 +256,13 @@ pub fn digest(a: &DistCsr) -> u64 {
     chain.iter().fold(0, |h: u64, &c| (h ^ c).wrapping_mul(PRIME).rotate_left(29))
 }
 
-/// Own rows of `a` and the rows of others at most `steps` steps away from them in the graph of A,
-/// fetched in `steps` rounds. Collective.
+/// Own rows of `a` and the rows of others at most `steps` steps away from them in the graph of A, as
+/// [`neighbours`] fetches them. Collective.
 ///
 /// # Errors
 /// What the communicator reports.
 pub fn around(a: &DistCsr, steps: usize) -> Result<Reach<'_>> {
     Reach::of(a, neighbours(a, steps)?)
-}
-
-/// The rows of others that are at most `steps` steps away from own ones in the graph of A, fetched in
-/// `steps` rounds. Collective.
-///
-/// # Errors
-/// What the communicator reports.
-pub fn neighbours(a: &DistCsr, steps: usize) -> Result<Rows> {
-    let mut found = Rows { row_ptr: vec![0], ..Rows::default() };
-    if a.space().comm().size() == 1 {
-        return Ok(found);
-    }
-    let mine = a.space().start()..a.space().start() + a.n_own() as u64;
-    let mut parts: Vec<Rows> = Vec::new();
-    let mut seen: Vec<u64> = Vec::new();
-    let mut next = a.ghost_ids().to_vec();
-    for _ in 0..steps {
-        let rows = fetch(a, &next)?;
-        seen.extend_from_slice(&next);
-        seen.sort_unstable();
-        next = rows.cols.clone();
-        next.sort_unstable();
-        next.dedup();
-        next.retain(|id| !mine.contains(id) && seen.binary_search(id).is_err());
-        parts.push(rows);
-    }
-    let mut all: Vec<(u64, usize, usize)> = Vec::new();
-    for (p, part) in parts.iter().enumerate() {
-        all.extend(part.ids.iter().enumerate().map(|(k, &id)| (id, p, k)));
-    }
-    all.sort_unstable();
-    for (id, p, k) in all {
-        let range = parts[p].row_ptr[k]..parts[p].row_ptr[k + 1];
-        found.ids.push(id);
-        found.cols.extend_from_slice(&parts[p].cols[range.clone()]);
-        found.values.extend_from_slice(&parts[p].values[range]);
-        found.row_ptr.push(found.cols.len());
-    }
-    Ok(found)
 }
 
 /// Own row `i` itself and, for `power` 1, its neighbours: already in order.

@@ -130,6 +130,11 @@ impl<'a> Reach<'a> {
         })
     }
 
+    /// Rows that this rank owns.
+    pub fn n_own(&self) -> usize {
+        self.numbering.n_own
+    }
+
     /// The local numbering.
     pub fn numbering(&self) -> &Numbering {
         &self.numbering

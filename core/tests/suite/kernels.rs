@@ -257,6 +257,40 @@ fn fetched_rows_and_transposes_are_those_of_the_whole_matrix() {
 }
 
 #[test]
+fn rows_within_steps_are_those_that_paths_reach() {
+    // Paths that come back from other ranks, that go one way only, that end.
+    for a in [laplace(7), cyclic_shift(11), convection_diffusion(6)] {
+        let n = a.n_rows();
+        for (size, with_empty) in SIZES.into_iter().flat_map(|s| [(s, false), (s, true)]) {
+            for steps in [0, 1, 2, 3, 20] {
+                on_ranks(size, with_empty, &a, |mine| {
+                    let from = mine.space().start() as usize;
+                    let own = from..from + mine.n_own();
+                    let mut met = vec![false; n];
+                    own.clone().for_each(|i| met[i] = true);
+                    for _ in 0..steps {
+                        let before = met.clone();
+                        for i in (0..n).filter(|&i| before[i]) {
+                            a.view().row(i).for_each(|(j, _)| met[j] = true);
+                        }
+                    }
+                    let expected: Vec<u64> =
+                        (0..n).filter(|i| met[*i] && !own.contains(i)).map(|i| i as u64).collect();
+                    let rows = remote::neighbours(&mine, steps).unwrap();
+                    assert_eq!(rows.ids, expected, "{steps} steps on {size} ranks");
+                    for (k, &id) in rows.ids.iter().enumerate() {
+                        let range = rows.row_ptr[k]..rows.row_ptr[k + 1];
+                        let got = rows.cols[range.clone()].iter().zip(&rows.values[range]);
+                        let whole = a.view().row(id as usize).map(|(j, v)| (j as u64, v));
+                        assert!(got.map(|(&c, &v)| (c, v)).eq(whole), "row {id}");
+                    }
+                });
+            }
+        }
+    }
+}
+
+#[test]
 fn rows_that_cannot_be_fetched_are_refused_on_all_ranks() {
     for bad in [vec![0, 36], vec![5, 3], vec![7, 7]] {
         let said = on_ranks(2, false, &laplace(6), |a| {

@@ -6,7 +6,7 @@
 //!
 //! A MODEL is a model file or the name of a shipped variant. Keys (lists by commas): `levels=2,…,9`, `meshes=20` (a list: one number a level, the last
 //! one for the rest), `shift=0.25`, `seed=61000`, `coefficient=constant`, `contrast=10`,
-//! `correlation=0.3`, `rhs=ones`, `tolerance=1e-5` (of rule R), `source=auto` and `coarse=23` (how
+//! `correlation=0.3`, `rhs=ones`, `tolerance=1e-5` (of rule R), `source=auto` and `coarse=63` (how
 //! `mlp-reference` takes a coefficient that varies), `lanczos=1` (0 leaves κ out), `absolute=1` (0 leaves rule E out).
 //!
 //! A line is one level: iterations as mean (max) of Richardson with ω = 1 and of conjugate gradients, by

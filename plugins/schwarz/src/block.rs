@@ -1,8 +1,7 @@
 //! One rank's block: its own rows and those of others around them, and how vectors get there and
 //! back.
 use precondor_sdk::core::comm::{Exchange, HaloPlan};
-use precondor_sdk::core::kernel::pattern::neighbours;
-use precondor_sdk::core::kernel::remote::{Rows, fetch};
+use precondor_sdk::core::kernel::remote::{Rows, fetch, neighbours};
 use precondor_sdk::prelude::*;
 use std::ops::Range;
 

@@ -22,7 +22,7 @@
 //! several ranks. On one rank M is the inner method. M depends on the number of ranks, and iterations
 //! grow with it, the less the more overlap (docs/ranks.md has numbers): there is no coarse level.
 //!
-//! Cost: setup k rounds that fetch rows of A, 16 bytes an entry, and the inner setup on the larger
+//! Cost: setup one exchange that fetches rows of A, 16 bytes an entry, and the inner setup on the larger
 //! block; apply one inner application on the larger block and the exchanges above, 8 bytes a row of
 //! overlap each. A refresh on the same pattern fetches the rows in one round, keeps the blocks and the
 //! exchanges, and refreshes the inner method (sets it up anew where it cannot be).

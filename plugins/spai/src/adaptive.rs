@@ -16,7 +16,7 @@
 //!
 //! Cost: a row of k entries O(k³ + steps·k·(k + entries of a row of A)); the factor of A(J, J) is
 //! extended, not computed again. Communication: the rows of A within power + steps edges of own
-//! ones, in as many rounds, all of them before the first step. A row gains at most steps·growth
+//! ones, in one exchange before the first step (`kernel::remote::neighbours`). A row gains at most steps·growth
 //! entries. Bitwise the same pattern on any number of ranks.
 //!
 //! Reference: C. Janna, M. Ferronato, *Adaptive pattern research for block FSAI preconditioning*,
@@ -26,16 +26,21 @@ use crate::fsai::FsaiParams;
 use crate::plan::GRAIN;
 use precondor_sdk::core::kernel::batch::packed;
 use precondor_sdk::core::kernel::chunks::{self, Pool};
-use precondor_sdk::core::kernel::pattern::{Pattern, around};
+use precondor_sdk::core::kernel::pattern::Pattern;
 use precondor_sdk::core::kernel::reach::Reach;
 use precondor_sdk::prelude::*;
 
-/// The lower triangular pattern that `start`, of A to `params.power`, grows to. Collective.
-pub(crate) fn grow(params: &FsaiParams, mut start: Pattern, system: &System) -> Result<Pattern> {
+/// The lower triangular pattern that `start`, of A to `params.power`, grows to with the rows of A within
+/// `params.power + params.steps` steps. Collective.
+pub(crate) fn grow(
+    params: &FsaiParams,
+    mut start: Pattern,
+    reach: &Reach<'_>,
+    system: &System,
+) -> Result<Pattern> {
     let a = system.a();
-    let reach = around(a, params.power as usize + params.steps as usize)?;
-    start.renumber(&reach)?;
-    let rows = Rows { params, size: sizes(&reach), reach: &reach, start: &start };
+    start.renumber(reach)?;
+    let rows = Rows { params, size: sizes(reach), reach, start: &start };
     let pool = Pool::default();
     let first = a.space().start();
     let made = chunks::collect(system.host().as_ref(), a.n_own(), GRAIN, |range| {

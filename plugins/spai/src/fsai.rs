@@ -15,17 +15,21 @@
 //! number of iterations growing with the size of a grid, like any local method.
 //!
 //! Cost: setup O(n·k³) for k entries a row, eight rows at a time; communication of the rows of A
-//! within k steps, and of the entries of G whose columns others own. Apply one product with G and
+//! within `power + steps` steps, in one exchange ([`neighbours`]; with a threshold and a power above 1
+//! two), and of the entries of G whose columns others own. Apply one product with G and
 //! one with Gᵀ, which is stored too. Bitwise the same G on any number of ranks.
 //!
 //! Reference: L. Kolotilina, A. Yeremin, *Factorized sparse approximate inverse preconditionings
 //! I*, SIAM J. Matrix Anal. Appl. 14 (1993), §2; E. Chow, *Parallel implementation and practical use
 //! of sparse approximate inverse preconditioners with a priori sparsity patterns*, Int. J. High
 //! Perform. Comput. Appl. 15 (2001).
+//!
+//! [`neighbours`]: precondor_sdk::core::kernel::remote::neighbours
 use crate::adaptive;
 use crate::plan::Plan;
 use precondor_sdk::core::kernel::fsai;
 use precondor_sdk::core::kernel::pattern::Part;
+use precondor_sdk::core::kernel::reach::Reach;
 use precondor_sdk::core::matrix::{Explicit, ExplicitKind};
 use precondor_sdk::core::persist::Rows;
 use precondor_sdk::prelude::*;
@@ -55,6 +59,13 @@ pub struct FsaiParams {
     /// computed again without them; 0 keeps all.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub filter: f64,
+}
+
+impl FsaiParams {
+    /// Whether the pattern depends on values of A.
+    fn grows(&self) -> bool {
+        self.steps > 0 || self.filter > 0.0
+    }
 }
 
 impl Default for FsaiParams {
@@ -89,8 +100,9 @@ impl Generator for Fsai {
 
     fn generate(params: &FsaiParams, system: &System) -> Result<Factored> {
         system.a().require_symmetric(Self::NAME)?;
-        let plan = Plan::new(system, params.power, params.threshold, Part::Lower)?;
-        factor(params, plan, system)
+        let steps = params.grows().then_some(params.steps);
+        let (plan, near) = Plan::new(system, params.power, params.threshold, Part::Lower, steps)?;
+        factor(params, plan, &near, system)
     }
 
     fn refresh(m: &mut Factored, params: &FsaiParams, system: &System) -> Result<()> {
@@ -99,7 +111,8 @@ impl Generator for Fsai {
         };
         plan.renew(system)?;
         system.a().require_symmetric(Self::NAME)?;
-        *m = factor(params, plan, system)?;
+        let near = plan.rows(system.a())?;
+        *m = factor(params, plan, &near, system)?;
         Ok(())
     }
 
@@ -136,18 +149,21 @@ impl Preconditioner for Factored {
     }
 }
 
-/// G and its transpose on the pattern of a plan, grown where that is asked for. Collective.
-fn factor(params: &FsaiParams, mut plan: Plan, system: &System) -> Result<Factored> {
-    if params.steps > 0 || params.filter > 0.0 {
-        plan.grow(|pattern| adaptive::grow(params, pattern, system))?;
+/// G and its transpose on the pattern of a plan, grown where that is asked for, from the rows that the
+/// plan needs. Collective.
+fn factor(
+    params: &FsaiParams,
+    mut plan: Plan,
+    near: &Reach<'_>,
+    system: &System,
+) -> Result<Factored> {
+    if params.grows() {
+        plan.grow(|pattern| adaptive::grow(params, pattern, near, system))?;
     }
-    let a = system.a();
-    let values = {
-        let reach = plan.pattern.reach(a)?;
-        fsai::entries(system.host().as_ref(), &reach, &plan.pattern, a.space().start())?
-    };
+    let space = system.a().space();
+    let values = fsai::entries(system.host().as_ref(), near, &plan.pattern, space.start())?;
     plan.computed += 1;
-    let m = fsai::Factored::new(a.space(), &plan.pattern, values)?;
+    let m = fsai::Factored::new(space, &plan.pattern, values)?;
     let notes = vec![plan.note()];
     Ok(Factored { m, plan: Some((params.clone(), plan)), notes })
 }

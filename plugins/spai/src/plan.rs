@@ -1,6 +1,7 @@
 //! What both methods keep from setup to refresh: the pattern, and what it was made for.
 use precondor_sdk::core::comm::Communicator;
-use precondor_sdk::core::kernel::pattern::{Part, Pattern, digest, strong_entries};
+use precondor_sdk::core::kernel::pattern::{Part, Pattern, around, digest, strong_entries};
+use precondor_sdk::core::kernel::reach::Reach;
 use precondor_sdk::prelude::*;
 
 /// Rows that one thread takes at a time.
@@ -15,6 +16,8 @@ pub(crate) struct Plan {
     power: u32,
     threshold: f64,
     part: Part,
+    /// Steps around own rows that growing takes into account, where patterns grow.
+    depth: Option<u32>,
     /// Tells the pattern of A.
     digest: u64,
     /// Tells that of its strong entries.
@@ -26,23 +29,56 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// The pattern of Aᵏ, k = `power`, after entries up to `threshold` were left out of A.
-    /// Collective.
-    pub(crate) fn new(system: &System, power: u32, threshold: f64, part: Part) -> Result<Self> {
-        let a = system.a();
+    /// The pattern of Aᵏ, k = `power`, after entries up to `threshold` were left out of A, and the rows of
+    /// A that values on it need; with `steps`, those within k + `steps` steps, so that it can grow.
+    /// Collective: one exchange of rows ([`around`]), and with a threshold, where k > 1, another before it.
+    pub(crate) fn new(
+        system: &System,
+        power: u32,
+        threshold: f64,
+        part: Part,
+        steps: Option<u32>,
+    ) -> Result<(Self, Reach<'_>)> {
+        let (a, host) = (system.a(), system.host().as_ref());
+        let depth = steps.map(|steps| power.saturating_add(steps));
         let strong = strong(a, threshold)?;
+        // Rows that are needed anyhow tell the pattern, too; of the first power it is known without.
+        let near = match (depth, power) {
+            _ if strong.is_some() => None,
+            (Some(depth), _) => Some(around(a, depth as usize)?),
+            (None, 0 | 1) => None,
+            (None, power) => Some(around(a, power as usize)?),
+        };
         let from = strong.as_ref().unwrap_or(a);
-        Ok(Plan {
-            pattern: Pattern::power(system.host().as_ref(), from, power as usize, part)?,
-            base: None,
+        let pattern = match &near {
+            Some(near) => Pattern::within(host, near, power as usize, part)?,
+            None => Pattern::power(host, from, power as usize, part)?,
+        };
+        let (digest, strong) = (digest(a), digest(from));
+        let (base, searched, computed) = (None, 1, 0);
+        let mut plan = Plan {
+            pattern,
+            base,
             power,
             threshold,
             part,
-            digest: digest(a),
-            strong: digest(from),
-            searched: 1,
-            computed: 0,
-        })
+            depth,
+            digest,
+            strong,
+            searched,
+            computed,
+        };
+        let near = near.map_or_else(|| plan.rows(a), Ok)?;
+        Ok((plan, near))
+    }
+
+    /// The rows of A that values on the pattern need, or that it grows by; columns are numbered as they
+    /// are there. Collective.
+    pub(crate) fn rows<'a>(&mut self, a: &'a DistCsr) -> Result<Reach<'a>> {
+        match self.depth {
+            Some(depth) => around(a, depth as usize),
+            None => self.pattern.reach(a),
+        }
     }
 
     /// Makes it the plan for other values of A: searches again only where other entries are strong.

@@ -16,12 +16,15 @@
 //!
 //! Cost: setup O(n·k³) for k entries a row, by normal equations, eight rows at a time, and by
 //! orthogonal factors for the rows that those would square out of reach; communication of the rows
-//! of A within k steps. Apply one product with M. Bitwise the same M on any number of ranks.
+//! of A within `power` steps, in one exchange ([`neighbours`]; with a threshold and a power above 1 two).
+//! Apply one product with M. Bitwise the same M on any number of ranks.
 //!
 //! Reference: M. Benson, P. Frederickson, *Iterative solution of large sparse linear systems
 //! arising in certain multidimensional approximation problems*, Utilitas Math. 22 (1982); M. Grote,
 //! T. Huckle, *Parallel preconditioning with sparse approximate inverses*, SIAM J. Sci. Comput. 18
 //! (1997), §2; E. Chow, SIAM J. Sci. Comput. 21 (2000) for the patterns.
+//!
+//! [`neighbours`]: precondor_sdk::core::kernel::remote::neighbours
 use crate::plan::{GRAIN, Plan};
 use precondor_sdk::core::kernel::batch::{Fits, LANES};
 use precondor_sdk::core::kernel::chunks::{self, Pool};
@@ -86,8 +89,8 @@ impl Generator for Spai {
     type Output = Inverse;
 
     fn generate(params: &SpaiParams, system: &System) -> Result<Inverse> {
-        let plan = Plan::new(system, params.power, params.threshold, Part::Full)?;
-        compute(params, plan, system)
+        let (plan, near) = Plan::new(system, params.power, params.threshold, Part::Full, None)?;
+        compute(params, plan, &near, system)
     }
 
     fn refresh(m: &mut Inverse, params: &SpaiParams, system: &System) -> Result<()> {
@@ -95,7 +98,8 @@ impl Generator for Spai {
             return Err(Error::PatternChanged);
         };
         plan.renew(system)?;
-        *m = compute(params, plan, system)?;
+        let near = plan.rows(system.a())?;
+        *m = compute(params, plan, &near, system)?;
         Ok(())
     }
 
@@ -113,8 +117,13 @@ impl Generator for Spai {
 }
 
 /// M on the pattern of a plan. Collective.
-fn compute(params: &SpaiParams, mut plan: Plan, system: &System) -> Result<Inverse> {
-    let (m, counts, definite) = invert(params, &mut plan, system)?;
+fn compute(
+    params: &SpaiParams,
+    mut plan: Plan,
+    near: &Reach<'_>,
+    system: &System,
+) -> Result<Inverse> {
+    let (m, counts, definite) = invert(params, &mut plan, near, system)?;
     let mut notes = vec![plan.note()];
     if counts.orthogonal > 0 {
         notes.push(format!(
@@ -195,16 +204,14 @@ struct Counts {
 fn invert(
     params: &SpaiParams,
     plan: &mut Plan,
+    near: &Reach<'_>,
     system: &System,
 ) -> Result<(DistCsr, Counts, Option<symmetric::Definite>)> {
     let a = system.a();
     let mut values = vec![0.0; plan.pattern.cols.len()];
-    let counts = {
-        let reach = plan.pattern.reach(a)?;
-        let rows = Rows::new(a, &reach, &plan.pattern, system)?;
-        rows.fit(system, &mut values)?;
-        rows.counts()
-    };
+    let rows = Rows::new(a, near, &plan.pattern, system)?;
+    rows.fit(system, &mut values)?;
+    let counts = rows.counts();
     let m = plan.pattern.matrix(a.space(), values)?;
     plan.computed += 1;
     if !params.symmetrise {

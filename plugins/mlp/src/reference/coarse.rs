@@ -10,11 +10,16 @@
 //! - **On several ranks** each one adds up what its slab has of the coarse functions that are not zero there,
 //!   and what they have is added in rank order: equal on all ranks, and up to rounding (in double precision) for
 //!   any number of them. The coarse problem itself, `k²` unknowns, is kept and solved on every rank.
-//! - **Works for** jumps some coarse steps apart; between coarse and fine steps the condition still grows.
-//! - **Cost**: setup some 120 flops a node and `k⁶/3` for the Cholesky factor of `k²` coarse unknowns; an
-//!   application two more products with `A`, about 20 flops a node and `4k⁴`. `k⁴` numbers. Communication:
-//!   each time a gather of `k · max_r q(r)` words a rank, with `q(r)` the rows of coarse functions that the slab of
-//!   rank `r` touches; in setup one of `25 k · q(r)` words.
+//! - **Works for** jumps some coarse steps apart. The condition grows with the ratio of coarse to fine steps:
+//!   at two it does not depend on the grid, at four hardly.
+//! - **How many coarse nodes**, where it is not said: every second node a side, or as few more apart as keep the
+//!   factor within [`FLOPS`] a node of the grid. That is two up to 127 × 127 nodes, four up to 511 × 511; beyond, the
+//!   step grows with the square root of the nodes a side.
+//! - **Cost**: setup some 120 flops a node and `n_c w²` for the banded Cholesky factor of `n_c` coarse unknowns,
+//!   `w = k + 1` where coarse nodes are nodes of the grid and `2k + 2` where they lie between; an application
+//!   two more products with `A`, about 20 flops a node and `4 n_c w`. `n_c (w + 1)` numbers. Communication: each
+//!   time a gather of `k · max_r q(r)` words a rank, with `q(r)` the rows of coarse functions that the slab of rank
+//!   `r` touches; in setup one of `25 k · q(r)` words.
 //! - **Reference**: R. Nicolaides, *Deflation of conjugate gradients with applications to boundary value
 //!   problems*, SIAM J. Numer. Anal. 24 (1987).
 
@@ -26,8 +31,8 @@ use precondor_sdk::prelude::*;
 use crate::grid::{BANDS, Bands, Grid};
 use crate::reference::share::Share;
 
-/// Coarse nodes a side, at most, unless asked for.
-pub const NODES: usize = 23;
+/// Flops a node of the grid, at most, that the coarse factor takes where its size is not given.
+pub const FLOPS: usize = 1024;
 
 /// What a node has of the coarse functions along one axis: the first of two and both weights.
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +46,7 @@ pub struct Coarse {
     share: Share,
     size: [usize; 2],
     along: [Vec<Hat>; 2],
-    /// The Cholesky factor, row after row, with reciprocals on the diagonal.
-    factor: Vec<f64>,
+    factor: Factor,
 }
 
 /// The memory of an application.
@@ -79,26 +83,49 @@ fn hats(m: usize, k: usize) -> Vec<Hat> {
     (0..m).map(of).collect()
 }
 
+/// How far apart coarse functions that a matrix couples are, of `k` for `m` nodes along one axis.
+fn reach(m: usize, k: usize) -> usize {
+    if (m + 1).is_multiple_of(k + 1) { 1 } else { REACH }
+}
+
+/// The half bandwidth of the coarse matrix.
+fn bandwidth(grid: Grid, [kx, ky]: [usize; 2]) -> usize {
+    reach(grid.my, ky) * kx + reach(grid.mx, kx)
+}
+
+/// Coarse nodes along both axes: up to `nodes`, at most every second one of the grid; or as many as are worth
+/// their factor.
+fn sizes(grid: Grid, nodes: Option<usize>) -> [usize; 2] {
+    let Grid { mx, my } = grid;
+    let every = |step: usize| [mx, my].map(|m| ((m + 1) / step).saturating_sub(1).max(1));
+    if let Some(nodes) = nodes {
+        return every(2).map(|k| k.min(nodes).max(1));
+    }
+    let flops = |size: &[usize; 2]| size[0] * size[1] * bandwidth(grid, *size).pow(2);
+    let worth = |size: &[usize; 2]| flops(size) <= FLOPS * mx * my;
+    (2..=mx.max(my) + 2).map(every).find(worth).unwrap_or([1, 1])
+}
+
 impl Coarse {
     /// The correction with up to `nodes` coarse nodes a side, at most every second one of the grid, for a matrix
-    /// of which each rank has the bands in the rows that it keeps. Collective.
+    /// of which each rank has the bands in the rows that it keeps; with as many as are worth it where that is
+    /// not said. Collective.
     ///
     /// # Errors
     /// [`Error::Breakdown`] where the matrix is not positive definite; what the communicator reports.
-    pub fn new(comm: &Comm, share: &Share, bands: &Bands, nodes: usize) -> Result<Self> {
-        let Grid { mx, my } = share.slabs().grid();
-        let size = [mx, my].map(|m| m.div_ceil(2).saturating_sub(1).min(nodes).max(1));
-        let along = [hats(mx, size[0]), hats(my, size[1])];
-        let n = size[0] * size[1];
-        let mut matrix = vec![0.0; n * n];
-        let here = Coarse { share: share.clone(), size, along, factor: Vec::new() };
+    pub fn new(comm: &Comm, share: &Share, bands: &Bands, nodes: Option<usize>) -> Result<Self> {
+        let grid = share.slabs().grid();
+        let size = sizes(grid, nodes);
+        let along = [hats(grid.mx, size[0]), hats(grid.my, size[1])];
+        let mut matrix = Factor::zero(size[0] * size[1], bandwidth(grid, size));
+        let here = Coarse { share: share.clone(), size, along, factor: Factor::default() };
         if share.is_alone() {
-            here.galerkin(bands, |p, q, value| matrix[p * n + q] += value);
+            here.galerkin(bands, |p, q, value| matrix.add(p, q, value));
         } else {
             here.galerkin_of_all(comm, bands, &mut matrix)?;
         }
-        let factor = cholesky(matrix, n)?;
-        Ok(Coarse { factor, ..here })
+        matrix.factorise()?;
+        Ok(Coarse { factor: matrix, ..here })
     }
 
     /// Adds up `ZᵀAZ` over the nodes of the slab: `add(p, q, value)`.
@@ -128,7 +155,7 @@ impl Coarse {
     }
 
     /// `ZᵀAZ` from the parts of all ranks, in rank order. Collective.
-    fn galerkin_of_all(&self, comm: &Comm, bands: &Bands, matrix: &mut [f64]) -> Result<()> {
+    fn galerkin_of_all(&self, comm: &Comm, bands: &Bands, matrix: &mut Factor) -> Result<()> {
         let [kx, ky] = self.size;
         let place = |p: usize, q: usize| {
             let step = |p: usize, q: usize| q + REACH - p;
@@ -146,7 +173,7 @@ impl Coarse {
                 let near = |p: usize, k: usize| p.saturating_sub(REACH)..(p + REACH + 1).min(k);
                 for qy in near(p / kx, ky) {
                     for q in near(p % kx, kx).map(|qx| qy * kx + qx) {
-                        matrix[p * kx * ky + q] += f64::from_bits(row[place(p, q)]);
+                        matrix.add(p, q, f64::from_bits(row[place(p, q)]));
                     }
                 }
             }
@@ -173,8 +200,9 @@ impl Coarse {
         let corners = [(0, 0), (1, 0), (0, 1), (1, 1)].into_iter();
         corners.filter_map(move |(a, b)| {
             let (p, q) = (x.first + a, y.first + b);
-            let inside = (1..=kx).contains(&p) && (1..=ky).contains(&q);
-            inside.then(|| ((q - 1) * kx + p - 1, x.weights[a] * y.weights[b]))
+            let weight = x.weights[a] * y.weights[b];
+            let inside = (1..=kx).contains(&p) && (1..=ky).contains(&q) && weight != 0.0;
+            inside.then(|| ((q - 1) * kx + p - 1, weight))
         })
     }
 
@@ -192,7 +220,7 @@ impl Coarse {
 
     /// Numbers held.
     pub fn entries(&self) -> usize {
-        self.factor.len()
+        self.factor.values.len()
     }
 
     /// `y += Q r` on planes of the rows that are kept: `r` of all slabs is read, `y` is set in `rows`.
@@ -224,7 +252,7 @@ impl Coarse {
                 to.iter_mut().zip(theirs).for_each(|(to, v)| *to += v);
             }
         }
-        solve(&self.factor, values);
+        self.factor.solve(values);
         let (grid, first) = (self.share.grid(), self.share.first());
         for j in rows {
             let row = &mut y[(j + 1) * grid.stride() + 1..][..grid.mx];
@@ -249,38 +277,88 @@ impl Coarse {
     }
 }
 
-/// The lower factor of a symmetric matrix, with reciprocals on its diagonal.
-fn cholesky(mut a: Vec<f64>, n: usize) -> Result<Vec<f64>> {
-    for j in 0..n {
-        for i in j..n {
-            let (above, below) = a.split_at(i * n);
-            let row = &below[..j];
-            let other = if i == j { row } else { &above[j * n..j * n + j] };
-            let dot: f64 = row.iter().zip(other).map(|(x, y)| x * y).sum();
-            let value = a[i * n + j] - dot;
-            if i == j && (value.is_nan() || value <= 0.0) {
-                return Err(Error::Breakdown("the matrix is not positive definite".into()));
-            }
-            a[i * n + j] = if i == j { 1.0 / value.sqrt() } else { value * a[j * n + j] };
-        }
-    }
-    Ok(a)
+/// A symmetric band matrix, and then its lower Cholesky factor.
+#[derive(Default)]
+struct Factor {
+    n: usize,
+    /// Entries of a row before its diagonal.
+    width: usize,
+    /// `width + 1` numbers a row, the diagonal last; of the factor, the diagonal's reciprocals.
+    values: Vec<f64>,
 }
 
-/// `x ← (L Lᵀ)⁻¹ x`.
-fn solve(factor: &[f64], x: &mut [f64]) {
-    let n = x.len();
-    for i in 0..n {
-        let row = &factor[i * n..i * n + i];
-        let dot: f64 = row.iter().zip(&x[..i]).map(|(l, x)| l * x).sum();
-        x[i] = (x[i] - dot) * factor[i * n + i];
+impl Factor {
+    fn zero(n: usize, width: usize) -> Self {
+        let width = width.min(n.saturating_sub(1));
+        Factor { n, width, values: vec![0.0; n * (width + 1)] }
     }
-    for i in (0..n).rev() {
-        let value = x[i] * factor[i * n + i];
-        x[i] = value;
-        let row = &factor[i * n..i * n + i];
-        x[..i].iter_mut().zip(row).for_each(|(x, l)| *x -= l * value);
+
+    /// Adds to the entry of row `p` and column `q`; of an entry above the diagonal, which is that below it,
+    /// nothing is kept.
+    fn add(&mut self, p: usize, q: usize, value: f64) {
+        if q <= p && value != 0.0 {
+            self.values[p * (self.width + 1) + self.width + q - p] += value;
+        }
     }
+
+    /// The Cholesky factor, in place.
+    fn factorise(&mut self) -> Result<()> {
+        let stride = self.width + 1;
+        for i in 0..self.n {
+            let (above, row) = self.values.split_at_mut(i * stride);
+            for j in i.saturating_sub(self.width)..=i {
+                // Columns that both rows have, before column j.
+                let common = self.width.min(j).min(j + self.width - i);
+                let at = self.width + j - i;
+                let mine = &row[at - common..at];
+                let value = if i == j {
+                    let value = row[at] - dot(mine, mine);
+                    if value.is_nan() || value <= 0.0 {
+                        return Err(Error::Breakdown("the matrix is not positive definite".into()));
+                    }
+                    1.0 / value.sqrt()
+                } else {
+                    let other = &above[j * stride..(j + 1) * stride];
+                    let dot = dot(mine, &other[self.width - common..self.width]);
+                    (row[at] - dot) * other[self.width]
+                };
+                row[at] = value;
+            }
+        }
+        Ok(())
+    }
+
+    /// `x ← (L Lᵀ)⁻¹ x`.
+    fn solve(&self, x: &mut [f64]) {
+        let row = |i: usize| {
+            let before = self.width.min(i);
+            let row = &self.values[i * (self.width + 1)..(i + 1) * (self.width + 1)];
+            (i - before..i, &row[self.width - before..self.width], row[self.width])
+        };
+        for i in 0..self.n {
+            let (before, row, reciprocal) = row(i);
+            x[i] = (x[i] - dot(row, &x[before])) * reciprocal;
+        }
+        for i in (0..self.n).rev() {
+            let (before, row, reciprocal) = row(i);
+            let value = x[i] * reciprocal;
+            x[i] = value;
+            x[before].iter_mut().zip(row).for_each(|(x, l)| *x -= l * value);
+        }
+    }
+}
+
+/// Eight sums side by side, so that they need not wait for each other.
+fn dot(x: &[f64], y: &[f64]) -> f64 {
+    let ((x, rest_x), (y, rest_y)) = (x.as_chunks::<8>(), y.as_chunks::<8>());
+    let mut sums = [0.0; 8];
+    for (x, y) in x.iter().zip(y) {
+        for k in 0..8 {
+            sums[k] += x[k] * y[k];
+        }
+    }
+    let rest: f64 = rest_x.iter().zip(rest_y).map(|(x, y)| x * y).sum();
+    sums.iter().sum::<f64>() + rest
 }
 
 #[cfg(test)]
@@ -298,7 +376,7 @@ mod tests {
         let mut random = Random::new(3, 0);
         let bands = random_bands(&mut random, grid);
         let share = Share::alone(grid).expect("nodes");
-        let of = |nodes| Coarse::new(&Comm::solo(), &share, &bands, nodes).expect("definite");
+        let of = |nodes| Coarse::new(&Comm::solo(), &share, &bands, Some(nodes)).expect("definite");
         for nodes in [1, 3, 5, 100] {
             let coarse = of(nodes);
             let a = matrix_stencil::<f32>(&bands);
@@ -322,6 +400,21 @@ mod tests {
     }
 
     #[test]
+    fn the_coarse_grid_is_as_fine_as_is_worth_its_factor() {
+        let square = |m| sizes(Grid { mx: m, my: m }, None)[0];
+        assert_eq!(
+            [1, 3, 15, 31, 63, 127, 255, 511, 1023].map(square),
+            [1, 1, 7, 15, 31, 63, 63, 127, 127]
+        );
+        for (mx, my) in [(40, 40), (1, 900), (900, 1), (200, 31)] {
+            let grid = Grid { mx, my };
+            let [kx, ky] = sizes(grid, None);
+            assert!(kx >= 1 && ky >= 1 && 2 * kx <= mx.max(2) && 2 * ky <= my.max(2), "{kx} {ky}");
+            assert!(kx * ky * bandwidth(grid, [kx, ky]).pow(2) <= FLOPS * mx * my, "{kx} {ky}");
+        }
+    }
+
+    #[test]
     fn hats_sum_to_one_and_are_zero_at_the_boundary() {
         for (m, k) in [(7, 3), (10, 4), (1, 1), (6, 2)] {
             for (i, hat) in hats(m, k).iter().enumerate() {
@@ -338,6 +431,6 @@ mod tests {
         let mut bands = random_bands(&mut Random::new(1, 0), grid);
         bands.values.iter_mut().for_each(|v| *v = -*v);
         let share = Share::alone(grid).expect("nodes");
-        assert!(Coarse::new(&Comm::solo(), &share, &bands, 3).is_err());
+        assert!(Coarse::new(&Comm::solo(), &share, &bands, Some(3)).is_err());
     }
 }

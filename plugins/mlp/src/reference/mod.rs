@@ -84,9 +84,9 @@ pub struct Params {
     pub grid: Option<[usize; 2]>,
     /// Where a coefficient that varies is known from; conjugate gradients then take a few iterations more.
     pub coefficient: Source,
-    /// Coarse nodes a side of a correction for coefficients that jump; 0 for none. Left out, 23 where the
-    /// coefficient jumps and is given with the system, else none.
-    #[schemars(range(max = 63))]
+    /// Coarse nodes a side, at most, of a correction for coefficients that jump; 0 for none. Left out, as many
+    /// as their setup is worth where the coefficient jumps and is given with the system, else none.
+    #[schemars(range(max = 255))]
     pub coarse: Option<usize>,
 }
 
@@ -180,8 +180,9 @@ impl ReferenceMap {
         let mut stencils = assemble(&**host, weights, &bands, values, share.slab())?;
         share.complete(comm, stencils.planes_mut())?;
         let jumps = coefficient.as_ref().is_some_and(|c| c.jumps);
-        let nodes = params.coarse.unwrap_or(if jumps { coarse::NODES } else { 0 });
-        let coarse = (nodes > 0).then(|| Coarse::new(comm, &share, &bands, nodes)).transpose()?;
+        let wanted = params.coarse.map_or(jumps, |nodes| nodes > 0);
+        let coarse =
+            wanted.then(|| Coarse::new(comm, &share, &bands, params.coarse)).transpose()?;
         let operator =
             Operator::new(Arc::clone(host), comm, share, matrix_stencil(&bands), stencils)
                 .scaled(values)

@@ -162,19 +162,22 @@ fn starts(size: usize, n: usize) -> Vec<u64> {
 
 /// Runs `f` with the own rows of `a` on each of `size` ranks.
 pub fn on_ranks<T: Send>(size: usize, a: &Csr, f: impl Fn(System) -> T + Sync) -> Vec<T> {
-    threads::run(size, |comm| {
-        let space = Space::from_starts(Comm::new(comm), starts(size, a.n_rows())).unwrap();
-        let from = space.start() as usize;
-        let (mut row_ptr, mut cols, mut values) = (vec![0], vec![], vec![]);
-        for (j, v) in (from..from + space.n_own()).flat_map(|i| {
-            row_ptr.push(a.view().row_ptr[i + 1] - a.view().row_ptr[from]);
-            a.view().row(i)
-        }) {
-            cols.push(j as u64);
-            values.push(v);
-        }
-        f(System::new(DistCsr::from_rows(&space, &row_ptr, &cols, &values).unwrap()))
-    })
+    threads::run(size, |comm| f(distributed(Comm::new(comm), a)))
+}
+
+/// This rank's rows of `a`.
+pub fn distributed(comm: Comm, a: &Csr) -> System {
+    let space = Space::from_starts(comm.clone(), starts(comm.size(), a.n_rows())).unwrap();
+    let from = space.start() as usize;
+    let (mut row_ptr, mut cols, mut values) = (vec![0], vec![], vec![]);
+    for (j, v) in (from..from + space.n_own()).flat_map(|i| {
+        row_ptr.push(a.view().row_ptr[i + 1] - a.view().row_ptr[from]);
+        a.view().row(i)
+    }) {
+        cols.push(j as u64);
+        values.push(v);
+    }
+    System::new(DistCsr::from_rows(&space, &row_ptr, &cols, &values).unwrap())
 }
 
 /// The rows of M (or G) on this rank, as (row, column, bits of the value).

@@ -1,7 +1,10 @@
 //! The same numbers on any number of ranks, and failures that reach all of them.
 use crate::common::*;
 use precondor_plugin_spai::{Fsai, FsaiParams, Spai, SpaiParams};
+use precondor_sdk::core::comm::count::Counted;
+use precondor_sdk::core::comm::{Comm, threads};
 use precondor_sdk::prelude::*;
+use std::sync::Arc;
 
 /// M's entries on `size` ranks, what it makes of a vector, and what its transpose does.
 #[allow(clippy::type_complexity)]
@@ -111,4 +114,61 @@ fn a_row_that_fails_on_one_rank_fails_on_all() {
             assert!(said.iter().all(|s| s.contains("not positive definite")), "{said:?}");
         }
     }
+}
+
+/// How often all ranks send each other messages in a setup, and in a refresh after it.
+fn exchanges<G: Generator>(params: &G::Params, a: &Csr, size: usize) -> [u64; 2]
+where
+    G::Params: Sync,
+{
+    let counts = threads::run(size, |world| {
+        let counted = Counted::new(world);
+        let counter = counted.counter();
+        let system = distributed(Comm::new(Arc::new(counted)), a);
+        let calls = || counter.read().all_to_all.calls;
+        let comm = system.a().space().comm();
+        let start = calls();
+        let mut m = comm.scope(|| G::generate(params, &system)).unwrap();
+        let set_up = calls();
+        comm.scope(|| G::refresh(&mut m, params, &system)).unwrap();
+        [set_up - start, calls() - set_up]
+    });
+    assert!(counts.iter().all(|count| *count == counts[0]), "{counts:?}");
+    counts[0]
+}
+
+#[test]
+fn rows_come_in_one_exchange_whatever_the_pattern() {
+    // Blocks of four rows of the grid each: four steps end in the next block.
+    let a = poisson(12);
+    let spai = |power, threshold, symmetrise, size| {
+        exchanges::<Spai>(&SpaiParams { power, threshold, symmetrise }, &a, size)
+    };
+    let fsai = |power, threshold, steps, filter, size| {
+        let params = FsaiParams { power, threshold, steps, filter, ..FsaiParams::default() };
+        exchanges::<Fsai>(&params, &a, size)
+    };
+    // Requests, replies, and who needs which entries of a vector. FSAI transposes G and has two such plans;
+    // its setup looks whether A is symmetric, which is known then.
+    let (inverse, factor) = ([2 + 1, 2 + 1], [2 + 3 + 1, 2 + 3]);
+    // The symmetric part takes a transpose, whose plan is another one, and has a plan of its own.
+    let symmetric = [2 + 4, 2 + 4];
+    for power in 1..=4 {
+        assert_eq!(spai(power, 0.0, false, 3), inverse, "SPAI, power {power}");
+        assert_eq!(spai(power, 0.0, true, 3), symmetric, "symmetrised SPAI, power {power}");
+        assert_eq!(fsai(power, 0.0, 0, 0.0, 3), factor, "FSAI, power {power}");
+        assert_eq!(fsai(power, 0.0, 0, 0.05, 3), factor, "filtered FSAI, power {power}");
+        assert_eq!(fsai(0, 0.0, power, 0.0, 3), factor, "adaptive FSAI, {power} steps");
+    }
+    assert_eq!(fsai(2, 0.0, 2, 0.05, 3), factor, "adaptive FSAI from a power");
+    // With a threshold the strong entries are a matrix of their own, with a plan; their powers are searched
+    // in an exchange before that of the values.
+    let more = |[set_up, again]: [u64; 2], exchanges| [set_up + exchanges + 1, again + 1];
+    assert_eq!(spai(1, 0.18, false, 3), more(inverse, 0));
+    assert_eq!(spai(3, 0.18, false, 3), more(inverse, 2));
+    assert_eq!(fsai(3, 0.18, 0, 0.0, 3), more(factor, 2));
+    // Five steps reach the block after the next one, which costs another round of two; eight on five ranks
+    // cross two blocks at most and cost two more, not seven.
+    assert_eq!(spai(5, 0.0, false, 3), [inverse[0] + 2, inverse[1]]);
+    assert_eq!(spai(8, 0.0, false, 5), [inverse[0] + 4, inverse[1]]);
 }
