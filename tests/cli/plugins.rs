@@ -92,6 +92,27 @@ fn built(library: &str) -> PathBuf {
     deps.join(format!("libprecondor_plugin_{library}.so"))
 }
 
+#[test]
+fn what_cargo_built_last_is_found_beside_what_it_left_over() {
+    let folder = Folder::new("left-over");
+    let deps = folder.path().join("deps");
+    std::fs::create_dir(&deps).unwrap();
+    let copy = folder.path().join("precondor");
+    std::fs::copy(env!("CARGO_BIN_EXE_precondor"), &copy).unwrap();
+    let from = built("jacobi");
+    let name = from.file_name().unwrap();
+    std::fs::copy(&from, deps.join(name)).unwrap();
+    // Another library, though it does the same.
+    let mut old = std::fs::read(&from).unwrap();
+    old.push(0);
+    std::fs::write(folder.path().join(name), old).unwrap();
+    let ran = run(crate::support::isolated(&copy).args(["plugins", "list", "--json"]));
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let list = ran.json();
+    assert_eq!(list["problems"], serde_json::json!([]), "{list}");
+    assert!(ran.out.contains("left-over") && ran.out.contains("/deps/libprecondor_plugin_jacobi.so"));
+}
+
 /// A plugin in C with one fault, in a folder of its own.
 pub fn faulty(folder: &Folder, fault: &str) -> PathBuf {
     let path = folder.path().join("libprecondor_plugin_faulty.so");

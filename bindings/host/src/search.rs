@@ -58,7 +58,7 @@ impl Search {
                         candidates.insert(name.to_owned(), real);
                     }
                     (Ok(real), Some(first)) => {
-                        if differ(first, &real).unwrap_or(true) {
+                        if !left_over(&real, first) && differ(first, &real).unwrap_or(true) {
                             let why = format!(
                                 "hidden by {}, which is another version and comes first",
                                 first.display()
@@ -89,7 +89,9 @@ impl Search {
         }
         if let Some(here) = own_folder() {
             let above = here.parent().map(Path::to_owned);
-            all.extend([here.clone(), here.join("deps")]);
+            // Cargo writes every library it builds into `deps`, and links it into its parent only where
+            // the library was asked for: there it may be old.
+            all.extend([here.join("deps"), here.clone()]);
             all.extend(above.iter().flat_map(|f| [f.join("deps"), f.join("lib/precondor")]));
         }
         all.extend(data_folder());
@@ -113,6 +115,11 @@ fn files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = entries.map(|e| Ok(e?.path())).collect::<std::io::Result<Vec<_>>>()?;
     files.sort();
     Ok(files)
+}
+
+/// Whether `file` is what an older build left beside the `deps` that `first` is in.
+fn left_over(file: &Path, first: &Path) -> bool {
+    file.parent().is_some_and(|folder| first.parent() == Some(&folder.join("deps")))
 }
 
 /// Whether two files have different contents.
