@@ -110,7 +110,9 @@ fn what_cargo_built_last_is_found_beside_what_it_left_over() {
     assert_eq!(ran.code, 0, "{}", ran.err);
     let list = ran.json();
     assert_eq!(list["problems"], serde_json::json!([]), "{list}");
-    assert!(ran.out.contains("left-over") && ran.out.contains("/deps/libprecondor_plugin_jacobi.so"));
+    assert!(
+        ran.out.contains("left-over") && ran.out.contains("/deps/libprecondor_plugin_jacobi.so")
+    );
 }
 
 /// A plugin in C with one fault, in a folder of its own.
