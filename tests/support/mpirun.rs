@@ -16,8 +16,13 @@ pub struct Job {
     pub err: String,
 }
 
-/// Seconds that a job may take: no rank may wait for ever.
-const LIMIT: Duration = Duration::from_secs(120);
+/// Time that a job may take, since no rank may wait for ever: two minutes, or the seconds in the variable
+/// `PRECONDOR_TEST_LIMIT`.
+fn limit() -> Duration {
+    let seconds = std::env::var("PRECONDOR_TEST_LIMIT").ok();
+    let seconds = seconds.map(|text| text.parse().expect("seconds in PRECONDOR_TEST_LIMIT"));
+    Duration::from_secs(seconds.unwrap_or(120))
+}
 
 /// Runs `program` on `ranks` ranks of this machine, more than it has cores where need be.
 ///
@@ -63,11 +68,11 @@ pub fn finish(mut command: Command) -> Job {
     }
     let out = read(child.stdout.take().expect("standard output"));
     let err = read(child.stderr.take().expect("standard error"));
-    let start = Instant::now();
+    let (start, limit) = (Instant::now(), limit());
     let status = loop {
         match child.try_wait().expect("a child") {
             Some(status) => break Some(status),
-            None if start.elapsed() > LIMIT => break None,
+            None if start.elapsed() > limit => break None,
             None => std::thread::sleep(Duration::from_millis(20)),
         }
     };
