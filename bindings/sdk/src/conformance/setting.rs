@@ -40,7 +40,7 @@ impl<G: Generator> Kit<G> {
         let peers = Registry::new();
         Kit {
             params,
-            tolerance: 1e-10,
+            tolerance: 1e-12,
             rounding: 1e-12,
             system: poisson(3),
             peers,
