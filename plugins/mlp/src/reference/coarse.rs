@@ -29,6 +29,7 @@ use precondor_sdk::core::comm::Communicator;
 use precondor_sdk::prelude::*;
 
 use crate::grid::{BANDS, Bands, Grid};
+use crate::reference::banded::Factor;
 use crate::reference::share::Share;
 
 /// Flops a node of the grid, at most, that the coarse factor takes where its size is not given.
@@ -220,7 +221,7 @@ impl Coarse {
 
     /// Numbers held.
     pub fn entries(&self) -> usize {
-        self.factor.values.len()
+        self.factor.entries()
     }
 
     /// `y += Q r` on planes of the rows that are kept: `r` of all slabs is read, `y` is set in `rows`.
@@ -275,90 +276,6 @@ impl Coarse {
             }
         }
     }
-}
-
-/// A symmetric band matrix, and then its lower Cholesky factor.
-#[derive(Default)]
-struct Factor {
-    n: usize,
-    /// Entries of a row before its diagonal.
-    width: usize,
-    /// `width + 1` numbers a row, the diagonal last; of the factor, the diagonal's reciprocals.
-    values: Vec<f64>,
-}
-
-impl Factor {
-    fn zero(n: usize, width: usize) -> Self {
-        let width = width.min(n.saturating_sub(1));
-        Factor { n, width, values: vec![0.0; n * (width + 1)] }
-    }
-
-    /// Adds to the entry of row `p` and column `q`; of an entry above the diagonal, which is that below it,
-    /// nothing is kept.
-    fn add(&mut self, p: usize, q: usize, value: f64) {
-        if q <= p && value != 0.0 {
-            self.values[p * (self.width + 1) + self.width + q - p] += value;
-        }
-    }
-
-    /// The Cholesky factor, in place.
-    fn factorise(&mut self) -> Result<()> {
-        let stride = self.width + 1;
-        for i in 0..self.n {
-            let (above, row) = self.values.split_at_mut(i * stride);
-            for j in i.saturating_sub(self.width)..=i {
-                // Columns that both rows have, before column j.
-                let common = self.width.min(j).min(j + self.width - i);
-                let at = self.width + j - i;
-                let mine = &row[at - common..at];
-                let value = if i == j {
-                    let value = row[at] - dot(mine, mine);
-                    if value.is_nan() || value <= 0.0 {
-                        return Err(Error::Breakdown("the matrix is not positive definite".into()));
-                    }
-                    1.0 / value.sqrt()
-                } else {
-                    let other = &above[j * stride..(j + 1) * stride];
-                    let dot = dot(mine, &other[self.width - common..self.width]);
-                    (row[at] - dot) * other[self.width]
-                };
-                row[at] = value;
-            }
-        }
-        Ok(())
-    }
-
-    /// `x ← (L Lᵀ)⁻¹ x`.
-    fn solve(&self, x: &mut [f64]) {
-        let row = |i: usize| {
-            let before = self.width.min(i);
-            let row = &self.values[i * (self.width + 1)..(i + 1) * (self.width + 1)];
-            (i - before..i, &row[self.width - before..self.width], row[self.width])
-        };
-        for i in 0..self.n {
-            let (before, row, reciprocal) = row(i);
-            x[i] = (x[i] - dot(row, &x[before])) * reciprocal;
-        }
-        for i in (0..self.n).rev() {
-            let (before, row, reciprocal) = row(i);
-            let value = x[i] * reciprocal;
-            x[i] = value;
-            x[before].iter_mut().zip(row).for_each(|(x, l)| *x -= l * value);
-        }
-    }
-}
-
-/// Eight sums side by side, so that they need not wait for each other.
-fn dot(x: &[f64], y: &[f64]) -> f64 {
-    let ((x, rest_x), (y, rest_y)) = (x.as_chunks::<8>(), y.as_chunks::<8>());
-    let mut sums = [0.0; 8];
-    for (x, y) in x.iter().zip(y) {
-        for k in 0..8 {
-            sums[k] += x[k] * y[k];
-        }
-    }
-    let rest: f64 = rest_x.iter().zip(rest_y).map(|(x, y)| x * y).sum();
-    sums.iter().sum::<f64>() + rest
 }
 
 #[cfg(test)]

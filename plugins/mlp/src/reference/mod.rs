@@ -30,6 +30,7 @@
 //!   writes sparse operators around a fixed solve is this project's own.
 
 pub mod apply;
+mod banded;
 pub mod chain;
 pub mod coarse;
 pub mod coefficient;
