@@ -18,12 +18,8 @@ for experiment in \
     echo "$experiment" >&2
     # The page has a title already; the name of the experiment goes before the command.
     target/release/precondor reproduce "${arguments[0]}" --seed 2026 "${arguments[@]:1}" |
-        awk '/^# /{next} /^## /{print "HEAD" $0; next} {print}' |
-        awk '{lines[NR] = $0} /^HEAD/{head = substr($0, 5)} END {
-            print head; print ""
-            for (k = 1; k <= NR; k++) if (lines[k] !~ /^HEAD/) print lines[k]
-            print ""
-        }' | cat -s >> "$new"
+        awk '/^# / {next} /^## / {head = $0; next} {body = body $0 "\n"} END {print head "\n\n" body}' |
+        cat -s >> "$new"
 done
-# No empty lines at the end.
-sed -e :a -e '/^\n*$/{$d;N;ba' -e '}' "$new" > "$page"
+# Command substitution drops empty lines at the end.
+printf '%s\n' "$(cat "$new")" > "$page"

@@ -53,9 +53,9 @@ fn left_out(scaling: &Scaling) -> Vec<String> {
 
 /// Where no row is reckoned: why.
 fn nothing(scaling: &Scaling) -> Option<String> {
-    let heading = format!("No times are reckoned for {}.", scaling.cluster.name);
-    let why = || left_out(scaling).join(" ");
-    scaling.curves.is_empty().then(|| format!("{heading} {}", why()))
+    let name = &scaling.cluster.name;
+    let sentence = || format!("No times are reckoned for {name}. {}", left_out(scaling).join(" "));
+    scaling.curves.is_empty().then(sentence)
 }
 
 /// Numbers of ranks that tables show: the ends and every fourth between.

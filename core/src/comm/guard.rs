@@ -72,6 +72,16 @@ impl Comm {
         Ok(Comm { backend: self.backend.duplicate()?, scopes: Arc::clone(&self.scopes) })
     }
 
+    /// Whether `here` is true on any rank. Collective: a maximum of one number.
+    ///
+    /// # Errors
+    /// What the communicator reports.
+    pub fn any(&self, here: bool) -> Result<bool> {
+        let mut any = [f64::from(u8::from(here))];
+        self.max(&mut any)?;
+        Ok(any[0] > 0.0)
+    }
+
     /// Ends the job on all ranks. See [`Communicator::abort`].
     pub fn abort(&self, message: &str) {
         self.backend.abort(message);

@@ -42,10 +42,7 @@ pub fn fetch(a: &DistCsr, ids: &[u64]) -> Result<Rows> {
     let replies = requests.iter().map(|request| {
         let mut reply = Vec::new();
         for id in words(request) {
-            if !mine.contains(&id) {
-                return Err(Error::Comm(format!("row {id} was asked of the wrong rank")));
-            }
-            put_row(&mut reply, a, (id - mine.start) as usize);
+            put_row(&mut reply, a, asked(a, id)?);
         }
         Ok(reply)
     });
@@ -73,6 +70,9 @@ pub fn fetch(a: &DistCsr, ids: &[u64]) -> Result<Rows> {
     Ok(rows)
 }
 
+/// Rows that came from others: column and bits of the value of each entry.
+type Found = BTreeMap<u64, Vec<(u64, u64)>>;
+
 /// The rows of others that are at most `steps` steps away from own ones in the graph of A. Collective;
 /// `steps` is the same on all ranks.
 ///
@@ -86,7 +86,7 @@ pub fn fetch(a: &DistCsr, ids: &[u64]) -> Result<Rows> {
 /// What the communicator reports.
 pub fn neighbours(a: &DistCsr, steps: usize) -> Result<Rows> {
     let (space, comm) = (a.space(), a.space().comm());
-    let mut found: BTreeMap<u64, Vec<(u64, u64)>> = BTreeMap::new();
+    let mut found = Found::new();
     if comm.size() > 1 && steps > 0 {
         let mut wanted: Vec<_> = a.ghost_ids().iter().map(|&id| (id, steps - 1)).collect();
         loop {
@@ -107,11 +107,7 @@ pub fn neighbours(a: &DistCsr, steps: usize) -> Result<Rows> {
                 }
             }
             wanted = lacking(a, &found, steps);
-            let mut more = [if wanted.is_empty() { 0.0 } else { 1.0 }];
-            if steps > 1 {
-                comm.max(&mut more)?;
-            }
-            if more[0] == 0.0 {
+            if steps == 1 || !comm.any(!wanted.is_empty())? {
                 break;
             }
         }
@@ -130,22 +126,19 @@ pub fn neighbours(a: &DistCsr, steps: usize) -> Result<Rows> {
 /// those steps, over own rows.
 fn rows_within(a: &DistCsr, request: &[u8]) -> Result<Vec<u8>> {
     let (start, own) = (a.space().start(), a.own().view());
-    let mut asked: Vec<(u64, u64)> = Vec::new();
+    let mut wanted: Vec<(u64, usize)> = Vec::new();
     let mut request = words(request);
     while let Some((id, left)) = request.next().zip(request.next()) {
-        if id.wrapping_sub(start) >= a.n_own() as u64 {
-            return Err(Error::Comm(format!("row {id} was asked of the wrong rank")));
-        }
-        asked.push((left, id - start));
+        wanted.push((left, asked(a, id)?));
     }
     // Rows with the most steps left first: what they reach has one less, and comes in its turn.
-    asked.sort_unstable_by(|x, y| y.cmp(x));
-    let mut asked = asked.into_iter().peekable();
+    wanted.sort_unstable_by(|x, y| y.cmp(x));
+    let mut wanted = wanted.into_iter().peekable();
     let (mut met, mut layer) = (BTreeSet::new(), Vec::new());
-    let mut left = asked.peek().map_or(0, |&(most, _)| most);
+    let mut left = wanted.peek().map_or(0, |&(most, _)| most);
     loop {
-        while let Some((_, i)) = asked.next_if(|next| next.0 == left) {
-            layer.push(i as usize);
+        while let Some((_, i)) = wanted.next_if(|next| next.0 == left) {
+            layer.push(i);
         }
         layer.retain(|&i| met.insert(i));
         if left == 0 {
@@ -163,11 +156,7 @@ fn rows_within(a: &DistCsr, request: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// Rows of others within `steps` steps that are not among those found, with the steps that are left.
-fn lacking<T>(
-    a: &DistCsr,
-    found: &BTreeMap<u64, Vec<(u64, T)>>,
-    steps: usize,
-) -> Vec<(u64, usize)> {
+fn lacking(a: &DistCsr, found: &Found, steps: usize) -> Vec<(u64, usize)> {
     let mine = a.space().start()..a.space().start() + a.n_own() as u64;
     let mut met: BTreeSet<u64> = a.ghost_ids().iter().copied().collect();
     let (mut layer, mut lacking) = (a.ghost_ids().to_vec(), Vec::new());
@@ -183,6 +172,13 @@ fn lacking<T>(
         layer = next;
     }
     lacking
+}
+
+/// The own row that another rank asked for by its global number.
+fn asked(a: &DistCsr, id: u64) -> Result<usize> {
+    let i = id.wrapping_sub(a.space().start());
+    let wrong = || Error::Comm(format!("row {id} was asked of the wrong rank"));
+    if i < a.n_own() as u64 { Ok(i as usize) } else { Err(wrong()) }
 }
 
 /// Number of entries of own row `i`, then column and value of each.

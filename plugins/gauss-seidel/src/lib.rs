@@ -161,11 +161,10 @@ fn scale_of(params: &Params, a: &DistCsr, i: usize) -> Result<f64> {
 /// Collective.
 fn properties(params: &Params, a: &DistCsr, scale: &[f64]) -> Result<Properties> {
     let symmetric = params.sweep == Sweep::Symmetric && a.first_unsymmetric()?.is_none();
-    let mut negative = [f64::from(u8::from(scale.iter().any(|&s| s < 0.0)))];
-    a.space().comm().max(&mut negative)?;
+    let negative = a.space().comm().any(scale.iter().any(|&s| s < 0.0))?;
     Ok(Properties {
         symmetric,
-        positive_definite: symmetric && negative[0] == 0.0,
+        positive_definite: symmetric && !negative,
         constant: true,
         rank_independent: false,
     })

@@ -72,9 +72,7 @@ impl Generator for Ic {
 
     fn refresh(m: &mut IncompleteCholesky, params: &Params, system: &System) -> Result<()> {
         let a = system.a();
-        let mut changed = [f64::from(u8::from(!cholesky::fits(&m.factors, a.own().view())))];
-        a.space().comm().max(&mut changed)?;
-        if changed[0] != 0.0 {
+        if a.space().comm().any(!cholesky::fits(&m.factors, a.own().view()))? {
             return Err(Error::PatternChanged);
         }
         let diagonal = checked_diagonal(a)?;

@@ -133,12 +133,8 @@ impl Generator for Ilu {
             *m = IncompleteLu { refreshed, ..Ilu::generate(params, system)? };
             return Ok(());
         }
-        let mut changed = [0.0];
-        if m.fill != params.fill()? || !m.fits(a.own().view()) {
-            changed[0] = 1.0;
-        }
-        a.space().comm().max(&mut changed)?;
-        if changed[0] != 0.0 {
+        let changed = m.fill != params.fill()? || !m.fits(a.own().view());
+        if a.space().comm().any(changed)? {
             return Err(Error::PatternChanged);
         }
         let mut pivots = Pivots { shift: params.shift, moved: 0 };

@@ -50,10 +50,8 @@ impl Generator for Jacobi {
             d => Ok(params.damping / d),
         });
         let scale = scale.collect::<Result<Vec<f64>>>()?;
-        let negative = scale.iter().any(|&s| s < 0.0);
-        let mut worst = [f64::from(u8::from(negative))];
-        a.space().comm().max(&mut worst)?;
-        Ok(Scaling { scale, positive: worst[0] == 0.0 })
+        let negative = a.space().comm().any(scale.iter().any(|&s| s < 0.0))?;
+        Ok(Scaling { scale, positive: !negative })
     }
 }
 

@@ -208,9 +208,8 @@ impl Smoother {
                 };
                 let mine = parity(comm.rank());
                 let alike = |&ghost: &u64| parity(a.space().owner(ghost)) == mine;
-                let mut any = [f64::from(u8::from(a.ghost_ids().iter().any(alike)))];
-                comm.max(&mut any)?;
-                Ok((any[0] > 0.0).then(|| {
+                let coupled = comm.any(a.ghost_ids().iter().any(alike))?;
+                Ok(coupled.then(|| {
                     "positive definiteness is not proved: symmetric Gauss-Seidel runs within ranks, \
                      and ranks are coupled to more than the next one"
                         .into()

@@ -149,9 +149,8 @@ impl Generator for Schwarz {
 
     fn refresh(m: &mut Blocks, params: &Params, system: &System) -> Result<()> {
         let a = system.a();
-        let mut changed = [f64::from(u8::from(m.digest != pattern::digest(a)))];
-        a.space().comm().max(&mut changed)?;
-        if changed[0] != 0.0 || m.overlap != params.overlap {
+        let changed = a.space().comm().any(m.digest != pattern::digest(a))?;
+        if changed || m.overlap != params.overlap {
             return Err(Error::PatternChanged);
         }
         let theirs = m.block.again(a)?;

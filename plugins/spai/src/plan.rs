@@ -1,5 +1,4 @@
 //! What both methods keep from setup to refresh: the pattern, and what it was made for.
-use precondor_sdk::core::comm::Communicator;
 use precondor_sdk::core::kernel::pattern::{Part, Pattern, around, digest, strong_entries};
 use precondor_sdk::core::kernel::reach::Reach;
 use precondor_sdk::prelude::*;
@@ -43,30 +42,26 @@ impl Plan {
         let depth = steps.map(|steps| power.saturating_add(steps));
         let strong = strong(a, threshold)?;
         // Rows that are needed anyhow tell the pattern, too; of the first power it is known without.
-        let near = match (depth, power) {
-            _ if strong.is_some() => None,
-            (Some(depth), _) => Some(around(a, depth as usize)?),
-            (None, 0 | 1) => None,
-            (None, power) => Some(around(a, power as usize)?),
+        let near = match depth.or((power > 1).then_some(power)) {
+            Some(steps) if strong.is_none() => Some(around(a, steps as usize)?),
+            _ => None,
         };
         let from = strong.as_ref().unwrap_or(a);
         let pattern = match &near {
             Some(near) => Pattern::within(host, near, power as usize, part)?,
             None => Pattern::power(host, from, power as usize, part)?,
         };
-        let (digest, strong) = (digest(a), digest(from));
-        let (base, searched, computed) = (None, 1, 0);
         let mut plan = Plan {
             pattern,
-            base,
+            base: None,
             power,
             threshold,
             part,
             depth,
-            digest,
-            strong,
-            searched,
-            computed,
+            digest: digest(a),
+            strong: digest(from),
+            searched: 1,
+            computed: 0,
         };
         let near = near.map_or_else(|| plan.rows(a), Ok)?;
         Ok((plan, near))
@@ -89,11 +84,11 @@ impl Plan {
     pub(crate) fn renew(&mut self, system: &System) -> Result<()> {
         let a = system.a();
         let same_rows = a.n_own() + 1 == self.pattern.row_ptr.len();
-        if on_any_rank(a, !same_rows || digest(a) != self.digest)? {
+        if a.space().comm().any(!same_rows || digest(a) != self.digest)? {
             return Err(Error::PatternChanged);
         }
         if let Some(strong) = strong(a, self.threshold)?
-            && on_any_rank(a, digest(&strong) != self.strong)?
+            && a.space().comm().any(digest(&strong) != self.strong)?
         {
             let host = system.host().as_ref();
             self.pattern = Pattern::power(host, &strong, self.power as usize, self.part)?;
@@ -129,11 +124,4 @@ impl Plan {
 /// The entries of A beyond the threshold, where there is one. Collective.
 fn strong(a: &DistCsr, threshold: f64) -> Result<Option<DistCsr>> {
     if threshold > 0.0 { strong_entries(a, threshold).map(Some) } else { Ok(None) }
-}
-
-/// Collective.
-fn on_any_rank(a: &DistCsr, here: bool) -> Result<bool> {
-    let mut any = [f64::from(u8::from(here))];
-    a.space().comm().max(&mut any)?;
-    Ok(any[0] > 0.0)
 }

@@ -111,9 +111,7 @@ impl Plan {
     /// Refuses a matrix, or a model, that asks for another pattern on some rank. Collective.
     fn require_same(&self, a: &DistCsr, power: u32) -> Result<()> {
         let same = power == self.power && digest(a) == self.digest;
-        let mut changed = [f64::from(u8::from(!same))];
-        a.space().comm().max(&mut changed)?;
-        if changed[0] > 0.0 { Err(Error::PatternChanged) } else { Ok(()) }
+        if a.space().comm().any(!same)? { Err(Error::PatternChanged) } else { Ok(()) }
     }
 }
 
