@@ -8,5 +8,6 @@ mod kernels;
 mod matrices;
 mod ranks;
 mod solvers;
+mod split;
 mod traffic;
 mod world;

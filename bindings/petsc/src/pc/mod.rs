@@ -12,6 +12,7 @@
 //! |---|---|
 //! | `register` | loading: which PETSc, which MPI, which methods; the types |
 //! | `options` | `-pc_precondor_…`, read into a configuration and checked as one; help |
+//! | `value` | texts of options as values that a schema expects |
 //! | `setup` | matrix in, preconditioner out; what a failure becomes |
 //! | `grid` | what a DMDA says about the grid |
 //! | `explicit` | stored inverses as matrices of PETSc |
@@ -26,6 +27,7 @@ mod host;
 mod options;
 mod register;
 mod setup;
+mod value;
 mod view;
 
 pub use context::live;
