@@ -166,6 +166,7 @@ fn configured(petsc: &Petsc, options: &Given, mat: &Mat, config: &SolverConfig) 
     let kind = config.ksp.as_deref().unwrap_or(match config.method {
         SolverKind::Richardson => "richardson",
         SolverKind::Cg => "cg",
+        SolverKind::Minres => "minres",
         SolverKind::Gmres => "gmres",
         SolverKind::FlexibleGmres => "fgmres",
         SolverKind::Bicgstab => "bcgs",
@@ -187,7 +188,7 @@ fn configured(petsc: &Petsc, options: &Given, mat: &Mat, config: &SolverConfig) 
         Method::Gmres { restart } | Method::FlexibleGmres { restart } => {
             ksp.set_restart(restart)?;
         }
-        Method::Cg | Method::Bicgstab => {}
+        Method::Cg | Method::Minres | Method::Bicgstab => {}
     }
     Ok(ksp)
 }

@@ -5,7 +5,8 @@
 //! 1. by conjugate gradients with the same M, where A is symmetric, M is declared positive definite
 //!    and was not seen to be otherwise: in exact arithmetic they converge whatever the spectrum is;
 //! 2. else, or where that fails too, with the replacement (a method's unlearned form): by conjugate
-//!    gradients where A and it allow them, by GMRES else.
+//!    gradients where A and it allow them, by MINRES where only A is not definite or MINRES it was,
+//!    by GMRES else.
 //!
 //! Every switch costs a residual, an n-vector is kept for the best iterate and copied to whenever
 //! the measure improves. Iterations of all stages count.
@@ -121,7 +122,7 @@ pub fn solve_with_fallback(
     let guard = |method: &Method| Some(Guard::new(contraction, stop.tolerance, method));
     // What goes on after a breakdown has its own conditions: A symmetric is asked when it matters.
     let can_replace = fallback.replacement.is_some();
-    let same = !matches!(method, Method::Cg) && m.properties().positive_definite;
+    let same = !matches!(method, Method::Cg | Method::Minres) && m.properties().positive_definite;
     let watched = if can_replace || same { guard(method) } else { None };
     let foreseen = fallback.foreseen.take().filter(|_| watched.is_some());
     let past = Past::new(watched).foreseen(foreseen);
@@ -149,7 +150,8 @@ pub fn solve_with_fallback(
         }
     };
     let is = m.properties();
-    let method = match symmetric && !at.indefinite && is.positive_definite {
+    let method = match symmetric && is.positive_definite && is.constant {
+        true if at.indefinite || *method == Method::Minres => Method::Minres,
         true => Method::Cg,
         false if is.constant => Method::Gmres { restart: RESTART },
         false => Method::FlexibleGmres { restart: RESTART },

@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | `richardson.rs` | any A, M | 2 | 1, 1, 1 |
 //! | `cg.rs` | A, M symmetric positive definite | 4 | 1, 1, 3 |
+//! | `minres.rs` | A symmetric, M symmetric positive definite | 7 | 1, 1, 3 |
 //! | `gmres.rs` | any A; M constant, or any in the flexible form | m + 4, flexible 2m + 3 | 1, 1, 2 |
 //! | `bicgstab.rs` | any A, M constant | 6 | 2, 2, 3 |
 //!
@@ -23,6 +24,7 @@ mod cg;
 mod fallback;
 mod gmres;
 mod guard;
+mod minres;
 mod richardson;
 mod run;
 
@@ -127,6 +129,8 @@ pub enum Method {
     },
     /// Conjugate gradients, for symmetric positive definite A and M.
     Cg,
+    /// Minimal residuals, for symmetric A, definite or not, and symmetric positive definite M.
+    Minres,
     /// Generalised minimal residuals, right-preconditioned, restarted.
     Gmres {
         /// Iterations between restarts.
@@ -170,9 +174,19 @@ impl Method {
         match self {
             Method::Richardson { .. } => "richardson",
             Method::Cg => "cg",
+            Method::Minres => "minres",
             Method::Gmres { .. } => "gmres",
             Method::FlexibleGmres { .. } => "flexible-gmres",
             Method::Bicgstab => "bicgstab",
+        }
+    }
+
+    /// What errors call a method that needs a symmetric A and a symmetric positive definite M.
+    fn symmetric(&self) -> Option<&'static str> {
+        match self {
+            Method::Cg => Some("the method of conjugate gradients"),
+            Method::Minres => Some("minres"),
+            _ => None,
         }
     }
 }
@@ -186,9 +200,9 @@ impl Method {
 /// All ranks fail together:
 /// - [`Error::Data`] for vectors of the wrong length, values of b, x0 or A that are not finite;
 /// - [`Error::Parameter`] for a tolerance, damping or restart that makes no sense;
-/// - [`Error::Unsupported`] where the method cannot work with this A or M: conjugate gradients with
-///   an unsymmetric A, or an M that is not known to be positive definite; anything but Richardson
-///   and flexible GMRES with an M that is not constant;
+/// - [`Error::Unsupported`] where the method cannot work with this A or M: conjugate gradients and
+///   MINRES with an unsymmetric A, or an M that is not known to be positive definite; anything but
+///   Richardson and flexible GMRES with an M that is not constant;
 /// - what `apply` reports on any rank ([`Error::Elsewhere`] on the others).
 ///
 /// A panic in `apply` is [`Error::Panicked`] on one rank; on several ranks it ends the job.
@@ -219,8 +233,8 @@ fn stage(
     let checked = check_parameters(method, stop).and_then(|()| check_vectors(a, b, x, stop));
     a.space().comm().agree(checked)?;
     check_preconditioner(method, m)?;
-    if matches!(method, Method::Cg) {
-        a.require_symmetric("the method of conjugate gradients").map_err(|e| match e {
+    if let Some(who) = method.symmetric() {
+        a.require_symmetric(who).map_err(|e| match e {
             Error::Unsupported(why) => Error::Unsupported(format!("{why}; use gmres or bicgstab")),
             other => other,
         })?;
@@ -230,6 +244,7 @@ fn stage(
     let ended = run.start(x, &mut r).and_then(|()| match *method {
         Method::Richardson { damping } => richardson::iterate(&mut run, damping, x, &mut r),
         Method::Cg => cg::iterate(&mut run, x, &mut r),
+        Method::Minres => minres::iterate(&mut run, x, &mut r),
         Method::Gmres { restart } => gmres::iterate(&mut run, restart, false, x, &mut r),
         Method::FlexibleGmres { restart } => gmres::iterate(&mut run, restart, true, x, &mut r),
         Method::Bicgstab => bicgstab::iterate(&mut run, x, &mut r),
@@ -297,10 +312,10 @@ fn check_preconditioner(method: &Method, m: &dyn Preconditioner) -> Result<()> {
             method.name()
         )));
     }
-    if matches!(method, Method::Cg) && !is.positive_definite {
+    if let Some(who) = method.symmetric().filter(|_| !is.positive_definite) {
         return Err(Error::Unsupported(format!(
-            "the method of conjugate gradients needs a symmetric positive definite preconditioner, \
-             and this one is {}; use gmres or bicgstab",
+            "{who} needs a symmetric positive definite preconditioner, and this one is {}; use gmres \
+             or bicgstab",
             if is.symmetric { "not known to be positive definite" } else { "not symmetric" }
         )));
     }

@@ -104,7 +104,8 @@ fn a_preconditioner_that_is_not_finite_or_not_definite_is_replaced() {
         let (report, x) =
             watched(method, &dist, &nan, &stop(1e-8), 1.0, Some(&mut jacobi(&dist))).unwrap();
         solved(&a, &report, &x);
-        assert_eq!(told(&report), ["0: cg with jacobi"], "{method:?}");
+        let kind = if method == Method::Minres { "minres" } else { "cg" };
+        assert_eq!(told(&report), [format!("0: {kind} with jacobi")], "{method:?}");
         let why = "the preconditioner returned NaN in global row 70 at iteration 1";
         assert_eq!(report.switches[0].reason, why);
     }
@@ -157,7 +158,7 @@ fn without_conjugate_gradients_the_replacement_goes_into_gmres() {
         watched(RICHARDSON, &dist, &Identity, &long, 1.0, Some(&mut || Ok(Box::new(Identity))))
             .unwrap();
     assert_eq!(report.switches[0].to, "cg with the same preconditioner");
-    assert_eq!(report.switches[1].to, "gmres with jacobi");
+    assert_eq!(report.switches[1].to, "minres with jacobi");
     assert!(report.switches[1].reason.starts_with("A is not positive definite"), "{report:?}");
     solved(&a, &report, &x);
 }
