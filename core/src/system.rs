@@ -1,7 +1,7 @@
 //! What a method is set up for: a matrix, and what else is known about the problem.
 use crate::comm::Communicator;
 use crate::host::{Alone, Host};
-use crate::matrix::DistCsr;
+use crate::matrix::{DistCsr, NullSpaces};
 use crate::{Error, Result};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -36,12 +36,24 @@ impl System {
     /// A matrix, without host services beyond serial loops and without auxiliary data but the null
     /// space that it is known to have.
     pub fn new(a: DistCsr) -> Self {
-        let mut aux = BTreeMap::new();
-        if let Some(null) = a.null_spaces().and_then(|null| null.right.as_ref()) {
+        let mut system = System { a, aux: BTreeMap::new(), host: Arc::new(Alone) };
+        system.know_null_space();
+        system
+    }
+
+    /// The same system, whose matrix is singular with these null spaces.
+    #[must_use]
+    pub fn with_null_spaces(self, null: NullSpaces) -> Self {
+        let mut system = System { a: self.a.with_null_spaces(null), ..self };
+        system.know_null_space();
+        system
+    }
+
+    fn know_null_space(&mut self) {
+        if let Some(null) = self.a.null_spaces().and_then(|null| null.right.as_ref()) {
             let known = Aux { width: null.len(), values: null.by_rows().into() };
-            aux.insert(NULL_SPACE.to_owned(), known);
+            self.aux.insert(NULL_SPACE.to_owned(), known);
         }
-        System { a, aux, host: Arc::new(Alone) }
     }
 
     /// The same system with the services of `host`, whose threads products with A run on, too.
@@ -89,20 +101,21 @@ impl System {
         System::new(a).with_host(Arc::clone(&self.host))
     }
 
-    /// A, made regular where its null space is known (auxiliary data `null-space`): as many diagonal
-    /// entries as that has vectors are doubled, in rows that tell the vectors apart. What
-    /// factorisations start from. Collective where a null space is known.
+    /// The same system, made regular where its null space is known (auxiliary data `null-space`): as
+    /// many diagonal entries as that has vectors are doubled, in rows that tell the vectors apart. What
+    /// factorisations, and all that solve with parts of A, start from. Collective where a null space is
+    /// known.
     ///
-    /// Where the left null space is like the right one, solutions with the changed matrix Ã are
-    /// solutions with A all the same: Lᵀ r = 0 and Ã z = r make Lᵀ (Ã − A) z = 0, so that z is zero in
-    /// the rows that were changed. A positive semidefinite A becomes positive definite.
+    /// Solutions with the changed matrix Ã are solutions with A: where Lᵀ r = 0 for the left null
+    /// space, Ã z = r makes Lᵀ (Ã − A) z = 0, so that z is zero in the rows that were changed. A
+    /// positive semidefinite A becomes positive definite.
     ///
     /// # Errors
-    /// [`Error::Data`] for a null space with more vectors than A has diagonal entries; what the
+    /// [`Error::Data`] for a null space that rows with a diagonal entry do not tell apart; what the
     /// communicator reports.
-    pub fn regular(&self) -> Result<Cow<'_, DistCsr>> {
+    pub fn regular(&self) -> Result<Cow<'_, System>> {
         let Some(null) = self.aux(NULL_SPACE).filter(|null| null.width > 0) else {
-            return Ok(Cow::Borrowed(&self.a));
+            return Ok(Cow::Borrowed(self));
         };
         let rows = telling_rows(&self.a, null)?;
         let own = self.a.own().view();
@@ -112,7 +125,9 @@ impl System {
                 values[own.range(i).start + at] *= 2.0;
             }
         }
-        let regular = self.a.with_values(values, self.a.ghost().view().values.to_vec())?;
+        let a = self.a.with_values(values, self.a.ghost().view().values.to_vec())?;
+        let mut regular = System { a, ..self.clone() };
+        regular.aux.remove(NULL_SPACE);
         Ok(Cow::Owned(regular))
     }
 }

@@ -71,19 +71,18 @@ impl NullSpace {
     /// [`Error::Data`] on all ranks, naming the first vector that is of the wrong length, not finite,
     /// zero, or that depends on those before it; where there is none.
     pub fn new(space: &Arc<Space>, vectors: Vec<Vec<f64>>, name: &str) -> Result<Self> {
-        let refuse = |k: usize, why: &str| {
-            Err(Error::Data(format!("vector {} of the null space {why}", k + 1)))
-        };
+        let refuse =
+            |k: usize, why: &str| Error::Data(format!("vector {} of the null space {why}", k + 1));
         let mut mine = match vectors.is_empty() {
             true => Err(Error::Data("a null space needs at least one vector".into())),
             false => Ok(()),
         };
         for (k, v) in vectors.iter().enumerate() {
             if v.len() != space.n_own() {
-                mine = mine.and(refuse(k, &format!("has {} entries", v.len())));
+                mine = mine.and(Err(refuse(k, &format!("has {} entries", v.len()))));
             } else if let Some(i) = v.iter().position(|v| !v.is_finite()) {
                 let row = space.start() + i as u64;
-                mine = mine.and(refuse(k, &format!("is {} in global row {row}", v[i])));
+                mine = mine.and(Err(refuse(k, &format!("is {} in global row {row}", v[i]))));
             }
         }
         space.comm().agree(mine)?;
@@ -92,7 +91,7 @@ impl NullSpace {
             let mut largest = [v.iter().fold(0.0, |m: f64, v| m.max(v.abs()))];
             space.comm().max(&mut largest)?;
             if largest[0] == 0.0 {
-                return refuse(k, "is zero");
+                return Err(refuse(k, "is zero"));
             }
             v.iter_mut().for_each(|v| *v /= largest[0]);
             let before = space.norm(&v)?;
@@ -105,7 +104,7 @@ impl NullSpace {
             }
             let norm = space.norm(&v)?;
             if norm <= DEPENDENT * before {
-                return refuse(k, "depends on those before it");
+                return Err(refuse(k, "depends on those before it"));
             }
             v.iter_mut().for_each(|v| *v /= norm);
             basis.push(v);
