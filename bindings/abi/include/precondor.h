@@ -228,7 +228,8 @@ struct precondor_matrix {
 /* Numbers that come along with the rows of a matrix. */
 typedef struct precondor_aux {
     size_t size;
-    precondor_text name;  /* coordinates, grid-index, coefficient, near-nullspace, block-size */
+    precondor_text name;  /* coordinates, grid-index, coefficient, null-space, near-nullspace,
+                             block-size */
     size_t width;         /* numbers a row */
     const double *values; /* n_own * width numbers, row after row */
     size_t n_values;

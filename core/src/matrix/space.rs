@@ -219,7 +219,7 @@ pub(crate) fn total(parts: impl IntoIterator<Item = [f64; 2]>) -> f64 {
     hi + lo
 }
 
-fn add_up(parts: impl IntoIterator<Item = [f64; 2]>) -> [f64; 2] {
+pub(super) fn add_up(parts: impl IntoIterator<Item = [f64; 2]>) -> [f64; 2] {
     parts.into_iter().fold([0.0; 2], |[hi, lo], [h, l]| {
         let [s, e] = two_sum(hi, h);
         [s, lo + e + l]

@@ -15,7 +15,7 @@ use super::run::Past;
 use super::{Method, Outcome, Report, Stop, Switch, Watcher, stage};
 use crate::Result;
 use crate::kernel::lanczos;
-use crate::matrix::DistCsr;
+use crate::matrix::{Operator, Symmetry};
 use crate::precond::Preconditioner;
 
 /// Sets a preconditioner up; collective.
@@ -54,11 +54,21 @@ const CHECK_STEPS: usize = 12;
 /// communicator report.
 pub fn foresee(
     method: &Method,
-    a: &DistCsr,
+    a: &dyn Operator,
     m: &dyn Preconditioner,
     contraction: f64,
 ) -> Result<(String, Option<Foreseen>)> {
-    a.require_symmetric("the Lanczos check")?;
+    match a.symmetric()? {
+        Symmetry::Symmetric => {}
+        Symmetry::Unsymmetric(at) => {
+            let why = format!("the Lanczos check needs a symmetric matrix; {at}");
+            return Err(crate::Error::Unsupported(why));
+        }
+        Symmetry::Unknown => {
+            let why = "the Lanczos check needs a matrix that is known to be symmetric";
+            return Err(crate::Error::Unsupported(why.into()));
+        }
+    }
     if !m.properties().symmetric {
         let why = "the Lanczos check needs a symmetric preconditioner";
         return Err(crate::Error::Unsupported(why.into()));
@@ -106,7 +116,7 @@ const RESTART: usize = 30;
 #[allow(clippy::too_many_arguments, reason = "those of `solve`, and one more")]
 pub fn solve_with_fallback(
     method: &Method,
-    a: &DistCsr,
+    a: &dyn Operator,
     m: &dyn Preconditioner,
     b: &[f64],
     x: &mut [f64],
@@ -130,7 +140,7 @@ pub fn solve_with_fallback(
     if !failed(&at.report) || !(can_replace || same) {
         return Ok(at.report);
     }
-    let symmetric = a.first_unsymmetric()?.is_none();
+    let symmetric = a.symmetric()? == Symmetry::Symmetric;
     if same && symmetric && at.sound {
         note(&mut at.report, "cg with the same preconditioner");
         let watched = if can_replace { guard(&Method::Cg) } else { None };

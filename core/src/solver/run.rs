@@ -3,7 +3,7 @@ use super::fallback::Foreseen;
 use super::guard::Guard;
 use super::{Criterion, Outcome, Report, Step, Stop, Switch, TRUST, Watcher};
 use crate::comm::{Communicator, panic_text};
-use crate::matrix::{DistCsr, distance_local, dot_local, total};
+use crate::matrix::{Operator, distance_local, dot_local, total};
 use crate::precond::Preconditioner;
 use crate::{Error, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -71,7 +71,7 @@ impl Stage {
 
 /// A solve under way.
 pub(super) struct Run<'a> {
-    a: &'a DistCsr,
+    a: &'a dyn Operator,
     m: &'a dyn Preconditioner,
     b: &'a [f64],
     stop: &'a Stop<'a>,
@@ -102,7 +102,7 @@ pub(super) struct Run<'a> {
 
 impl<'a> Run<'a> {
     pub fn new(
-        a: &'a DistCsr,
+        a: &'a dyn Operator,
         m: &'a dyn Preconditioner,
         b: &'a [f64],
         stop: &'a Stop<'a>,
@@ -198,7 +198,7 @@ impl<'a> Run<'a> {
 
     /// Unknowns in all.
     pub fn n_global(&self) -> u64 {
-        self.a.n_global()
+        self.a.space().n_global()
     }
 
     /// The number of the iteration under way, counted from 1.
@@ -218,7 +218,7 @@ impl<'a> Run<'a> {
 
     /// `y = A x`.
     pub fn product(&self, x: &[f64], y: &mut [f64]) -> Go<()> {
-        Ok(self.a.spmv(x, y)?)
+        Ok(self.a.apply(x, y)?)
     }
 
     /// `r = b − A x`.
@@ -504,6 +504,7 @@ impl<'a> Run<'a> {
             history: self.history,
             true_relative_residual,
             switches: self.switches,
+            outside: None,
         };
         Ok(Stage { report, sound: !self.unsound, indefinite: self.indefinite })
     }

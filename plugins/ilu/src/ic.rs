@@ -62,6 +62,7 @@ impl Generator for Ic {
     type Output = IncompleteCholesky;
 
     fn generate(params: &Params, system: &System) -> Result<IncompleteCholesky> {
+        let system = &*system.regular()?;
         let a = system.a();
         let diagonal = checked_diagonal(a)?;
         let mut factors = cholesky::pattern(a.own().view())?;
@@ -71,6 +72,7 @@ impl Generator for Ic {
     }
 
     fn refresh(m: &mut IncompleteCholesky, params: &Params, system: &System) -> Result<()> {
+        let system = &*system.regular()?;
         let a = system.a();
         if a.space().comm().any(!cholesky::fits(&m.factors, a.own().view()))? {
             return Err(Error::PatternChanged);

@@ -106,6 +106,7 @@ impl Generator for Ilu {
     type Output = IncompleteLu;
 
     fn generate(params: &Params, system: &System) -> Result<IncompleteLu> {
+        let system = &*system.regular()?;
         let a = system.a();
         let (own, fill) = (a.own().view(), params.fill()?);
         let mut pivots = Pivots { shift: params.shift, moved: 0 };
@@ -127,6 +128,7 @@ impl Generator for Ilu {
 
     /// ILU(k) keeps its pattern; ILUT, whose pattern comes from the values, is built anew.
     fn refresh(m: &mut IncompleteLu, params: &Params, system: &System) -> Result<()> {
+        let system = &*system.regular()?;
         let a = system.a();
         if let Fill::Threshold { .. } = params.fill()? {
             let refreshed = m.refreshed + 1;
