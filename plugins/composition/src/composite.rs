@@ -76,7 +76,6 @@ pub struct Composed {
     parts: Vec<Part>,
     weights: Vec<f64>,
     properties: Properties,
-    transposes: bool,
     notes: Vec<String>,
     digest: u64,
     work: Mutex<Work>,
@@ -111,11 +110,9 @@ impl Generator for Composite {
         };
         let parts = params.methods.iter().enumerate().map(part).collect::<Result<Vec<_>>>()?;
         let a = system.a();
-        let transposes = parts.iter().all(|part| part.transposes);
         let back = match params.kind {
-            Kind::Additive => None,
-            _ if !transposes || count == 1 => None,
-            _ => Some(Back::of(a)?),
+            Kind::Multiplicative | Kind::SymmetricMultiplicative if count > 1 => Some(Back::of(a)?),
+            _ => None,
         };
         let n = if count > 1 { a.n_own() } else { 0 };
         let mut m = Composed {
@@ -124,7 +121,6 @@ impl Generator for Composite {
             parts,
             weights,
             properties: Properties::GENERAL,
-            transposes,
             notes: vec![],
             digest: pattern::digest(a),
             work: Mutex::new(Work { back, rest: vec![0.0; n], step: vec![0.0; n] }),
@@ -231,10 +227,6 @@ impl Preconditioner for Composed {
         self.run(false, r, z)
     }
     fn apply_transpose(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        if !self.transposes {
-            let why = "a part of this composite has no transpose, so it has none";
-            return Err(Error::Unsupported(why.into()));
-        }
         self.run(true, r, z)
     }
     fn properties(&self) -> Properties {

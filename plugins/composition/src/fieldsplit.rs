@@ -515,10 +515,6 @@ impl Preconditioner for Split {
         self.run(false, r, z)
     }
     fn apply_transpose(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        if !self.parts.iter().all(|part| part.transposes) {
-            let why = "the method of a field has no transpose, so the split has none";
-            return Err(Error::Unsupported(why.into()));
-        }
         self.run(true, r, z)
     }
     fn properties(&self) -> Properties {

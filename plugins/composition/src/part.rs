@@ -1,4 +1,5 @@
 //! A method inside another one: set up by name, renewed, and what is known of it.
+use precondor_sdk::core::comm::Communicator;
 use precondor_sdk::core::instance::Instance;
 use precondor_sdk::core::kernel::lanczos::{self, Options};
 use precondor_sdk::core::schema::named_method;
@@ -15,8 +16,6 @@ pub(crate) struct Part {
     section: Value,
     name: String,
     method: Box<dyn Instance>,
-    /// Whether Mᵀ can be applied.
-    pub transposes: bool,
 }
 
 /// The number in the whole matrix of a row that a method inside knows by another one.
@@ -31,14 +30,7 @@ impl Part {
         })?;
         let made = system.host().inner(&name, &params, system);
         let method = told(made, &label, system, row)?;
-        let n = system.a().n_own();
-        let transposes = match method.apply_transpose(&vec![0.0; n], &mut vec![0.0; n]) {
-            Err(Error::Unsupported(_)) => false,
-            Err(error) => return Err(error.inside(label)),
-            Ok(()) => true,
-        };
-        let transposes = !system.a().space().comm().any(!transposes)?;
-        Ok(Part { label, section: section.clone(), name, method, transposes })
+        Ok(Part { label, section: section.clone(), name, method })
     }
 
     /// The same for other values on the same pattern: refreshed, or set up anew where it cannot be.
@@ -65,7 +57,10 @@ impl Part {
         };
         if let Err(error) = applied {
             z.fill(f64::NAN);
-            failed.get_or_insert_with(|| error.inside(self.label.clone()));
+            failed.get_or_insert_with(|| match error {
+                Error::Unsupported(why) => Error::Unsupported(format!("{}: {why}", self.label)),
+                other => other.inside(self.label.clone()),
+            });
         }
     }
 
@@ -112,37 +107,15 @@ pub(crate) fn common(parts: &[Part]) -> Properties {
     })
 }
 
-/// An error of a method inside, in the rows of the whole matrix and with the name of the part. Every rank
-/// that was told of it by another one is told again, in those rows. Collective: all ranks failed, or
-/// none did.
+/// An error of a method inside, in the rows of the whole matrix and with the name of the part. Collective:
+/// all ranks failed, or none did.
+///
+/// A rank that failed itself leaves with its error. The others know of it in the rows of the part; in the
+/// next collective, where the first one is missing, they hear of it again as it has been told here.
 fn told<T>(made: Result<T>, label: &str, system: &System, row: Renumber<'_>) -> Result<T> {
     let Err(error) = made else { return made };
-    let comm = system.a().space().comm();
-    let error = error.renumbered(row);
-    let own = match error.root() {
-        Error::Elsewhere { .. } => Vec::new(),
-        _ => error.to_string().bytes().map(u64::from).collect(),
-    };
-    let error = match comm.all_gather(&own) {
-        Ok(said) => retold(error, &said),
-        // The failure is of more than this method: who says so first is heard.
-        Err(_) => error,
-    };
-    Err(error.inside(label))
-}
-
-/// `error` with what the rank that it is about said itself.
-fn retold(error: Error, said: &[Vec<u64>]) -> Error {
-    match error {
-        Error::In { part, source } => retold(*source, said).inside(part),
-        Error::Elsewhere { rank, message } => {
-            let text: Vec<u8> = said.get(rank).into_iter().flatten().map(|&b| b as u8).collect();
-            let message = match text.is_empty() {
-                true => message,
-                false => String::from_utf8_lossy(&text).into_owned(),
-            };
-            Error::Elsewhere { rank, message }
-        }
-        other => other,
+    if let Error::Elsewhere { .. } = error.root() {
+        system.a().space().comm().all_gather(&[])?;
     }
+    Err(error.renumbered(row).inside(label))
 }

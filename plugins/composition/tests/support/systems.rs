@@ -2,7 +2,8 @@
 use precondor_sdk::prelude::*;
 
 /// Where the pressures stand.
-#[derive(Clone, Copy, PartialEq)]
+#[allow(dead_code)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Order {
     /// Behind the velocities: the zero block is the last one.
     Last,
