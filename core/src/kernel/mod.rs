@@ -8,6 +8,7 @@ pub mod gather;
 pub mod grid;
 pub mod lanczos;
 pub mod least_squares;
+pub mod level;
 pub mod pattern;
 pub mod random;
 pub mod reach;
