@@ -8,6 +8,8 @@ pub mod gather;
 pub mod grid;
 pub mod lanczos;
 pub mod least_squares;
+pub mod matching;
+pub mod ordering;
 pub mod pattern;
 pub mod random;
 pub mod reach;
