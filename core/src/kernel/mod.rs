@@ -9,6 +9,8 @@ pub mod grid;
 pub mod lanczos;
 pub mod least_squares;
 pub mod level;
+pub mod matching;
+pub mod ordering;
 pub mod pattern;
 pub mod random;
 pub mod reach;
