@@ -35,7 +35,7 @@ use crate::{Error, Result};
 use run::{Halt, Past, Run, Stage};
 use std::ops::ControlFlow;
 
-pub use fallback::{Fallback, Foreseen, SetUp, foresee, solve_with_fallback};
+pub use fallback::{Fallback, Foreseen, Next, Replacement, foresee, solve_with_fallback};
 
 /// A solve is [`Outcome::Converged`] where the true residual is at most this many times the
 /// tolerance; the residual of a method's recurrence has met the tolerance itself.
