@@ -29,7 +29,8 @@ fn a_singular_system_has_the_same_solution_on_any_number_of_ranks() {
         ] {
             let file = folder.path().join("x.mtx").display().to_string();
             let config = config(name, more);
-            let got = json(&precondor(ranks, &["solve", &config, "--save-solution", &file, "--json"]));
+            let got =
+                json(&precondor(ranks, &["solve", &config, "--save-solution", &file, "--json"]));
             assert_eq!(got["outcome"], "converged", "{got}");
             let text = std::fs::read_to_string(file).expect("a solution");
             let x: Vec<f64> = text.lines().skip(3).map(|l| l.parse().expect("numbers")).collect();

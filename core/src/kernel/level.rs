@@ -222,7 +222,12 @@ mod tests {
             [(2, 20, 0.12, 0.06), (3, 20, 0.06, 0.02), (4, 10, 0.02, 0.01), (6, 3, 0.01, 0.005)]
         {
             let found: Vec<f64> = (0..meshes)
-                .map(|seed| level(&poisson(Comm::solo(), Poisson { seed, ..Poisson::at_level(level_of_grid) })))
+                .map(|seed| {
+                    level(&poisson(
+                        Comm::solo(),
+                        Poisson { seed, ..Poisson::at_level(level_of_grid) },
+                    ))
+                })
                 .collect();
             let mean = found.iter().sum::<f64>() / meshes as f64;
             assert!((mean - 1.0).abs() < bound_of_mean, "level {level_of_grid}: mean {mean}");

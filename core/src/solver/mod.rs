@@ -259,9 +259,10 @@ fn stage(
         check_parameters(method, stop).and_then(|()| check_vectors(a.space(), b, x, stop));
     a.space().comm().agree(checked)?;
     if let Some(null) = a.null_spaces() {
-        let (mut done, outside) = singular::within(null, (a, m), b, x, stop, |a, m, b, x, stop| {
-            stage(method, a, m, b, x, stop, watch, past)
-        })?;
+        let (mut done, outside) =
+            singular::within(null, (a, m), b, x, stop, |a, m, b, x, stop| {
+                stage(method, a, m, b, x, stop, watch, past)
+            })?;
         done.report.outside = Some(outside);
         return Ok(done);
     }

@@ -12,10 +12,10 @@
 //! Reference: E. F. Kaasschieter, *Preconditioned conjugate gradients for solving singular systems*,
 //! J. Comput. Appl. Math. 24 (1988).
 use super::{Criterion, Outside, Stop};
+use crate::Result;
 use crate::comm::Communicator;
 use crate::matrix::{NullSpace, NullSpaces, Operator, Space, Symmetry};
 use crate::precond::{Preconditioner, Properties};
-use crate::Result;
 use std::sync::Arc;
 
 /// What is left of b in the range is rounding where it is at most this part of b.
