@@ -31,6 +31,7 @@ impl Around {
             Native::<Jacobi>::method(),
             Native::<Fsai>::method(),
             Native::<Spai>::method(),
+            Native::<Wavering>::method(),
         ] {
             registry.add(method).unwrap();
         }
@@ -65,4 +66,40 @@ pub fn made_with(
     let host = Around::with(files);
     let system = system.with_host(Arc::clone(&host));
     host.inner(name.as_str().unwrap(), &section, &system)
+}
+
+/// A method that says that it is another one from application to application.
+struct Wavering;
+
+struct Copies;
+
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
+#[schemars(crate = "precondor_sdk::schemars")]
+struct Nothing {}
+
+impl Generator for Wavering {
+    const NAME: &'static str = "wavering";
+    const SUMMARY: &'static str = "the identity, not said to be constant";
+    type Params = Nothing;
+    type Output = Copies;
+    fn generate(_: &Nothing, _: &System) -> Result<Copies> {
+        Ok(Copies)
+    }
+}
+
+impl Preconditioner for Copies {
+    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
+        z.copy_from_slice(r);
+        Ok(())
+    }
+    fn properties(&self) -> Properties {
+        Properties { constant: false, ..Properties::GENERAL }
+    }
+    fn stored_entries(&self) -> usize {
+        0
+    }
+    fn bytes(&self) -> usize {
+        0
+    }
 }
