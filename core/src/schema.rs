@@ -22,6 +22,9 @@ pub const FILE: &str = "x-precondor-file";
 
 /// Schema keyword, at the root, of the method that takes over where this one fails.
 pub const FALLBACK: &str = "x-precondor-fallback";
+/// Schema keyword of the parameter that lists methods that must not be chosen: what failed is added to
+/// it where a solve goes on with the next choice of the same method.
+pub const EXCLUDE: &str = "x-precondor-exclude";
 /// Schema keyword, at the root, of the factor that an iteration promises to reduce the residual by.
 pub const CONTRACTION: &str = "x-precondor-contraction";
 

@@ -98,7 +98,8 @@ impl Lab<'_> {
         let (system, b) = problem.generate_nth(Comm::solo(), index)?;
         let nnz = system.a().nnz_own() as u64;
         let x0 = vec![0.0; b.len()];
-        Ok(Task { system: system.with_host(self.session.host()), nnz, b, x0 })
+        let system = system.with_host(self.session.host());
+        Ok(Task { system, nnz, b, x0, other: None, null: None })
     }
 
     /// System `index` of a level with its solution; `tolerance` is the least that the error will be

@@ -27,14 +27,15 @@ mod guard;
 mod minres;
 mod richardson;
 mod run;
+mod singular;
 
-use crate::matrix::DistCsr;
+use crate::matrix::{NullSpaces, Operator, Space, Symmetry};
 use crate::precond::Preconditioner;
 use crate::{Error, Result};
 use run::{Halt, Past, Run, Stage};
 use std::ops::ControlFlow;
 
-pub use fallback::{Fallback, Foreseen, SetUp, foresee, solve_with_fallback};
+pub use fallback::{Fallback, Foreseen, Next, Replacement, foresee, solve_with_fallback};
 
 /// A solve is [`Outcome::Converged`] where the true residual is at most this many times the
 /// tolerance; the residual of a method's recurrence has met the tolerance itself.
@@ -106,6 +107,26 @@ pub struct Report {
     pub true_relative_residual: f64,
     /// Where a watched solve went on by other means; see [`solve_with_fallback`].
     pub switches: Vec<Switch>,
+    /// What of b lies outside of the range of A, where A is known to be singular.
+    pub outside: Option<Outside>,
+}
+
+/// The part of a right-hand side that no x can reach: that in the left null space.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Outside {
+    /// Its norm.
+    pub norm: f64,
+    /// Its norm relative to that of the whole right-hand side.
+    pub relative: f64,
+}
+
+/// `b ←` its part in the range of a matrix with these null spaces; says what lay outside, of which
+/// nothing is known (zero) without a left null space. Collective.
+///
+/// # Errors
+/// What the communicator reports.
+pub fn project_rhs(null: &NullSpaces, space: &Space, b: &mut [f64]) -> Result<Outside> {
+    singular::split(null, space, b)
 }
 
 /// A solve noticed that its preconditioner fails, and went on by other means.
@@ -196,19 +217,23 @@ impl Method {
 /// Vectors hold own entries. b = 0 gives x = 0 at once. `x` holds the last iterate whatever the
 /// outcome.
 ///
+/// A may be any [`Operator`]. Where it is known to be singular ([`Operator::null_spaces`]) the
+/// least-squares solution with the smallest norm is found: b, residuals and iterates are projected,
+/// `m` may be singular in the same way, and [`Report::outside`] tells what of b is out of reach.
+///
 /// # Errors
 /// All ranks fail together:
 /// - [`Error::Data`] for vectors of the wrong length, values of b, x0 or A that are not finite;
 /// - [`Error::Parameter`] for a tolerance, damping or restart that makes no sense;
 /// - [`Error::Unsupported`] where the method cannot work with this A or M: conjugate gradients and
-///   MINRES with an unsymmetric A, or an M that is not known to be positive definite; anything but
-///   Richardson and flexible GMRES with an M that is not constant;
+///   MINRES with an A known to be unsymmetric, or an M that is not known to be positive definite;
+///   anything but Richardson and flexible GMRES with an M that is not constant;
 /// - what `apply` reports on any rank ([`Error::Elsewhere`] on the others).
 ///
 /// A panic in `apply` is [`Error::Panicked`] on one rank; on several ranks it ends the job.
 pub fn solve(
     method: &Method,
-    a: &DistCsr,
+    a: &dyn Operator,
     m: &dyn Preconditioner,
     b: &[f64],
     x: &mut [f64],
@@ -222,7 +247,7 @@ pub fn solve(
 #[allow(clippy::too_many_arguments, reason = "those of `solve`, and one more")]
 fn stage(
     method: &Method,
-    a: &DistCsr,
+    a: &dyn Operator,
     m: &dyn Preconditioner,
     b: &[f64],
     x: &mut [f64],
@@ -230,14 +255,23 @@ fn stage(
     watch: &mut Watcher,
     past: Past,
 ) -> Result<Stage> {
-    let checked = check_parameters(method, stop).and_then(|()| check_vectors(a, b, x, stop));
+    let checked =
+        check_parameters(method, stop).and_then(|()| check_vectors(a.space(), b, x, stop));
     a.space().comm().agree(checked)?;
+    if let Some(null) = a.null_spaces() {
+        let (mut done, outside) =
+            singular::within(null, (a, m), b, x, stop, |a, m, b, x, stop| {
+                stage(method, a, m, b, x, stop, watch, past)
+            })?;
+        done.report.outside = Some(outside);
+        return Ok(done);
+    }
     check_preconditioner(method, m)?;
-    if let Some(who) = method.symmetric() {
-        a.require_symmetric(who).map_err(|e| match e {
-            Error::Unsupported(why) => Error::Unsupported(format!("{why}; use gmres or bicgstab")),
-            other => other,
-        })?;
+    if let Some(who) = method.symmetric()
+        && let Symmetry::Unsymmetric(at) = a.symmetric()?
+    {
+        let why = format!("{who} needs a symmetric matrix; {at}; use gmres or bicgstab");
+        return Err(Error::Unsupported(why));
     }
     let mut r = vec![0.0; x.len()];
     let mut run = Run::new(a, m, b, stop, watch, past)?;
@@ -275,7 +309,7 @@ fn check_parameters(method: &Method, stop: &Stop) -> Result<()> {
     }
 }
 
-fn check_vectors(a: &DistCsr, b: &[f64], x: &[f64], stop: &Stop) -> Result<()> {
+fn check_vectors(space: &Space, b: &[f64], x: &[f64], stop: &Stop) -> Result<()> {
     let target = match stop.criterion {
         Criterion::RelativeResidual => None,
         Criterion::AbsoluteError(target) => Some(("the known solution x*", target)),
@@ -283,18 +317,18 @@ fn check_vectors(a: &DistCsr, b: &[f64], x: &[f64], stop: &Stop) -> Result<()> {
     for (name, v) in
         [("the right-hand side b", b), ("the initial guess x0", x)].into_iter().chain(target)
     {
-        if v.len() != a.n_own() {
+        if v.len() != space.n_own() {
             return Err(Error::Data(format!(
                 "{name} has {} entries for {} rows",
                 v.len(),
-                a.n_own()
+                space.n_own()
             )));
         }
         if let Some(i) = v.iter().position(|v| !v.is_finite()) {
             return Err(Error::Data(format!(
                 "{name} is {} in global row {}",
                 v[i],
-                a.global_row(i)
+                space.start() + i as u64
             )));
         }
     }

@@ -7,6 +7,7 @@ mod files;
 mod kernels;
 mod matrices;
 mod ranks;
+mod singular;
 mod solvers;
 mod split;
 mod traffic;
