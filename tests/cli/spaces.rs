@@ -119,7 +119,7 @@ fn every_method_that_takes_the_matrix_solves_a_singular_system() {
         folder.file("b.mtx", &array(&[rhs(n, 0.5)]));
         let methods = [
             ("cg", "name = 'jacobi'"),
-            ("cg", "name = 'gauss-seidel'"),
+            ("cg", "name = 'gauss-seidel'\nsweep = 'symmetric'"),
             ("cg", "name = 'ic'"),
             ("cg", "name = 'fsai'\npower = 2"),
             ("cg", "name = 'fsai'\nsteps = 5"),
