@@ -67,11 +67,7 @@ pub fn read_vector_on_ranks(path: &Path, space: &Arc<Space>, what: &str) -> Resu
 
 /// Reads vectors that are spread like the rows of a matrix: the columns of a Matrix Market file, the one
 /// vector of another. Rank 0 holds them whole while it reads. Collective, in a scope.
-pub fn read_vectors_on_ranks(
-    path: &Path,
-    space: &Arc<Space>,
-    what: &str,
-) -> Result<Vec<Vec<f64>>> {
+pub fn read_vectors_on_ranks(path: &Path, space: &Arc<Space>, what: &str) -> Result<Vec<Vec<f64>>> {
     use precondor_core::comm::Communicator;
     let comm = space.comm();
     if !matches!(Format::on_ranks(path, comm)?, Format::MatrixMarket) {

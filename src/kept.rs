@@ -80,7 +80,8 @@ pub fn get(
     let start = Instant::now();
     Ok(match saved {
         Some(saved) => {
-            let loaded = saved.opened.load(generator.as_ref(), &config.params, task.preconditioned());
+            let loaded =
+                saved.opened.load(generator.as_ref(), &config.params, task.preconditioned());
             let (m, remarks) = loaded?;
             Got { m, taken: saved.taken + start.elapsed(), remarks }
         }

@@ -130,11 +130,8 @@ impl NullSpace {
     fn of_parts(space: &Arc<Space>, basis: Vec<Part>, name: &str) -> Self {
         let (k, size) = (basis.len(), space.comm().size());
         let reduced = if size == 1 { 0 } else { 2 * k };
-        let work = Work {
-            mine: vec![0.0; reduced],
-            all: vec![0.0; reduced * size],
-            sums: vec![0.0; k],
-        };
+        let work =
+            Work { mine: vec![0.0; reduced], all: vec![0.0; reduced * size], sums: vec![0.0; k] };
         let (space, work) = (Arc::clone(space), Arc::new(Mutex::new(work)));
         NullSpace { space, basis: basis.into(), work, name: name.into() }
     }

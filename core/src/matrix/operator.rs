@@ -68,8 +68,8 @@ pub trait Operator {
         Ok(Symmetry::Unknown)
     }
 
-    /// The diagonal on the rows that this rank owns, where it is known (on all ranks or on none).
-    fn diagonal_entries(&self) -> Option<Vec<f64>> {
+    /// The matrix that it is, where it has entries to look at (on all ranks or on none).
+    fn assembled(&self) -> Option<&DistCsr> {
         None
     }
 
@@ -103,8 +103,8 @@ impl Operator for DistCsr {
             Some(at) => Symmetry::Unsymmetric(at.to_string()),
         })
     }
-    fn diagonal_entries(&self) -> Option<Vec<f64>> {
-        Some((0..self.n_own()).map(|i| self.diagonal(i)).collect())
+    fn assembled(&self) -> Option<&DistCsr> {
+        Some(self)
     }
     fn null_spaces(&self) -> Option<&NullSpaces> {
         self.null_spaces()

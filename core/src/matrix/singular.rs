@@ -241,9 +241,10 @@ impl Parts {
                         mine.entry(*label).or_default().push(i);
                     }
                 }
-                let parts = self.whole.iter().map(|(label, &size)| {
-                    (mine.remove(label).unwrap_or_default(), size)
-                });
+                let parts = self
+                    .whole
+                    .iter()
+                    .map(|(label, &size)| (mine.remove(label).unwrap_or_default(), size));
                 let name = match (n, everywhere) {
                     (1, _) => "the constant vector on a part of A".to_owned(),
                     (_, true) => format!("the constant vectors on the {n} parts of A"),

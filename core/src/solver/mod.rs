@@ -12,6 +12,9 @@
 //! it is more than [`TRUST`] times the tolerance, the method starts again from it. Where that no
 //! longer helps, the outcome is a breakdown that says so.
 //!
+//! A is anything with a product ([`Operator`]). Where it is known to be singular the methods never see
+//! it: they work within its range (`singular.rs`).
+//!
 //! [`solve_with_fallback`] watches a solve and goes on by other means where the preconditioner
 //! fails (`guard.rs`, `fallback.rs`).
 //!
@@ -245,9 +248,10 @@ fn stage(
         check_parameters(method, stop).and_then(|()| check_vectors(a.space(), b, x, stop));
     a.space().comm().agree(checked)?;
     if let Some(null) = a.null_spaces() {
-        let (mut done, outside) = singular::within(null, (a, m), b, x, stop, |a, m, b, x, stop| {
-            stage(method, a, m, b, x, stop, watch, past)
-        })?;
+        let (mut done, outside) =
+            singular::within(null, (a, m), b, x, stop, |a, m, b, x, stop| {
+                stage(method, a, m, b, x, stop, watch, past)
+            })?;
         done.report.outside = Some(outside);
         return Ok(done);
     }

@@ -12,10 +12,10 @@
 //! Reference: E. F. Kaasschieter, *Preconditioned conjugate gradients for solving singular systems*,
 //! J. Comput. Appl. Math. 24 (1988).
 use super::{Criterion, Outside, Stop};
-use crate::comm::Communicator;
-use crate::matrix::{NullSpace, NullSpaces, Operator, Space, Symmetry};
-use crate::precond::{Preconditioner, Properties};
 use crate::Result;
+use crate::comm::Communicator;
+use crate::matrix::{DistCsr, NullSpace, NullSpaces, Operator, Space, Symmetry};
+use crate::precond::{Preconditioner, Properties};
 use std::sync::Arc;
 
 /// What is left of b in the range is rounding where it is at most this part of b.
@@ -95,8 +95,8 @@ impl Operator for InRange<'_> {
     fn symmetric(&self) -> Result<Symmetry> {
         self.a.symmetric()
     }
-    fn diagonal_entries(&self) -> Option<Vec<f64>> {
-        self.a.diagonal_entries()
+    fn assembled(&self) -> Option<&DistCsr> {
+        self.a.assembled()
     }
 }
 

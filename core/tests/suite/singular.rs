@@ -13,9 +13,8 @@ use std::sync::Arc;
 
 /// The weighted Laplacian of a graph: symmetric, rows add up to zero.
 fn graph(n: usize, edges: impl IntoIterator<Item = (usize, usize, f64)>) -> Csr {
-    let all = edges.into_iter().flat_map(|(i, j, w)| {
-        [(i, j, -w), (j, i, -w), (i, i, w), (j, j, w)]
-    });
+    let all =
+        edges.into_iter().flat_map(|(i, j, w)| [(i, j, -w), (j, i, -w), (i, i, w), (j, j, w)]);
     let mut sums = std::collections::BTreeMap::new();
     for (i, j, w) in all {
         *sums.entry((i, j)).or_insert(0.0) += w;
@@ -132,8 +131,7 @@ fn projections_are_orthogonal_and_the_same_on_any_number_of_ranks() {
             let mine = |v: &Vec<f64>| {
                 v[space.start() as usize..space.start() as usize + space.n_own()].to_vec()
             };
-            let null =
-                NullSpace::new(&space, vectors.iter().map(mine).collect(), "given").unwrap();
+            let null = NullSpace::new(&space, vectors.iter().map(mine).collect(), "given").unwrap();
             assert_eq!((null.len(), null.name()), (3, "given"));
             let mut z = mine(&x);
             let taken = null.remove(&mut z).unwrap();
@@ -179,10 +177,7 @@ fn a_null_space_that_makes_no_sense_is_refused() {
     let nan = [[1.0, f64::NAN, 0.0, 0.0]];
     refused(&nan, "vector 1 of the null space is NaN in global row 1");
     let short = NullSpace::new(&space, vec![vec![1.0; 3]], "given");
-    assert_eq!(
-        short.unwrap_err().to_string(),
-        "vector 1 of the null space has 3 entries"
-    );
+    assert_eq!(short.unwrap_err().to_string(), "vector 1 of the null space has 3 entries");
     // On ranks all fail, whoever has the fault.
     let got = threads::run(3, |comm| {
         let space = Space::even(Comm::new(comm), 9);
@@ -385,17 +380,22 @@ fn a_watched_solve_and_the_look_before_it_stay_within_the_range() {
     let a = a.with_null_spaces(null);
     let jacobi = Scaled::jacobi(&a);
     // Richardson's iteration with far too long steps trips the guard; the replacement goes on.
-    let long = Scaled { scale: jacobi.scale.iter().map(|s| 50.0 * s).collect(), ..Scaled::jacobi(&a) };
+    let long =
+        Scaled { scale: jacobi.scale.iter().map(|s| 50.0 * s).collect(), ..Scaled::jacobi(&a) };
     let mut replace = || Ok(Box::new(Scaled::jacobi(&a)) as Box<dyn Preconditioner>);
-    let mut fallback = Fallback {
-        contraction: 0.9,
-        replacement: Some(("jacobi", &mut replace)),
-        foreseen: None,
-    };
+    let mut fallback =
+        Fallback { contraction: 0.9, replacement: Some(("jacobi", &mut replace)), foreseen: None };
     let mut x = vec![0.0; n];
     let method = Method::Richardson { damping: 1.0 };
     let report = solve_with_fallback(
-        &method, &a, &long, &b, &mut x, &stop(1e-10), &mut unwatched, &mut fallback,
+        &method,
+        &a,
+        &long,
+        &b,
+        &mut x,
+        &stop(1e-10),
+        &mut unwatched,
+        &mut fallback,
     )
     .unwrap();
     assert_eq!(report.outcome, Outcome::Converged);
