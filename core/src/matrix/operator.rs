@@ -68,8 +68,8 @@ pub trait Operator {
         Ok(Symmetry::Unknown)
     }
 
-    /// The matrix that it is, where it has entries to look at (on all ranks or on none).
-    fn assembled(&self) -> Option<&DistCsr> {
+    /// The diagonal on the rows that this rank owns, where it is known (on all ranks or on none).
+    fn diagonal_entries(&self) -> Option<Vec<f64>> {
         None
     }
 
@@ -103,8 +103,8 @@ impl Operator for DistCsr {
             Some(at) => Symmetry::Unsymmetric(at.to_string()),
         })
     }
-    fn assembled(&self) -> Option<&DistCsr> {
-        Some(self)
+    fn diagonal_entries(&self) -> Option<Vec<f64>> {
+        Some((0..self.n_own()).map(|i| self.diagonal(i)).collect())
     }
     fn null_spaces(&self) -> Option<&NullSpaces> {
         self.null_spaces()

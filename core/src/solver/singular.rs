@@ -14,7 +14,7 @@
 use super::{Criterion, Outside, Stop};
 use crate::Result;
 use crate::comm::Communicator;
-use crate::matrix::{DistCsr, NullSpace, NullSpaces, Operator, Space, Symmetry};
+use crate::matrix::{NullSpace, NullSpaces, Operator, Space, Symmetry};
 use crate::precond::{Preconditioner, Properties};
 use std::sync::Arc;
 
@@ -95,8 +95,8 @@ impl Operator for InRange<'_> {
     fn symmetric(&self) -> Result<Symmetry> {
         self.a.symmetric()
     }
-    fn assembled(&self) -> Option<&DistCsr> {
-        self.a.assembled()
+    fn diagonal_entries(&self) -> Option<Vec<f64>> {
+        self.a.diagonal_entries()
     }
 }
 
