@@ -7,7 +7,9 @@ use crate::traffic::{Counted, Meter};
 use precondor_core::comm::Communicator;
 use precondor_core::config::{Backend, Check, MethodConfig, SolverConfig};
 use precondor_core::precond::{Identity, Preconditioner};
-use precondor_core::solver::{self, Criterion, Fallback, Foreseen, Outcome, Step, Stop};
+use precondor_core::solver::{
+    self, Criterion, Fallback, Foreseen, Outcome, Replacement, Step, Stop,
+};
 use precondor_core::{Error, Result};
 use serde_json::{Map, Value};
 use std::ops::ControlFlow;
@@ -110,11 +112,15 @@ pub fn measure_with(
     };
     let start = Instant::now();
     let solved = if plan.watched {
-        let mut replace = || set_up(session, task, plan.replacement.as_ref());
-        let replacement = plan.replacement.as_ref();
-        let replacement =
-            replacement.map(|r| (r.name.as_str(), &mut replace as &mut solver::SetUp));
-        let mut fallback = Fallback { contraction: plan.contraction, replacement, foreseen };
+        let mut chain = plan.chain(m);
+        let mut next = || {
+            let method = chain.next()?;
+            let made = set_up(session, task, Some(&method));
+            let contraction = chain.made(made.as_deref().ok());
+            Some(Replacement { name: method.name, contraction, made })
+        };
+        let next = plan.replacement.is_some().then_some(&mut next as &mut solver::Next);
+        let mut fallback = Fallback { contraction: plan.contraction, next, foreseen };
         let b = &task.b;
         solver::solve_with_fallback(&iteration, a, m, b, &mut x, &stop, &mut watch, &mut fallback)
     } else {

@@ -196,6 +196,7 @@ fn configured(
     let kind = config.ksp.as_deref().unwrap_or(match config.method {
         SolverKind::Richardson => "richardson",
         SolverKind::Cg => "cg",
+        SolverKind::Minres => "minres",
         SolverKind::Gmres => "gmres",
         SolverKind::FlexibleGmres => "fgmres",
         SolverKind::Bicgstab => "bcgs",
@@ -217,7 +218,7 @@ fn configured(
         Method::Gmres { restart } | Method::FlexibleGmres { restart } => {
             ksp.set_restart(restart)?;
         }
-        Method::Cg | Method::Bicgstab => {}
+        Method::Cg | Method::Minres | Method::Bicgstab => {}
     }
     Ok(ksp)
 }

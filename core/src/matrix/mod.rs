@@ -15,7 +15,7 @@ pub use dist::DistCsr;
 pub use explicit::{Explicit, ExplicitKind, ExplicitView, Values};
 pub use null_space::{NullSpace, NullSpaces};
 pub use operator::{Operator, Symmetry};
-pub(crate) use space::total;
 pub use space::{Space, distance_local, dot_local};
+pub(crate) use space::{total, two_sum};
 pub use stats::{Square, Statistics, Unequal};
 pub use symmetry::Unsymmetric;

@@ -207,7 +207,7 @@ fn reals(bytes: &[u8]) -> impl Iterator<Item = f64> + '_ {
 
 /// `a + b` as the rounded sum and its error.
 #[inline]
-fn two_sum(a: f64, b: f64) -> [f64; 2] {
+pub(crate) fn two_sum(a: f64, b: f64) -> [f64; 2] {
     let s = a + b;
     let t = s - a;
     [s, (a - (s - t)) + (b - t)]

@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | `richardson.rs` | any A, M | 2 | 1, 1, 1 |
 //! | `cg.rs` | A, M symmetric positive definite | 4 | 1, 1, 3 |
+//! | `minres.rs` | A symmetric, M symmetric positive definite | 7 | 1, 1, 3 |
 //! | `gmres.rs` | any A; M constant, or any in the flexible form | m + 4, flexible 2m + 3 | 1, 1, 2 |
 //! | `bicgstab.rs` | any A, M constant | 6 | 2, 2, 3 |
 //!
@@ -26,6 +27,7 @@ mod cg;
 mod fallback;
 mod gmres;
 mod guard;
+mod minres;
 mod richardson;
 mod run;
 mod singular;
@@ -36,7 +38,7 @@ use crate::{Error, Result};
 use run::{Halt, Past, Run, Stage};
 use std::ops::ControlFlow;
 
-pub use fallback::{Fallback, Foreseen, SetUp, foresee, solve_with_fallback};
+pub use fallback::{Fallback, Foreseen, Next, Replacement, foresee, solve_with_fallback};
 
 /// A solve is [`Outcome::Converged`] where the true residual is at most this many times the
 /// tolerance; the residual of a method's recurrence has met the tolerance itself.
@@ -151,6 +153,8 @@ pub enum Method {
     },
     /// Conjugate gradients, for symmetric positive definite A and M.
     Cg,
+    /// Minimal residuals, for symmetric A, definite or not, and symmetric positive definite M.
+    Minres,
     /// Generalised minimal residuals, right-preconditioned, restarted.
     Gmres {
         /// Iterations between restarts.
@@ -194,9 +198,19 @@ impl Method {
         match self {
             Method::Richardson { .. } => "richardson",
             Method::Cg => "cg",
+            Method::Minres => "minres",
             Method::Gmres { .. } => "gmres",
             Method::FlexibleGmres { .. } => "flexible-gmres",
             Method::Bicgstab => "bicgstab",
+        }
+    }
+
+    /// What errors call a method that needs a symmetric A and a symmetric positive definite M.
+    fn symmetric(&self) -> Option<&'static str> {
+        match self {
+            Method::Cg => Some("the method of conjugate gradients"),
+            Method::Minres => Some("minres"),
+            _ => None,
         }
     }
 }
@@ -214,9 +228,9 @@ impl Method {
 /// All ranks fail together:
 /// - [`Error::Data`] for vectors of the wrong length, values of b, x0 or A that are not finite;
 /// - [`Error::Parameter`] for a tolerance, damping or restart that makes no sense;
-/// - [`Error::Unsupported`] where the method cannot work with this A or M: conjugate gradients with
-///   an A known to be unsymmetric, or an M that is not known to be positive definite; anything but Richardson
-///   and flexible GMRES with an M that is not constant;
+/// - [`Error::Unsupported`] where the method cannot work with this A or M: conjugate gradients and
+///   MINRES with an A known to be unsymmetric, or an M that is not known to be positive definite;
+///   anything but Richardson and flexible GMRES with an M that is not constant;
 /// - what `apply` reports on any rank ([`Error::Elsewhere`] on the others).
 ///
 /// A panic in `apply` is [`Error::Panicked`] on one rank; on several ranks it ends the job.
@@ -256,18 +270,18 @@ fn stage(
         return Ok(done);
     }
     check_preconditioner(method, m)?;
-    if matches!(method, Method::Cg)
+    if let Some(who) = method.symmetric()
         && let Symmetry::Unsymmetric(at) = a.symmetric()?
     {
-        return Err(Error::Unsupported(format!(
-            "the method of conjugate gradients needs a symmetric matrix; {at}; use gmres or bicgstab"
-        )));
+        let why = format!("{who} needs a symmetric matrix; {at}; use gmres or bicgstab");
+        return Err(Error::Unsupported(why));
     }
     let mut r = vec![0.0; x.len()];
     let mut run = Run::new(a, m, b, stop, watch, past)?;
     let ended = run.start(x, &mut r).and_then(|()| match *method {
         Method::Richardson { damping } => richardson::iterate(&mut run, damping, x, &mut r),
         Method::Cg => cg::iterate(&mut run, x, &mut r),
+        Method::Minres => minres::iterate(&mut run, x, &mut r),
         Method::Gmres { restart } => gmres::iterate(&mut run, restart, false, x, &mut r),
         Method::FlexibleGmres { restart } => gmres::iterate(&mut run, restart, true, x, &mut r),
         Method::Bicgstab => bicgstab::iterate(&mut run, x, &mut r),
@@ -335,10 +349,10 @@ fn check_preconditioner(method: &Method, m: &dyn Preconditioner) -> Result<()> {
             method.name()
         )));
     }
-    if matches!(method, Method::Cg) && !is.positive_definite {
+    if let Some(who) = method.symmetric().filter(|_| !is.positive_definite) {
         return Err(Error::Unsupported(format!(
-            "the method of conjugate gradients needs a symmetric positive definite preconditioner, \
-             and this one is {}; use gmres or bicgstab",
+            "{who} needs a symmetric positive definite preconditioner, and this one is {}; use gmres \
+             or bicgstab",
             if is.symmetric { "not known to be positive definite" } else { "not symmetric" }
         )));
     }

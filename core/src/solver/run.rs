@@ -1,6 +1,6 @@
 //! What all methods share: guarded products, reductions that carry news, and the stopping rule.
 use super::fallback::Foreseen;
-use super::guard::Guard;
+use super::guard::{Guard, Trip};
 use super::{Criterion, Outcome, Report, Step, Stop, Switch, TRUST, Watcher};
 use crate::comm::{Communicator, panic_text};
 use crate::matrix::{Operator, distance_local, dot_local, total};
@@ -59,6 +59,8 @@ pub(super) struct Stage {
     pub sound: bool,
     /// Conjugate gradients saw that A is not positive definite.
     pub indefinite: bool,
+    /// Its guard ended it for its pace alone.
+    pub slow: bool,
 }
 
 impl Stage {
@@ -88,6 +90,7 @@ pub(super) struct Run<'a> {
     best: Option<(f64, Vec<f64>)>,
     unsound: bool,
     indefinite: bool,
+    slow: bool,
     /// ‖b − Ax‖₂ / ‖b‖₂ of the present x, where it is known.
     true_measure: Option<f64>,
     /// The true measure when it last contradicted the recurrence.
@@ -129,6 +132,7 @@ impl<'a> Run<'a> {
             best: None,
             unsound: false,
             indefinite: false,
+            slow: false,
             true_measure: None,
             contradicted: f64::INFINITY,
             fault: None,
@@ -377,9 +381,13 @@ impl<'a> Run<'a> {
 
     fn look_and_record(&mut self, measure: f64) -> Go<bool> {
         let met = self.record(measure)?;
-        let why = if met { None } else { self.guard.as_mut().and_then(|g| g.look(measure)) };
-        match why {
-            Some(why) => Err(broke_down(why)),
+        let left = self.iterations_left();
+        let trip = if met { None } else { self.guard.as_mut().and_then(|g| g.look(measure, left)) };
+        match trip {
+            Some(Trip { why, slow }) => {
+                self.slow = slow;
+                Err(broke_down(why))
+            }
             None => Ok(met),
         }
     }
@@ -506,7 +514,8 @@ impl<'a> Run<'a> {
             switches: self.switches,
             outside: None,
         };
-        Ok(Stage { report, sound: !self.unsound, indefinite: self.indefinite })
+        let (sound, indefinite, slow) = (!self.unsound, self.indefinite, self.slow);
+        Ok(Stage { report, sound, indefinite, slow })
     }
 }
 

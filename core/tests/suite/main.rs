@@ -9,5 +9,6 @@ mod matrices;
 mod ranks;
 mod singular;
 mod solvers;
+mod split;
 mod traffic;
 mod world;
