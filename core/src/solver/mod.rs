@@ -13,6 +13,9 @@
 //! it is more than [`TRUST`] times the tolerance, the method starts again from it. Where that no
 //! longer helps, the outcome is a breakdown that says so.
 //!
+//! A is anything with a product ([`Operator`]). Where it is known to be singular the methods never see
+//! it: they work within its range (`singular.rs`).
+//!
 //! [`solve_with_fallback`] watches a solve and goes on by other means where the preconditioner
 //! fails (`guard.rs`, `fallback.rs`).
 //!
