@@ -4,16 +4,19 @@
 //!
 //! ```toml
 //! [problem]
-//! matrix = "A.mtx"   # Matrix Market, or PETSc's binary format; "A.IJ" stands for hypre's IJ files
-//!                    # A.IJ.00000, A.IJ.00001, …
+//! matrix = "A.mtx"   # Matrix Market, gzipped or not, or PETSc's binary format; "A.IJ" stands for hypre's
+//!                    # IJ files A.IJ.00000, A.IJ.00001, …
 //! rhs = "b.mtx"      # where it is not given: the vector that A's PETSc file has, else all ones
 //! x0 = "x.mtx"       # zero where it is not given; goes with a model problem too
+//! symmetric = "upper"          # or "lower": the file has this triangle of a symmetric matrix
+//! eliminate = "identity-rows"  # take unknowns out whose row has a diagonal entry only (Dirichlet nodes)
 //! ```
 //!
 //! A comparison may ask for several: `levels = [3, 4, 5]` and `samples = 20` for a model problem
 //! (systems 0 to 19 of each level), or a list of matrices. It may also have several sections
 //! `[[problem]]`, each of these forms and with a `label` that its tables are called by.
 use crate::formats;
+use crate::given::{Given, Read, Whole};
 use crate::session::Session;
 use precondor_core::Result;
 use precondor_core::config::{Content, Node};
@@ -34,7 +37,7 @@ pub struct Case {
 
 enum Source {
     Model(Problem),
-    Files { matrix: PathBuf, rhs: Option<PathBuf> },
+    Files(Given),
 }
 
 /// A linear system to solve: A x = b from x0.
@@ -47,6 +50,18 @@ pub struct Task {
     pub b: Vec<f64>,
     /// Initial guess.
     pub x0: Vec<f64>,
+    /// The system that this one was made from by taking unknowns out.
+    pub whole: Option<Whole>,
+    /// What is to be known of the files that it was read from, the same on all ranks.
+    pub notes: Vec<String>,
+}
+
+impl Task {
+    /// A system to solve from zero.
+    pub fn new(system: System, nnz: u64, b: Vec<f64>) -> Task {
+        let x0 = vec![0.0; b.len()];
+        Task { system, nnz, b, x0, whole: None, notes: Vec::new() }
+    }
 }
 
 /// The one case that a solve asks for.
@@ -176,10 +191,10 @@ fn count(node: &Node) -> Result<u64> {
 }
 
 fn from_file(matrix: &Node, section: &Node) -> Result<Case> {
-    section.only(&["matrix", "rhs", "x0"])?;
-    let path = |key: &str| section.get(key).map(Node::path).transpose();
-    let source = Source::Files { matrix: matrix.path()?, rhs: path("rhs")? };
-    Ok(Case { label: matrix.text()?.to_owned(), samples: 1, source, x0: path("x0")? })
+    let given = Given::from_section(matrix, section)?;
+    let x0 = section.get("x0").map(Node::path).transpose()?;
+    let (label, source) = (matrix.text()?.to_owned(), Source::Files(given));
+    Ok(Case { label, samples: 1, source, x0 })
 }
 
 fn model(mut section: Node, samples: u64) -> Result<Case> {
@@ -211,34 +226,32 @@ impl Case {
 
     fn make(&self, index: u64, session: &Session) -> Result<Task> {
         let comm = session.comm();
-        let (system, b) = match &self.source {
-            Source::Model(problem) => problem.generate_nth(comm.clone(), index)?,
-            Source::Files { matrix, rhs } => {
-                let a = formats::read_on_ranks(matrix, comm)?;
-                let b = match rhs {
-                    Some(path) => {
-                        formats::read_vector_on_ranks(path, a.space(), "right-hand side")?
-                    }
-                    None => match formats::read_rhs_beside(matrix, a.space())? {
-                        Some(b) => b,
-                        None => vec![1.0; a.n_own()],
-                    },
-                };
-                (System::new(a), b)
+        let task = match &self.source {
+            Source::Model(problem) => {
+                let (system, b) = problem.generate_nth(comm.clone(), index)?;
+                let x0 = self.x0.as_ref().map(|path| {
+                    let space = system.a().space();
+                    formats::read_vector_on_ranks(path, space, "initial guess", &mut Vec::new())
+                });
+                let x0 = x0.transpose()?.unwrap_or_else(|| vec![0.0; b.len()]);
+                Task { x0, ..Task::new(system, 0, b) }
+            }
+            Source::Files(given) => {
+                let mut read = given.read(session)?;
+                let x0 = self.x0.as_ref().map(|path| Given::initial_guess(path, &mut read));
+                let x0 = x0.transpose()?.unwrap_or_else(|| vec![0.0; read.b.len()]);
+                let Read { a, b, whole, notes } = read;
+                Task { x0, whole, notes, ..Task::new(System::new(a), 0, b) }
             }
         };
-        let x0 = match &self.x0 {
-            Some(path) => formats::read_vector_on_ranks(path, system.a().space(), "initial guess")?,
-            None => vec![0.0; system.a().n_own()],
-        };
-        let nnz = system.a().nnz_global()?;
-        Ok(Task { system: system.with_host(session.host()), nnz, b, x0 })
+        let nnz = task.system.a().nnz_global()?;
+        Ok(Task { system: task.system.with_host(session.host()), nnz, ..task })
     }
 
     /// One line about the systems: what they are, and from which seed.
     pub fn describe(&self) -> String {
         match &self.source {
-            Source::Files { matrix, .. } => format!("matrix {}", matrix.display()),
+            Source::Files(given) => format!("matrix {}", given.matrix.display()),
             Source::Model(problem) => {
                 let json = problem.to_json();
                 let Some(fields) = json.as_object() else { return json.to_string() };

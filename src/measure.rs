@@ -89,7 +89,7 @@ pub fn measure_with(
 ) -> Result<Measured> {
     let (a, iteration) = (task.system.a(), config.method());
     let start = Instant::now();
-    let mut notes = m.notes();
+    let mut notes = [task.notes.clone(), m.notes()].concat();
     let foreseen = match plan.check {
         None => None,
         Some(Check::Lanczos) => look(&iteration, task, m, plan, &mut notes)?,

@@ -103,7 +103,7 @@ fn solve(
     if space.norm(&task.x0)? > 0.0 {
         ksp.set_guess_nonzero(true)?;
     }
-    let (mut pc, mut notes) = (ksp.pc()?, vec![version(petsc)]);
+    let (mut pc, mut notes) = (ksp.pc()?, [vec![version(petsc)], task.notes.clone()].concat());
     let start = Instant::now();
     let mut size = None;
     match method {

@@ -52,7 +52,10 @@ impl DistCsr {
     pub fn require_symmetric(&self, who: &str) -> Result<()> {
         match self.first_unsymmetric()? {
             None => Ok(()),
-            Some(at) => Err(Error::Unsupported(format!("{who} needs a symmetric matrix; {at}"))),
+            Some(at) => {
+                let error = Error::Unsupported(format!("{who} needs a symmetric matrix; {at}"));
+                Err(self.naming_identity_rows(error)?)
+            }
         }
     }
 }

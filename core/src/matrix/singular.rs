@@ -1,0 +1,142 @@
+//! Reasons why a matrix is singular, or not positive definite, that show without solving with it.
+use super::{Csr, DistCsr};
+use crate::Result;
+
+/// Looks at the searches of [`structural_rank`], for each entry of the matrix, until they are given up.
+const PATIENCE: usize = 50;
+
+/// Whether all row sums vanish up to rounding, so that the constant vector is in the null space (a pure
+/// Neumann problem, a graph Laplacian). One pass over A and a reduction of one number. Collective.
+///
+/// # Errors
+/// What the communicator reports.
+pub fn row_sums_vanish(a: &DistCsr) -> Result<bool> {
+    let vanishes = |k: usize| {
+        let add = |(count, sum, size): (usize, f64, f64), (_, v): (u64, f64)| {
+            (count + 1, sum + v, size + v.abs())
+        };
+        let (count, sum, size) = a.global_entries(k).fold((0, 0.0, 0.0), add);
+        sum.abs() <= count as f64 * f64::EPSILON * size
+    };
+    let all_here = (0..a.n_own()).all(vanishes);
+    Ok(a.n_global() > 0 && !a.space().comm().any(!all_here)?)
+}
+
+/// What to try where A was taken for positive definite and is not: a sentence where every diagonal entry
+/// on this rank is negative, else nothing. Not collective.
+pub fn sign_hint(a: &DistCsr) -> &'static str {
+    match a.n_own() > 0 && (0..a.n_own()).all(|k| a.diagonal(k) < 0.0) {
+        true => "; every diagonal entry is negative: change the sign of A and of b",
+        false => "",
+    }
+}
+
+/// The most entries that are not zero and of which no two share a row or a column: less than the number of
+/// rows where the pattern alone makes a square matrix singular. `None` where finding out takes too long.
+///
+/// Augmenting paths (I. S. Duff, *ACM TOMS* 7 (1981) 315), from the diagonal on.
+pub fn structural_rank(a: &Csr) -> Option<usize> {
+    let view = a.view();
+    let there = |k: usize| view.values[k] != 0.0;
+    let none = u32::MAX;
+    // The row that each column is matched with.
+    let mut row_of = vec![none; a.n_cols()];
+    let mut unmatched = Vec::new();
+    for i in 0..a.n_rows() {
+        match i < a.n_cols() && view.get(i, i) != 0.0 {
+            true => row_of[i] = i as u32,
+            false => unmatched.push(i as u32),
+        }
+    }
+    let mut rank = a.n_rows() - unmatched.len();
+    let mut patience = PATIENCE.saturating_mul(a.nnz());
+    let mut seen = vec![none; a.n_cols()];
+    let mut next: Vec<u32> = vec![0; a.n_rows()];
+    for &root in &unmatched {
+        // Rows of the path, each but the first with the column that it was reached by.
+        let mut path = vec![(root, none)];
+        next[root as usize] = view.row_ptr[root as usize];
+        while let Some(&(i, _)) = path.last() {
+            let end = view.row_ptr[i as usize + 1];
+            let at = (next[i as usize]..end).find(|&k| {
+                let j = view.cols[k as usize] as usize;
+                patience = patience.saturating_sub(1);
+                there(k as usize) && seen[j] != root
+            });
+            if patience == 0 {
+                return None;
+            }
+            let Some(at) = at else {
+                path.pop();
+                continue;
+            };
+            next[i as usize] = at + 1;
+            let j = view.cols[at as usize];
+            seen[j as usize] = root;
+            let owner = row_of[j as usize];
+            if owner != none {
+                next[owner as usize] = view.row_ptr[owner as usize];
+                path.push((owner, j));
+                continue;
+            }
+            // A free column: every row of the path takes the column that the next one gives up.
+            let mut free = j;
+            for &(row, by) in path.iter().rev() {
+                row_of[free as usize] = row;
+                free = by;
+            }
+            rank += 1;
+            break;
+        }
+    }
+    Some(rank)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::comm::{Comm, threads};
+    use crate::matrix::Space;
+
+    #[test]
+    fn vanishing_row_sums_are_seen_on_all_ranks() {
+        for (last, wanted) in [(-0.3, true), (-0.3 + 1e-9, false)] {
+            for size in [1, 2, 3] {
+                threads::run(size, |comm| {
+                    // 0.1 + 0.2 − 0.3 is not zero, but for rounding; the last row makes the difference.
+                    let space = Space::even(Comm::new(comm), 4);
+                    let (mut row_ptr, mut cols, mut values) = (vec![0], vec![], vec![]);
+                    for i in space.start()..space.start() + space.n_own() as u64 {
+                        cols.extend([0, 1, 3]);
+                        values.extend([0.1, 0.2, if i == 3 { last } else { -0.3 }]);
+                        row_ptr.push(cols.len() as u32);
+                    }
+                    let a = DistCsr::from_rows(&space, &row_ptr, &cols, &values).expect("valid");
+                    assert_eq!(row_sums_vanish(&a), Ok(wanted));
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn the_structural_rank_is_that_of_the_best_choice_of_entries() {
+        let rank = |n: usize, places: &[(usize, usize)]| {
+            let a = Csr::from_triplets(n, n, places.iter().map(|&(i, j)| (i, j, 1.0)));
+            structural_rank(&a.expect("valid"))
+        };
+        // A cyclic shift, an arrow without a diagonal, two rows with one column between them.
+        assert_eq!(rank(5, &[(0, 1), (1, 2), (2, 3), (3, 4), (4, 0)]), Some(5));
+        assert_eq!(rank(4, &[(0, 1), (0, 2), (0, 3), (1, 0), (2, 0), (3, 0)]), Some(2));
+        assert_eq!(rank(3, &[(0, 0), (1, 0), (2, 1), (2, 2), (0, 0)]), Some(2));
+        // A path that has to be undone all along: row i may take columns i and i + 1, the last one 0 only.
+        let n = 200;
+        let mut places: Vec<(usize, usize)> =
+            (0..n - 1).flat_map(|i| [(i, i), (i, i + 1)]).collect();
+        places.push((n - 1, 0));
+        assert_eq!(rank(n, &places), Some(n));
+        // Zeros that are stored do not count.
+        let a = Csr::from_triplets(2, 2, [(0, 0, 1.0), (0, 1, 1.0), (1, 0, 0.0)]).expect("valid");
+        assert_eq!(structural_rank(&a), Some(1));
+        assert_eq!(structural_rank(&Csr::from_triplets(0, 0, []).expect("valid")), Some(0));
+    }
+}
