@@ -273,7 +273,7 @@ mod tests {
     use crate::problem::{Poisson, Problem};
 
     fn poisson(m: usize) -> Csr {
-        let spec = Poisson { nodes: Some(m), ..Poisson::default() };
+        let spec = Poisson { nodes: Some(m), shift: 0.0, ..Poisson::default() };
         let (system, _) = Problem::Poisson(spec).generate(Comm::solo()).expect("valid");
         system.a().own().clone()
     }

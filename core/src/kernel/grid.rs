@@ -208,8 +208,9 @@ impl Grid {
         })
     }
 
-    /// What is to be said where column `col` of own row `k` is a neighbour across the other diagonal.
-    fn other_diagonal(self, a: &DistCsr, k: usize, col: u64) -> &'static str {
+    /// What is to be said where column `col` of own row `k` is a neighbour across the other diagonal:
+    /// nothing elsewhere.
+    pub fn other_diagonal(self, a: &DistCsr, k: usize, col: u64) -> &'static str {
         let ((i, j), from) = (self.place(a.global_row(k)), |node| self.place(node));
         let step = |node: u64| {
             let (x, y) = from(node);

@@ -42,10 +42,10 @@ pub fn structural_rank(a: &Csr) -> Option<usize> {
     // The row that each column is matched with.
     let mut row_of = vec![none; a.n_cols()];
     let mut unmatched = Vec::new();
-    for i in 0..a.n_rows() {
-        match i < a.n_cols() && view.get(i, i) != 0.0 {
-            true => row_of[i] = i as u32,
-            false => unmatched.push(i as u32),
+    for i in 0..a.n_rows() as u32 {
+        match row_of.get_mut(i as usize).filter(|_| view.get(i as usize, i as usize) != 0.0) {
+            Some(row) => *row = i,
+            None => unmatched.push(i),
         }
     }
     let mut rank = a.n_rows() - unmatched.len();
