@@ -328,7 +328,8 @@ fn renewed(
 ) -> Result<(Measured, bool)> {
     let meter = session.meter();
     let (start, before) = (Instant::now(), kept.counts());
-    let m = kept.update(&task.system).map_err(|e| e.inside(measure::name(run.method.as_ref())))?;
+    let updated = kept.update(task.preconditioned());
+    let m = updated.map_err(|e| e.inside(measure::name(run.method.as_ref())))?;
     let m: &dyn Preconditioner = m;
     let made = Made { m, taken: start.elapsed(), meter };
     let (method, how) = (run.method.as_ref(), (&run.solver, &run.plan));

@@ -7,8 +7,8 @@ use precondor_core::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The keys that [`Given`] reads, and `x0`.
-pub const KEYS: [&str; 5] = ["matrix", "rhs", "x0", "symmetric", "eliminate"];
+/// The keys that [`Given`] reads.
+const KEYS: [&str; 4] = ["matrix", "rhs", "symmetric", "eliminate"];
 
 /// What `[problem]` says of files.
 pub struct Given {
@@ -43,6 +43,11 @@ impl Whole {
     /// The distribution of its rows.
     pub fn space(&self) -> &Arc<Space> {
         self.left.space()
+    }
+
+    /// The entries of a vector of the whole system that belong to the rows that are left.
+    pub fn restrict(&self, x: &[f64]) -> Vec<f64> {
+        self.left.restrict(x)
     }
 
     /// Its solution, out of that of the rows that are left.
@@ -120,12 +125,9 @@ impl Given {
         Ok(Read { a, b: kept, whole: Some(Whole { left, b }), notes })
     }
 
-    /// Reads an initial guess. Collective, in a scope.
-    pub fn initial_guess(path: &Path, read: &mut Read) -> Result<Vec<f64>> {
-        let whole = read.whole.as_ref();
-        let space = Arc::clone(whole.map_or(read.a.space(), Whole::space));
-        let x0 = formats::read_vector_on_ranks(path, &space, "initial guess", &mut Vec::new())?;
-        Ok(whole.map_or_else(|| x0.clone(), |whole| whole.left.restrict(&x0)))
+    /// Whether unknowns are taken out.
+    pub fn eliminates(&self) -> bool {
+        self.eliminate
     }
 }
 

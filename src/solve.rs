@@ -1,5 +1,5 @@
 //! `precondor solve`: one system, one solver, one preconditioner.
-use crate::experiment::{self, Case, Task};
+use crate::experiment::{self, Case, Known, Task};
 use crate::fallback::Plan;
 use crate::files::{print, print_json};
 use crate::kept::{self, Saved};
@@ -11,6 +11,7 @@ use crate::{Status, exact, fallback, formats};
 use indicatif::{ProgressBar, ProgressStyle};
 use precondor_core::comm::Communicator;
 use precondor_core::config::{Backend, MethodConfig, SolverConfig, StopRule};
+use precondor_core::matrix::NullSpace;
 use precondor_core::precond::Preconditioner;
 use precondor_core::solver::{Outcome, Step, Switch};
 use precondor_core::{Error, Result};
@@ -68,12 +69,31 @@ struct Summary<'a> {
     preconditioner_bytes: Option<usize>,
     n: u64,
     nnz: u64,
+    /// The file of the matrix that the preconditioner is made from, where it is not A's, and its entries.
+    preconditioner_matrix: Option<String>,
+    preconditioner_matrix_nnz: Option<u64>,
+    /// Where A is known to be singular.
+    null_space: Option<Singular>,
     ranks: usize,
     /// The most memory that any rank had, where the system tells.
     peak_memory_bytes: Option<u64>,
     /// Where the solve noticed that its preconditioner fails, and went on by other means.
     fallback: &'a [Switch],
     notes: &'a [String],
+}
+
+/// What `--json` prints of a singular A.
+#[derive(Serialize)]
+struct Singular {
+    /// What the null space is, in words, and how it became known.
+    name: String,
+    known: Option<Known>,
+    /// Vectors of the right and of the left null space.
+    right: usize,
+    left: usize,
+    /// The norm of what of the right-hand side is outside of the range, and relative to the whole.
+    outside: Option<f64>,
+    outside_relative: Option<f64>,
 }
 
 pub fn run(args: &Args, session: &Session) -> Result<Status> {
@@ -119,16 +139,25 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         }
     }
     let peak = peak_memory(session)?;
+    let other = match &task.other {
+        Some(other) => Some(other.a().nnz_global()?),
+        None => None,
+    };
+    let other = case.other().map(|path| path.display().to_string()).zip(other);
     session.on_first(|| match args.json {
         true => {
             let mut summary = summary(&task, &solver, method.as_ref(), &measured, peak);
             summary.loaded_from = saved.as_ref().map(Saved::name);
+            (summary.preconditioner_matrix, summary.preconditioner_matrix_nnz) = other.unzip();
             print_json(&summary)
         }
         false => {
             let ranks = Provenance::here(session).ranks();
             let how = saved.as_ref().map_or("set up".into(), |s| format!("read from {}", s.name()));
-            let what = (case.describe(), how);
+            let from = other.map_or(String::new(), |(path, nnz)| {
+                format!("; the preconditioner from matrix {path}: {nnz} entries")
+            });
+            let what = (case.describe(), from, how);
             print(&text(what, ranks, &task, &solver, method.as_ref(), &measured))
         }
     })?;
@@ -221,6 +250,16 @@ fn summary<'a>(
         preconditioner_bytes: measured.bytes,
         n: task.system.a().n_global(),
         nnz: task.nnz,
+        preconditioner_matrix: None,
+        preconditioner_matrix_nnz: None,
+        null_space: task.system.a().null_spaces().map(|null| Singular {
+            name: null.name(),
+            known: task.null,
+            right: null.right.as_ref().map_or(0, NullSpace::len),
+            left: null.left.as_ref().map_or(0, NullSpace::len),
+            outside: report.outside.map(|outside| outside.norm),
+            outside_relative: report.outside.map(|outside| outside.relative),
+        }),
         ranks: task.system.a().space().comm().size(),
         peak_memory_bytes,
         fallback: &report.switches,
@@ -229,7 +268,7 @@ fn summary<'a>(
 }
 
 fn text(
-    (what, how): (String, String),
+    (what, from, how): (String, String, String),
     ranks: Option<String>,
     task: &Task,
     solver: &SolverConfig,
@@ -243,7 +282,7 @@ fn text(
         let _ = writeln!(out, "{key:<15} {value}");
     };
     let n = task.system.a().n_global();
-    line("system", format!("{what}: {n} unknowns, {} entries", task.nnz));
+    line("system", format!("{what}: {n} unknowns, {} entries{from}", task.nnz));
     if let Some(ranks) = ranks {
         line("ranks", ranks);
     }

@@ -11,7 +11,8 @@ use crate::experiment::Task;
 use crate::measure::{Measured, measured, set_up};
 use crate::session::Session;
 use precondor_core::config::{MethodConfig, PETSC, SolverConfig, SolverKind};
-use precondor_core::solver::{Method, Outcome, Report, Step, TRUST};
+use precondor_core::matrix::DistCsr;
+use precondor_core::solver::{Method, Outcome, Report, Step, TRUST, project_rhs};
 use precondor_core::{Error, Result};
 use precondor_petsc::{Ksp, Mat, Norm, Options, Petsc, Reason, Tolerances, Vec as Vector};
 use serde_json::{Map, Value};
@@ -98,12 +99,20 @@ fn solve(
     watch: &mut dyn FnMut(&Step),
 ) -> Result<Measured> {
     let (a, space) = (task.system.a(), task.system.a().space());
-    let mat = Mat::from_dist(petsc, a)?;
-    let mut ksp = configured(petsc, options, &mat, config)?;
+    let mat = matrix(petsc, a)?;
+    let other = task.other.as_ref().map(|other| matrix(petsc, other.a())).transpose()?;
+    let mut b = task.b.clone();
+    let outside = match a.null_spaces() {
+        None => None,
+        // PETSc would take out the same, and not say how much.
+        Some(null) => Some(project_rhs(null, space, &mut b)?),
+    };
+    let mut ksp = configured(petsc, options, [&mat, other.as_ref().unwrap_or(&mat)], config)?;
     if space.norm(&task.x0)? > 0.0 {
         ksp.set_guess_nonzero(true)?;
     }
-    let (mut pc, mut notes) = (ksp.pc()?, [vec![version(petsc)], task.notes.clone()].concat());
+    let (mut pc, mut notes) = (ksp.pc()?, task.notes());
+    notes.insert(0, version(petsc));
     let start = Instant::now();
     let mut size = None;
     match method {
@@ -128,13 +137,13 @@ fn solve(
     ksp.set_up()?;
     setup_seconds += start.elapsed().as_secs_f64();
 
-    let b = Vector::from_slice(petsc, mat.ranks(), &task.b)?;
+    let b_norm = space.norm(&b)?;
+    let rhs = Vector::from_slice(petsc, mat.ranks(), &b)?;
     let mut x = Vector::from_slice(petsc, mat.ranks(), &task.x0)?;
-    let b_norm = space.norm(&task.b)?;
     let relative = |norm: f64| if b_norm > 0.0 { norm / b_norm } else { norm };
     let mut history = Vec::new();
     let start = Instant::now();
-    let reason = ksp.solve_watched(&b, &mut x, |iteration, norm| {
+    let reason = ksp.solve_watched(&rhs, &mut x, |iteration, norm| {
         let measure = relative(norm);
         // A restart tells of the same iteration once more.
         history.resize(iteration + 1, measure);
@@ -142,10 +151,15 @@ fn solve(
         Ok(())
     })?;
     let solve_seconds = start.elapsed().as_secs_f64();
-    let x = x.to_vec()?;
+    let mut x = x.to_vec()?;
     let mut r = vec![0.0; x.len()];
+    // Where M stands on the right PETSc leaves what lies in the null space in x.
+    let right = a.null_spaces().and_then(|null| null.right.as_ref());
+    right.map_or(Ok(0.0), |null| null.remove(&mut x))?;
     a.spmv(&x, &mut r)?;
-    r.iter_mut().zip(&task.b).for_each(|(r, b)| *r = b - *r);
+    r.iter_mut().zip(&b).for_each(|(r, b)| *r = b - *r);
+    let left = a.null_spaces().and_then(|null| null.left.as_ref());
+    left.map_or(Ok(0.0), |null| null.remove(&mut r))?;
     let true_relative_residual = relative(space.norm(&r)?);
     if history.is_empty() {
         history.push(true_relative_residual);
@@ -156,21 +170,38 @@ fn solve(
         history,
         true_relative_residual,
         switches: Vec::new(),
+        outside,
     };
+    notes.extend(outside.and_then(crate::measure::outside));
     measured(session, report, x, [setup_seconds, solve_seconds], size, notes)
 }
 
+/// A copy of a matrix, singular as it is.
+fn matrix(petsc: &Petsc, a: &DistCsr) -> Result<Mat> {
+    let mut mat = Mat::from_dist(petsc, a)?;
+    if let Some(null) = a.null_spaces() {
+        mat.set_null_spaces(null)?;
+    }
+    Ok(mat)
+}
+
 /// The solver, before its preconditioner is known and options are read.
-fn configured(petsc: &Petsc, options: &Given, mat: &Mat, config: &SolverConfig) -> Result<Ksp> {
+fn configured(
+    petsc: &Petsc,
+    options: &Given,
+    [mat, other]: [&Mat; 2],
+    config: &SolverConfig,
+) -> Result<Ksp> {
     let mut ksp = Ksp::new(petsc, mat.ranks())?;
     let kind = config.ksp.as_deref().unwrap_or(match config.method {
         SolverKind::Richardson => "richardson",
         SolverKind::Cg => "cg",
+        SolverKind::Minres => "minres",
         SolverKind::Gmres => "gmres",
         SolverKind::FlexibleGmres => "fgmres",
         SolverKind::Bicgstab => "bcgs",
     });
-    ksp.set_prefix(&options.prefix)?.set_operators(mat, mat)?.set_type(kind)?;
+    ksp.set_prefix(&options.prefix)?.set_operators(mat, other)?.set_type(kind)?;
     ksp.set_tolerances(&Tolerances {
         relative: config.tolerance,
         absolute: 0.0,
@@ -187,7 +218,7 @@ fn configured(petsc: &Petsc, options: &Given, mat: &Mat, config: &SolverConfig) 
         Method::Gmres { restart } | Method::FlexibleGmres { restart } => {
             ksp.set_restart(restart)?;
         }
-        Method::Cg | Method::Bicgstab => {}
+        Method::Cg | Method::Minres | Method::Bicgstab => {}
     }
     Ok(ksp)
 }

@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | Richardson | 1 product, 1 application | 4 | 5 |
 //! | CG | 1, 1 | 4 + 4 + 4 | 12 |
+//! | MINRES | 1, 1 | 4 + 4 + 4 | 23 |
 //! | BiCGStab | 2, 2 | 6 + 8 + 6 (and 4 at the start) | 26 (and 2) |
 //! | GMRES, iteration j from 0 of a cycle | 1, 1 | 2 (2j + 6) | 8j + 13 |
 //!
@@ -84,6 +85,10 @@ pub fn iterations(
     match *method {
         Method::Richardson { .. } => measured(Demand::of(1, 1, 1, 4, 5)).times(count),
         Method::Cg => measured(Demand::of(1, 1, 3, 12, 12)).times(count),
+        Method::Minres => {
+            let start = if count > 0 { Demand::of(0, 1, 1, 4, 4) } else { Demand::default() };
+            measured(Demand::of(1, 1, 3, 12, 23)).times(count).and(start)
+        }
         Method::Bicgstab => {
             let start = if count > 0 { Demand::of(0, 0, 1, 4, 2) } else { Demand::default() };
             measured(Demand::of(2, 2, 3, 20, 26)).times(count).and(start)

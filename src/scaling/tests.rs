@@ -233,6 +233,7 @@ fn iterations_send_what_was_predicted() {
     let solvers = [
         Method::Richardson { damping: 0.1 },
         Method::Cg,
+        Method::Minres,
         Method::Bicgstab,
         Method::Gmres { restart: 3 },
         Method::FlexibleGmres { restart: 2 },

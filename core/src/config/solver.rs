@@ -102,6 +102,8 @@ pub enum SolverKind {
     Richardson,
     /// Conjugate gradients, for symmetric positive definite systems.
     Cg,
+    /// Minimal residuals, for symmetric systems, definite or not.
+    Minres,
     /// Restarted GMRES, right-preconditioned.
     Gmres,
     /// GMRES for preconditioners that change from application to application.
@@ -126,6 +128,7 @@ impl SolverKind {
         match self {
             SolverKind::Richardson => "richardson",
             SolverKind::Cg => "cg",
+            SolverKind::Minres => "minres",
             SolverKind::Gmres => "gmres",
             SolverKind::FlexibleGmres => "flexible-gmres",
             SolverKind::Bicgstab => "bicgstab",
@@ -264,7 +267,7 @@ impl SolverConfig {
             Method::Gmres { restart } | Method::FlexibleGmres { restart } => {
                 format!("{name} (restart {restart})")
             }
-            Method::Cg | Method::Bicgstab => name.to_owned(),
+            Method::Cg | Method::Minres | Method::Bicgstab => name.to_owned(),
         }
     }
 
@@ -274,6 +277,7 @@ impl SolverConfig {
         match self.method {
             SolverKind::Richardson => Method::Richardson { damping: self.damping.unwrap_or(1.0) },
             SolverKind::Cg => Method::Cg,
+            SolverKind::Minres => Method::Minres,
             SolverKind::Gmres => Method::Gmres { restart },
             SolverKind::FlexibleGmres => Method::FlexibleGmres { restart },
             SolverKind::Bicgstab => Method::Bicgstab,

@@ -17,7 +17,7 @@
 //! References: G. H. Golub, C. F. Van Loan, *Matrix Computations*, 4th ed., §10.1–10.3;
 //! C. C. Paige, *J. Inst. Maths Applics* 18 (1976); QL: H. Bowdler et al., *Numer. Math.* 11 (1968).
 use super::random::{Purpose, Stream};
-use crate::matrix::{DistCsr, Space};
+use crate::matrix::{DistCsr, Operator, Space};
 use crate::precond::Preconditioner;
 use crate::{Error, Result};
 use serde::Serialize;
@@ -117,20 +117,13 @@ impl Aim {
 /// [`Error::Breakdown`] where A turns out not to be positive definite; [`Error::Data`] as
 /// [`of_matrix`]; what M and the communicator report.
 pub fn of_preconditioned(
-    a: &DistCsr,
+    a: &dyn Operator,
     m: &dyn Preconditioner,
     options: &Options,
 ) -> Result<Spectrum> {
-    // |z|ᵀ|A||z|, of which the rounding of zᵀAz is a part; asked for in doubt only.
-    let magnitude = |z: &[f64]| {
-        let positive = |values: &[f64]| values.iter().map(|v| v.abs()).collect();
-        let of_block = |block: &crate::matrix::Csr| positive(block.view().values);
-        let absolute = a.with_values(of_block(a.own()), of_block(a.ghost()))?;
-        let (z, mut product): (Vec<f64>, _) = (positive(z), vec![0.0; z.len()]);
-        absolute.spmv(&z, &mut product)?;
-        a.space().dots([(&z, &product)]).map(|[sum]| sum)
-    };
-    lanczos(a.space(), &Aim::both(options), |v, u| a.spmv(v, u), magnitude, |u, z| m.apply(u, z))
+    // Asked for in doubt only.
+    let magnitude = |z: &[f64]| Ok(a.magnitude(z)?.unwrap_or(0.0));
+    lanczos(a.space(), &Aim::both(options), |v, u| a.apply(v, u), magnitude, |u, z| m.apply(u, z))
 }
 
 /// Lanczos for the operator `z = apply(weigh(v))`, symmetric in ⟨x, weigh(y)⟩; `magnitude(x)` is that

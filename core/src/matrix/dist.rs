@@ -1,5 +1,5 @@
 //! A sparse matrix spread over ranks by contiguous blocks of rows.
-use super::{Csr, Space, Unsymmetric};
+use super::{Csr, NullSpaces, Space, Unsymmetric};
 use crate::comm::{Communicator, Exchange};
 use crate::host::Host;
 use crate::kernel::chunks;
@@ -24,6 +24,7 @@ pub struct DistCsr {
     symmetry: Arc<OnceLock<Option<Unsymmetric>>>,
     /// Whose threads products run on; none: that of the caller.
     host: Option<Arc<dyn Host>>,
+    null: Option<Arc<NullSpaces>>,
 }
 
 /// Rows, at least, that one thread multiplies at a time.
@@ -132,17 +133,24 @@ impl DistCsr {
         });
         let (boundary, symmetry) = (boundary.collect(), Arc::default());
         let ghost_ids = ghost_ids.into();
-        Ok(DistCsr { own, ghost, ghost_ids, space, link, arrived, boundary, symmetry, host: None })
+        let (host, null) = (None, None);
+        Ok(DistCsr { own, ghost, ghost_ids, space, link, arrived, boundary, symmetry, host, null })
     }
 
     /// Other values on the same pattern. Index arrays and halo are shared, so exchanges of the two
-    /// matrices must not overlap. Not collective.
+    /// matrices must not overlap. Null spaces are forgotten. Not collective.
     ///
     /// # Errors
     /// [`Error::Data`] where there is not one value for each entry of the two blocks.
     pub fn with_values(&self, own: Vec<f64>, ghost: Vec<f64>) -> Result<Self> {
         let (own, ghost) = (self.own.with_values(own)?, self.ghost.with_values(ghost)?);
-        Ok(DistCsr { own, ghost, symmetry: Arc::default(), ..self.clone() })
+        Ok(DistCsr { own, ghost, symmetry: Arc::default(), null: None, ..self.clone() })
+    }
+
+    /// The same matrix, singular with these null spaces, which solvers take care of. Not collective.
+    #[must_use]
+    pub fn with_null_spaces(self, null: NullSpaces) -> Self {
+        DistCsr { null: Some(Arc::new(null)), ..self }
     }
 
     /// The same matrix, whose products run on the threads of `host`. Not collective.
@@ -151,6 +159,11 @@ impl DistCsr {
         DistCsr { host: Some(host), ..self }
     }
 
+    /// Its null spaces, where it is known to be singular; see
+    /// [`with_null_spaces`](DistCsr::with_null_spaces).
+    pub fn null_spaces(&self) -> Option<&NullSpaces> {
+        self.null.as_deref()
+    }
     /// The block of columns that this rank owns, n × n.
     pub fn own(&self) -> &Csr {
         &self.own

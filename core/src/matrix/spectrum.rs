@@ -12,7 +12,7 @@
 //! What is not proved in one of these ways, or by an entry of A, is called an estimate.
 //!
 //! Reference: J. Demmel, K. Veselić, *SIAM J. Matrix Anal. Appl.* 13 (1992) 1204; S. M. Rump, *BIT* 46 (2006) 433.
-use super::{Csr, CsrView, DistCsr, singular};
+use super::{Csr, CsrView, DistCsr, NullSpaces};
 use crate::Result;
 use crate::kernel::envelope::{self, Envelope, Factor};
 use crate::kernel::lanczos::{self, Options};
@@ -93,11 +93,13 @@ impl Spectrum {
             (min + min_error + rounding < 0.0).then(|| (Definite::No, why()))
         });
         let known = match known {
-            None if singular::row_sums_vanish(&solo)? => Some((
-                Definite::Singular,
-                "singular: the row sums vanish, so that the constant vector is in its null space"
-                    .into(),
-            )),
+            None => NullSpaces::find(&solo)?.map(|null| {
+                let name = null.name();
+                (
+                    Definite::Singular,
+                    format!("singular: rows add up to zero, its null space is {name}"),
+                )
+            }),
             known => known,
         };
         let unknown = known.is_none();
@@ -456,7 +458,7 @@ mod tests {
                 (Definite::Singular, None),
                 "{found:?}"
             );
-            assert!(found.reason.contains("row sums vanish"), "{found:?}");
+            assert!(found.reason.contains("rows add up to zero"), "{found:?}");
             // The same null space with other weights.
             let weight = |i: usize| 1.0 + (i % 7) as f64;
             let view = a.view();

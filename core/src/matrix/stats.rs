@@ -1,5 +1,5 @@
 //! What can be said about a matrix before solving with it.
-use super::{Csr, Definite, DistCsr, Spectrum, row_sums_vanish, structural_rank};
+use super::{Csr, Definite, DistCsr, NullSpaces, Spectrum, structural_rank};
 use crate::Result;
 use crate::kernel::lanczos;
 use serde::Serialize;
@@ -50,7 +50,7 @@ pub struct Square {
     pub zero_diagonals: usize,
     /// The first row with such an entry.
     pub first_zero_diagonal: Option<usize>,
-    /// Why the matrix is singular, where its pattern or its row sums show that.
+    /// Why the matrix is singular, where its pattern or sums of its rows or columns show that.
     pub singular: Option<String>,
     /// Rows with |aᵢᵢ| ≥ Σ |aᵢⱼ| over j ≠ i, up to rounding.
     pub dominant_rows: usize,
@@ -115,10 +115,7 @@ impl Square {
             Some(rank) if rank < a.n_rows() => Some(format!(
                 "the pattern allows a rank of at most {rank}, whatever the values are"
             )),
-            _ if row_sums_vanish(&solo)? => {
-                Some("the row sums vanish: the constant vector is in the null space".to_owned())
-            }
-            _ => None,
+            _ => NullSpaces::find(&solo)?.map(|null| format!("its null space is {}", null.name())),
         };
         Ok(Square {
             lower_bandwidth: rows.clone().map(|i| reach(i).0).max().unwrap_or(0),
@@ -248,7 +245,7 @@ mod tests {
             "{s}"
         );
         let s = of(2, 2, &[(0, 0, 1.0), (0, 1, -1.0), (1, 0, -3.0), (1, 1, 3.0)]);
-        assert!(s.to_string().contains("singular           yes: the row sums vanish"), "{s}");
+        assert!(s.to_string().contains("singular           yes: its null space is "), "{s}");
         let s = of(2, 5, &[(1, 4, 1.0)]);
         assert!(s.square.is_none() && s.spectrum.is_none());
         assert_eq!((s.row_min, s.row_max, s.cols), (0, 1, 5));

@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | `richardson.rs` | any A, M | 2 | 1, 1, 1 |
 //! | `cg.rs` | A, M symmetric positive definite | 4 | 1, 1, 3 |
+//! | `minres.rs` | A symmetric, M symmetric positive definite | 7 | 1, 1, 3 |
 //! | `gmres.rs` | any A; M constant, or any in the flexible form | m + 4, flexible 2m + 3 | 1, 1, 2 |
 //! | `bicgstab.rs` | any A, M constant | 6 | 2, 2, 3 |
 //!
@@ -23,16 +24,18 @@ mod cg;
 mod fallback;
 mod gmres;
 mod guard;
+mod minres;
 mod richardson;
 mod run;
+mod singular;
 
-use crate::matrix::DistCsr;
+use crate::matrix::{NullSpaces, Operator, Space, Symmetry};
 use crate::precond::Preconditioner;
 use crate::{Error, Result};
 use run::{Halt, Past, Run, Stage};
 use std::ops::ControlFlow;
 
-pub use fallback::{Fallback, Foreseen, SetUp, foresee, solve_with_fallback};
+pub use fallback::{Fallback, Foreseen, Next, Replacement, foresee, solve_with_fallback};
 
 /// A solve is [`Outcome::Converged`] where the true residual is at most this many times the
 /// tolerance; the residual of a method's recurrence has met the tolerance itself.
@@ -104,6 +107,26 @@ pub struct Report {
     pub true_relative_residual: f64,
     /// Where a watched solve went on by other means; see [`solve_with_fallback`].
     pub switches: Vec<Switch>,
+    /// What of b lies outside of the range of A, where A is known to be singular.
+    pub outside: Option<Outside>,
+}
+
+/// The part of a right-hand side that no x can reach: that in the left null space.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Outside {
+    /// Its norm.
+    pub norm: f64,
+    /// Its norm relative to that of the whole right-hand side.
+    pub relative: f64,
+}
+
+/// `b ←` its part in the range of a matrix with these null spaces; says what lay outside, of which
+/// nothing is known (zero) without a left null space. Collective.
+///
+/// # Errors
+/// What the communicator reports.
+pub fn project_rhs(null: &NullSpaces, space: &Space, b: &mut [f64]) -> Result<Outside> {
+    singular::split(null, space, b)
 }
 
 /// A solve noticed that its preconditioner fails, and went on by other means.
@@ -127,6 +150,8 @@ pub enum Method {
     },
     /// Conjugate gradients, for symmetric positive definite A and M.
     Cg,
+    /// Minimal residuals, for symmetric A, definite or not, and symmetric positive definite M.
+    Minres,
     /// Generalised minimal residuals, right-preconditioned, restarted.
     Gmres {
         /// Iterations between restarts.
@@ -170,9 +195,19 @@ impl Method {
         match self {
             Method::Richardson { .. } => "richardson",
             Method::Cg => "cg",
+            Method::Minres => "minres",
             Method::Gmres { .. } => "gmres",
             Method::FlexibleGmres { .. } => "flexible-gmres",
             Method::Bicgstab => "bicgstab",
+        }
+    }
+
+    /// What errors call a method that needs a symmetric A and a symmetric positive definite M.
+    fn symmetric(&self) -> Option<&'static str> {
+        match self {
+            Method::Cg => Some("the method of conjugate gradients"),
+            Method::Minres => Some("minres"),
+            _ => None,
         }
     }
 }
@@ -182,19 +217,23 @@ impl Method {
 /// Vectors hold own entries. b = 0 gives x = 0 at once. `x` holds the last iterate whatever the
 /// outcome.
 ///
+/// A may be any [`Operator`]. Where it is known to be singular ([`Operator::null_spaces`]) the
+/// least-squares solution with the smallest norm is found: b, residuals and iterates are projected,
+/// `m` may be singular in the same way, and [`Report::outside`] tells what of b is out of reach.
+///
 /// # Errors
 /// All ranks fail together:
 /// - [`Error::Data`] for vectors of the wrong length, values of b, x0 or A that are not finite;
 /// - [`Error::Parameter`] for a tolerance, damping or restart that makes no sense;
-/// - [`Error::Unsupported`] where the method cannot work with this A or M: conjugate gradients with
-///   an unsymmetric A, or an M that is not known to be positive definite; anything but Richardson
-///   and flexible GMRES with an M that is not constant;
+/// - [`Error::Unsupported`] where the method cannot work with this A or M: conjugate gradients and
+///   MINRES with an A known to be unsymmetric, or an M that is not known to be positive definite;
+///   anything but Richardson and flexible GMRES with an M that is not constant;
 /// - what `apply` reports on any rank ([`Error::Elsewhere`] on the others).
 ///
 /// A panic in `apply` is [`Error::Panicked`] on one rank; on several ranks it ends the job.
 pub fn solve(
     method: &Method,
-    a: &DistCsr,
+    a: &dyn Operator,
     m: &dyn Preconditioner,
     b: &[f64],
     x: &mut [f64],
@@ -208,7 +247,7 @@ pub fn solve(
 #[allow(clippy::too_many_arguments, reason = "those of `solve`, and one more")]
 fn stage(
     method: &Method,
-    a: &DistCsr,
+    a: &dyn Operator,
     m: &dyn Preconditioner,
     b: &[f64],
     x: &mut [f64],
@@ -216,20 +255,30 @@ fn stage(
     watch: &mut Watcher,
     past: Past,
 ) -> Result<Stage> {
-    let checked = check_parameters(method, stop).and_then(|()| check_vectors(a, b, x, stop));
+    let checked =
+        check_parameters(method, stop).and_then(|()| check_vectors(a.space(), b, x, stop));
     a.space().comm().agree(checked)?;
+    if let Some(null) = a.null_spaces() {
+        let (mut done, outside) =
+            singular::within(null, (a, m), b, x, stop, |a, m, b, x, stop| {
+                stage(method, a, m, b, x, stop, watch, past)
+            })?;
+        done.report.outside = Some(outside);
+        return Ok(done);
+    }
     check_preconditioner(method, m)?;
-    if matches!(method, Method::Cg) {
-        a.require_symmetric("the method of conjugate gradients").map_err(|e| match e {
-            Error::Unsupported(why) => Error::Unsupported(format!("{why}; use gmres or bicgstab")),
-            other => other,
-        })?;
+    if let Some(who) = method.symmetric()
+        && let Symmetry::Unsymmetric(at) = a.symmetric()?
+    {
+        let why = format!("{who} needs a symmetric matrix; {at}; use gmres or bicgstab");
+        return Err(Error::Unsupported(why));
     }
     let mut r = vec![0.0; x.len()];
     let mut run = Run::new(a, m, b, stop, watch, past)?;
     let ended = run.start(x, &mut r).and_then(|()| match *method {
         Method::Richardson { damping } => richardson::iterate(&mut run, damping, x, &mut r),
         Method::Cg => cg::iterate(&mut run, x, &mut r),
+        Method::Minres => minres::iterate(&mut run, x, &mut r),
         Method::Gmres { restart } => gmres::iterate(&mut run, restart, false, x, &mut r),
         Method::FlexibleGmres { restart } => gmres::iterate(&mut run, restart, true, x, &mut r),
         Method::Bicgstab => bicgstab::iterate(&mut run, x, &mut r),
@@ -260,7 +309,7 @@ fn check_parameters(method: &Method, stop: &Stop) -> Result<()> {
     }
 }
 
-fn check_vectors(a: &DistCsr, b: &[f64], x: &[f64], stop: &Stop) -> Result<()> {
+fn check_vectors(space: &Space, b: &[f64], x: &[f64], stop: &Stop) -> Result<()> {
     let target = match stop.criterion {
         Criterion::RelativeResidual => None,
         Criterion::AbsoluteError(target) => Some(("the known solution x*", target)),
@@ -268,18 +317,18 @@ fn check_vectors(a: &DistCsr, b: &[f64], x: &[f64], stop: &Stop) -> Result<()> {
     for (name, v) in
         [("the right-hand side b", b), ("the initial guess x0", x)].into_iter().chain(target)
     {
-        if v.len() != a.n_own() {
+        if v.len() != space.n_own() {
             return Err(Error::Data(format!(
                 "{name} has {} entries for {} rows",
                 v.len(),
-                a.n_own()
+                space.n_own()
             )));
         }
         if let Some(i) = v.iter().position(|v| !v.is_finite()) {
             return Err(Error::Data(format!(
                 "{name} is {} in global row {}",
                 v[i],
-                a.global_row(i)
+                space.start() + i as u64
             )));
         }
     }
@@ -297,10 +346,10 @@ fn check_preconditioner(method: &Method, m: &dyn Preconditioner) -> Result<()> {
             method.name()
         )));
     }
-    if matches!(method, Method::Cg) && !is.positive_definite {
+    if let Some(who) = method.symmetric().filter(|_| !is.positive_definite) {
         return Err(Error::Unsupported(format!(
-            "the method of conjugate gradients needs a symmetric positive definite preconditioner, \
-             and this one is {}; use gmres or bicgstab",
+            "{who} needs a symmetric positive definite preconditioner, and this one is {}; use gmres \
+             or bicgstab",
             if is.symmetric { "not known to be positive definite" } else { "not symmetric" }
         )));
     }

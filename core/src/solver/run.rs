@@ -1,9 +1,9 @@
 //! What all methods share: guarded products, reductions that carry news, and the stopping rule.
 use super::fallback::Foreseen;
-use super::guard::Guard;
+use super::guard::{Guard, Trip};
 use super::{Criterion, Outcome, Report, Step, Stop, Switch, TRUST, Watcher};
 use crate::comm::{Communicator, panic_text};
-use crate::matrix::{DistCsr, distance_local, dot_local, total};
+use crate::matrix::{Operator, distance_local, dot_local, total};
 use crate::precond::Preconditioner;
 use crate::{Error, Result};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -59,6 +59,8 @@ pub(super) struct Stage {
     pub sound: bool,
     /// Conjugate gradients saw that A is not positive definite.
     pub indefinite: bool,
+    /// Its guard ended it for its pace alone.
+    pub slow: bool,
 }
 
 impl Stage {
@@ -71,7 +73,7 @@ impl Stage {
 
 /// A solve under way.
 pub(super) struct Run<'a> {
-    a: &'a DistCsr,
+    a: &'a dyn Operator,
     m: &'a dyn Preconditioner,
     b: &'a [f64],
     stop: &'a Stop<'a>,
@@ -88,6 +90,7 @@ pub(super) struct Run<'a> {
     best: Option<(f64, Vec<f64>)>,
     unsound: bool,
     indefinite: bool,
+    slow: bool,
     /// ‖b − Ax‖₂ / ‖b‖₂ of the present x, where it is known.
     true_measure: Option<f64>,
     /// The true measure when it last contradicted the recurrence.
@@ -102,7 +105,7 @@ pub(super) struct Run<'a> {
 
 impl<'a> Run<'a> {
     pub fn new(
-        a: &'a DistCsr,
+        a: &'a dyn Operator,
         m: &'a dyn Preconditioner,
         b: &'a [f64],
         stop: &'a Stop<'a>,
@@ -129,6 +132,7 @@ impl<'a> Run<'a> {
             best: None,
             unsound: false,
             indefinite: false,
+            slow: false,
             true_measure: None,
             contradicted: f64::INFINITY,
             fault: None,
@@ -198,7 +202,7 @@ impl<'a> Run<'a> {
 
     /// Unknowns in all.
     pub fn n_global(&self) -> u64 {
-        self.a.n_global()
+        self.a.space().n_global()
     }
 
     /// The number of the iteration under way, counted from 1.
@@ -218,7 +222,7 @@ impl<'a> Run<'a> {
 
     /// `y = A x`.
     pub fn product(&self, x: &[f64], y: &mut [f64]) -> Go<()> {
-        Ok(self.a.spmv(x, y)?)
+        Ok(self.a.apply(x, y)?)
     }
 
     /// `r = b − A x`.
@@ -377,9 +381,13 @@ impl<'a> Run<'a> {
 
     fn look_and_record(&mut self, measure: f64) -> Go<bool> {
         let met = self.record(measure)?;
-        let why = if met { None } else { self.guard.as_mut().and_then(|g| g.look(measure)) };
-        match why {
-            Some(why) => Err(broke_down(why)),
+        let left = self.iterations_left();
+        let trip = if met { None } else { self.guard.as_mut().and_then(|g| g.look(measure, left)) };
+        match trip {
+            Some(Trip { why, slow }) => {
+                self.slow = slow;
+                Err(broke_down(why))
+            }
             None => Ok(met),
         }
     }
@@ -505,8 +513,10 @@ impl<'a> Run<'a> {
             history: self.history,
             true_relative_residual,
             switches: self.switches,
+            outside: None,
         };
-        Ok(Stage { report, sound: !self.unsound, indefinite: self.indefinite })
+        let (sound, indefinite, slow) = (!self.unsound, self.indefinite, self.slow);
+        Ok(Stage { report, sound, indefinite, slow })
     }
 }
 

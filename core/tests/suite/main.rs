@@ -7,6 +7,8 @@ mod files;
 mod kernels;
 mod matrices;
 mod ranks;
+mod singular;
 mod solvers;
+mod split;
 mod traffic;
 mod world;
