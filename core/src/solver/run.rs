@@ -483,7 +483,8 @@ impl<'a> Run<'a> {
     pub fn indefinite(&mut self, pq: f64) -> Halt {
         self.indefinite = true;
         let at = self.iteration();
-        broke_down(format!("A is not positive definite: pᵀAp = {pq:e} at iteration {at}"))
+        let hint = crate::matrix::sign_hint(self.a);
+        broke_down(format!("A is not positive definite: pᵀAp = {pq:e} at iteration {at}{hint}"))
     }
 
     /// What is told at the end; `r` is overwritten. A watched solve that failed leaves its best x.
