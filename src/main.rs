@@ -11,6 +11,7 @@ mod fallback;
 mod files;
 mod formats;
 mod install;
+mod interrupt;
 mod kept;
 mod matrix;
 mod measure;

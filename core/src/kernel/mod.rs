@@ -12,6 +12,7 @@ pub mod pattern;
 pub mod random;
 pub mod reach;
 pub mod remote;
+mod search;
 pub mod sine;
 pub mod slab;
 pub mod symmetric;

@@ -17,6 +17,7 @@ use crate::dense::{Pivots, invert};
 use ndarray::Array2;
 use precondor_sdk::core::kernel::{dense_rows, remote};
 use precondor_sdk::core::matrix::{Explicit, ExplicitKind};
+use precondor_sdk::core::memory;
 use precondor_sdk::core::persist::Rows;
 use precondor_sdk::prelude::*;
 
@@ -115,7 +116,13 @@ fn own<'a>(a: &DistCsr, whole: &'a [f64]) -> &'a [f64] {
 /// All of A, on every rank. Collective.
 fn gather(a: &DistCsr) -> Result<Array2<f64>> {
     let n = a.n_global() as usize;
-    let mut whole = Array2::zeros((n, n));
+    let what = format_args!("the inverse of {n} rows holds all n² entries; take a sparse method");
+    let count = memory::count(&[a.n_global(), a.n_global()], what)?;
+    // The matrix, its inverse, and a third while it is made symmetric.
+    memory::require(3 * 8 * count as u128, what)?;
+    let whole = memory::vec_of(0.0, count, what)?;
+    let mut whole =
+        Array2::from_shape_vec((n, n), whole).map_err(|e| Error::Data(e.to_string()))?;
     let mine = a.space().start()..a.space().start() + a.n_own() as u64;
     for i in 0..a.n_own() {
         for (col, value) in a.global_entries(i) {

@@ -12,7 +12,7 @@ use precondor_plugin_mlp::random::Random;
 use precondor_sdk::core::comm::threads;
 use precondor_sdk::core::host::Alone;
 use precondor_sdk::core::kernel::fsai::{self, Factored};
-use precondor_sdk::core::kernel::pattern::{Part, Pattern};
+use precondor_sdk::core::kernel::pattern::{Bound, MAX_ROW, Part, Pattern};
 use precondor_sdk::core::matrix::ExplicitKind;
 use precondor_sdk::core::problem::Problem;
 use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
@@ -54,7 +54,8 @@ fn iterations(a: &DistCsr, m: &dyn Preconditioner, b: &[f64]) -> usize {
 
 /// FSAI of the matrix as it is.
 fn plain(a: &DistCsr, power: usize) -> Factored {
-    let mut pattern = Pattern::power(&Alone, a, power, Part::Lower).unwrap();
+    let bound = Bound::new(a, MAX_ROW).unwrap();
+    let mut pattern = Pattern::power(&Alone, a, power, Part::Lower, &bound).unwrap();
     let entries = {
         let reach = pattern.reach(a).unwrap();
         fsai::entries(&Alone, &reach, &pattern, a.space().start()).unwrap()
@@ -251,7 +252,7 @@ fn a_model_that_does_harm_is_noticed_and_left_out() {
     let system = system.with_host(std::sync::Arc::new(Files(file)));
     let file = Some("wild.safetensors".to_owned());
     let with = |trust| {
-        let params = Params { model: file.clone(), check: 0, trust };
+        let params = Params { model: file.clone(), trust, ..Params::default() };
         MlpFsai::generate(&params, &system).unwrap()
     };
     let theirs = iterations(system.a(), &plain(system.a(), 1), &b);

@@ -35,7 +35,7 @@ where
     all
 }
 
-fn compare<G: Generator>(params: &G::Params, a: &Csr, what: &str)
+pub fn compare<G: Generator>(params: &G::Params, a: &Csr, what: &str)
 where
     G::Params: Sync,
 {
@@ -54,7 +54,7 @@ fn spai_is_bitwise_the_same() {
     let matrices = [poisson(12), convection(12)];
     for (a, power) in matrices.iter().flat_map(|a| [0, 1, 2, 4].map(|power| (a, power))) {
         for (threshold, symmetrise) in [(0.0, false), (0.18, false), (0.0, true)] {
-            let params = SpaiParams { power, threshold, symmetrise };
+            let params = SpaiParams { power, threshold, symmetrise, ..SpaiParams::default() };
             compare::<Spai>(&params, a, &format!("{params:?}"));
         }
     }
@@ -142,7 +142,8 @@ fn rows_come_in_one_exchange_whatever_the_pattern() {
     // Blocks of four rows of the grid each: four steps end in the next block.
     let a = poisson(12);
     let spai = |power, threshold, symmetrise, size| {
-        exchanges::<Spai>(&SpaiParams { power, threshold, symmetrise }, &a, size)
+        let params = SpaiParams { power, threshold, symmetrise, ..SpaiParams::default() };
+        exchanges::<Spai>(&params, &a, size)
     };
     let fsai = |power, threshold, steps, filter, size| {
         let params = FsaiParams { power, threshold, steps, filter, ..FsaiParams::default() };
