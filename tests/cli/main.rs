@@ -5,6 +5,7 @@ mod compare;
 mod fallback;
 mod formats;
 mod install;
+mod interrupt;
 mod kept;
 mod plugins;
 mod reproduce;

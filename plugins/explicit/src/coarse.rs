@@ -57,7 +57,8 @@ impl Coarse {
         let galerkin = Self::galerkin(a, &weights, count)?;
         let size = galerkin.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
         let mut inverse = galerkin;
-        invert(&mut inverse, Pivots::Definite, f64::EPSILON * size).map_err(|node| {
+        let inverted = invert(&mut inverse, Pivots::Definite, f64::EPSILON * size, |_| Ok(()))?;
+        inverted.map_err(|node| {
             Error::Breakdown(format!(
                 "parameter 'coarse': the coarse matrix is not positive definite at its node {node}; \
                  use fewer coarse nodes than rows, and a positive definite matrix"

@@ -49,13 +49,13 @@ impl Generator for Inverse {
     type Output = Exact;
 
     fn generate(_: &Params, system: &System) -> Result<Exact> {
-        let (whole, properties, notes) = invert_whole(system.a())?;
+        let (whole, properties, notes) = invert_whole(system)?;
         let own = own(system.a(), &whole);
         Ok(Exact { m: dense_rows::matrix(system.a().space(), own)?, properties, notes })
     }
 
     fn refresh(m: &mut Exact, _: &Params, system: &System) -> Result<()> {
-        let (whole, properties, notes) = invert_whole(system.a())?;
+        let (whole, properties, notes) = invert_whole(system)?;
         let m_of_rows = dense_rows::renewed(&m.m, own(system.a(), &whole))?;
         *m = Exact { m: m_of_rows, properties, notes };
         Ok(())
@@ -69,7 +69,9 @@ impl Generator for Inverse {
 }
 
 /// A⁻¹ on every rank, row after row, with what is known of it. Collective.
-fn invert_whole(a: &DistCsr) -> Result<(Vec<f64>, Properties, Vec<String>)> {
+fn invert_whole(system: &System) -> Result<(Vec<f64>, Properties, Vec<String>)> {
+    let (a, host) = (system.a(), system.host());
+    let look = |done| host.step(done, a.n_global() as usize, "columns");
     if a.n_global() > ROWS {
         return Err(Error::Unsupported(format!(
             "inverse stores all n² entries, so it takes at most {ROWS} unknowns; this matrix has \
@@ -85,10 +87,10 @@ fn invert_whole(a: &DistCsr) -> Result<(Vec<f64>, Properties, Vec<String>)> {
     let size = whole.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
     let smallest = f64::EPSILON * size;
     let mut inverse = whole.clone();
-    let definite = symmetric && invert(&mut inverse, Pivots::Definite, smallest).is_ok();
+    let definite = symmetric && invert(&mut inverse, Pivots::Definite, smallest, look)?.is_ok();
     if !definite {
         inverse.assign(&whole);
-        invert(&mut inverse, Pivots::Largest, smallest).map_err(|column| {
+        invert(&mut inverse, Pivots::Largest, smallest, look)?.map_err(|column| {
             Error::Breakdown(format!(
                 "the matrix is singular: its column {column} depends on those before"
             ))

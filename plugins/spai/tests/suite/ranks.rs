@@ -173,3 +173,58 @@ fn rows_come_in_one_exchange_whatever_the_pattern() {
     assert_eq!(spai(5, 0.0, false, 3), [inverse[0] + 2, inverse[1]]);
     assert_eq!(spai(8, 0.0, false, 5), [inverse[0] + 4, inverse[1]]);
 }
+
+/// Asks for the end of a setup after so many steps, on one rank.
+struct Asks {
+    rank_asks: bool,
+    steps: std::sync::atomic::AtomicUsize,
+    after: usize,
+}
+
+impl precondor_sdk::core::host::Host for Asks {
+    fn inner(
+        &self,
+        _: &str,
+        _: &precondor_sdk::serde_json::Value,
+        _: &System,
+    ) -> Result<Box<dyn precondor_sdk::core::instance::Instance>> {
+        Err(Error::Parameter("no methods".into()))
+    }
+    fn read(&self, path: &str) -> Result<Vec<u8>> {
+        Err(Error::file(path, "no files"))
+    }
+    fn log(&self, _: precondor_sdk::core::host::Level, _: &str) {}
+    fn cancelled(&self) -> bool {
+        let done = self.steps.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.rank_asks && done >= self.after
+    }
+}
+
+fn stops<G: Generator>(params: &G::Params)
+where
+    G::Params: Sync,
+{
+    let a = poisson(12);
+    for (size, after) in [(1, 0), (1, 1), (3, 0), (3, 1), (5, 0)] {
+        let last = size - 1;
+        let ends = on_ranks(size, &a, |system| {
+            let comm = system.a().space().comm().clone();
+            let rank_asks = comm.rank() == last;
+            let steps = Default::default();
+            let system = system.with_host(Arc::new(Asks { rank_asks, steps, after }));
+            comm.scope(|| G::generate(params, &system)).err()
+        });
+        for (rank, end) in ends.into_iter().enumerate() {
+            let elsewhere = Error::Elsewhere { rank: last, message: "interrupted".into() };
+            let right = if rank == last { Error::Interrupted } else { elsewhere };
+            assert_eq!(end, Some(right), "rank {rank} of {size}, after {after} steps");
+        }
+    }
+}
+
+#[test]
+fn a_setup_that_one_rank_is_asked_to_end_ends_on_all() {
+    stops::<Spai>(&SpaiParams { power: 2, ..SpaiParams::default() });
+    stops::<Fsai>(&FsaiParams { power: 2, ..FsaiParams::default() });
+    stops::<Fsai>(&FsaiParams { steps: 2, ..FsaiParams::default() });
+}
