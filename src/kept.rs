@@ -1,5 +1,6 @@
 //! Preconditioners in files: `solve --save-preconditioner` and `--load-preconditioner`.
 use crate::experiment::Task;
+use crate::interrupt;
 use crate::session::Session;
 use precondor_core::config::MethodConfig;
 use precondor_core::instance::Instance;
@@ -86,7 +87,8 @@ pub fn get(
             Got { m, taken: saved.taken + start.elapsed(), remarks }
         }
         None => {
-            let made = generator.generate(&config.params, task.preconditioned());
+            let make = || generator.generate(&config.params, task.preconditioned());
+            let made = interrupt::guarded(make);
             let m = made.map_err(|e| e.inside(config.name.as_str()))?;
             Got { m, taken: start.elapsed(), remarks: Vec::new() }
         }

@@ -12,6 +12,7 @@ mod files;
 mod formats;
 mod given;
 mod install;
+mod interrupt;
 mod kept;
 mod matrix;
 mod measure;

@@ -2,6 +2,7 @@
 use crate::backend;
 use crate::experiment::Task;
 use crate::fallback::Plan;
+use crate::interrupt;
 use crate::session::Session;
 use crate::traffic::{Counted, Meter};
 use precondor_core::comm::Communicator;
@@ -45,7 +46,8 @@ pub fn set_up(
         None => Ok(Box::new(Identity)),
         Some(config) => {
             let generator = session.comm().agree(session.generator(&config.name))?;
-            let made = generator.generate(&config.params, task.preconditioned());
+            let make = || generator.generate(&config.params, task.preconditioned());
+            let made = interrupt::guarded(make);
             Ok(made.map_err(|e| e.inside(config.name.as_str()))?)
         }
     }

@@ -7,7 +7,7 @@ use crate::measure::{self, Made, Measured, measure, measure_with};
 use crate::report::Provenance;
 use crate::report::format::{bytes, number, seconds};
 use crate::session::{Session, configuration};
-use crate::{Status, exact, fallback, formats};
+use crate::{Status, exact, fallback, formats, interrupt};
 use indicatif::{ProgressBar, ProgressStyle};
 use precondor_core::comm::Communicator;
 use precondor_core::config::{Backend, MethodConfig, SolverConfig, StopRule};
@@ -101,6 +101,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     let saved = saved.map(|path| Saved::read(session, path)).transpose()?;
     let asked = asked(args, session, saved.as_ref());
     let Asked { case, solver, method, plan } = session.comm().agree(asked)?;
+    session.comm().agree(interrupt::watch(session))?;
     let task = case.task(0, session)?;
     let exact = match solver.stop {
         StopRule::RelativeResidual => None,

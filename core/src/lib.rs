@@ -23,6 +23,7 @@ pub mod host;
 pub mod instance;
 pub mod kernel;
 pub mod matrix;
+pub mod memory;
 pub mod persist;
 pub mod precond;
 pub mod problem;

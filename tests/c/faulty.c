@@ -37,6 +37,14 @@ static precondor_status generate(precondor_text params, const precondor_system *
     return precondor_fail(why, PRECONDOR_UNSUPPORTED, text);
 #elif defined GENERATE_STATUS
     return precondor_fail(why, GENERATE_STATUS, "told to fail in generate");
+#elif defined WAITS
+    /* Until somebody wants it to stop; then like a setup that is done, or interrupted. */
+    uint64_t turn = 0;
+    precondor_status status = PRECONDOR_OK;
+    (void)why;
+    host->log(host->ctx, PRECONDOR_LOG_WARN, precondor_str("setup has begun"));
+    while (status == PRECONDOR_OK) status = precondor_step(host, turn++, 0, "turns");
+    return status;
 #elif defined NEW_STATUS
     (void)why;
     return 4711;

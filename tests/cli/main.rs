@@ -6,6 +6,7 @@ mod fallback;
 mod formats;
 mod given;
 mod install;
+mod interrupt;
 mod kept;
 mod plugins;
 mod reproduce;

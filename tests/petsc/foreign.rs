@@ -63,6 +63,11 @@ fn a_plugin_that_fails_ends_the_solve_and_never_the_program() {
             true,
             ["faulty: told to fail in generate", "DIVERGED_PC_FAILED"],
         ),
+        (
+            "GENERATE_STATUS=PRECONDOR_MEMORY",
+            true,
+            ["faulty: told to fail in generate", "DIVERGED_PC_FAILED"],
+        ),
     ] {
         let folder = folder("fails");
         let plugin = folder.join("libprecondor_plugin_faulty.so");

@@ -191,7 +191,7 @@ impl Instance for Loaded {
             // else uses the instance.
             unsafe {
                 let (system_table, host_table) = (system::lend(on), host::lend(services));
-                let (s, h) = (&raw const system_table.table, &raw const host_table.table);
+                let (s, h) = (&raw const system_table.table, host::table(&host_table));
                 call(|why| (part.refresh)(this, params, s, h, why))?;
             }
             self.look(on.a())

@@ -115,7 +115,7 @@ impl Method {
             // SAFETY: what is lent outlives the call; the instance is nobody else's.
             unsafe {
                 let (system_table, host_table) = (system::lend(system), host::lend(services));
-                let (s, h) = (&raw const system_table.table, &raw const host_table.table);
+                let (s, h) = (&raw const system_table.table, host::table(&host_table));
                 call(|why| make(Text::new(&params), s, h, &mut instance, why))?;
                 let around = Arc::clone(&self.around);
                 made = Some(Loaded::new(self.table, instance, a, &params, around)?);
@@ -182,7 +182,7 @@ impl DynGenerator for Method {
             precondor_core::schema::check(schema, params)?;
             let services: Arc<dyn Host> = Arc::new(OnRanks::new(training.host, comm));
             let (comm_table, host_table) = (comm::lend(comm), host::lend(&services));
-            let (c, h) = (&raw const comm_table.table, &raw const host_table.table);
+            let (c, h) = (&raw const comm_table.table, host::table(&host_table));
             let resume = training.resume.map(Bytes::new);
             let resume = resume.as_ref().map_or(null(), |resume| &raw const *resume);
             let params = params.to_string();

@@ -17,6 +17,7 @@ pub mod random;
 pub mod reach;
 pub mod remote;
 pub mod schur;
+mod search;
 pub mod sine;
 pub mod slab;
 pub mod split;

@@ -246,6 +246,19 @@ impl DistCsr {
         self.link.finish(token, ghost)
     }
 
+    /// Numbers of own rows, fetched for the ghost columns. Collective; nothing is sent on one rank.
+    ///
+    /// # Errors
+    /// What the exchange reports.
+    pub fn on_ghosts(&self, own: &[f64]) -> Result<Vec<f64>> {
+        let mut ghost = vec![0.0; self.ghost_ids().len()];
+        if self.space().comm().size() > 1 {
+            let token = self.exchange_start(own)?;
+            self.exchange_finish(token, &mut ghost)?;
+        }
+        Ok(ghost)
+    }
+
     /// `y = A x` on the rows that this rank owns, the exchange overlapped with the own block.
     /// Every row is added up in order of its columns, so y has the same bits on any number of
     /// ranks and threads. Collective; does not allocate.

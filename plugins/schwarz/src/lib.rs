@@ -57,6 +57,10 @@ pub struct Params {
     /// Layers of rows around a rank's own that its block has besides.
     #[schemars(range(max = 100))]
     pub overlap: u32,
+    /// No layer is reached through a row with more entries than this: one dense row would make every
+    /// block the whole matrix.
+    #[schemars(range(min = 1))]
+    pub max_row: u32,
     /// What becomes of corrections on rows of others. Where it is left out: `weighted` if the inner
     /// method is symmetric positive definite on every rank, so that conjugate gradients can be used,
     /// else `restricted`.
@@ -65,7 +69,7 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Params { inner: "ilu".into(), overlap: 1, variant: None }
+        Params { inner: "ilu".into(), overlap: 1, max_row: pattern::MAX_ROW, variant: None }
     }
 }
 
@@ -130,7 +134,7 @@ impl Generator for Schwarz {
 
     fn generate(params: &Params, system: &System) -> Result<Blocks> {
         let (a, space) = (system.a(), system.a().space());
-        let (block, theirs) = Block::around(a, params.overlap)?;
+        let (block, theirs) = Block::around(a, params.overlap, params.max_row)?;
         let mut all = [block.len() as f64];
         space.comm().sum(&mut all)?;
         let rows = [all[0] as u64, a.n_global()];

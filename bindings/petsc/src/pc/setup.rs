@@ -1,6 +1,6 @@
 //! Setting up: the matrix that PETSc has in, a preconditioner out; and what a failure becomes.
 //!
-//! A breakdown (a zero diagonal, a zero pivot) is what PETSc calls a failed preconditioner: the solve
+//! A breakdown (a zero diagonal, a zero pivot, a factor that does not fit into memory) is what PETSc calls a failed preconditioner: the solve
 //! ends with `DIVERGED_PC_FAILED`, and our message stands on standard error and in `-ksp_view`. All
 //! else is a mistake of whoever called, and becomes an error of PETSc. Both on all ranks.
 use super::callback::{Done, Trouble, comm_of, guard};
@@ -153,7 +153,7 @@ fn takes_grid(schema: &serde_json::Value) -> bool {
 fn is_breakdown(comm: &Comm, error: &Error) -> Result<bool> {
     let mine = match error.root() {
         Error::Elsewhere { .. } => 0,
-        Error::Breakdown(_) => 1,
+        Error::Breakdown(_) | Error::Memory(_) => 1,
         _ => 2,
     };
     let all = comm.all_gather(&[mine])?;

@@ -165,7 +165,7 @@ impl<G: Generator> Kit<G> {
             // SAFETY: a table of this crate; what is lent outlives the call.
             unsafe {
                 let (lent, services) = (system::lend(on), host::lend(on.host()));
-                let (s, h) = (&raw const lent.table, &raw const services.table);
+                let (s, h) = (&raw const lent.table, host::table(&services));
                 let table = raw::table(table)?;
                 make(table, Text::new(&params), s, h, &mut instance)?;
                 Ok(Box::new(Loaded::new(table, instance, on.a(), &params, around)?) as _)
