@@ -22,6 +22,7 @@ pub struct DistCsr {
     /// Rows with ghost entries, and where in the row of the ghost block the own columns come in.
     boundary: Arc<[(u32, u32)]>,
     symmetry: Arc<OnceLock<Option<Unsymmetric>>>,
+    largest: Arc<OnceLock<f64>>,
     /// Whose threads products run on; none: that of the caller.
     host: Option<Arc<dyn Host>>,
 }
@@ -130,9 +131,19 @@ impl DistCsr {
             let cut = view.row_cols(i).partition_point(|&j| j < below);
             (i as u32, view.row_ptr[i] + cut as u32)
         });
-        let (boundary, symmetry) = (boundary.collect(), Arc::default());
-        let ghost_ids = ghost_ids.into();
-        Ok(DistCsr { own, ghost, ghost_ids, space, link, arrived, boundary, symmetry, host: None })
+        let boundary = boundary.collect();
+        Ok(DistCsr {
+            own,
+            ghost,
+            ghost_ids: ghost_ids.into(),
+            space,
+            link,
+            arrived,
+            boundary,
+            symmetry: Arc::default(),
+            largest: Arc::default(),
+            host: None,
+        })
     }
 
     /// Other values on the same pattern. Index arrays and halo are shared, so exchanges of the two
@@ -142,7 +153,8 @@ impl DistCsr {
     /// [`Error::Data`] where there is not one value for each entry of the two blocks.
     pub fn with_values(&self, own: Vec<f64>, ghost: Vec<f64>) -> Result<Self> {
         let (own, ghost) = (self.own.with_values(own)?, self.ghost.with_values(ghost)?);
-        Ok(DistCsr { own, ghost, symmetry: Arc::default(), ..self.clone() })
+        let (symmetry, largest) = (Arc::default(), Arc::default());
+        Ok(DistCsr { own, ghost, symmetry, largest, ..self.clone() })
     }
 
     /// The same matrix, whose products run on the threads of `host`. Not collective.
@@ -194,6 +206,14 @@ impl DistCsr {
     /// Diagonal entry of own row `i`, zero where none is stored.
     pub fn diagonal(&self, i: usize) -> f64 {
         self.own.view().get(i, i)
+    }
+    /// The largest magnitude of the entries that this rank stores, NaN passed over; 0 where there are
+    /// none. The first call looks at every entry, later ones are free. Not collective.
+    pub fn largest(&self) -> f64 {
+        *self.largest.get_or_init(|| {
+            let all = self.own.view().values.iter().chain(self.ghost.view().values);
+            all.fold(0.0, |most: f64, v| most.max(v.abs()))
+        })
     }
     /// Bytes of this rank's arrays.
     pub fn bytes(&self) -> usize {

@@ -12,7 +12,7 @@
 //! the measure improves. Iterations of all stages count.
 use super::guard::Guard;
 use super::run::Past;
-use super::{Method, Outcome, Report, Stop, Switch, Watcher, stage};
+use super::{Method, Norm, Outcome, Report, Stop, Switch, Watcher, stage};
 use crate::Result;
 use crate::kernel::lanczos;
 use crate::matrix::DistCsr;
@@ -122,7 +122,7 @@ pub fn solve_with_fallback(
     let guard = |method: &Method| Some(Guard::new(contraction, stop.tolerance, method));
     // What goes on after a breakdown has its own conditions: A symmetric is asked when it matters.
     let can_replace = fallback.replacement.is_some();
-    let same = !matches!(method, Method::Cg | Method::Minres) && m.properties().positive_definite;
+    let same = !matches!(method, Method::Cg | Method::FlexibleCg | Method::Minres) && m.properties().positive_definite;
     let watched = if can_replace || same { guard(method) } else { None };
     let foreseen = fallback.foreseen.take().filter(|_| watched.is_some());
     let past = Past::new(watched).foreseen(foreseen);
@@ -149,26 +149,29 @@ pub fn solve_with_fallback(
             return Ok(at.report);
         }
     };
-    let is = m.properties();
+    let (is, norm) = (m.properties(), stop.criterion.residual().0);
     let method = match symmetric && is.positive_definite && is.constant {
         true if at.indefinite || *method == Method::Minres => Method::Minres,
         true => Method::Cg,
+        false if is.constant && norm == Norm::Preconditioned => Method::LeftGmres { restart: RESTART },
         false if is.constant => Method::Gmres { restart: RESTART },
         false => Method::FlexibleGmres { restart: RESTART },
     };
+    if let Some(refused) = method.refuses(norm) {
+        let why = reason(&at.report.outcome);
+        at.report.outcome = Outcome::Breakdown(format!("{why}; with its replacement {name}, {refused}"));
+        return Ok(at.report);
+    }
     note(&mut at.report, &format!("{} with {name}", method.name()));
     Ok(stage(&method, a, m.as_ref(), b, x, stop, watch, at.past(None))?.report)
 }
 
 fn failed(report: &Report) -> bool {
-    matches!(report.outcome, Outcome::Diverged | Outcome::Breakdown(_))
+    matches!(report.outcome, Outcome::Diverged(_) | Outcome::Breakdown(_))
 }
 
 fn reason(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Breakdown(why) => why.clone(),
-        _ => "the measure grew beyond the limit".to_owned(),
-    }
+    outcome.reason().unwrap_or_default().to_owned()
 }
 
 /// The stage that `report` tells of failed, and the solve goes on with `to`.
