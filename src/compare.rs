@@ -279,6 +279,7 @@ fn one(
     exact: Option<&[f64]>,
 ) -> (std::result::Result<Entry, String>, Vec<f64>) {
     let exact = exact.filter(|_| run.solver.stop == StopRule::AbsoluteError);
+    let task = &*task.under(&run.solver);
     let how = (&run.solver, &run.plan);
     let measured = match kept {
         None => measure(session, task, run.method.as_ref(), how, exact, &mut |_| ())
@@ -296,10 +297,7 @@ fn one(
             let entry = Entry {
                 iterations: report.iterations,
                 outcome: measure::outcome(&report.outcome),
-                reason: match &report.outcome {
-                    Outcome::Breakdown(why) => Some(why.clone()),
-                    _ => None,
-                },
+                reason: report.outcome.reason().map(str::to_owned),
                 measure: report.history.last().copied().unwrap_or(f64::NAN),
                 true_relative_residual: report.true_relative_residual,
                 nnz_ratio: measured.entries.map(|n| n as f64 / task.nnz.max(1) as f64),
@@ -328,7 +326,8 @@ fn renewed(
 ) -> Result<(Measured, bool)> {
     let meter = session.meter();
     let (start, before) = (Instant::now(), kept.counts());
-    let m = kept.update(&task.system).map_err(|e| e.inside(measure::name(run.method.as_ref())))?;
+    let updated = kept.update(task.preconditioned());
+    let m = updated.map_err(|e| e.inside(measure::name(run.method.as_ref())))?;
     let m: &dyn Preconditioner = m;
     let made = Made { m, taken: start.elapsed(), meter };
     let (method, how) = (run.method.as_ref(), (&run.solver, &run.plan));

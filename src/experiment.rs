@@ -7,7 +7,11 @@
 //! matrix = "A.mtx"   # Matrix Market, or PETSc's binary format; "A.IJ" stands for hypre's IJ files
 //!                    # A.IJ.00000, A.IJ.00001, …
 //! rhs = "b.mtx"      # where it is not given: the vector that A's PETSc file has, else all ones
-//! x0 = "x.mtx"       # zero where it is not given; goes with a model problem too
+//! x0 = "x.mtx"       # zero where it is not given; goes with a model problem too, as all that follow
+//! preconditioner_matrix = "P.mtx"   # what the preconditioner is made from; A where it is not given
+//! null_space = "constant"           # of a singular A: "none", or a file of vectors (columns); what can
+//!                                   # be seen in A where it is not given
+//! left_null_space = "n.mtx"         # that of Aᵀ, where A is not symmetric
 //! ```
 //!
 //! A comparison may ask for several: `levels = [3, 4, 5]` and `samples = 20` for a model problem
@@ -15,12 +19,14 @@
 //! `[[problem]]`, each of these forms and with a `label` that its tables are called by.
 use crate::formats;
 use crate::session::Session;
-use precondor_core::Result;
-use precondor_core::config::{Content, Node};
+use precondor_core::config::{Content, Node, SolverConfig};
+use precondor_core::matrix::{DistCsr, NullSpace, NullSpaces};
 use precondor_core::problem::Problem;
 use precondor_core::system::System;
+use precondor_core::{Error, Result};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 
 /// Systems that belong together: a row of a table is their mean.
 pub struct Case {
@@ -29,7 +35,24 @@ pub struct Case {
     /// How many systems there are.
     pub samples: u64,
     source: Source,
+    more: More,
+}
+
+/// What may come along with any matrix.
+struct More {
     x0: Option<PathBuf>,
+    preconditioner: Option<PathBuf>,
+    right: Wanted,
+    left: Wanted,
+}
+
+/// A null space that is asked for.
+enum Wanted {
+    /// What can be seen in the matrix.
+    Any,
+    None,
+    Constant,
+    File(PathBuf),
 }
 
 enum Source {
@@ -38,6 +61,7 @@ enum Source {
 }
 
 /// A linear system to solve: A x = b from x0.
+#[derive(Clone)]
 pub struct Task {
     /// A, with the services of the host.
     pub system: System,
@@ -47,6 +71,59 @@ pub struct Task {
     pub b: Vec<f64>,
     /// Initial guess.
     pub x0: Vec<f64>,
+    /// What the preconditioner is made from, where that is another matrix than A.
+    pub other: Option<System>,
+    /// How the null spaces that A has became known.
+    pub null: Option<Known>,
+}
+
+/// How a null space became known.
+#[derive(Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Known {
+    /// The configuration has it.
+    Given,
+    /// Rows of the matrix add up to zero.
+    Found,
+}
+
+impl Task {
+    /// A system for `a` alone: nothing is known of it.
+    #[cfg(test)]
+    pub fn of(a: DistCsr, b: Vec<f64>) -> Task {
+        let (nnz, x0) = (a.nnz_own() as u64, vec![0.0; b.len()]);
+        Task { system: System::new(a), nnz, b, x0, other: None, null: None }
+    }
+
+    /// The same with what `solver` calls symmetric.
+    pub fn under(&self, solver: &SolverConfig) -> Cow<'_, Task> {
+        let Some(tolerance) = solver.symmetry_tolerance else { return Cow::Borrowed(self) };
+        let with = |system: &System| system.clone().with_symmetry_tolerance(tolerance);
+        let (system, other) = (with(&self.system), self.other.as_ref().map(with));
+        Cow::Owned(Task { system, other, ..self.clone() })
+    }
+
+    /// What the preconditioner is made from.
+    pub fn preconditioned(&self) -> &System {
+        self.other.as_ref().unwrap_or(&self.system)
+    }
+
+    /// What to say of the matrices.
+    pub fn notes(&self) -> Vec<String> {
+        let of = |a: &DistCsr| a.null_spaces().map(NullSpaces::name);
+        let singular = of(self.system.a()).map(|name| match self.null {
+            Some(Known::Given) => format!("A is singular: its null space is {name}, as given"),
+            _ => format!(
+                "A is singular: its null space is {name}, as rows that add up to zero show; \
+                 null_space = \"none\" in [problem] takes no notice"
+            ),
+        });
+        let other = self.other.as_ref().and_then(|other| of(other.a()));
+        let other = other.map(|name| {
+            format!("the preconditioner's matrix is singular: its null space is {name}")
+        });
+        singular.into_iter().chain(other).collect()
+    }
 }
 
 /// The one case that a solve asks for.
@@ -106,7 +183,7 @@ fn cases_of(mut section: Node) -> Result<Vec<Case>> {
             }
             _ => Ok(()),
         };
-        only_one("rhs").and_then(|()| only_one("x0"))?;
+        ["rhs", "x0", "preconditioner_matrix"].into_iter().try_for_each(only_one)?;
         return matrices.iter().map(|matrix| from_file(matrix, &section)).collect();
     }
     let samples = match section.take("samples") {
@@ -176,20 +253,117 @@ fn count(node: &Node) -> Result<u64> {
 }
 
 fn from_file(matrix: &Node, section: &Node) -> Result<Case> {
-    section.only(&["matrix", "rhs", "x0"])?;
-    let path = |key: &str| section.get(key).map(Node::path).transpose();
-    let source = Source::Files { matrix: matrix.path()?, rhs: path("rhs")? };
-    Ok(Case { label: matrix.text()?.to_owned(), samples: 1, source, x0: path("x0")? })
+    let mut section = section.clone();
+    let more = more(&mut section)?;
+    section.only(&["matrix", "rhs"])?;
+    let rhs = section.get("rhs").map(Node::path).transpose()?;
+    let source = Source::Files { matrix: matrix.path()?, rhs };
+    Ok(Case { label: matrix.text()?.to_owned(), samples: 1, source, more })
 }
 
 fn model(mut section: Node, samples: u64) -> Result<Case> {
-    let x0 = section.take("x0").map(|node| node.path()).transpose()?;
+    let more = more(&mut section)?;
     let problem = problem(&section)?;
     let label = match problem.to_json().get("level").and_then(Value::as_u64) {
         Some(level) => format!("level {level}"),
         None => section.get("kind").map_or(Ok("problem"), Node::text)?.to_owned(),
     };
-    Ok(Case { label, samples, source: Source::Model(problem), x0 })
+    Ok(Case { label, samples, source: Source::Model(problem), more })
+}
+
+/// Takes the keys that go with any matrix out of the section.
+fn more(section: &mut Node) -> Result<More> {
+    let mut file = |key: &str| section.take(key).map(|node| node.path()).transpose();
+    let (x0, preconditioner) = (file("x0")?, file("preconditioner_matrix")?);
+    let mut wanted = |key: &str| -> Result<Wanted> {
+        let Some(node) = section.take(key) else { return Ok(Wanted::Any) };
+        Ok(match node.text()? {
+            "constant" => Wanted::Constant,
+            "none" => Wanted::None,
+            _ => Wanted::File(node.path()?),
+        })
+    };
+    Ok(More { x0, preconditioner, right: wanted("null_space")?, left: wanted("left_null_space")? })
+}
+
+impl Wanted {
+    /// What is asked for. Collective.
+    fn read(&self, a: &DistCsr) -> Result<Option<NullSpace>> {
+        match self {
+            Wanted::Any | Wanted::None => Ok(None),
+            Wanted::Constant => NullSpace::constant(a.space()).map(Some),
+            Wanted::File(path) => {
+                let vectors = formats::read_vectors_on_ranks(path, a.space(), "null space")?;
+                let name = match vectors.len() {
+                    1 => format!("the vector of {}", path.display()),
+                    n => format!("the {n} vectors of {}", path.display()),
+                };
+                let read = NullSpace::new(a.space(), vectors, &name);
+                read.map(Some).map_err(|e| in_file(path, e))
+            }
+        }
+    }
+}
+
+/// An error of what a file holds, told of the file.
+fn in_file(path: &Path, error: Error) -> Error {
+    match error {
+        Error::Data(why) => Error::file(path, why),
+        other => other,
+    }
+}
+
+impl More {
+    /// The null spaces of `a`: those given, else what can be seen. Collective.
+    fn null_spaces(&self, a: &DistCsr) -> Result<Option<(NullSpaces, Known)>> {
+        let (right, left) = (self.right.read(a)?, self.left.read(a)?);
+        if right.is_some() || left.is_some() {
+            let mut null = NullSpaces::given(a, right, left)?;
+            // The other side of an unsymmetric A may still be seen.
+            if (null.right.is_none() || null.left.is_none())
+                && let Some(found) = NullSpaces::find(a)?
+            {
+                if matches!(self.right, Wanted::Any) {
+                    null.right = null.right.or(found.right);
+                }
+                if matches!(self.left, Wanted::Any) {
+                    null.left = null.left.or(found.left);
+                }
+            }
+            return Ok(Some((null, Known::Given)));
+        }
+        if matches!(self.right, Wanted::None) || matches!(self.left, Wanted::None) {
+            return Ok(None);
+        }
+        Ok(NullSpaces::find(a)?.map(|null| (null, Known::Found)))
+    }
+
+    /// The matrix that the preconditioner is made from, where it is another one. Collective.
+    fn preconditioner(&self, a: &DistCsr) -> Result<Option<DistCsr>> {
+        let Some(path) = &self.preconditioner else { return Ok(None) };
+        let p = formats::read_on_ranks(path, a.space().comm())?;
+        if p.n_global() != a.n_global() {
+            return Err(Error::file(
+                path,
+                format!(
+                    "the preconditioner's matrix has {} rows, A has {}",
+                    p.n_global(),
+                    a.n_global()
+                ),
+            ));
+        }
+        if p.space().starts() != a.space().starts() {
+            return Err(Error::file(
+                path,
+                "the preconditioner's matrix is spread over the ranks in another way than A: write \
+                 both in the same format, with the same parts",
+            ));
+        }
+        Ok(Some(match NullSpaces::find(&p)? {
+            Some(null) => p.with_null_spaces(null),
+            None => p,
+        }))
+    }
 }
 
 /// A model problem out of `kind` and its parameters.
@@ -227,12 +401,24 @@ impl Case {
                 (System::new(a), b)
             }
         };
-        let x0 = match &self.x0 {
+        let more = &self.more;
+        let x0 = match &more.x0 {
             Some(path) => formats::read_vector_on_ranks(path, system.a().space(), "initial guess")?,
             None => vec![0.0; system.a().n_own()],
         };
+        let other = more.preconditioner(system.a())?.map(System::new);
+        let (system, null) = match more.null_spaces(system.a())? {
+            Some((null, known)) => (system.with_null_spaces(null), Some(known)),
+            None => (system, None),
+        };
         let nnz = system.a().nnz_global()?;
-        Ok(Task { system: system.with_host(session.host()), nnz, b, x0 })
+        let other = other.map(|other| other.with_host(session.host()));
+        Ok(Task { system: system.with_host(session.host()), nnz, b, x0, other, null })
+    }
+
+    /// The file that the preconditioner is made from, where it is not A's.
+    pub fn other(&self) -> Option<&Path> {
+        self.more.preconditioner.as_deref()
     }
 
     /// One line about the systems: what they are, and from which seed.

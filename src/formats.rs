@@ -65,6 +65,36 @@ pub fn read_vector_on_ranks(path: &Path, space: &Arc<Space>, what: &str) -> Resu
     })
 }
 
+/// Reads vectors that are spread like the rows of a matrix: the columns of a Matrix Market file, the one
+/// vector of another. Rank 0 holds them whole while it reads. Collective, in a scope.
+pub fn read_vectors_on_ranks(path: &Path, space: &Arc<Space>, what: &str) -> Result<Vec<Vec<f64>>> {
+    use precondor_core::comm::Communicator;
+    let comm = space.comm();
+    if !matches!(Format::on_ranks(path, comm)?, Format::MatrixMarket) {
+        return Ok(vec![read_vector_on_ranks(path, space, what)?]);
+    }
+    let mut columns = Vec::new();
+    if comm.rank() == 0 {
+        let whole = matrix_market::read(path)?;
+        if whole.n_rows() as u64 != space.n_global() {
+            return Err(Error::file(
+                path,
+                format!(
+                    "this {what} has vectors of {} entries, the matrix {} rows",
+                    whole.n_rows(),
+                    space.n_global()
+                ),
+            ));
+        }
+        columns = vec![vec![0.0; whole.n_rows()]; whole.n_cols()];
+        for i in 0..whole.n_rows() {
+            whole.view().row(i).for_each(|(k, value)| columns[k][i] = value);
+        }
+    }
+    let count = comm.all_gather(&[columns.len() as u64])?[0][0] as usize;
+    (0..count).map(|k| space.scatter(columns.get(k).map(Vec::as_slice))).collect()
+}
+
 /// The vector that comes with the matrix in one PETSc file, if any: its right-hand side. Collective,
 /// in a scope.
 pub fn read_rhs_beside(path: &Path, space: &Arc<Space>) -> Result<Option<Vec<f64>>> {

@@ -80,12 +80,13 @@ pub fn get(
     let start = Instant::now();
     Ok(match saved {
         Some(saved) => {
-            let loaded = saved.opened.load(generator.as_ref(), &config.params, &task.system);
+            let loaded =
+                saved.opened.load(generator.as_ref(), &config.params, task.preconditioned());
             let (m, remarks) = loaded?;
             Got { m, taken: saved.taken + start.elapsed(), remarks }
         }
         None => {
-            let made = generator.generate(&config.params, &task.system);
+            let made = generator.generate(&config.params, task.preconditioned());
             let m = made.map_err(|e| e.inside(config.name.as_str()))?;
             Got { m, taken: start.elapsed(), remarks: Vec::new() }
         }
@@ -101,7 +102,7 @@ pub fn save(
     path: &Path,
 ) -> Result<()> {
     let generator = session.comm().agree(session.generator(&config.name))?;
-    let bytes = persist::gather(generator.as_ref(), &config.params, m, &task.system);
+    let bytes = persist::gather(generator.as_ref(), &config.params, m, task.preconditioned());
     let bytes =
         bytes.map_err(|e| e.inside(config.name.as_str()).inside("--save-preconditioner"))?;
     session.on_first(|| match &bytes {

@@ -9,5 +9,6 @@ mod kept;
 mod plugins;
 mod reproduce;
 mod solve;
+mod spaces;
 mod support;
 mod train;

@@ -228,7 +228,8 @@ struct precondor_matrix {
 /* Numbers that come along with the rows of a matrix. */
 typedef struct precondor_aux {
     size_t size;
-    precondor_text name;  /* coordinates, grid-index, coefficient, near-nullspace, block-size */
+    precondor_text name;  /* coordinates, grid-index, coefficient, null-space, near-nullspace,
+                             block-size, symmetry-tolerance */
     size_t width;         /* numbers a row */
     const double *values; /* n_own * width numbers, row after row */
     size_t n_values;
@@ -372,6 +373,7 @@ typedef struct precondor_plugin {
 #define PRECONDOR_REFRESH "refresh/1"
 #define PRECONDOR_APPLY_MANY "apply-many/1"
 #define PRECONDOR_APPLY_TRANSPOSE "apply-transpose/1"
+#define PRECONDOR_DELEGATE "delegate/1"
 #define PRECONDOR_TRAIN "train/1"
 #define PRECONDOR_PERSIST "persist/1"
 
@@ -440,6 +442,14 @@ typedef struct precondor_apply_transpose_part {
     precondor_status (*apply_transpose)(void *instance, const double *r, double *z, size_t n,
                                         precondor_failure *why);
 } precondor_apply_transpose_part;
+
+/* delegate/1: the method chooses another one to do its work. */
+typedef struct precondor_delegate_part {
+    size_t size;
+    /* Writes the id of the method that M is of; PRECONDOR_UNSUPPORTED where it is of none but this
+       one. */
+    precondor_status (*name)(void *instance, const precondor_sink *out, precondor_failure *why);
+} precondor_delegate_part;
 
 /* Training systems, made on demand. Calls from any thread. */
 typedef struct precondor_samples {

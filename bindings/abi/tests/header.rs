@@ -45,6 +45,7 @@ fn shapes() -> Vec<Shape> {
         of::<RefreshPart>(),
         of::<ApplyManyPart>(),
         of::<ApplyTransposePart>(),
+        of::<DelegatePart>(),
         of::<Samples>(),
         of::<Watch>(),
         of::<TrainPart>(),
@@ -94,6 +95,7 @@ fn words() -> Vec<(&'static str, &'static str)> {
         ("REFRESH", REFRESH),
         ("APPLY_MANY", APPLY_MANY),
         ("APPLY_TRANSPOSE", APPLY_TRANSPOSE),
+        ("DELEGATE", DELEGATE),
         ("TRAIN", TRAIN),
         ("PERSIST", PERSIST),
     ]

@@ -63,6 +63,7 @@ impl Method {
                 refresh: part::<abi::RefreshPart>(table, abi::REFRESH)?.is_some(),
                 many: part::<abi::ApplyManyPart>(table, abi::APPLY_MANY)?.is_some(),
                 persist: persist.is_some(),
+                delegate: part::<abi::DelegatePart>(table, abi::DELEGATE)?.is_some(),
             };
             let schema = raw::collect_text(|out| call(|why| (table.schema)(out, why)))?;
             let train = part::<abi::TrainPart>(table, abi::TRAIN)?;

@@ -362,7 +362,9 @@ impl SolverConfig {
         match (self.stop, self.norm.unwrap_or_default()) {
             (StopRule::AbsoluteError, _) => "error",
             (StopRule::RelativeResidual, Norm::Unpreconditioned) => "relative residual",
-            (StopRule::RelativeResidual, Norm::Preconditioned) => "preconditioned relative residual",
+            (StopRule::RelativeResidual, Norm::Preconditioned) => {
+                "preconditioned relative residual"
+            }
             (StopRule::RelativeResidual, Norm::Natural) => "natural relative residual",
         }
     }

@@ -15,7 +15,7 @@
 //! References: G. H. Golub, C. F. Van Loan, *Matrix Computations*, 4th ed., §10.1–10.3;
 //! C. C. Paige, *J. Inst. Maths Applics* 18 (1976); QL: H. Bowdler et al., *Numer. Math.* 11 (1968).
 use super::random::{Purpose, Stream};
-use crate::matrix::{DistCsr, Space};
+use crate::matrix::{DistCsr, Operator, Space};
 use crate::precond::Preconditioner;
 use crate::{Error, Result};
 use serde::Serialize;
@@ -81,11 +81,11 @@ pub fn of_matrix(a: &DistCsr, options: &Options) -> Result<Spectrum> {
 /// [`Error::Breakdown`] where A turns out not to be positive definite; [`Error::Data`] as
 /// [`of_matrix`]; what M and the communicator report.
 pub fn of_preconditioned(
-    a: &DistCsr,
+    a: &dyn Operator,
     m: &dyn Preconditioner,
     options: &Options,
 ) -> Result<Spectrum> {
-    lanczos(a.space(), options, |v, u| a.spmv(v, u), |u, z| m.apply(u, z))
+    lanczos(a.space(), options, |v, u| a.apply(v, u), |u, z| m.apply(u, z))
 }
 
 /// Lanczos for the operator `z = apply(weigh(v))`, symmetric in ⟨x, weigh(y)⟩.

@@ -47,17 +47,18 @@ mod minres;
 mod report;
 mod richardson;
 mod run;
+mod singular;
 mod stop;
 
-use crate::matrix::DistCsr;
+use crate::matrix::{NullSpaces, Operator, Space, Symmetry};
 use crate::precond::Preconditioner;
 use crate::{Error, Result};
 use run::{Halt, Past, Run, Stage};
 
 pub use assumed::AssumedDefinite;
-pub use fallback::{Fallback, Foreseen, SetUp, foresee, solve_with_fallback};
+pub use fallback::{Fallback, Foreseen, Next, Replacement, foresee, solve_with_fallback};
 pub use method::Method;
-pub use report::{Outcome, Report, Switch};
+pub use report::{Outcome, Outside, Report, Switch};
 pub use run::{Residuals, residuals};
 pub use stop::{Criterion, Norm, Step, Stop, Watcher};
 
@@ -68,10 +69,23 @@ pub const TRUST: f64 = 1.1;
 /// Times the relative residual, or the tolerance, that the scaled residual may be apart from it.
 pub const APART: f64 = 1e3;
 
+/// `b ←` its part in the range of a matrix with these null spaces; says what lay outside, of which
+/// nothing is known (zero) without a left null space. Collective.
+///
+/// # Errors
+/// What the communicator reports.
+pub fn project_rhs(null: &NullSpaces, space: &Space, b: &mut [f64]) -> Result<Outside> {
+    singular::split(null, space, b)
+}
+
 /// Solves A x = b from the initial guess in `x`, preconditioned by `m`. Collective.
 ///
 /// Vectors hold own entries. b = 0 gives x = 0 at once. `x` holds the last iterate whatever the
 /// outcome.
+///
+/// A may be any [`Operator`]. Where it is known to be singular ([`Operator::null_spaces`]) the
+/// least-squares solution with the smallest norm is found: b, residuals and iterates are projected,
+/// `m` may be singular in the same way, and [`Report::outside`] tells what of b is out of reach.
 ///
 /// # Errors
 /// All ranks fail together:
@@ -79,7 +93,7 @@ pub const APART: f64 = 1e3;
 ///   solutions outside the range of floating point;
 /// - [`Error::Parameter`] for a tolerance, damping or restart that makes no sense;
 /// - [`Error::Unsupported`] where the method cannot work with this A or M: conjugate gradients and
-///   MINRES with an unsymmetric A, or an M that is not known to be positive definite (see
+///   MINRES with an A known to be unsymmetric, or an M that is not known to be positive definite (see
 ///   [`AssumedDefinite`]); anything but Richardson and the flexible methods with an M that is not
 ///   constant; a norm that the method does not have; no memory for the basis of GMRES;
 /// - what `apply` reports on any rank ([`Error::Elsewhere`] on the others).
@@ -87,7 +101,7 @@ pub const APART: f64 = 1e3;
 /// A panic in `apply` is [`Error::Panicked`] on one rank; on several ranks it ends the job.
 pub fn solve(
     method: &Method,
-    a: &DistCsr,
+    a: &dyn Operator,
     m: &dyn Preconditioner,
     b: &[f64],
     x: &mut [f64],
@@ -101,7 +115,7 @@ pub fn solve(
 #[allow(clippy::too_many_arguments, reason = "those of `solve`, and one more")]
 fn stage(
     method: &Method,
-    a: &DistCsr,
+    a: &dyn Operator,
     m: &dyn Preconditioner,
     b: &[f64],
     x: &mut [f64],
@@ -110,14 +124,22 @@ fn stage(
     past: Past,
 ) -> Result<Stage> {
     let checked = method.check(stop).and_then(|()| stop.check());
-    let checked = checked.and_then(|()| stop.check_vectors(a, b, x));
+    let checked = checked.and_then(|()| stop.check_vectors(a.space(), b, x));
     a.space().comm().agree(checked)?;
+    if let Some(null) = a.null_spaces() {
+        let (mut done, outside) =
+            singular::within(null, (a, m), b, x, stop, |a, m, b, x, stop| {
+                stage(method, a, m, b, x, stop, watch, past)
+            })?;
+        done.report.outside = Some(outside);
+        return Ok(done);
+    }
     method.check_preconditioner(m)?;
-    if let Some(who) = method.symmetric() {
-        a.require_symmetric(who).map_err(|e| match e {
-            Error::Unsupported(why) => Error::Unsupported(format!("{why}; use gmres or bicgstab")),
-            other => other,
-        })?;
+    if let Some(who) = method.symmetric()
+        && let Symmetry::Unsymmetric(at) = a.symmetric()?
+    {
+        let why = format!("{who} needs a symmetric matrix; {at}; use gmres or bicgstab");
+        return Err(Error::Unsupported(why));
     }
     let mut r = vec![0.0; x.len()];
     let mut run = Run::new(method, a, m, b, stop, watch, past)?;
@@ -126,8 +148,12 @@ fn stage(
         Method::Cg => cg::iterate(&mut run, false, x, &mut r),
         Method::FlexibleCg => cg::iterate(&mut run, true, x, &mut r),
         Method::Minres => minres::iterate(&mut run, x, &mut r),
-        Method::Gmres { restart } => gmres::iterate(&mut run, restart, gmres::Form::Right, x, &mut r),
-        Method::LeftGmres { restart } => gmres::iterate(&mut run, restart, gmres::Form::Left, x, &mut r),
+        Method::Gmres { restart } => {
+            gmres::iterate(&mut run, restart, gmres::Form::Right, x, &mut r)
+        }
+        Method::LeftGmres { restart } => {
+            gmres::iterate(&mut run, restart, gmres::Form::Left, x, &mut r)
+        }
         Method::FlexibleGmres { restart } => {
             gmres::iterate(&mut run, restart, gmres::Form::Flexible, x, &mut r)
         }

@@ -24,7 +24,9 @@ impl Outcome {
     /// What there is to say, beyond the kind of the outcome.
     pub fn reason(&self) -> Option<&str> {
         match self {
-            Outcome::Diverged(why) | Outcome::Breakdown(why) | Outcome::RowsUnsolved(why) => Some(why),
+            Outcome::Diverged(why) | Outcome::Breakdown(why) | Outcome::RowsUnsolved(why) => {
+                Some(why)
+            }
             Outcome::Converged | Outcome::IterationLimit | Outcome::Interrupted => None,
         }
     }
@@ -46,11 +48,24 @@ pub struct Report {
     ///
     /// It is the relative change of row i of A and b that x is an exact solution for, so it lies
     /// between 0 and 1 (up to rounding) and does not change where rows of A and b are multiplied by
-    /// factors. A norm of b − Ax sees only the rows with the largest factors.
+    /// factors. A norm of b − Ax sees only the rows with the largest factors. Where the entries of A
+    /// are not known ([`Operator::row_size`](crate::matrix::Operator::row_size)) it is
+    /// `true_relative_residual`.
     pub scaled_residual: f64,
     /// Where a watched solve went on by other means; see
     /// [`solve_with_fallback`](super::solve_with_fallback).
     pub switches: Vec<Switch>,
+    /// What of b lies outside of the range of A, where A is known to be singular.
+    pub outside: Option<Outside>,
+}
+
+/// The part of a right-hand side that no x can reach: that in the left null space.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Outside {
+    /// Its norm.
+    pub norm: f64,
+    /// Its norm relative to that of the whole right-hand side.
+    pub relative: f64,
 }
 
 /// A solve noticed that its preconditioner fails, and went on by other means.

@@ -1,14 +1,12 @@
 //! When a solve stops, and who looks on.
-use crate::matrix::DistCsr;
+use crate::matrix::Space;
 use crate::{Error, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 
 /// A norm of the residual r = b − A x. Which method has which: [`Method::has`](super::Method::has).
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Hash,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Hash)]
 #[serde(rename_all = "kebab-case")]
 pub enum Norm {
     /// ‖r‖₂.
@@ -90,8 +88,8 @@ impl Stop<'_> {
         Ok(())
     }
 
-    /// Refuses vectors of another length than that of `a`'s own rows, and values that are not finite.
-    pub(super) fn check_vectors(&self, a: &DistCsr, b: &[f64], x: &[f64]) -> Result<()> {
+    /// Refuses vectors of another length than the own rows of `space`, and values that are not finite.
+    pub(super) fn check_vectors(&self, space: &Space, b: &[f64], x: &[f64]) -> Result<()> {
         let target = match self.criterion {
             Criterion::AbsoluteError(target) => Some(("the known solution x*", target)),
             _ => None,
@@ -99,18 +97,18 @@ impl Stop<'_> {
         for (name, v) in
             [("the right-hand side b", b), ("the initial guess x0", x)].into_iter().chain(target)
         {
-            if v.len() != a.n_own() {
+            if v.len() != space.n_own() {
                 return Err(Error::Data(format!(
                     "{name} has {} entries for {} rows",
                     v.len(),
-                    a.n_own()
+                    space.n_own()
                 )));
             }
             if let Some(i) = v.iter().position(|v| !v.is_finite()) {
                 return Err(Error::Data(format!(
                     "{name} is {} in global row {}",
                     v[i],
-                    a.global_row(i)
+                    space.start() + i as u64
                 )));
             }
         }

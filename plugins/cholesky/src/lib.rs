@@ -4,7 +4,8 @@
 //! enough, columns with the same pattern are factorised as one dense block. A direct solve takes one
 //! iteration of any method; what it costs grows faster than the matrix.
 //!
-//! Works for symmetric positive definite A; for others the factorisation fails with the pivot.
+//! Works for symmetric positive definite A, and for semidefinite A whose null space is known; for others
+//! the factorisation fails with the pivot.
 //!
 //! Cost on a plane mesh of n nodes: L has O(n log n) entries, setup O(n^1.5) flops, an application four
 //! for each entry. New values on the same pattern ([`Generator::refresh`]) reuse ordering and pattern of
@@ -59,6 +60,7 @@ impl Generator for Cholesky {
     type Output = Solve;
 
     fn generate(_: &Params, system: &System) -> Result<Solve> {
+        let system = &*system.regular()?;
         let a = system.a();
         a.require_symmetric(Self::NAME)?;
         let whole = whole(a)?;
@@ -70,6 +72,7 @@ impl Generator for Cholesky {
     }
 
     fn refresh(m: &mut Solve, _: &Params, system: &System) -> Result<()> {
+        let system = &*system.regular()?;
         let a = system.a();
         a.require_symmetric(Self::NAME)?;
         let whole = whole(a)?;

@@ -1,6 +1,6 @@
 //! The exact inverse M = A⁻¹, dense.
 //!
-//! Works for any regular A of at most [`ROWS`] rows; more are refused. Solvers then end after one
+//! Works for any regular A, and singular A whose null space is known (`System::regular`), of at most [`ROWS`] rows; more are refused. Solvers then end after one
 //! iteration. It is meant to be looked at, filtered and compared with: what an approximate inverse of
 //! a given sparsity could be, and what a network that imitates A⁻¹ aims at.
 //!
@@ -48,12 +48,14 @@ impl Generator for Inverse {
     type Output = Exact;
 
     fn generate(_: &Params, system: &System) -> Result<Exact> {
+        let system = &*system.regular()?;
         let (whole, properties, notes) = invert_whole(system.a())?;
         let own = own(system.a(), &whole);
         Ok(Exact { m: dense_rows::matrix(system.a().space(), own)?, properties, notes })
     }
 
     fn refresh(m: &mut Exact, _: &Params, system: &System) -> Result<()> {
+        let system = &*system.regular()?;
         let (whole, properties, notes) = invert_whole(system.a())?;
         let m_of_rows = dense_rows::renewed(&m.m, own(system.a(), &whole))?;
         *m = Exact { m: m_of_rows, properties, notes };

@@ -92,9 +92,9 @@ fn around_diagonal(a: CsrView<'_>, i: usize) -> (&[u32], &[u32]) {
 /// eliminated by those above it, what falls outside the pattern discarded).
 ///
 /// # Errors
-/// [`Error::Breakdown`] naming the first global row without a pivot.
-pub fn values(a: &DistCsr, factors: &mut Factors, pivots: &mut Pivots) -> Result<()> {
-    let (n, own) = (a.n_own(), a.own().view());
+/// [`Error::Breakdown`] naming the first row without a pivot.
+pub fn values(a: CsrView<'_>, factors: &mut Factors, pivots: &mut Pivots) -> Result<()> {
+    let n = a.n_rows();
     let Factors { lower, upper, inverse } = factors;
     // Row under construction; what lies outside its pattern is never read.
     let mut work = vec![0.0; n];
@@ -104,7 +104,7 @@ pub fn values(a: &DistCsr, factors: &mut Factors, pivots: &mut Pivots) -> Result
             work[j as usize] = 0.0;
         }
         work[i] = 0.0;
-        for (j, value) in own.row(i) {
+        for (j, value) in a.row(i) {
             work[j] = value;
         }
         for (&k, l) in below.iter().zip(l) {

@@ -39,7 +39,9 @@ use block::{Block, Ways};
 use precondor_sdk::core::instance::Instance;
 use precondor_sdk::core::kernel::pattern;
 use precondor_sdk::core::kernel::remote::Rows;
+use precondor_sdk::core::matrix::NullSpaces;
 use precondor_sdk::core::schema::named_method;
+use precondor_sdk::core::system::NULL_SPACE;
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::Value;
 use std::sync::{Mutex, PoisonError};
@@ -160,6 +162,20 @@ impl Generator for Schwarz {
     }
 }
 
+/// The system of this rank's block. Where A is singular the block may be so, too: in one block its null
+/// space is A's, among several what can be seen is known. Not collective.
+fn local(system: &System, block: &Block, theirs: &Rows) -> Result<System> {
+    let local = system.for_matrix(block.matrix(system.a(), theirs)?);
+    let Some(null) = system.aux(NULL_SPACE) else { return Ok(local) };
+    if system.a().space().comm().size() == 1 {
+        return local.with_aux(NULL_SPACE, null.width, null.values.to_vec());
+    }
+    match NullSpaces::find(local.a())?.and_then(|found| found.right) {
+        Some(null) => local.with_aux(NULL_SPACE, null.len(), null.by_rows()),
+        None => Ok(local),
+    }
+}
+
 impl Inner {
     /// Sets the method up on this rank's block; `theirs` are the rows of others in it. Collective.
     fn new(
@@ -170,7 +186,7 @@ impl Inner {
         overlapping: bool,
     ) -> Result<Self> {
         let method = if block.len() > 0 {
-            let local = system.for_matrix(block.matrix(system.a(), theirs)?);
+            let local = local(system, block, theirs)?;
             Some(Self::set_up(params, &local, block)?)
         } else {
             None
@@ -204,7 +220,7 @@ impl Inner {
     ) -> Result<()> {
         let mut method = self.method.take();
         if let Some(method) = &mut method {
-            let local = system.for_matrix(block.matrix(system.a(), theirs)?);
+            let local = local(system, block, theirs)?;
             match method.refresh(&local) {
                 Ok(()) => {}
                 Err(e) if matches!(e.root(), Error::Unsupported(_) | Error::PatternChanged) => {

@@ -99,6 +99,7 @@ impl Generator for Fsai {
     type Output = Factored;
 
     fn generate(params: &FsaiParams, system: &System) -> Result<Factored> {
+        let system = &*system.regular()?;
         system.a().require_symmetric(Self::NAME)?;
         let steps = params.grows().then_some(params.steps);
         let (plan, near) = Plan::new(system, params.power, params.threshold, Part::Lower, steps)?;
@@ -109,6 +110,7 @@ impl Generator for Fsai {
         let Some((_, mut plan)) = m.plan.take().filter(|(of, _)| of == params) else {
             return Err(Error::PatternChanged);
         };
+        let system = &*system.regular()?;
         plan.renew(system)?;
         system.a().require_symmetric(Self::NAME)?;
         let near = plan.rows(system.a())?;

@@ -8,6 +8,7 @@ use super::context::{self, Built, Context};
 use super::explicit;
 use super::grid::Dmda;
 use super::host::Lent;
+use super::null_space::Known;
 use super::options::Settings;
 use super::register::plugins;
 use crate::api::{Api, RawMat, RawPc};
@@ -119,6 +120,7 @@ unsafe fn build(
     // SAFETY: the caller's promise.
     unsafe {
         let grid = Dmda::of(api, pc, p)?;
+        let known = Known::of(api, p)?;
         matrix::lend(api, p, comm, |a| {
             let (n, nnz) = (a.n_own(), a.nnz_global()?);
             let mut config = settings.method.clone();
@@ -130,6 +132,7 @@ unsafe fn build(
                 }
                 system = grid.describe(system)?;
             }
+            system = known.describe(system)?;
             let with = (config, settings.base.clone());
             let same = built.take().filter(|built| built.with == with);
             let kept = same.map(|built| built.kept);

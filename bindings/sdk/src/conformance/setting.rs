@@ -324,6 +324,7 @@ pub(super) struct Seen {
     bytes: usize,
     notes: Vec<String>,
     explicit: Option<String>,
+    delegate: Option<String>,
 }
 
 impl Seen {
@@ -347,6 +348,7 @@ pub(super) fn seen(m: &dyn Preconditioner, n: usize) -> Seen {
         bytes: m.bytes(),
         notes: m.notes(),
         explicit: m.explicit().map(|explicit| format!("{explicit:?}")),
+        delegate: m.delegate(),
     }
 }
 

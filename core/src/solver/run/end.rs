@@ -87,7 +87,7 @@ impl Run<'_> {
                 Halt::Ended(outcome) => Error::Comm(format!("no residual at the end: {outcome:?}")),
             })?,
         };
-        let scaled_residual = self.scaled_residual(x, r)?;
+        let scaled_residual = self.scaled_residual(x, r, true_relative_residual)?;
         let outcome = self.judge_rows(outcome, [true_relative_residual, scaled_residual], x, r)?;
         if outcome == Outcome::Converged && self.units.x().abs() > FAR {
             let mut largest = [units::largest(x)];
@@ -102,8 +102,10 @@ impl Run<'_> {
             true_relative_residual,
             scaled_residual,
             switches: self.switches,
+            outside: None,
         };
-        Ok(Stage { report, sound: !self.unsound, indefinite: self.indefinite })
+        let (sound, indefinite, slow) = (!self.unsound, self.indefinite, self.slow);
+        Ok(Stage { report, sound, indefinite, slow })
     }
 
     /// What a solve came to that went on for the sake of single rows.

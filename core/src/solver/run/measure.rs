@@ -1,8 +1,9 @@
 //! The stopping rule: what a step is worth, and whether it is true.
 use super::rows::Verdict;
 use super::units;
-use super::{Go, Halt, Resume, PROGRESS, Run, broke_down, not_finite};
+use super::{Go, Halt, PROGRESS, Resume, Run, broke_down, not_finite};
 use crate::matrix::distance_local;
+use crate::solver::guard::Trip;
 use crate::solver::{Criterion, Norm, Outcome, Step, TRUST};
 
 impl Run<'_> {
@@ -91,12 +92,16 @@ impl Run<'_> {
 
     fn look_and_record(&mut self, measure: f64) -> Go<bool> {
         let met = self.record(measure)?;
-        let why = match measure <= self.target {
+        let left = self.iterations_left();
+        let trip = match measure <= self.target {
             true => None,
-            false => self.guard.as_mut().and_then(|g| g.look(measure)),
+            false => self.guard.as_mut().and_then(|g| g.look(measure, left)),
         };
-        match why {
-            Some(why) => Err(broke_down(why)),
+        match trip {
+            Some(Trip { why, slow }) => {
+                self.slow = slow;
+                Err(broke_down(why))
+            }
             None => Ok(met),
         }
     }

@@ -17,7 +17,7 @@ use super::fallback::Foreseen;
 use super::guard::Guard;
 use super::{Criterion, Method, Norm, Outcome, Report, Stop, Switch, Watcher};
 use crate::comm::{Communicator, panic_text};
-use crate::matrix::{DistCsr, square_local};
+use crate::matrix::{Operator, square_local};
 use crate::precond::Preconditioner;
 use crate::{Error, Result};
 use rows::Apart;
@@ -87,6 +87,8 @@ pub(super) struct Stage {
     pub sound: bool,
     /// Conjugate gradients saw that A is not positive definite.
     pub indefinite: bool,
+    /// Its guard ended it for its pace alone.
+    pub slow: bool,
 }
 
 impl Stage {
@@ -99,7 +101,7 @@ impl Stage {
 
 /// A solve under way. All vectors are those of the scaled system (`units.rs`).
 pub(super) struct Run<'a> {
-    a: &'a DistCsr,
+    a: &'a dyn Operator,
     m: &'a dyn Preconditioner,
     b: &'a [f64],
     stop: &'a Stop<'a>,
@@ -122,6 +124,7 @@ pub(super) struct Run<'a> {
     best: Option<(f64, Vec<f64>)>,
     unsound: bool,
     indefinite: bool,
+    slow: bool,
     /// ‖b − Ax‖₂ / ‖b‖₂ of the present x, where it is known and b − Ax is in the method's r.
     truth: Option<f64>,
     /// The scaled residual of the same.
@@ -138,7 +141,7 @@ pub(super) struct Run<'a> {
 impl<'a> Run<'a> {
     pub fn new(
         method: &Method,
-        a: &'a DistCsr,
+        a: &'a dyn Operator,
         m: &'a dyn Preconditioner,
         b: &'a [f64],
         stop: &'a Stop<'a>,
@@ -170,6 +173,7 @@ impl<'a> Run<'a> {
             best: None,
             unsound: false,
             indefinite: false,
+            slow: false,
             truth: None,
             scaled: None,
             apart: None,
@@ -288,7 +292,7 @@ impl<'a> Run<'a> {
 
     /// Unknowns in all.
     pub fn n_global(&self) -> u64 {
-        self.a.n_global()
+        self.a.space().n_global()
     }
 
     /// The number of the iteration under way, counted from 1.
@@ -313,7 +317,7 @@ impl<'a> Run<'a> {
 
     /// `y = A x`: here and nowhere else.
     pub fn product(&self, x: &[f64], y: &mut [f64]) -> Go<()> {
-        self.a.spmv(x, y)?;
+        self.a.apply(x, y)?;
         units::scale(y, -self.units.a);
         Ok(())
     }
@@ -354,7 +358,10 @@ impl<'a> Run<'a> {
                 // The first time, and of an A that is not plain: the size of M.
                 let mut largest = [units::largest(z), units::largest(r)];
                 match comm.max(&mut largest) {
-                    Ok(()) => *self.units.m.insert(units::exponent(largest[1]) - units::exponent(largest[0])),
+                    Ok(()) => *self
+                        .units
+                        .m
+                        .insert(units::exponent(largest[1]) - units::exponent(largest[0])),
                     Err(e) => {
                         self.fail(e);
                         0

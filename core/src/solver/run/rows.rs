@@ -23,7 +23,8 @@ use super::units::{Units, largest, power};
 use super::{Resume, Run};
 use crate::Result;
 use crate::comm::Communicator;
-use crate::matrix::{DistCsr, square_local, total};
+use crate::matrix::{Operator, square_local, total};
+use crate::solver::singular::InRange;
 use crate::solver::{APART, TRUST};
 
 /// Iterations to the second look.
@@ -60,22 +61,27 @@ pub(super) enum Verdict {
 }
 
 impl Run<'_> {
-    /// ρ of `x` with the true residual `r`. Collective.
-    pub fn scaled_residual(&mut self, x: &[f64], r: &[f64]) -> Result<f64> {
+    /// ρ of `x` with the true residual `r`, of the norm `relative`. Collective.
+    pub fn scaled_residual(&mut self, x: &[f64], r: &[f64], relative: f64) -> Result<f64> {
         if let Some(known) = self.scaled {
             return Ok(known);
         }
         let rows = Rows::new(self.a, self.b, &self.units, x)?;
-        let mut worst = [rows.of(r).fold(0.0, |m: f64, rho| if rho > m || rho.is_nan() { rho } else { m })];
-        self.a.space().comm().max(&mut worst)?;
-        self.scaled = Some(worst[0]);
-        Ok(worst[0])
+        let scaled = rows.largest(r)?.unwrap_or(relative);
+        self.scaled = Some(scaled);
+        Ok(scaled)
     }
 
     /// The tolerance is met with the relative residual `relative`: whether the rows are solved, too.
     /// `kept`: the method has a recurrence to go on with, which fell to the last measure.
-    pub(super) fn look_at_rows(&mut self, x: &[f64], r: &[f64], relative: f64, kept: bool) -> Result<Verdict> {
-        let rho = self.scaled_residual(x, r)?;
+    pub(super) fn look_at_rows(
+        &mut self,
+        x: &[f64],
+        r: &[f64],
+        relative: f64,
+        kept: bool,
+    ) -> Result<Verdict> {
+        let rho = self.scaled_residual(x, r, relative)?;
         if rho <= (TRUST * self.target).max(APART * relative) {
             return Ok(Verdict::Solved);
         }
@@ -120,7 +126,7 @@ impl Run<'_> {
 
 /// Residuals of rows relative to the sizes of the rows, in the units of a solve.
 struct Rows<'a> {
-    a: &'a DistCsr,
+    a: &'a dyn Operator,
     b: &'a [f64],
     /// max |x|.
     x: f64,
@@ -129,33 +135,43 @@ struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    fn new(a: &'a DistCsr, b: &'a [f64], units: &Units, x: &[f64]) -> Result<Self> {
+    fn new(a: &'a dyn Operator, b: &'a [f64], units: &Units, x: &[f64]) -> Result<Self> {
         let mut most = [largest(x)];
         a.space().comm().max(&mut most)?;
         Ok(Rows { a, b, x: most[0], of_a: power(-units.a), of_b: power(-units.b) })
     }
 
+    /// That of each own row; 0 where the size of rows is not known.
     fn of(&self, r: &[f64]) -> impl Iterator<Item = f64> {
-        let (own, ghost) = (self.a.own().view(), self.a.ghost().view());
-        r.iter().enumerate().map(move |(i, r)| {
-            let entries = own.row_values(i).iter().chain(ghost.row_values(i));
-            let size: f64 = entries.map(|v| (self.of_a * v).abs()).sum();
-            let r = r.abs();
-            if r == 0.0 { 0.0 } else { r / (size * self.x + (self.of_b * self.b[i]).abs()) }
+        r.iter().enumerate().map(|(i, r)| match self.a.row_size(i) {
+            Some(size) if *r != 0.0 => {
+                r.abs() / (self.of_a * size * self.x + (self.of_b * self.b[i]).abs())
+            }
+            _ => 0.0,
         })
+    }
+
+    /// The largest of all; none where the size of rows is not known. Collective.
+    fn largest(&self, r: &[f64]) -> Result<Option<f64>> {
+        let unknown = f64::from(u8::from(!r.is_empty() && self.a.row_size(0).is_none()));
+        let worst =
+            self.of(r).fold(0.0, |m: f64, rho| if rho > m || rho.is_nan() { rho } else { m });
+        let mut all = [unknown, worst];
+        self.a.space().comm().max(&mut all)?;
+        Ok((all[0] == 0.0).then_some(all[1]))
     }
 
     /// The worst rows in words. Collective.
     fn worst(&self, r: &[f64]) -> Result<String> {
-        let mut mine: Vec<(f64, u64)> =
-            self.of(r).enumerate().map(|(i, rho)| (rho, self.a.global_row(i))).collect();
+        let mut mine: Vec<(f64, u64)> = self.of(r).zip(self.a.space().start()..).collect();
         let order = |a: &(f64, u64), b: &(f64, u64)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
         mine.sort_unstable_by(order);
         mine.truncate(NAMED);
         let words: Vec<u64> = mine.iter().flat_map(|(rho, row)| [rho.to_bits(), *row]).collect();
         let all = self.a.space().comm().all_gather(&words)?;
         let pairs = all.iter().flat_map(|words| words.as_chunks::<2>().0);
-        let mut all: Vec<(f64, u64)> = pairs.map(|&[rho, row]| (f64::from_bits(rho), row)).collect();
+        let mut all: Vec<(f64, u64)> =
+            pairs.map(|&[rho, row]| (f64::from_bits(rho), row)).collect();
         all.sort_unstable_by(order);
         let named: Vec<String> = all
             .iter()
@@ -184,16 +200,25 @@ impl Residuals {
     }
 }
 
-/// The residuals of `x` as a solution of A x = b, free of over- and underflow. Collective.
+/// The residuals of `x` as a solution of A x = b, free of over- and underflow; within the range of A
+/// (where b has to lie) for a singular A. Collective.
 ///
 /// # Errors
 /// What the communicator reports.
-pub fn residuals(a: &DistCsr, b: &[f64], x: &[f64]) -> Result<Residuals> {
+pub fn residuals(a: &dyn Operator, b: &[f64], x: &[f64]) -> Result<Residuals> {
+    let range;
+    let a: &dyn Operator = match a.null_spaces() {
+        None => a,
+        Some(null) => {
+            range = InRange { a, null };
+            &range
+        }
+    };
     let units = Units::of(a, b, true)?;
     let mut x = x.to_vec();
     super::units::scale(&mut x, units.x());
     let mut r = vec![0.0; x.len()];
-    a.spmv(&x, &mut r)?;
+    a.apply(&x, &mut r)?;
     super::units::scale(&mut r, -units.a);
     let of_b = power(-units.b);
     r.iter_mut().zip(b).for_each(|(r, b)| *r = of_b * b - *r);
@@ -205,8 +230,7 @@ pub fn residuals(a: &DistCsr, b: &[f64], x: &[f64]) -> Result<Residuals> {
     let of = |k: usize| total(ranks.clone().map(|r| [r[k], r[k + 1]])).sqrt();
     let (of_r, of_b) = (of(0), of(2));
     let rows = Rows::new(a, b, &units, &x)?;
-    let mut worst = [rows.of(&r).fold(0.0, f64::max)];
-    comm.max(&mut worst)?;
     let relative = if of_b > 0.0 { of_r / of_b } else { of_r };
-    Ok(Residuals { relative, scaled: worst[0], rows: rows.worst(&r)? })
+    let scaled = rows.largest(&r)?.unwrap_or(relative);
+    Ok(Residuals { relative, scaled, rows: rows.worst(&r)? })
 }

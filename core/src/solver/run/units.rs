@@ -9,7 +9,7 @@
 //! to a size of 1 by what it makes of its first vector. (Richardson's iteration is not invariant
 //! under a factor in M: there μ = α, and M̂Â = MA.)
 use crate::comm::Communicator;
-use crate::matrix::DistCsr;
+use crate::matrix::Operator;
 use crate::{Error, Result};
 
 /// Exponents that a largest entry of A may have and stay as it is: no product of three of them
@@ -33,8 +33,8 @@ pub(super) struct Units {
 
 impl Units {
     /// Those of the system A x = b; `stationary` for Richardson's iteration. Collective.
-    pub fn of(a: &DistCsr, b: &[f64], stationary: bool) -> Result<Units> {
-        let mut largest = [largest(b), a.largest()];
+    pub fn of(a: &dyn Operator, b: &[f64], stationary: bool) -> Result<Units> {
+        let mut largest = [largest(b), a.largest().unwrap_or(0.0)];
         a.space().comm().max(&mut largest)?;
         let of_a = exponent(largest[1]);
         let of_a = if of_a.abs() > PLAIN { of_a } else { 0 };

@@ -219,6 +219,7 @@ impl Generator for MlpFsai {
     type Output = Learned;
 
     fn generate(params: &Params, system: &System) -> Result<Learned> {
+        let system = &*system.regular()?;
         let (a, host) = (system.a(), system.host().as_ref());
         a.require_symmetric(NAME)?;
         let weights = weights(params, host)?;
@@ -226,6 +227,7 @@ impl Generator for MlpFsai {
     }
 
     fn refresh(m: &mut Learned, params: &Params, system: &System) -> Result<()> {
+        let system = &*system.regular()?;
         let a = system.a();
         let plan = m.plan.take().ok_or(Error::PatternChanged)?;
         let weights = weights(params, system.host().as_ref())?;
