@@ -4,9 +4,11 @@
 //!
 //! ```toml
 //! [problem]
-//! matrix = "A.mtx"   # Matrix Market, or PETSc's binary format; "A.IJ" stands for hypre's IJ files
-//!                    # A.IJ.00000, A.IJ.00001, …
+//! matrix = "A.mtx"   # Matrix Market, gzipped or not, or PETSc's binary format; "A.IJ" stands for hypre's
+//!                    # IJ files A.IJ.00000, A.IJ.00001, …
 //! rhs = "b.mtx"      # where it is not given: the vector that A's PETSc file has, else all ones
+//! symmetric = "upper"          # or "lower": the file has this triangle of a symmetric matrix
+//! eliminate = "identity-rows"  # take unknowns out whose row has a diagonal entry only (Dirichlet nodes)
 //! x0 = "x.mtx"       # zero where it is not given; goes with a model problem too, as all that follow
 //! preconditioner_matrix = "P.mtx"   # what the preconditioner is made from; A where it is not given
 //! null_space = "constant"           # of a singular A: "none", or a file of vectors (columns); what can
@@ -18,6 +20,7 @@
 //! (systems 0 to 19 of each level), or a list of matrices. It may also have several sections
 //! `[[problem]]`, each of these forms and with a `label` that its tables are called by.
 use crate::formats;
+use crate::given::{Given, Read, Whole};
 use crate::session::Session;
 use precondor_core::config::{Content, Node, SolverConfig};
 use precondor_core::matrix::{DistCsr, NullSpace, NullSpaces};
@@ -57,7 +60,7 @@ enum Wanted {
 
 enum Source {
     Model(Problem),
-    Files { matrix: PathBuf, rhs: Option<PathBuf> },
+    Files(Given),
 }
 
 /// A linear system to solve: A x = b from x0.
@@ -75,6 +78,10 @@ pub struct Task {
     pub other: Option<System>,
     /// How the null spaces that A has became known.
     pub null: Option<Known>,
+    /// The system that this one was made from by taking unknowns out.
+    pub whole: Option<Whole>,
+    /// What is to be known of the files that it was read from, the same on all ranks.
+    pub files: Vec<String>,
 }
 
 /// How a null space became known.
@@ -88,11 +95,17 @@ pub enum Known {
 }
 
 impl Task {
+    /// A system of which nothing else is known, to solve from zero.
+    pub fn new(system: System, nnz: u64, b: Vec<f64>) -> Task {
+        let x0 = vec![0.0; b.len()];
+        Task { system, nnz, b, x0, other: None, null: None, whole: None, files: Vec::new() }
+    }
+
     /// A system for `a` alone: nothing is known of it.
     #[cfg(test)]
     pub fn of(a: DistCsr, b: Vec<f64>) -> Task {
-        let (nnz, x0) = (a.nnz_own() as u64, vec![0.0; b.len()]);
-        Task { system: System::new(a), nnz, b, x0, other: None, null: None }
+        let nnz = a.nnz_own() as u64;
+        Task::new(System::new(a), nnz, b)
     }
 
     /// The same with what `solver` calls symmetric.
@@ -108,7 +121,7 @@ impl Task {
         self.other.as_ref().unwrap_or(&self.system)
     }
 
-    /// What to say of the matrices.
+    /// What to say of the files and the matrices.
     pub fn notes(&self) -> Vec<String> {
         let of = |a: &DistCsr| a.null_spaces().map(NullSpaces::name);
         let singular = of(self.system.a()).map(|name| match self.null {
@@ -122,7 +135,7 @@ impl Task {
         let other = other.map(|name| {
             format!("the preconditioner's matrix is singular: its null space is {name}")
         });
-        singular.into_iter().chain(other).collect()
+        self.files.iter().cloned().chain(singular).chain(other).collect()
     }
 }
 
@@ -252,13 +265,15 @@ fn count(node: &Node) -> Result<u64> {
     n.ok_or_else(|| node.wrong("is not a number of systems, 1 or more"))
 }
 
-fn from_file(matrix: &Node, section: &Node) -> Result<Case> {
-    let mut section = section.clone();
+fn from_file(matrix: &Node, asked: &Node) -> Result<Case> {
+    let mut section = asked.clone();
     let more = more(&mut section)?;
-    section.only(&["matrix", "rhs"])?;
-    let rhs = section.get("rhs").map(Node::path).transpose()?;
-    let source = Source::Files { matrix: matrix.path()?, rhs };
-    Ok(Case { label: matrix.text()?.to_owned(), samples: 1, source, more })
+    let given = Given::from_section(matrix, &section)?;
+    if let (true, Some(node)) = (given.eliminates(), asked.get("preconditioner_matrix")) {
+        return Err(node.key_error("'preconditioner_matrix': does not go with 'eliminate'"));
+    }
+    let (label, source) = (matrix.text()?.to_owned(), Source::Files(given));
+    Ok(Case { label, samples: 1, source, more })
 }
 
 fn model(mut section: Node, samples: u64) -> Result<Case> {
@@ -287,13 +302,17 @@ fn more(section: &mut Node) -> Result<More> {
 }
 
 impl Wanted {
-    /// What is asked for. Collective.
-    fn read(&self, a: &DistCsr) -> Result<Option<NullSpace>> {
+    /// What is asked for, without what was taken out of the whole system. Collective.
+    fn read(&self, a: &DistCsr, whole: Option<&Whole>) -> Result<Option<NullSpace>> {
         match self {
             Wanted::Any | Wanted::None => Ok(None),
             Wanted::Constant => NullSpace::constant(a.space()).map(Some),
             Wanted::File(path) => {
-                let vectors = formats::read_vectors_on_ranks(path, a.space(), "null space")?;
+                let space = whole.map_or(a.space(), Whole::space);
+                let mut vectors = formats::read_vectors_on_ranks(path, space, "null space")?;
+                if let Some(whole) = whole {
+                    vectors.iter_mut().for_each(|v| *v = whole.restrict(v));
+                }
                 let name = match vectors.len() {
                     1 => format!("the vector of {}", path.display()),
                     n => format!("the {n} vectors of {}", path.display()),
@@ -315,8 +334,12 @@ fn in_file(path: &Path, error: Error) -> Error {
 
 impl More {
     /// The null spaces of `a`: those given, else what can be seen. Collective.
-    fn null_spaces(&self, a: &DistCsr) -> Result<Option<(NullSpaces, Known)>> {
-        let (right, left) = (self.right.read(a)?, self.left.read(a)?);
+    fn null_spaces(
+        &self,
+        a: &DistCsr,
+        whole: Option<&Whole>,
+    ) -> Result<Option<(NullSpaces, Known)>> {
+        let (right, left) = (self.right.read(a, whole)?, self.left.read(a, whole)?);
         if right.is_some() || left.is_some() {
             let mut null = NullSpaces::given(a, right, left)?;
             // The other side of an unsymmetric A may still be seen.
@@ -341,7 +364,7 @@ impl More {
     /// The matrix that the preconditioner is made from, where it is another one. Collective.
     fn preconditioner(&self, a: &DistCsr) -> Result<Option<DistCsr>> {
         let Some(path) = &self.preconditioner else { return Ok(None) };
-        let p = formats::read_on_ranks(path, a.space().comm())?;
+        let p = formats::read_on_ranks(path, a.space().comm(), &mut Vec::new())?;
         if p.n_global() != a.n_global() {
             return Err(Error::file(
                 path,
@@ -384,36 +407,35 @@ impl Case {
     }
 
     fn make(&self, index: u64, session: &Session) -> Result<Task> {
-        let comm = session.comm();
-        let (system, b) = match &self.source {
-            Source::Model(problem) => problem.generate_nth(comm.clone(), index)?,
-            Source::Files { matrix, rhs } => {
-                let a = formats::read_on_ranks(matrix, comm)?;
-                let b = match rhs {
-                    Some(path) => {
-                        formats::read_vector_on_ranks(path, a.space(), "right-hand side")?
-                    }
-                    None => match formats::read_rhs_beside(matrix, a.space())? {
-                        Some(b) => b,
-                        None => vec![1.0; a.n_own()],
-                    },
-                };
-                (System::new(a), b)
+        let (system, b, whole, files) = match &self.source {
+            Source::Model(problem) => {
+                let (system, b) = problem.generate_nth(session.comm().clone(), index)?;
+                (system, b, None, Vec::new())
+            }
+            Source::Files(given) => {
+                let Read { a, b, whole, notes } = given.read(session)?;
+                (System::new(a), b, whole, notes)
             }
         };
-        let more = &self.more;
+        let (more, whole_ref) = (&self.more, whole.as_ref());
         let x0 = match &more.x0 {
-            Some(path) => formats::read_vector_on_ranks(path, system.a().space(), "initial guess")?,
+            Some(path) => {
+                let space = whole_ref.map_or(system.a().space(), Whole::space);
+                let mut notes = Vec::new();
+                let x0 = formats::read_vector_on_ranks(path, space, "initial guess", &mut notes)?;
+                whole_ref.map_or_else(|| x0.clone(), |whole| whole.restrict(&x0))
+            }
             None => vec![0.0; system.a().n_own()],
         };
         let other = more.preconditioner(system.a())?.map(System::new);
-        let (system, null) = match more.null_spaces(system.a())? {
+        let (system, null) = match more.null_spaces(system.a(), whole_ref)? {
             Some((null, known)) => (system.with_null_spaces(null), Some(known)),
             None => (system, None),
         };
         let nnz = system.a().nnz_global()?;
         let other = other.map(|other| other.with_host(session.host()));
-        Ok(Task { system: system.with_host(session.host()), nnz, b, x0, other, null })
+        let system = system.with_host(session.host());
+        Ok(Task { x0, other, null, whole, files, ..Task::new(system, nnz, b) })
     }
 
     /// The file that the preconditioner is made from, where it is not A's.
@@ -424,7 +446,7 @@ impl Case {
     /// One line about the systems: what they are, and from which seed.
     pub fn describe(&self) -> String {
         match &self.source {
-            Source::Files { matrix, .. } => format!("matrix {}", matrix.display()),
+            Source::Files(given) => format!("matrix {}", given.matrix.display()),
             Source::Model(problem) => {
                 let json = problem.to_json();
                 let Some(fields) = json.as_object() else { return json.to_string() };

@@ -10,6 +10,7 @@ mod experiment;
 mod fallback;
 mod files;
 mod formats;
+mod given;
 mod install;
 mod kept;
 mod matrix;

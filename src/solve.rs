@@ -135,7 +135,13 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     bar.finish_and_clear();
     let measured = measured?;
     if let Some(path) = &args.save_solution {
-        formats::write_vector(path, task.system.a().space(), &measured.x, "solution")?;
+        match &task.whole {
+            None => formats::write_vector(path, task.system.a().space(), &measured.x, "solution")?,
+            Some(whole) => {
+                let x = whole.solution(&measured.x);
+                formats::write_vector(path, whole.space(), &x, "solution")?;
+            }
+        }
     }
     let peak = peak_memory(session)?;
     let other = match &task.other {

@@ -97,9 +97,7 @@ impl Lab<'_> {
         let problem = Problem::Poisson(Poisson { seed: self.seed, ..Poisson::at_level(level) });
         let (system, b) = problem.generate_nth(Comm::solo(), index)?;
         let nnz = system.a().nnz_own() as u64;
-        let x0 = vec![0.0; b.len()];
-        let system = system.with_host(self.session.host());
-        Ok(Task { system, nnz, b, x0, other: None, null: None })
+        Ok(Task::new(system.with_host(self.session.host()), nnz, b))
     }
 
     /// System `index` of a level with its solution; `tolerance` is the least that the error will be

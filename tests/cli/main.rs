@@ -4,6 +4,7 @@ mod bad_input;
 mod compare;
 mod fallback;
 mod formats;
+mod given;
 mod install;
 mod kept;
 mod plugins;

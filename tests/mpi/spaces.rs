@@ -43,6 +43,12 @@ fn a_singular_system_has_the_same_solution_on_any_number_of_ranks() {
             assert!((outside - *expected).abs() < 1e-12, "{name} on {ranks} ranks");
         }
     }
+    // Two parts, of which the first has more rows than Matrix Market files give the first rank.
+    for (k, rows) in [0..100, 100..n].into_iter().enumerate() {
+        folder.file(&format!("P.IJ.{k:05}"), &neumann::part(m, 0.01, rows));
+    }
+    let job = precondor(2, &["solve", &config("name = 'ic'", "preconditioner_matrix = 'P.IJ'")]);
+    fails_with(&job, "spread over the ranks in another way than A");
     folder.file("P.mtx", &neumann::laplacian(3, 0.01));
     let job = precondor(2, &["solve", &config("name = 'ic'", "preconditioner_matrix = 'P.mtx'")]);
     fails_with(&job, "has 9 rows, A has 169");

@@ -6,7 +6,7 @@ use std::process::Command;
 
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/petsc");
 
-fn cc(arguments: &[&str], source: &str, out: &Path) {
+pub fn cc(arguments: &[&str], source: &str, out: &Path) {
     let mut command = Command::new("cc");
     command.arg("-o").arg(out).arg(format!("{HERE}/{source}")).args(arguments);
     let made = command.output().expect("cc starts");

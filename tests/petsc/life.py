@@ -344,7 +344,7 @@ def neumann(mx, my):
     return a
 
 
-def solver(kind, a, p, of, rtol=1e-9):
+def krylov(kind, a, p, of, rtol=1e-9):
     """A KSP of that type with a PC of ours."""
     ksp = PETSc.KSP().create(COMM)
     ksp.setType(kind)
@@ -382,8 +382,8 @@ def test_a_singular_level_is_solved_in_its_range():
             whole = p.copy()
             whole.setNullSpace(constant)
             whole.setTransposeNullSpace(constant)
-            ksp = solver("cg", whole, p, "precondor_" + method)
-            x, count = solved(ksp, b)
+            ksp = krylov("cg", whole, p, "precondor_" + method)
+            x, count = solved(ksp, inside)
             constant.remove(x)
             close(a * x, inside, 1e-7)
             counts.append(count)
@@ -402,7 +402,7 @@ def test_a_singular_level_is_solved_in_its_range():
     inner = outer.getPC().getKSP()
     inner.setType("preonly")
     inner.getPC().setType("precondor_inverse")
-    x, count = solved(outer, b)
+    x, count = solved(outer, inside)
     constant.remove(x)
     close(a * x, inside, 1e-7)
     assert count <= 2, count
@@ -456,17 +456,17 @@ def test_the_preconditioner_is_made_from_the_second_operator():
     b = vector(a)
     inverse = pc("precondor_inverse", p)
     expected = product(inverse, b)
-    shell = PETSc.Mat().createPython([p.getLocalSize(), p.getLocalSize()], Free(a), comm=COMM)
+    shell = PETSc.Mat().createPython(p.getSizes(), Free(a), comm=COMM)
     shell.setUp()
     for operator in (a, shell):
-        ksp = solver("gmres", operator, p, "precondor_inverse")
+        ksp = krylov("gmres", operator, p, "precondor_inverse")
         ksp.setUp()
         close(product(ksp.getPC(), b), expected)
         x, count = solved(ksp, b)
         close(a * x, b, 1e-7)
         assert count > 2, "M is P's inverse, not A's"
         ksp.destroy()
-        own = solver("gmres", a, a, "precondor_inverse")
+        own = krylov("gmres", a, a, "precondor_inverse")
         assert solved(own, b)[1] <= 2
         own.destroy()
     inverse.destroy()

@@ -3,6 +3,7 @@ pub mod batch;
 pub mod chebyshev;
 pub mod chunks;
 pub mod dense_rows;
+pub mod envelope;
 pub mod fsai;
 pub mod gather;
 pub mod grid;

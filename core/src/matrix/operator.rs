@@ -1,5 +1,5 @@
 //! What solvers need of A: products, and a little knowledge.
-use super::{DistCsr, NullSpaces, Space};
+use super::{Csr, DistCsr, NullSpaces, Space};
 use crate::Result;
 use std::sync::Arc;
 
@@ -86,6 +86,15 @@ pub trait Operator {
         None
     }
 
+    /// |x|ᵀ|A||x|, of which the rounding of xᵀAx is a small part; where it is known (on all ranks or on
+    /// none). Collective.
+    ///
+    /// # Errors
+    /// What the communicator reports.
+    fn magnitude(&self, _x: &[f64]) -> Result<Option<f64>> {
+        Ok(None)
+    }
+
     /// Null spaces that solvers have to take care of; see [`NullSpaces`].
     fn null_spaces(&self) -> Option<&NullSpaces> {
         None
@@ -126,6 +135,14 @@ impl Operator for DistCsr {
         let entries = self.own().view().row_values(row).iter();
         let entries = entries.chain(self.ghost().view().row_values(row));
         Some(entries.map(|v| v.abs()).sum())
+    }
+    fn magnitude(&self, x: &[f64]) -> Result<Option<f64>> {
+        let positive = |values: &[f64]| values.iter().map(|v| v.abs()).collect();
+        let of_block = |block: &Csr| positive(block.view().values);
+        let absolute = self.with_values(of_block(self.own()), of_block(self.ghost()))?;
+        let (x, mut product): (Vec<f64>, _) = (positive(x), vec![0.0; x.len()]);
+        absolute.spmv(&x, &mut product)?;
+        self.space().dots([(&x, &product)]).map(|[sum]| Some(sum))
     }
     fn null_spaces(&self) -> Option<&NullSpaces> {
         self.null_spaces()

@@ -2,7 +2,7 @@
 //!
 //! Rows in order meet the entries of every column in order of rows: one cursor a row goes once over its
 //! entries, so that every entry is visited a fixed number of times, however long its row is.
-use super::DistCsr;
+use super::{DistCsr, Operator};
 use crate::comm::Communicator;
 use crate::{Error, Result};
 
@@ -60,8 +60,21 @@ impl DistCsr {
     pub fn require_symmetric(&self, who: &str) -> Result<()> {
         match self.first_unsymmetric()? {
             None => Ok(()),
-            Some(at) => Err(Error::Unsupported(format!("{who} needs a symmetric matrix; {at}"))),
+            Some(at) => {
+                let error = Error::Unsupported(format!("{who} needs a symmetric matrix; {at}"));
+                Err(self.naming_identity_rows(error)?)
+            }
         }
+    }
+}
+
+/// What to try where A was taken for positive definite and is not: a sentence where every diagonal entry
+/// on this rank is known and negative, else nothing. Not collective.
+pub fn sign_hint(a: &dyn Operator) -> &'static str {
+    let negative = |d: Vec<f64>| !d.is_empty() && d.iter().all(|&d| d < 0.0);
+    match a.diagonal_entries().is_some_and(negative) {
+        true => "; every diagonal entry is negative: change the sign of A and of b",
+        false => "",
     }
 }
 

@@ -96,7 +96,15 @@ pub fn foresee(
         Err(other) => return Err(other),
     };
     let (min, max) = (ends.min, ends.max);
-    let said = format!("spectrum of MA from {min:.3} to {max:.3} ({} Lanczos steps)", ends.steps);
+    let how = match ends.converged {
+        true => String::new(),
+        false => format!(
+            ", an estimate: the nearest eigenvalues are within {:.1e} and {:.1e}",
+            ends.min_error, ends.max_error
+        ),
+    };
+    let steps = ends.steps;
+    let said = format!("spectrum of MA from {min:.3} to {max:.3} ({steps} Lanczos steps{how})");
     let krylov = match ends.condition().map(f64::sqrt) {
         Some(root) => (root - 1.0) / (root + 1.0),
         None => f64::INFINITY,

@@ -27,6 +27,9 @@
 //! of the row ([`Report::scaled_residual`]), is neither within the tolerance nor within [`APART`] times
 //! the relative residual, the method goes on. See `run/rows.rs`.
 //!
+//! A is anything with a product ([`Operator`]). Where it is known to be singular the methods never see
+//! it: they work within its range (`singular.rs`).
+//!
 //! [`solve_with_fallback`] watches a solve and goes on by other means where the preconditioner
 //! fails (`guard.rs`, `fallback.rs`).
 //!

@@ -4,7 +4,7 @@ use precondor_core::comm::{Comm, threads};
 use precondor_core::matrix::{Csr, DistCsr, NullSpace, NullSpaces, Operator, Space, Symmetry};
 use precondor_core::precond::{Identity, Preconditioner, Properties};
 use precondor_core::solver::{
-    Criterion, Fallback, Method, Outcome, Stop, foresee, solve, solve_with_fallback,
+    Criterion, Fallback, Method, Outcome, Replacement, Stop, foresee, solve, solve_with_fallback,
 };
 use precondor_core::system::System;
 use precondor_core::{Error, Result};
@@ -333,6 +333,20 @@ fn an_unsymmetric_system_is_projected_on_both_sides() {
             assert!(got[0].0.outside.unwrap().relative > 0.1);
         }
     }
+    // The other way round only the left null space can be seen, and it is enough.
+    let a = a.transpose();
+    let got = on_ranks(2, false, &a, |a| {
+        let null = NullSpaces::find(&a).unwrap().unwrap();
+        assert!(null.right.is_none());
+        let a = a.with_null_spaces(null);
+        run(Method::Gmres { restart: 60 }, &a, &Scaled::jacobi(&a), own(&a, &b), &stop(1e-11))
+            .unwrap()
+    });
+    assert_eq!(got[0].0.outcome, Outcome::Converged);
+    let x: Vec<f64> = got.iter().flat_map(|(_, x)| x.clone()).collect();
+    let mean = b.iter().sum::<f64>() / n as f64;
+    let inside: Vec<f64> = b.iter().map(|b| b - mean).collect();
+    assert!(distance(&times(&a, &x), &inside) < 1e-10 * norm(&inside));
 }
 
 #[test]
@@ -382,9 +396,11 @@ fn a_watched_solve_and_the_look_before_it_stay_within_the_range() {
     // Richardson's iteration with far too long steps trips the guard; the replacement goes on.
     let long =
         Scaled { scale: jacobi.scale.iter().map(|s| 50.0 * s).collect(), ..Scaled::jacobi(&a) };
-    let mut replace = || Ok(Box::new(Scaled::jacobi(&a)) as Box<dyn Preconditioner>);
-    let mut fallback =
-        Fallback { contraction: 0.9, replacement: Some(("jacobi", &mut replace)), foreseen: None };
+    let mut replace = || {
+        let made = Ok(Box::new(Scaled::jacobi(&a)) as Box<dyn Preconditioner>);
+        Some(Replacement { name: "jacobi".into(), contraction: None, made })
+    };
+    let mut fallback = Fallback { contraction: 0.9, next: Some(&mut replace), foreseen: None };
     let mut x = vec![0.0; n];
     let method = Method::Richardson { damping: 1.0 };
     let report = solve_with_fallback(

@@ -13,8 +13,7 @@
 //! **Symmetric positive definite.** A sum is where every part is. The symmetric product is symmetric where
 //! A and every part are. With W_k = c_k M_k and
 //! Wᵢ = 2cᵢMᵢ − cᵢ²MᵢAMᵢ + (I − cᵢMᵢA) Wᵢ₊₁ (I − cᵢAMᵢ) it is W₁; so it is positive definite where every
-//! part is and λmax(cᵢMᵢA) < 2 for all parts but the last, which may have any. (Beyond that it need not
-//! be: Jacobi twice with λmax(D⁻¹A) > 2 is indefinite.) The eigenvalues are estimated by 30 Lanczos
+//! part is and λmax(cᵢMᵢA) < 2 for all parts but the last, which may have any. Beyond that it need not be. The eigenvalues are estimated by 30 Lanczos
 //! steps, bound on the error included; where the estimate is 2 or more, or A is not positive definite,
 //! M is declared symmetric alone, and a note says which part it was. `weights` below 1 cure it.
 //!

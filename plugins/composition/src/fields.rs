@@ -94,7 +94,7 @@ fn components(stride: u32, fields: Option<&[Vec<u32>]>) -> Result<(Vec<u32>, usi
     }
     let field = |(component, of): (usize, Option<u32>)| {
         of.ok_or_else(|| {
-            let why = format!("{component} of 0 to {} is in no field", stride - 1);
+            let why = format!("component {component} of 0 to {} is in no field", stride - 1);
             Error::Parameter(format!("parameter 'fields': {why}"))
         })
     };

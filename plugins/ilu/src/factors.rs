@@ -88,7 +88,9 @@ impl Pivots {
         let sum: f64 = a.row_values(i).iter().map(|v| v.abs()).sum();
         let mut used = pivot;
         if let Some(shift) = self.shift.filter(|shift| pivot.abs() < shift * sum) {
-            used = (shift * sum).copysign(pivot);
+            // The sign of a rounding error is chance.
+            let sign = if pivot.abs() > ZERO * sum { pivot } else { 1.0 };
+            used = (shift * sum).copysign(sign);
             self.moved += 1;
         }
         if used.abs() > ZERO * sum && used.is_finite() && used.recip().is_finite() {
@@ -102,8 +104,8 @@ impl Pivots {
                 (_, true, _) => "it has no entry but zeros in this rank's block".to_owned(),
                 (.., true) => format!("the pivot is {pivot:e}; set 'shift' to move zero pivots"),
                 (.., false) => format!(
-                    "no diagonal entry is stored and the pivot is {pivot:e}; reorder the rows, \
-                     or set 'shift' to move zero pivots"
+                    "no diagonal entry is stored and the pivot is {pivot:e}; set 'shift' to move \
+                     zero pivots"
                 ),
             },
         ))

@@ -2,7 +2,7 @@
 use crate::factors::{Factors, Pivots};
 use precondor_sdk::prelude::*;
 
-/// The pattern of L and U, with zeros for values: entries of A (and its diagonal) have level 0, an
+/// The pattern of L and U, their values still to be filled in: entries of A (and its diagonal) have level 0, an
 /// entry that elimination makes of two others the sum of their levels plus one; those up to
 /// `level` are kept.
 ///
@@ -22,9 +22,8 @@ pub fn pattern(a: CsrView<'_>, level: u32) -> Result<Factors> {
         }
         return Ok(factors);
     }
-    // Levels of the entries of U, where its rows start among them, and, of the row under
-    // construction, the next column after each (`end` heads the list and ends it).
-    let (mut levels, mut starts) = (Vec::<u32>::new(), Vec::<usize>::with_capacity(n));
+    // Values of U are the levels of its entries here. Of the row under construction: the next column
+    // after each (`end` heads the list and ends it).
     let end = n as u32;
     let mut next = vec![end; n + 1];
     let (mut level_of, mut seen) = (vec![0u32; n], vec![u32::MAX; n]);
@@ -40,10 +39,10 @@ pub fn pattern(a: CsrView<'_>, level: u32) -> Result<Factors> {
 
         let mut k = next[n];
         while k < i {
-            let (cols, _) = upper.row(k as usize);
+            let (cols, levels) = upper.row(k as usize);
             let mut place = k;
-            for (t, &j) in cols.iter().enumerate() {
-                let made = level_of[k as usize] + levels[starts[k as usize] + t] + 1;
+            for (&j, &other) in cols.iter().zip(levels) {
+                let made = level_of[k as usize] + other as u32 + 1;
                 if made > level {
                     continue;
                 }
@@ -62,16 +61,16 @@ pub fn pattern(a: CsrView<'_>, level: u32) -> Result<Factors> {
             k = next[k as usize];
         }
 
-        starts.push(levels.len());
-        let mut j = next[n];
-        while j != end {
+        let row = || std::iter::successors(Some(next[n]), |&j| Some(next[j as usize]));
+        let row = || row().take_while(|&j| j != end);
+        lower.reserve(row().take_while(|&j| j < i).count())?;
+        upper.reserve(row().skip_while(|&j| j <= i).count())?;
+        for j in row() {
             if j < i {
                 lower.push(j, 0.0);
             } else if j > i {
-                upper.push(j, 0.0);
-                levels.push(level_of[j as usize]);
+                upper.push(j, f64::from(level_of[j as usize]));
             }
-            j = next[j as usize];
         }
         lower.end_row()?;
         upper.end_row()?;

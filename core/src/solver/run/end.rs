@@ -38,7 +38,8 @@ impl Run<'_> {
     pub fn indefinite(&mut self, pq: f64) -> Halt {
         self.indefinite = true;
         let at = self.iteration();
-        broke_down(format!("A is not positive definite: pᵀAp = {pq:e} at iteration {at}"))
+        let hint = crate::matrix::sign_hint(self.a);
+        broke_down(format!("A is not positive definite: pᵀAp = {pq:e} at iteration {at}{hint}"))
     }
 
     /// A correction took ‖r‖₂² from `before` to `after`.

@@ -4,3 +4,4 @@
 mod dense;
 mod ic;
 mod ilu;
+mod pivoting;
