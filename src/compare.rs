@@ -284,6 +284,7 @@ fn one(
     exact: Option<&[f64]>,
 ) -> (std::result::Result<Entry, String>, Vec<f64>) {
     let exact = exact.filter(|_| run.solver.stop == StopRule::AbsoluteError);
+    let task = &*task.under(&run.solver);
     let how = (&run.solver, &run.plan);
     let measured = match kept {
         None => measure(session, task, run.method.as_ref(), how, exact, &mut |_| ())
@@ -301,10 +302,7 @@ fn one(
             let entry = Entry {
                 iterations: report.iterations,
                 outcome: measure::outcome(&report.outcome),
-                reason: match &report.outcome {
-                    Outcome::Breakdown(why) => Some(why.clone()),
-                    _ => None,
-                },
+                reason: report.outcome.reason().map(str::to_owned),
                 measure: report.history.last().copied().unwrap_or(f64::NAN),
                 true_relative_residual: report.true_relative_residual,
                 nnz_ratio: measured.entries.map(|n| n as f64 / task.nnz.max(1) as f64),

@@ -22,12 +22,13 @@
 use crate::formats;
 use crate::given::{Given, Read, Whole};
 use crate::session::Session;
-use precondor_core::config::{Content, Node};
+use precondor_core::config::{Content, Node, SolverConfig};
 use precondor_core::matrix::{DistCsr, NullSpace, NullSpaces};
 use precondor_core::problem::Problem;
 use precondor_core::system::System;
 use precondor_core::{Error, Result};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// Systems that belong together: a row of a table is their mean.
@@ -63,6 +64,7 @@ enum Source {
 }
 
 /// A linear system to solve: A x = b from x0.
+#[derive(Clone)]
 pub struct Task {
     /// A, with the services of the host.
     pub system: System,
@@ -104,6 +106,14 @@ impl Task {
     pub fn of(a: DistCsr, b: Vec<f64>) -> Task {
         let nnz = a.nnz_own() as u64;
         Task::new(System::new(a), nnz, b)
+    }
+
+    /// The same with what `solver` calls symmetric.
+    pub fn under(&self, solver: &SolverConfig) -> Cow<'_, Task> {
+        let Some(tolerance) = solver.symmetry_tolerance else { return Cow::Borrowed(self) };
+        let with = |system: &System| system.clone().with_symmetry_tolerance(tolerance);
+        let (system, other) = (with(&self.system), self.other.as_ref().map(with));
+        Cow::Owned(Task { system, other, ..self.clone() })
     }
 
     /// What the preconditioner is made from.

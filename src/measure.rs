@@ -6,10 +6,10 @@ use crate::interrupt;
 use crate::session::Session;
 use crate::traffic::{Counted, Meter};
 use precondor_core::comm::Communicator;
-use precondor_core::config::{Backend, Check, MethodConfig, SolverConfig};
+use precondor_core::config::{Assume, Backend, Check, MethodConfig, SolverConfig};
 use precondor_core::precond::{Identity, Preconditioner};
 use precondor_core::solver::{
-    self, Criterion, Fallback, Foreseen, Outcome, Replacement, Step, Stop,
+    self, AssumedDefinite, Fallback, Foreseen, Outcome, Replacement, Step,
 };
 use precondor_core::{Error, Result};
 use serde_json::{Map, Value};
@@ -92,6 +92,8 @@ pub fn measure_with(
     watch: &mut dyn FnMut(&Step),
 ) -> Result<Measured> {
     let (a, iteration) = (task.system.a(), config.method());
+    let assumed = AssumedDefinite(m);
+    let m = if config.assume == Some(Assume::Spd) { &assumed } else { m };
     let start = Instant::now();
     let mut notes = [task.notes(), m.notes()].concat();
     let foreseen = match plan.check {
@@ -100,12 +102,7 @@ pub fn measure_with(
     };
     let mut seconds = [(taken + start.elapsed()).as_secs_f64(), 0.0];
     meter.set_up(m, &task.b);
-    let stop = Stop {
-        criterion: exact.map_or(Criterion::RelativeResidual, Criterion::AbsoluteError),
-        tolerance: config.tolerance,
-        max_iterations: config.max_iterations,
-        divergence: config.divergence,
-    };
+    let stop = config.stop(exact);
     let mut x = task.x0.clone();
     let mut watch = |step: &Step| {
         meter.measured();
@@ -270,8 +267,9 @@ pub fn outcome(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Converged => "converged",
         Outcome::IterationLimit => "iteration-limit",
-        Outcome::Diverged => "diverged",
+        Outcome::Diverged(_) => "diverged",
         Outcome::Breakdown(_) => "breakdown",
+        Outcome::RowsUnsolved(_) => "rows-unsolved",
         Outcome::Interrupted => "interrupted",
     }
 }

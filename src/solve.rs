@@ -13,7 +13,7 @@ use precondor_core::comm::Communicator;
 use precondor_core::config::{Backend, MethodConfig, SolverConfig, StopRule};
 use precondor_core::matrix::NullSpace;
 use precondor_core::precond::Preconditioner;
-use precondor_core::solver::{Outcome, Step, Switch};
+use precondor_core::solver::{Norm, Outcome, Step, Switch};
 use precondor_core::{Error, Result};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -58,8 +58,12 @@ struct Summary<'a> {
     iterations: usize,
     /// The last value of the stopping measure, under the name of what it measures.
     relative_residual: Option<f64>,
+    preconditioned_residual: Option<f64>,
+    natural_residual: Option<f64>,
     absolute_error: Option<f64>,
     true_relative_residual: f64,
+    /// The largest residual of a row relative to the size of the row.
+    scaled_residual: f64,
     setup_seconds: f64,
     /// The file that the preconditioner was read from.
     loaded_from: Option<String>,
@@ -103,6 +107,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     let Asked { case, solver, method, plan } = session.comm().agree(asked)?;
     session.comm().agree(interrupt::watch(session))?;
     let task = case.task(0, session)?;
+    let task = task.under(&solver);
     let exact = match solver.stop {
         StopRule::RelativeResidual => None,
         StopRule::AbsoluteError => Some(exact::solution(session, &task, solver.tolerance)?),
@@ -227,23 +232,23 @@ fn summary<'a>(
 ) -> Summary<'a> {
     let report = &measured.report;
     let last = report.history.last().copied();
-    let (relative, absolute) = match solver.stop {
-        StopRule::RelativeResidual => (last, None),
-        StopRule::AbsoluteError => (None, last),
+    let measured_in = |norm| {
+        let residual = solver.stop == StopRule::RelativeResidual;
+        last.filter(|_| residual && solver.norm.unwrap_or_default() == norm)
     };
     Summary {
         method: solver.name(),
         preconditioner: measure::name(method),
         converged: report.outcome == Outcome::Converged,
         outcome: measure::outcome(&report.outcome),
-        reason: match &report.outcome {
-            Outcome::Breakdown(why) => Some(why),
-            _ => None,
-        },
+        reason: report.outcome.reason(),
         iterations: report.iterations,
-        relative_residual: relative,
-        absolute_error: absolute,
+        relative_residual: measured_in(Norm::Unpreconditioned),
+        preconditioned_residual: measured_in(Norm::Preconditioned),
+        natural_residual: measured_in(Norm::Natural),
+        absolute_error: last.filter(|_| solver.stop == StopRule::AbsoluteError),
         true_relative_residual: report.true_relative_residual,
+        scaled_residual: report.scaled_residual,
         setup_seconds: measured.setup_seconds,
         loaded_from: None,
         solve_seconds: measured.solve_seconds,
@@ -299,11 +304,12 @@ fn text(
     };
     let ready = seconds(measured.setup_seconds);
     line("preconditioner", format!("{}{given}: {size}; {how} in {ready}", measure::name(method)));
-    let rule = match solver.stop {
-        StopRule::RelativeResidual => "relative residual",
-        StopRule::AbsoluteError => "error",
+    let (rule, tolerance) = (solver.measure(), solver.tolerance);
+    let absolute = match solver.absolute_tolerance {
+        Some(absolute) if absolute > 0.0 => format!(", or its norm itself ≤ {absolute:e}"),
+        _ => String::new(),
     };
-    line("solver", format!("{}, until {rule} ≤ {:e}", solver.title(), solver.tolerance));
+    line("solver", format!("{}, until {rule} ≤ {tolerance:e}{absolute}", solver.title()));
     for switch in &report.switches {
         line("fallback", measure::told(switch));
     }
@@ -311,8 +317,9 @@ fn text(
     let ended = match &report.outcome {
         Outcome::Converged => format!("converged after {iterations} iterations"),
         Outcome::IterationLimit => format!("not converged after {iterations} iterations"),
-        Outcome::Diverged => format!("diverged after {iterations} iterations"),
+        Outcome::Diverged(why) => format!("diverged after {iterations} iterations: {why}"),
         Outcome::Breakdown(why) => format!("broke down after {iterations} iterations: {why}"),
+        Outcome::RowsUnsolved(why) => format!("rows unsolved after {iterations} iterations: {why}"),
         Outcome::Interrupted => format!("interrupted after {iterations} iterations"),
     };
     line("result", format!("{ended}, in {}", seconds(measured.solve_seconds)));
@@ -320,9 +327,10 @@ fn text(
     line(
         "",
         format!(
-            "{rule} {}, true relative residual {}",
+            "{rule} {}, true relative residual {}, scaled by rows {}",
             number(last),
-            number(report.true_relative_residual)
+            number(report.true_relative_residual),
+            number(report.scaled_residual)
         ),
     );
     for note in &measured.notes {

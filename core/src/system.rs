@@ -19,12 +19,17 @@ pub struct Aux {
 /// The name of the auxiliary data that hold the null space of A.
 pub const NULL_SPACE: &str = "null-space";
 
+/// The name of the auxiliary data that hold what counts as symmetric: one number, the same for each
+/// row.
+const SYMMETRY_TOLERANCE: &str = "symmetry-tolerance";
+
 /// A matrix with its auxiliary data and the services of the host it lives in. Clones share.
 ///
 /// Names of auxiliary data in use: `coordinates` (dimension numbers a row), `grid-index`
 /// (0-based column and row of the node), `coefficient`, `null-space` (orthonormal vectors that A takes
 /// to zero, their entries row after row), `near-nullspace` (vectors that A takes to nearly zero),
-/// `block-size` (unknowns of a node, the same number for each row).
+/// `block-size` (unknowns of a node, the same number for each row), `symmetry-tolerance`
+/// ([`DistCsr::symmetry_tolerance`], the same number for each row).
 #[derive(Clone)]
 pub struct System {
     a: DistCsr,
@@ -56,6 +61,15 @@ impl System {
         }
     }
 
+    /// The same system, where entries of A count as equal to their mirror images up to this part of the
+    /// largest of their row, for solvers and for methods, loaded ones too.
+    #[must_use]
+    pub fn with_symmetry_tolerance(mut self, tolerance: f64) -> Self {
+        let values = vec![tolerance; self.a.n_own()].into();
+        self.aux.insert(SYMMETRY_TOLERANCE.to_owned(), Aux { width: 1, values });
+        System { a: self.a.with_symmetry_tolerance(tolerance), ..self }
+    }
+
     /// The same system with the services of `host`, whose threads products with A run on, too.
     #[must_use]
     pub fn with_host(self, host: Arc<dyn Host>) -> Self {
@@ -73,6 +87,11 @@ impl System {
                 values.len(),
                 self.a.n_own()
             )));
+        }
+        if name == SYMMETRY_TOLERANCE
+            && let Some(&tolerance) = values.first()
+        {
+            self.a = self.a.with_symmetry_tolerance(tolerance);
         }
         self.aux.insert(name.to_owned(), Aux { width, values: values.into() });
         Ok(self)
@@ -98,7 +117,11 @@ impl System {
     /// an inner method.
     #[must_use]
     pub fn for_matrix(&self, a: DistCsr) -> Self {
-        System::new(a).with_host(Arc::clone(&self.host))
+        let inner = System::new(a).with_host(Arc::clone(&self.host));
+        match self.aux(SYMMETRY_TOLERANCE).and_then(|aux| aux.values.first()) {
+            Some(&tolerance) => inner.with_symmetry_tolerance(tolerance),
+            None => inner,
+        }
     }
 
     /// The same system, made regular where its null space is known (auxiliary data `null-space`): as

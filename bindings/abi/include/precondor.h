@@ -230,7 +230,7 @@ struct precondor_matrix {
 typedef struct precondor_aux {
     size_t size;
     precondor_text name;  /* coordinates, grid-index, coefficient, null-space, near-nullspace,
-                             block-size */
+                             block-size, symmetry-tolerance */
     size_t width;         /* numbers a row */
     const double *values; /* n_own * width numbers, row after row */
     size_t n_values;

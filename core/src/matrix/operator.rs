@@ -73,6 +73,19 @@ pub trait Operator {
         None
     }
 
+    /// The largest magnitude of its entries on this rank, where it is known (on all ranks or on none):
+    /// an operator far from 1 is solved with in other units. Not collective.
+    fn largest(&self) -> Option<f64> {
+        None
+    }
+
+    /// Σⱼ |aᵢⱼ| of own row `row`, where it is known (of all rows or of none): what the residual of the
+    /// row is compared with. Not collective.
+    fn row_size(&self, row: usize) -> Option<f64> {
+        let _ = row;
+        None
+    }
+
     /// |x|ᵀ|A||x|, of which the rounding of xᵀAx is a small part; where it is known (on all ranks or on
     /// none). Collective.
     ///
@@ -114,6 +127,14 @@ impl Operator for DistCsr {
     }
     fn diagonal_entries(&self) -> Option<Vec<f64>> {
         Some((0..self.n_own()).map(|i| self.diagonal(i)).collect())
+    }
+    fn largest(&self) -> Option<f64> {
+        Some(self.largest())
+    }
+    fn row_size(&self, row: usize) -> Option<f64> {
+        let entries = self.own().view().row_values(row).iter();
+        let entries = entries.chain(self.ghost().view().row_values(row));
+        Some(entries.map(|v| v.abs()).sum())
     }
     fn magnitude(&self, x: &[f64]) -> Result<Option<f64>> {
         let positive = |values: &[f64]| values.iter().map(|v| v.abs()).collect();

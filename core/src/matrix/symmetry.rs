@@ -6,9 +6,6 @@ use super::{DistCsr, Operator};
 use crate::comm::Communicator;
 use crate::{Error, Result};
 
-/// Two entries that differ by more than this, relative to the largest of their row, differ.
-const ROUNDING: f64 = 1e-10;
-
 /// An entry that is not equal to its mirror image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Unsymmetric {
@@ -20,18 +17,29 @@ pub struct Unsymmetric {
     pub entry: f64,
     /// The entry at `(col, row)`, zero where none is stored.
     pub mirror: f64,
+    /// Over all entries of A, the largest difference from the mirror image, relative to the largest
+    /// entry of the row.
+    pub asymmetry: f64,
+    /// The difference that counts as none.
+    pub tolerance: f64,
 }
 
 impl std::fmt::Display for Unsymmetric {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Unsymmetric { row, col, entry, mirror } = self;
-        write!(f, "global row {row}: a({row}, {col}) = {entry} but a({col}, {row}) = {mirror}")
+        let Unsymmetric { row, col, entry, mirror, asymmetry, tolerance } = self;
+        write!(
+            f,
+            "global row {row}: a({row}, {col}) = {entry} but a({col}, {row}) = {mirror}; entries differ \
+             from their mirror images by up to {asymmetry:.1e} of the largest of their row, and \
+             'symmetry_tolerance' is {tolerance:e}"
+        )
     }
 }
 
 impl DistCsr {
-    /// The first entry, by rows, that is not equal to its mirror image up to rounding (1e-10 of
-    /// the largest entry of its row); the same on all ranks. The first call costs about two
+    /// The first entry, by rows, that is not equal to its mirror image up to
+    /// [`symmetry_tolerance`](DistCsr::symmetry_tolerance) times the largest entry of its row; the same
+    /// on all ranks. The first call costs about two
     /// products with A and sends the entries of the ghost block once; later calls are free.
     /// Collective.
     ///
@@ -75,13 +83,18 @@ fn find(a: &DistCsr) -> Result<Option<Unsymmetric>> {
     search.own();
     search.ghost()?;
     let word = |at: Unsymmetric| [at.row, at.col, at.entry.to_bits(), at.mirror.to_bits()];
-    let words = search.found.map(word).map_or(Vec::new(), |w| w.to_vec());
+    let mut words = vec![search.asymmetry.to_bits()];
+    words.extend(search.found.iter().flat_map(|&at| word(at)));
     let all = a.space().comm().all_gather(&words)?;
-    let found = all.iter().filter(|w| w.len() == 4).map(|w| Unsymmetric {
-        row: w[0],
-        col: w[1],
-        entry: f64::from_bits(w[2]),
-        mirror: f64::from_bits(w[3]),
+    let asymmetry = all.iter().filter_map(|w| w.first()).map(|&bits| f64::from_bits(bits));
+    let (asymmetry, tolerance) = (asymmetry.fold(0.0, f64::max), a.symmetry_tolerance());
+    let found = all.iter().filter(|w| w.len() == 5).map(|w| Unsymmetric {
+        row: w[1],
+        col: w[2],
+        entry: f64::from_bits(w[3]),
+        mirror: f64::from_bits(w[4]),
+        asymmetry,
+        tolerance,
     });
     Ok(found.fold(None, |best, at| first(best, Some(at))))
 }
@@ -90,10 +103,13 @@ fn first(a: Option<Unsymmetric>, b: Option<Unsymmetric>) -> Option<Unsymmetric> 
     a.into_iter().chain(b).min_by_key(|at| (at.row, at.col))
 }
 
-/// NaN differs from everything.
-fn differ(x: f64, y: f64, largest: f64) -> bool {
+/// How far `x` is from `y`, relative to the largest entry of a row; NaN is far from everything.
+fn apart(x: f64, y: f64, largest: f64) -> f64 {
     let gap = (x - y).abs();
-    gap.is_nan() || gap > ROUNDING * largest
+    if gap.is_nan() {
+        return f64::INFINITY;
+    }
+    if gap == 0.0 { 0.0 } else { gap / largest }
 }
 
 /// The search on one rank, and what it has found so far.
@@ -104,6 +120,7 @@ struct Search<'a> {
     /// How often an entry was looked at.
     visits: usize,
     found: Option<Unsymmetric>,
+    asymmetry: f64,
 }
 
 impl<'a> Search<'a> {
@@ -115,14 +132,22 @@ impl<'a> Search<'a> {
             values.inspect(|_| visits += 1).fold(0.0, |m: f64, v| v.abs().max(m))
         };
         let largest = (0..a.n_own()).map(of_row).collect();
-        Search { a, largest, visits, found: None }
+        Search { a, largest, visits, found: None, asymmetry: 0.0 }
     }
 
     /// Compares entry `(i, j)` of the own block with its mirror image.
     fn compare(&mut self, i: usize, j: usize, entry: f64, mirror: f64) {
-        if differ(entry, mirror, self.largest[i]) {
-            let (row, col) = (self.a.global_row(i), self.a.global_row(j));
-            self.found = first(self.found, Some(Unsymmetric { row, col, entry, mirror }));
+        let at = [self.a.global_row(i), self.a.global_row(j)];
+        self.weigh(at, [entry, mirror], self.largest[i]);
+    }
+
+    /// An entry at `(row, col)` and its mirror image, in a row with this largest entry.
+    fn weigh(&mut self, [row, col]: [u64; 2], [entry, mirror]: [f64; 2], largest: f64) {
+        let (asymmetry, tolerance) = (apart(entry, mirror, largest), self.a.symmetry_tolerance());
+        self.asymmetry = self.asymmetry.max(asymmetry);
+        if asymmetry > tolerance {
+            let at = Unsymmetric { row, col, entry, mirror, asymmetry, tolerance };
+            self.found = first(self.found, Some(at));
         }
     }
 
@@ -194,9 +219,7 @@ impl<'a> Search<'a> {
                 let there = next[i] < ghost.row_ptr[i + 1] && id(next[i]) == row;
                 let mirror = if there { ghost.values[next[i] as usize] } else { 0.0 };
                 let entry = f64::from_bits(entry);
-                if differ(entry, mirror, f64::from_bits(largest)) {
-                    self.found = first(self.found, Some(Unsymmetric { row, col, entry, mirror }));
-                }
+                self.weigh([row, col], [entry, mirror], f64::from_bits(largest));
             }
         }
         Ok(())

@@ -13,7 +13,7 @@
 //! the measure improves. Iterations of all stages count.
 use super::guard::Guard;
 use super::run::{Past, Stage};
-use super::{Method, Outcome, Report, Stop, Switch, Watcher, stage};
+use super::{Method, Norm, Outcome, Report, Stop, Switch, Watcher, stage};
 use crate::Result;
 use crate::kernel::lanczos;
 use crate::matrix::{Operator, Symmetry};
@@ -153,7 +153,8 @@ pub fn solve_with_fallback(
     let guard = |method: &Method| Some(watching(contraction, method));
     // What goes on after a breakdown has its own conditions: A symmetric is asked when it matters.
     let can_replace = fallback.next.is_some();
-    let same = !matches!(method, Method::Cg | Method::Minres) && m.properties().positive_definite;
+    let conjugate = matches!(method, Method::Cg | Method::FlexibleCg | Method::Minres);
+    let same = !conjugate && m.properties().positive_definite;
     let watched = if can_replace || same { guard(method) } else { None };
     let foreseen = fallback.foreseen.take().filter(|_| watched.is_some());
     let past = Past::new(watched).foreseen(foreseen);
@@ -174,7 +175,7 @@ pub fn solve_with_fallback(
     // The fastest of those that were only slow, to go on with where nothing is left; no M is the
     // first one.
     let mut slow = at.slow.then(|| (pace(&at, 0), *method, None));
-    let asked = method;
+    let (asked, norm) = (method, stop.criterion.residual().0);
     while let Some(Replacement { name, contraction, made }) = next() {
         let m = match made {
             Ok(m) => m,
@@ -189,9 +190,18 @@ pub fn solve_with_fallback(
         let method = match symmetric && is.positive_definite && is.constant {
             true if at.indefinite || *asked == Method::Minres => Method::Minres,
             true => Method::Cg,
+            false if is.constant && norm == Norm::Preconditioned => {
+                Method::LeftGmres { restart: RESTART }
+            }
             false if is.constant => Method::Gmres { restart: RESTART },
             false => Method::FlexibleGmres { restart: RESTART },
         };
+        if let Some(refused) = method.refuses(norm) {
+            let why = reason(&at.report.outcome);
+            let why = format!("{why}; with its replacement {name}, {refused}");
+            at.report.outcome = Outcome::Breakdown(why);
+            continue;
+        }
         note(&mut at.report, &format!("{} with {name}", method.name()));
         let (indefinite, before) = (at.indefinite, at.report.iterations);
         let watched = contraction.map(|contraction| watching(contraction, &method));
@@ -226,14 +236,11 @@ fn pace(at: &Stage, before: usize) -> f64 {
 }
 
 fn failed(report: &Report) -> bool {
-    matches!(report.outcome, Outcome::Diverged | Outcome::Breakdown(_))
+    matches!(report.outcome, Outcome::Diverged(_) | Outcome::Breakdown(_))
 }
 
 fn reason(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Breakdown(why) => why.clone(),
-        _ => "the measure grew beyond the limit".to_owned(),
-    }
+    outcome.reason().unwrap_or_default().to_owned()
 }
 
 /// The stage that `report` tells of failed, and the solve goes on with `to`.

@@ -64,11 +64,13 @@ pub(super) struct Guard {
 
 impl Guard {
     pub fn new(contraction: f64, tolerance: f64, method: &super::Method) -> Self {
-        use super::Method::{Cg, FlexibleGmres, Gmres, Richardson};
+        use super::Method::{Cg, FlexibleGmres, Gmres, LeftGmres, Richardson};
         let cg = matches!(method, Cg);
         let stretch = match *method {
             Richardson { .. } => STRETCH,
-            Gmres { restart } | FlexibleGmres { restart } => STRETCH.next_multiple_of(restart),
+            Gmres { restart } | LeftGmres { restart } | FlexibleGmres { restart } => {
+                STRETCH.checked_next_multiple_of(restart).unwrap_or(LONG_STRETCH)
+            }
             _ => LONG_STRETCH,
         };
         Guard {

@@ -4,15 +4,17 @@
 //! Lanczos recurrence
 //!   βₖ₊₁ vₖ₊₁ = A zₖ − δₖ vₖ − βₖ vₖ₋₁,  zₖ = M vₖ,  δₖ = zₖᵀA zₖ,  βₖ₊₁ such that vₖ₊₁ᵀzₖ₊₁ = 1
 //! and rotations (c, s) that make its tridiagonal matrix triangular. Since that norm falls in every
-//! step, so does no other one: the 2-norm may rise on the way. It is that of
-//!   rₖ = s² rₖ₋₁ + c φₖ vₖ₊₁,  φₖ = −s φₖ₋₁ = ±√(rₖᵀM rₖ).
+//! step, no other one need do so: the 2-norm may rise on the way. It is that of
+//!   rₖ = s² rₖ₋₁ + c φₖ vₖ₊₁,  φₖ = −s φₖ₋₁ = ±√(rₖᵀM rₖ),
+//! and M rₖ the same with zₖ₊₁.
 //! In exact arithmetic it ends after as many steps as MA has eigenvalues; with eigenvalues in
 //! [−a, −b] ∪ [c, d] of equal lengths 2k steps reduce it by 2 ((√(ad) − √(bc)) / (√(ad) + √(bc)))ᵏ.
 //!
 //! For a definite A conjugate gradients are the better choice: three vectors less.
 //!
-//! Cost an iteration: one product with A, one application of M, three reductions (δ, β and ‖r‖; two
-//! where the norm of M is what is measured). Memory: 7 n-vectors (r, v twice, z, q, w twice).
+//! Cost an iteration: one product with A, one application of M, three reductions (δ, β, and ‖r‖ or
+//! ‖Mr‖; two where the natural norm is measured, which is φ). Memory: 7 n-vectors (r, v twice, z, q, w
+//! twice).
 //!
 //! An indefinite M shows as vᵀMv ≤ 0, a singular A that b does not go with as a triangular matrix
 //! with a zero on its diagonal.
@@ -20,7 +22,8 @@
 //! Reference: C. C. Paige, M. A. Saunders, *Solution of Sparse Indefinite Systems of Linear
 //! Equations*, SIAM J. Numer. Anal. 12 (1975); H. Elman, D. Silvester, A. Wathen, *Finite Elements
 //! and Fast Iterative Solvers*, 2nd ed., Oxford 2014, Algorithm 4.1.
-use super::run::{Go, Run, axpy, broke_down};
+use super::Norm;
+use super::run::{Go, Resume, Run, axpy, broke_down};
 use std::convert::Infallible;
 
 /// A diagonal entry of the triangular matrix below this, relative to the tridiagonal one, is zero.
@@ -43,6 +46,9 @@ pub(super) fn iterate(run: &mut Run, x: &mut [f64], r: &mut [f64]) -> Go<Infalli
         }
         if square <= 0.0 {
             return Err(run.not_positive(square));
+        }
+        if run.norm() == Norm::Preconditioned {
+            r.copy_from_slice(&z);
         }
         let mut phi = square.sqrt();
         scale(1.0 / phi, [&mut v, &mut z]);
@@ -93,16 +99,21 @@ pub(super) fn iterate(run: &mut Run, x: &mut [f64], r: &mut [f64]) -> Go<Infalli
             if beta > 0.0 {
                 scale(1.0 / beta, [&mut v, &mut z]);
             }
-            for (r, v) in r.iter_mut().zip(&v) {
-                *r = s * s * *r + c * phi * v;
-            }
-            let [rr] = run.dots([(&*r, &*r)])?;
-            let met = run.step(x, rr, &z)?;
-            if met {
-                run.confirm(x, r)?;
-                break;
-            }
-            if rr == 0.0 {
+            let square = if run.norm() == Norm::Natural {
+                phi * phi
+            } else {
+                let along = if run.norm() == Norm::Preconditioned { &z } else { &v };
+                for (r, along) in r.iter_mut().zip(along) {
+                    *r = s * s * *r + c * phi * along;
+                }
+                let [rr] = run.dots([(&*r, &*r)])?;
+                rr
+            };
+            if run.step(x, square, &z)? {
+                if run.confirm(x, r, &mut q)? == Resume::Anew {
+                    break;
+                }
+            } else if square == 0.0 {
                 run.renew(x, r)?;
                 break;
             }

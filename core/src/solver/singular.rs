@@ -79,9 +79,9 @@ fn remove(null: Option<&NullSpace>, x: &mut [f64]) -> Result<()> {
 }
 
 /// (I − L Lᵀ) A.
-struct InRange<'a> {
-    a: &'a dyn Operator,
-    null: &'a NullSpaces,
+pub(super) struct InRange<'a> {
+    pub a: &'a dyn Operator,
+    pub null: &'a NullSpaces,
 }
 
 impl Operator for InRange<'_> {
@@ -97,6 +97,12 @@ impl Operator for InRange<'_> {
     }
     fn diagonal_entries(&self) -> Option<Vec<f64>> {
         self.a.diagonal_entries()
+    }
+    fn largest(&self) -> Option<f64> {
+        self.a.largest()
+    }
+    fn row_size(&self, row: usize) -> Option<f64> {
+        self.a.row_size(row)
     }
 }
 

@@ -128,12 +128,12 @@ fn richardson_diverges_where_it_must() {
     let a = solo(&laplace(8));
     let method = Method::Richardson { damping: 2.1 };
     let (report, x) = run(method, &a, &Scaled::jacobi(&a), &vector(64), &stop(1e-8)).unwrap();
-    assert_eq!(report.outcome, Outcome::Diverged);
+    assert!(matches!(report.outcome, Outcome::Diverged(_)), "{report:?}");
     assert!(report.history.last().unwrap() > &1e6 && x.iter().all(|x| x.is_finite()));
     // No limit: until numbers run out.
     let endless = Stop { divergence: f64::INFINITY, ..stop(1e-8) };
     let (report, _) = run(method, &a, &Scaled::jacobi(&a), &vector(64), &endless).unwrap();
-    assert_eq!(report.outcome, Outcome::Diverged);
+    assert!(matches!(report.outcome, Outcome::Diverged(_)), "{report:?}");
 }
 
 #[test]
@@ -324,7 +324,7 @@ fn flexible_gmres_works_with_a_preconditioner_that_changes() {
     assert!(distance(&times(&a, &x), &b) <= 1.1e-9 * norm(&b));
     let (plain, _) = run(method, &dist, &Identity, &b, &stop(1e-9)).unwrap();
     assert!(2 * flexible.iterations < plain.iterations);
-    for method in [Method::Gmres { restart: 30 }, Method::Bicgstab, Method::Cg] {
+    for method in [Method::Gmres { restart: 30 }, Method::Bicgstab, Method::Minres] {
         let refused = run(method, &symmetric, &m, &b, &stop(1e-9)).unwrap_err();
         assert!(matches!(&refused, Error::Unsupported(why) if why.contains("use flexible-gmres")));
     }
