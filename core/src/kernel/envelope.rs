@@ -11,6 +11,8 @@
 //!
 //! Reference: A. George, J. W. H. Liu, *Computer Solution of Large Sparse Positive Definite Systems*, 1981,
 //! ch. 4; N. J. Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., thm 10.3.
+use super::ordering::Ordering;
+use crate::Result;
 use crate::matrix::{Csr, CsrView};
 
 /// Where the entries of the factor stand.
@@ -36,12 +38,17 @@ pub struct NotPositive {
 }
 
 impl Envelope {
-    /// The smaller envelope of a matrix that is symmetric in values.
-    pub fn of(a: CsrView<'_>) -> Self {
-        let natural: Vec<u32> = (0..a.n_rows() as u32).collect();
-        let narrow = cuthill_mckee(a);
-        let [natural, narrow] = [natural, narrow].map(|order| Self::ordered(a, order));
-        if narrow.entries() < natural.entries() { narrow } else { natural }
+    /// The smaller envelope of a matrix with a symmetric pattern.
+    ///
+    /// # Errors
+    /// As [`Ordering::rows`].
+    pub fn of(a: CsrView<'_>) -> Result<Self> {
+        let natural = Self::ordered(a, (0..a.n_rows() as u32).collect());
+        let narrow = Ordering::Rcm.rows(a)?.map(|order| Self::ordered(a, order));
+        Ok(match narrow.filter(|narrow| narrow.entries() < natural.entries()) {
+            Some(narrow) => narrow,
+            None => natural,
+        })
     }
 
     fn ordered(a: CsrView<'_>, order: Vec<u32>) -> Self {
@@ -81,7 +88,7 @@ impl Envelope {
         a: CsrView<'_>,
         (sign, shift): (f64, f64),
         scale: &[f64],
-    ) -> Result<Factor<'_>, NotPositive> {
+    ) -> std::result::Result<Factor<'_>, NotPositive> {
         let n = self.order.len();
         let mut start = vec![0];
         for width in self.lengths() {
@@ -202,63 +209,11 @@ fn dot(x: &[f64], y: &[f64]) -> f64 {
     lanes.iter().sum::<f64>() + rest
 }
 
-/// Rows by breadth-first search from an end of each component, neighbours of few neighbours first, turned
-/// round.
-fn cuthill_mckee(a: CsrView<'_>) -> Vec<u32> {
-    let n = a.n_rows();
-    let degree = |i: u32| a.row_cols(i as usize).len();
-    let mut by_degree: Vec<u32> = (0..n as u32).collect();
-    by_degree.sort_by_key(|&i| degree(i));
-    // The number of the last search that came to each row.
-    let mut seen = vec![0u32; n];
-    let mut search = 0;
-    let mut level_of = vec![0u32; n];
-    let mut breadth = |root: u32, order: &mut Vec<u32>, from: usize| {
-        search += 1;
-        order.truncate(from);
-        order.push(root);
-        (seen[root as usize], level_of[root as usize]) = (search, 0);
-        let (mut next, mut children) = (from, Vec::new());
-        while next < order.len() {
-            let i = order[next];
-            next += 1;
-            children.clear();
-            children.extend(a.row_cols(i as usize).iter().filter(|&&j| seen[j as usize] != search));
-            children.sort_by_key(|&j| degree(j));
-            for &j in &children {
-                (seen[j as usize], level_of[j as usize]) = (search, level_of[i as usize] + 1);
-            }
-            order.extend(&children);
-        }
-        order.last().map_or(0, |&end| level_of[end as usize])
-    };
-    let (mut order, mut placed) = (Vec::with_capacity(n), vec![false; n]);
-    for &root in &by_degree {
-        if placed[root as usize] {
-            continue;
-        }
-        let (mut root, from) = (root, order.len());
-        let mut depth = breadth(root, &mut order, from);
-        // From one end of the component to the other, as long as that leads further.
-        while let Some(&end) = order.last() {
-            let deeper = breadth(end, &mut order, from);
-            if deeper <= depth {
-                breadth(root, &mut order, from);
-                break;
-            }
-            (root, depth) = (end, deeper);
-        }
-        order[from..].iter().for_each(|&i| placed[i as usize] = true);
-    }
-    order.reverse();
-    order
-}
-
 /// (A + Aᵀ)/2, with the same bits where A is symmetric. A must be square.
 ///
 /// # Errors
 /// As [`Csr::from_triplets`].
-pub fn symmetrised(a: &Csr) -> crate::Result<Csr> {
+pub fn symmetrised(a: &Csr) -> Result<Csr> {
     let (n, view) = (a.n_rows(), a.view());
     let entries = (0..n).flat_map(|i| view.row(i).map(move |(j, v)| (i, j, 0.5 * v)));
     let entries: Vec<(usize, usize, f64)> = entries.collect();
@@ -293,7 +248,7 @@ mod tests {
         let n = a.n_rows();
         let ones = vec![1.0; n];
         for a in [shuffled(&a), a] {
-            let envelope = Envelope::of(a.view());
+            let envelope = Envelope::of(a.view()).expect("small");
             assert!(envelope.entries() <= n * 14, "{}", envelope.entries());
             assert!(envelope.work() <= (n * 14 * 14) as f64);
             let factor = envelope.factorise(a.view(), (1.0, 0.0), &ones).ok().expect("definite");
@@ -311,7 +266,7 @@ mod tests {
         let a = shuffled(&poisson(9));
         let n = a.n_rows();
         let view = a.view();
-        let envelope = Envelope::of(view);
+        let envelope = Envelope::of(view).expect("small");
         let scale: Vec<f64> = (0..n).map(|i| [0.5, 1.0, 4.0][i % 3]).collect();
         // Shifted beyond the smallest eigenvalue, and turned round short of the largest one.
         for (sign, shift) in [(1.0, 0.5), (1.0, 6.0), (-1.0, 7.0)] {
@@ -330,13 +285,11 @@ mod tests {
     fn components_and_single_rows_have_their_places() {
         let a = Csr::from_triplets(5, 5, [(0, 0, 1.0), (1, 3, 1.0), (3, 1, 1.0), (2, 2, 1.0)]);
         let a = a.expect("valid");
-        let mut order = Envelope::of(a.view()).order;
+        let mut order = Envelope::of(a.view()).expect("small").order;
         order.sort_unstable();
         assert_eq!(order, [0, 1, 2, 3, 4]);
-        assert_eq!(
-            Envelope::of(Csr::new(0, vec![0], vec![], vec![]).expect("valid").view()).entries(),
-            0
-        );
+        let none = Csr::new(0, vec![0], vec![], vec![]).expect("valid");
+        assert_eq!(Envelope::of(none.view()).expect("small").entries(), 0);
         let a = Csr::from_triplets(2, 2, [(0, 1, 3.0), (0, 0, 1.0), (1, 0, 1.0)]).expect("valid");
         let a = symmetrised(&a).expect("square");
         assert_eq!((a.view().get(0, 1), a.view().get(1, 0), a.view().get(0, 0)), (2.0, 2.0, 1.0));

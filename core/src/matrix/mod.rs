@@ -10,7 +10,6 @@ mod singular;
 mod space;
 mod spectrum;
 mod stats;
-mod structure;
 mod symmetry;
 mod triangle;
 
@@ -24,6 +23,5 @@ pub use space::{Space, dot_local};
 pub(crate) use space::{distance_local, square_local, total, two_sum};
 pub use spectrum::{Definite, Spectrum};
 pub use stats::{Square, Statistics, Unequal};
-pub use structure::structural_rank;
 pub use symmetry::{Unsymmetric, sign_hint};
 pub use triangle::Triangle;

@@ -107,7 +107,7 @@ impl Spectrum {
             (found.definite, found.reason) = (definite, reason);
         }
         if let Some(symmetric) = affordable(a)? {
-            let envelope = Envelope::of(symmetric.view());
+            let envelope = Envelope::of(symmetric.view())?;
             if envelope.entries() <= MOST_NUMBERS && envelope.work() <= MOST_WORK {
                 let shifts = Shifts { a: symmetric.view(), envelope };
                 if unknown {

@@ -1,7 +1,8 @@
 //! What can be said about a matrix before solving with it.
-use super::{Csr, Definite, DistCsr, NullSpaces, Spectrum, structural_rank};
+use super::{Csr, Definite, DistCsr, NullSpaces, Spectrum};
 use crate::Result;
 use crate::kernel::lanczos;
+use crate::kernel::matching::{self, Unmatched};
 use serde::Serialize;
 use std::fmt;
 
@@ -111,8 +112,8 @@ impl Square {
         let across = transpose.view();
         let solo = DistCsr::solo(a.clone())?;
         let unequal = solo.first_unsymmetric()?;
-        let singular = match structural_rank(a) {
-            Some(rank) if rank < a.n_rows() => Some(format!(
+        let singular = match matching::product(view) {
+            Err(Unmatched::Singular { rank, .. }) => Some(format!(
                 "the pattern allows a rank of at most {rank}, whatever the values are"
             )),
             _ => NullSpaces::find(&solo)?.map(|null| format!("its null space is {}", null.name())),
