@@ -11,3 +11,4 @@ mod reproduce;
 mod solve;
 mod support;
 mod train;
+mod units;

@@ -49,6 +49,7 @@ fn shapes() -> Vec<Shape> {
         of::<Watch>(),
         of::<TrainPart>(),
         of::<PersistPart>(),
+        of::<InvariancePart>(),
     ]
 }
 
@@ -80,6 +81,11 @@ fn numbers() -> Vec<(&'static str, u64)> {
         ("POSITIVE_DEFINITE", POSITIVE_DEFINITE.into()),
         ("CONSTANT", CONSTANT.into()),
         ("RANK_INDEPENDENT", RANK_INDEPENDENT.into()),
+        ("KEEPS_SCALING", KEEPS_SCALING.into()),
+        ("KEEPS_ROWS", KEEPS_ROWS.into()),
+        ("KEEPS_COLUMNS", KEEPS_COLUMNS.into()),
+        ("KEEPS_BOTH", KEEPS_BOTH.into()),
+        ("KEEPS_PERMUTATION", KEEPS_PERMUTATION.into()),
         ("KIND_INVERSE", KIND_INVERSE.into()),
         ("KIND_FACTOR", KIND_FACTOR.into()),
         ("VALUE_F64", VALUE_F64.into()),
@@ -96,6 +102,7 @@ fn words() -> Vec<(&'static str, &'static str)> {
         ("APPLY_TRANSPOSE", APPLY_TRANSPOSE),
         ("TRAIN", TRAIN),
         ("PERSIST", PERSIST),
+        ("INVARIANCE", INVARIANCE),
     ]
 }
 

@@ -10,7 +10,7 @@ mod symmetry;
 pub use csr::{Csr, CsrStorage, CsrView, OwnedArrays};
 pub use dist::DistCsr;
 pub use explicit::{Explicit, ExplicitKind, ExplicitView, Values};
-pub(crate) use space::{total, two_sum};
 pub use space::{Space, distance_local, dot_local};
+pub(crate) use space::{total, two_sum};
 pub use stats::{Square, Statistics, Unequal};
 pub use symmetry::Unsymmetric;

@@ -7,6 +7,9 @@
 //! 2. else, or where that fails too, with the replacement (a method's unlearned form): by conjugate
 //!    gradients where A and it allow them, by GMRES else.
 //!
+//! Iterations with M count from the first, whatever the method: neither stage outstays what the contraction
+//! promises.
+//!
 //! Every switch costs a residual, an n-vector is kept for the best iterate and copied to whenever
 //! the measure improves. Iterations of all stages count.
 use super::guard::Guard;
@@ -132,7 +135,9 @@ pub fn solve_with_fallback(
     let symmetric = a.first_unsymmetric()?.is_none();
     if same && symmetric && at.sound {
         note(&mut at.report, "cg with the same preconditioner");
-        let watched = if can_replace { guard(&Method::Cg) } else { None };
+        let (first, done) = (at.report.history.first().copied(), at.report.iterations);
+        let watched = guard(&Method::Cg).filter(|_| can_replace);
+        let watched = watched.map(|guard| guard.after(first, done));
         at = stage(&Method::Cg, a, m, b, x, stop, watch, at.past(watched))?;
         if !failed(&at.report) {
             return Ok(at.report);

@@ -58,6 +58,11 @@ impl Generator for Cholesky {
     type Params = Params;
     type Output = Solve;
 
+    fn invariances(_: &Params) -> Invariances {
+        // It is A⁻¹ for a symmetric matrix.
+        Invariances { permutation: true, ..Invariances::BOTH }
+    }
+
     fn generate(_: &Params, system: &System) -> Result<Solve> {
         let a = system.a();
         a.require_symmetric(Self::NAME)?;

@@ -47,6 +47,10 @@ impl Generator for Inverse {
     type Params = Params;
     type Output = Exact;
 
+    fn invariances(_: &Params) -> Invariances {
+        Invariances::ALL
+    }
+
     fn generate(_: &Params, system: &System) -> Result<Exact> {
         let (whole, properties, notes) = invert_whole(system.a())?;
         let own = own(system.a(), &whole);

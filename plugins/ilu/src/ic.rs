@@ -61,6 +61,10 @@ impl Generator for Ic {
     type Params = Params;
     type Output = IncompleteCholesky;
 
+    fn invariances(_: &Params) -> Invariances {
+        Invariances::BOTH
+    }
+
     fn generate(params: &Params, system: &System) -> Result<IncompleteCholesky> {
         let a = system.a();
         let diagonal = checked_diagonal(a)?;

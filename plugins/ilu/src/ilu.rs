@@ -105,6 +105,15 @@ impl Generator for Ilu {
     type Params = Params;
     type Output = IncompleteLu;
 
+    fn invariances(params: &Params) -> Invariances {
+        let rows = Invariances { rows: true, ..Invariances::SCALING };
+        // Entries are dropped, and pivots moved, by the size of their rows.
+        match (params.fill(), params.shift) {
+            (Ok(Fill::Level(_)), None) => Invariances::ROWS_AND_COLUMNS,
+            _ => rows,
+        }
+    }
+
     fn generate(params: &Params, system: &System) -> Result<IncompleteLu> {
         let a = system.a();
         let (own, fill) = (a.own().view(), params.fill()?);

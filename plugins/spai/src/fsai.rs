@@ -98,6 +98,10 @@ impl Generator for Fsai {
     type Params = FsaiParams;
     type Output = Factored;
 
+    fn invariances(_: &FsaiParams) -> Invariances {
+        Invariances::BOTH
+    }
+
     fn generate(params: &FsaiParams, system: &System) -> Result<Factored> {
         system.a().require_symmetric(Self::NAME)?;
         let steps = params.grows().then_some(params.steps);

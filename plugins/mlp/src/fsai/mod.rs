@@ -218,6 +218,10 @@ impl Generator for MlpFsai {
     type Params = Params;
     type Output = Learned;
 
+    fn invariances(_: &Params) -> Invariances {
+        Invariances::BOTH
+    }
+
     fn generate(params: &Params, system: &System) -> Result<Learned> {
         let (a, host) = (system.a(), system.host().as_ref());
         a.require_symmetric(NAME)?;
