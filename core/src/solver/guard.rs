@@ -176,9 +176,9 @@ impl Guard {
         }
         let before = std::mem::replace(&mut self.mark, now);
         let pace = (now / before).powf(1.0 / self.stretch as f64).min(1.0);
-        let needed = (self.tolerance / now).ln() / pace.ln();
-        // A pace of 1 needs infinitely many.
-        (needed.is_nan() || needed > left as f64).then(|| {
+        let needed =
+            if pace < 1.0 { (self.tolerance / now).ln() / pace.ln() } else { f64::INFINITY };
+        (needed > left as f64).then(|| {
             let stretch = self.stretch;
             format!(
                 "the last {stretch} iterations took the measure from {before:.1e} to {now:.1e}: at \

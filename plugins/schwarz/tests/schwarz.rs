@@ -366,3 +366,29 @@ fn parameters_that_make_no_sense_are_refused() {
         Native::<Schwarz>::method().generate(&json!({"overlap": 101}), &system).err().unwrap();
     assert!(why.to_string().contains("overlap"), "{why}");
 }
+
+/// Through a dense row every row is next to every other: no layer is reached through it.
+#[test]
+fn a_dense_row_does_not_make_every_block_the_whole_matrix() {
+    let n = 40;
+    let entry = |i: usize, j: usize| match i.abs_diff(j) {
+        0 => 50.0,
+        1 => -1.0,
+        _ if i == 5 || j == 5 => -0.5,
+        _ => 0.0,
+    };
+    let a: Dense = (0..n).map(|i| (0..n).map(|j| entry(i, j)).collect()).collect();
+    let blocks = |max_row| {
+        let notes = threads::run(4, |comm| {
+            let system = spread(&a, &[0, 10, 20, 30, 40], Comm::new(comm));
+            let params = Params { max_row, ..params(json!("jacobi"), 2, None) };
+            Schwarz::generate(&params, &system).unwrap().notes().swap_remove(0)
+        });
+        notes[0].clone()
+    };
+    // Two rows on each side, and the dense one itself, which every row has an entry for.
+    let few = blocks(6);
+    assert!(few.ends_with("4 blocks with 55 rows for 40 of A"), "{few}");
+    let all = blocks(40);
+    assert!(all.ends_with("4 blocks with 160 rows for 40 of A"), "{all}");
+}
