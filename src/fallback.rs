@@ -14,8 +14,9 @@ use precondor_core::Result;
 use precondor_core::config::{
     Backend, Check, FallbackConfig, FallbackPlan, MethodConfig, Node, SolverConfig,
 };
-use precondor_core::schema::{CONTRACTION, FALLBACK, named_method};
-use serde_json::Value;
+use precondor_core::precond::Preconditioner;
+use precondor_core::schema::{CONTRACTION, EXCLUDE, FALLBACK, named_method};
+use serde_json::{Value, json};
 
 /// What a solve is asked to put up with, and what takes over where it does not.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +27,8 @@ pub struct Plan {
     pub contraction: f64,
     /// What takes the place of the preconditioner.
     pub replacement: Option<MethodConfig>,
+    /// The parameter of the replacement that lists what it must not choose, where it chooses.
+    pub exclude: Option<String>,
     /// What to look at before the solve.
     pub check: Option<Check>,
 }
@@ -46,13 +49,15 @@ pub fn plan(
 ) -> Result<Plan> {
     backend::check(section, solver, method)?;
     if solver.backend == Backend::Petsc {
-        return Ok(Plan { watched: false, contraction: 1.0, replacement: None, check: None });
+        let (replacement, exclude, check) = (None, None, None);
+        return Ok(Plan { watched: false, contraction: 1.0, replacement, exclude, check });
     }
     let schema = method.map(|method| session.generator(&method.name)).transpose()?;
     let schema = schema.map_or(Value::Null, |generator| generator.schema());
-    let declared = named_method(&schema[FALLBACK])
-        .map(|(name, params)| MethodConfig { name, params })
-        .filter(|_| method.is_some());
+    let declared = match method {
+        None => None,
+        Some(method) => named_method(&schema[FALLBACK]).map(|named| replacing(method, named)),
+    };
     let promised = schema[CONTRACTION].as_f64();
     let given = section.and_then(|s| s.get("fallback")).and_then(|f| f.get("preconditioner"));
     let given = given.map(|node| session.method(node)).transpose()?;
@@ -65,5 +70,71 @@ pub fn plan(
         }
     };
     let replacement = given.or(declared).filter(|_| watched);
-    Ok(Plan { watched, contraction, replacement, check: solver.check })
+    let exclude = match &replacement {
+        Some(replacement) => excluding(&session.generator(&replacement.name)?.schema()),
+        None => None,
+    };
+    Ok(Plan { watched, contraction, replacement, exclude, check: solver.check })
+}
+
+/// What a method declares as its replacement; the same method keeps the parameters it was given.
+fn replacing(method: &MethodConfig, (name, declared): (String, Value)) -> MethodConfig {
+    let mut params = if name == method.name { method.params.clone() } else { json!({}) };
+    for (key, value) in declared.as_object().into_iter().flatten() {
+        params[key] = value.clone();
+    }
+    MethodConfig { name, params }
+}
+
+/// The parameter that lists what must not be chosen.
+fn excluding(schema: &Value) -> Option<String> {
+    let listed = |parameter: &Value| parameter[EXCLUDE] == true;
+    let all = schema["properties"].as_object()?;
+    all.iter().find(|(_, parameter)| listed(parameter)).map(|(name, _)| name.clone())
+}
+
+impl Plan {
+    /// What takes the place of `m`, one after the other.
+    pub fn chain(&self, m: &dyn Preconditioner) -> Chain<'_> {
+        Chain {
+            next: self.replacement.clone(),
+            exclude: self.exclude.as_deref(),
+            failed: m.delegate(),
+        }
+    }
+}
+
+/// What is tried where a preconditioner fails: the replacement, and where that chooses among methods
+/// what it chooses when all that failed is excluded.
+pub struct Chain<'p> {
+    next: Option<MethodConfig>,
+    exclude: Option<&'p str>,
+    /// The method that the last M was of.
+    failed: Option<String>,
+}
+
+impl Chain<'_> {
+    /// What to set up next.
+    pub fn next(&mut self) -> Option<MethodConfig> {
+        let mut method = self.next.take()?;
+        if let (Some(key), Some(failed)) = (self.exclude, self.failed.take()) {
+            let excluded = &mut method.params[key];
+            match excluded.as_array_mut() {
+                Some(list) => list.push(failed.into()),
+                None => *excluded = json!([failed]),
+            }
+        }
+        self.next = self.exclude.map(|_| method.clone());
+        Some(method)
+    }
+
+    /// It was set up as `m`, or could not be. Says what it has to contract by, where something comes
+    /// after it.
+    pub fn made(&mut self, m: Option<&dyn Preconditioner>) -> Option<f64> {
+        self.failed = m.and_then(|m| m.delegate());
+        if self.failed.is_none() {
+            self.next = None;
+        }
+        self.next.as_ref().map(|_| 1.0)
+    }
 }

@@ -20,6 +20,14 @@ macro_rules! plain {
     };
 }
 
+/// In C one table: what a host of 1.0 has, and what came later.
+fn host() -> Shape {
+    let (name, _, mut fields) = of::<Host>();
+    fields.push(("progress", offset_of!(HostTable, progress)));
+    fields.push(("cancelled", offset_of!(HostTable, cancelled)));
+    (name, size_of::<HostTable>(), fields)
+}
+
 fn shapes() -> Vec<Shape> {
     vec![
         plain!(Text, "precondor_text", ptr, len),
@@ -38,17 +46,19 @@ fn shapes() -> Vec<Shape> {
         of::<Aux>(),
         of::<System>(),
         of::<Rows>(),
-        of::<Host>(),
+        host(),
         of::<Method>(),
         of::<Explicit>(),
         of::<ExplicitPart>(),
         of::<RefreshPart>(),
         of::<ApplyManyPart>(),
         of::<ApplyTransposePart>(),
+        of::<DelegatePart>(),
         of::<Samples>(),
         of::<Watch>(),
         of::<TrainPart>(),
         of::<PersistPart>(),
+        of::<InvariancePart>(),
     ]
 }
 
@@ -71,6 +81,7 @@ fn numbers() -> Vec<(&'static str, u64)> {
         ("PLUGIN", status(Status::PLUGIN)),
         ("INTERRUPTED", status(Status::INTERRUPTED)),
         ("INTERNAL", status(Status::INTERNAL)),
+        ("MEMORY", status(Status::MEMORY)),
         ("LOG_WARN", LOG_WARN.into()),
         ("LOG_INFO", LOG_INFO.into()),
         ("LOG_DEBUG", LOG_DEBUG.into()),
@@ -80,6 +91,11 @@ fn numbers() -> Vec<(&'static str, u64)> {
         ("POSITIVE_DEFINITE", POSITIVE_DEFINITE.into()),
         ("CONSTANT", CONSTANT.into()),
         ("RANK_INDEPENDENT", RANK_INDEPENDENT.into()),
+        ("KEEPS_SCALING", KEEPS_SCALING.into()),
+        ("KEEPS_ROWS", KEEPS_ROWS.into()),
+        ("KEEPS_COLUMNS", KEEPS_COLUMNS.into()),
+        ("KEEPS_BOTH", KEEPS_BOTH.into()),
+        ("KEEPS_PERMUTATION", KEEPS_PERMUTATION.into()),
         ("KIND_INVERSE", KIND_INVERSE.into()),
         ("KIND_FACTOR", KIND_FACTOR.into()),
         ("VALUE_F64", VALUE_F64.into()),
@@ -94,8 +110,10 @@ fn words() -> Vec<(&'static str, &'static str)> {
         ("REFRESH", REFRESH),
         ("APPLY_MANY", APPLY_MANY),
         ("APPLY_TRANSPOSE", APPLY_TRANSPOSE),
+        ("DELEGATE", DELEGATE),
         ("TRAIN", TRAIN),
         ("PERSIST", PERSIST),
+        ("INVARIANCE", INVARIANCE),
     ]
 }
 

@@ -6,9 +6,10 @@ use precondor_abi::{Bytes, Failure, Status, Text};
 use precondor_bridge::method::{Around, Loaded, part};
 use precondor_bridge::status::call;
 use precondor_bridge::train::{with_samples, with_watch};
-use precondor_bridge::{comm, host, raw, system};
+use precondor_bridge::{comm, host, invariance, raw, system};
 use precondor_core::host::Host;
 use precondor_core::instance::{self, Instance};
+use precondor_core::invariance::Invariances;
 use precondor_core::persist::no_persist;
 use precondor_core::precond::Capabilities;
 use precondor_core::registry::DynGenerator;
@@ -31,6 +32,7 @@ pub(crate) struct Method {
     schema: Value,
     train: Option<(&'static abi::TrainPart, Value)>,
     persist: Option<&'static abi::PersistPart>,
+    invariance: Option<&'static abi::InvariancePart>,
     peers: Arc<Peers>,
     around: Arc<Around>,
 }
@@ -63,6 +65,7 @@ impl Method {
                 refresh: part::<abi::RefreshPart>(table, abi::REFRESH)?.is_some(),
                 many: part::<abi::ApplyManyPart>(table, abi::APPLY_MANY)?.is_some(),
                 persist: persist.is_some(),
+                delegate: part::<abi::DelegatePart>(table, abi::DELEGATE)?.is_some(),
             };
             let schema = raw::collect_text(|out| call(|why| (table.schema)(out, why)))?;
             let train = part::<abi::TrainPart>(table, abi::TRAIN)?;
@@ -79,6 +82,7 @@ impl Method {
                 schema: parse_schema(&schema)?,
                 train: train.map(with_schema).transpose()?,
                 persist,
+                invariance: part(table, abi::INVARIANCE)?,
                 peers: Arc::clone(peers),
                 around: around(name.clone()),
                 name,
@@ -114,7 +118,7 @@ impl Method {
             // SAFETY: what is lent outlives the call; the instance is nobody else's.
             unsafe {
                 let (system_table, host_table) = (system::lend(system), host::lend(services));
-                let (s, h) = (&raw const system_table.table, &raw const host_table.table);
+                let (s, h) = (&raw const system_table.table, host::table(&host_table));
                 call(|why| make(Text::new(&params), s, h, &mut instance, why))?;
                 let around = Arc::clone(&self.around);
                 made = Some(Loaded::new(self.table, instance, a, &params, around)?);
@@ -153,6 +157,14 @@ impl DynGenerator for Method {
     fn schema(&self) -> Value {
         self.schema.clone()
     }
+    fn invariances(&self, params: &Value) -> Result<Option<Invariances>> {
+        let Some(part) = self.invariance else { return Ok(None) };
+        nested::check(&self.name, &self.schema, &self.peers, params)?;
+        let (params, mut flags) = (params.to_string(), 0u32);
+        // SAFETY: a checked table that lives for ever; what is lent outlives the call.
+        call(|why| unsafe { (part.declare)(Text::new(&params), &mut flags, why) })?;
+        Ok(Some(invariance::of_flags(flags)))
+    }
     fn train_schema(&self) -> Option<Value> {
         self.train.as_ref().map(|(_, schema)| schema.clone())
     }
@@ -181,7 +193,7 @@ impl DynGenerator for Method {
             precondor_core::schema::check(schema, params)?;
             let services: Arc<dyn Host> = Arc::new(OnRanks::new(training.host, comm));
             let (comm_table, host_table) = (comm::lend(comm), host::lend(&services));
-            let (c, h) = (&raw const comm_table.table, &raw const host_table.table);
+            let (c, h) = (&raw const comm_table.table, host::table(&host_table));
             let resume = training.resume.map(Bytes::new);
             let resume = resume.as_ref().map_or(null(), |resume| &raw const *resume);
             let params = params.to_string();

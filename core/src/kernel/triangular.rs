@@ -8,6 +8,9 @@
 //! Cost of a solve: one pass over the entries, two flops each; no allocation.
 use crate::{Error, Result};
 
+/// A row longer than so many times the entries that are wanted of it is searched for them.
+pub const SEARCHED: usize = 32;
+
 /// Which triangle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
@@ -197,6 +200,18 @@ impl Triangle {
     pub fn row_dot(&self, i: usize, x: &[f64]) -> f64 {
         let (cols, values) = self.row(i);
         cols.iter().zip(values).map(|(&j, t)| t * x[j as usize]).sum()
+    }
+
+    /// As [`row_dot`](Triangle::row_dot), where x vanishes but in the columns `wanted`, in increasing
+    /// order: a row much longer than these is searched for them.
+    #[inline]
+    pub fn row_dot_among(&self, i: usize, x: &[f64], wanted: &[u32]) -> f64 {
+        let (cols, values) = self.row(i);
+        if cols.len() <= SEARCHED * wanted.len() {
+            return self.row_dot(i, x);
+        }
+        let found = |&j: &u32| cols.binary_search(&j).ok().map(|k| values[k] * x[j as usize]);
+        wanted.iter().filter_map(found).sum()
     }
 
     /// Solves (I + T) x = b in place, with bᵢ = `rhs(i, x)` asked for when row `i` is reached: at

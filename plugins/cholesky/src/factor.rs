@@ -8,6 +8,7 @@ use faer::sparse::linalg::cholesky::{
 use faer::sparse::{SparseColMatRef, SymbolicSparseColMatRef};
 use faer::{Conj, MatMut, Par, Side};
 use precondor_sdk::core::kernel::ordering::Ordering;
+use precondor_sdk::core::memory;
 use precondor_sdk::prelude::*;
 
 /// L, its pattern, and room to work in.
@@ -49,9 +50,11 @@ impl Factor {
             factorize_symbolic_cholesky(pattern, Side::Lower, ordering, Default::default());
         let symbolic = symbolic
             .map_err(|e| Error::Unsupported(format!("cholesky: the factor's pattern: {e:?}")))?;
+        let bytes = 8 * symbolic.len_val() as u128;
+        memory::require(bytes, "the Cholesky factor; take an incomplete one (ic, fsai)")?;
         let request = symbolic.solve_in_place_scratch::<f64>(1, Par::Seq);
         let mut factor = Factor {
-            values: vec![0.0; symbolic.len_val()],
+            values: memory::vec_of(0.0, symbolic.len_val(), "the Cholesky factor")?,
             scratch: MemBuffer::new(request),
             scratch_bytes: request.unaligned_bytes_required(),
             symbolic,

@@ -5,7 +5,8 @@
 //! enough, columns with the same pattern are factorised as one dense block. A direct solve takes one
 //! iteration of any method; what it costs grows faster than the matrix.
 //!
-//! Works for symmetric positive definite A; for others the factorisation fails with the pivot.
+//! Works for symmetric positive definite A, and for semidefinite A whose null space is known; for others
+//! the factorisation fails with the pivot.
 //!
 //! Cost on a plane mesh of n nodes: L has O(n log n) entries, setup O(n^1.5) flops, an application four
 //! for each entry. New values on the same pattern ([`Generator::refresh`]) reuse ordering and pattern of
@@ -70,7 +71,13 @@ impl Generator for Cholesky {
     type Params = Params;
     type Output = Solve;
 
+    fn invariances(_: &Params) -> Invariances {
+        // It is A⁻¹ for a symmetric matrix.
+        Invariances { permutation: true, ..Invariances::BOTH }
+    }
+
     fn generate(params: &Params, system: &System) -> Result<Solve> {
+        let system = &*system.regular()?;
         let a = system.a();
         a.require_symmetric(Self::NAME)?;
         let whole = whole(a)?;
@@ -83,6 +90,7 @@ impl Generator for Cholesky {
     }
 
     fn refresh(m: &mut Solve, params: &Params, system: &System) -> Result<()> {
+        let system = &*system.regular()?;
         let a = system.a();
         a.require_symmetric(Self::NAME)?;
         let whole = whole(a)?;

@@ -69,7 +69,12 @@ impl Generator for Ic {
     type Params = Params;
     type Output = IncompleteCholesky;
 
+    fn invariances(_: &Params) -> Invariances {
+        Invariances::BOTH
+    }
+
     fn generate(params: &Params, system: &System) -> Result<IncompleteCholesky> {
+        let system = &*system.regular()?;
         let a = system.a();
         check(a)?;
         let places = Rearranged::ordered(a.own().view(), params.ordering)?;
@@ -81,6 +86,7 @@ impl Generator for Ic {
     }
 
     fn refresh(m: &mut IncompleteCholesky, params: &Params, system: &System) -> Result<()> {
+        let system = &*system.regular()?;
         let (a, places) = (system.a(), m.places.as_ref());
         let own =
             if a.n_own() == m.factors.inverse.len() { Some(in_order(places, a)?) } else { None };

@@ -206,7 +206,17 @@ impl Generator for Ilu {
     type Params = Params;
     type Output = IncompleteLu;
 
+    fn invariances(params: &Params) -> Invariances {
+        let rows = Invariances { rows: true, ..Invariances::SCALING };
+        // Entries are dropped, and pivots moved, by the size of their rows.
+        match (params.fill(), params.shift) {
+            (Ok(Fill::Level(_)), None) => Invariances::ROWS_AND_COLUMNS,
+            _ => rows,
+        }
+    }
+
     fn generate(params: &Params, system: &System) -> Result<IncompleteLu> {
+        let system = &*system.regular()?;
         let (a, asked) = (system.a(), params.asked()?);
         let own = a.own().view();
         let (block, instead) = make(params, &asked, a, None)?;
@@ -224,6 +234,7 @@ impl Generator for Ilu {
     /// ILU(k) keeps its pattern; what has a pattern that comes from the values is built anew, in the same
     /// room.
     fn refresh(m: &mut IncompleteLu, params: &Params, system: &System) -> Result<()> {
+        let system = &*system.regular()?;
         let (a, asked) = (system.a(), params.asked()?);
         let changed = m.asked != asked || !m.fits(a.own().view());
         if a.space().comm().any(changed)? {

@@ -1,10 +1,17 @@
 //! ILU(k): which entries are kept, and their values.
 use crate::factors::{Factors, Pivots};
+use precondor_sdk::core::kernel::triangular::SEARCHED;
 use precondor_sdk::prelude::*;
+
+/// Entries of a row of U through which fill is made, at most.
+const LONGEST: usize = 1000;
 
 /// The pattern of L and U, their values still to be filled in: entries of A (and its diagonal) have level 0, an
 /// entry that elimination makes of two others the sum of their levels plus one; those up to
 /// `level` are kept.
+///
+/// A row of U with more than [`LONGEST`] entries makes no fill: behind one dense row of A, all of U would
+/// fill in.
 ///
 /// Rows are merged in a list linked through their sorted columns (Saad, §10.3.3).
 pub fn pattern(a: CsrView<'_>, level: u32) -> Result<Factors> {
@@ -40,6 +47,10 @@ pub fn pattern(a: CsrView<'_>, level: u32) -> Result<Factors> {
         let mut k = next[n];
         while k < i {
             let (cols, levels) = upper.row(k as usize);
+            if cols.len() > LONGEST {
+                k = next[k as usize];
+                continue;
+            }
             let mut place = k;
             for (&j, &other) in cols.iter().zip(levels) {
                 let made = level_of[k as usize] + other as u32 + 1;
@@ -110,6 +121,17 @@ pub fn values(a: CsrView<'_>, factors: &mut Factors, pivots: &mut Pivots) -> Res
             let wk = work[k as usize];
             *l = wk * inverse[k as usize];
             let (cols, u) = upper.row(k as usize);
+            let rest = below.len() + upper.row(i).0.len() + 1;
+            if cols.len() > SEARCHED * rest {
+                // A long row of U is searched for what this one keeps.
+                let i = i as u32;
+                for &j in below.iter().chain(&[i]).chain(upper.row(i as usize).0) {
+                    if let Ok(at) = cols.binary_search(&j) {
+                        work[j as usize] -= wk * u[at];
+                    }
+                }
+                continue;
+            }
             for (&j, u) in cols.iter().zip(u) {
                 work[j as usize] -= wk * u;
             }

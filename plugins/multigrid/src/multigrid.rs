@@ -120,6 +120,11 @@ impl Generator for Multigrid {
     type Params = Params;
     type Output = Cycle;
 
+    fn invariances(params: &Params) -> Invariances {
+        // A single grid is solved on directly.
+        if params.levels == Some(1) { Invariances::BOTH } else { Invariances::SCALING }
+    }
+
     fn generate(params: &Params, system: &System) -> Result<Cycle> {
         let grid = grid(params, system.a())?;
         cycle(params, grid, None, system)
@@ -161,6 +166,7 @@ struct Kept {
 
 /// The cycle for a matrix on a grid, in what is left of an earlier one. Collective.
 fn cycle(params: &Params, grid: Grid, kept: Option<Kept>, system: &System) -> Result<Cycle> {
+    let system = &*system.regular()?;
     let a = system.a();
     let ranks = a.space().comm().size();
     let mut coarsest = Stencil::gather(a, grid)?;

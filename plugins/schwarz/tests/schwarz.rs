@@ -71,7 +71,7 @@ fn spread(a: &Dense, starts: &[u64], comm: Comm) -> System {
 }
 
 fn params(inner: Value, overlap: u32, variant: Option<Variant>) -> Params {
-    Params { inner, overlap, variant }
+    Params { inner, overlap, variant, ..Params::default() }
 }
 
 /// M, or its transpose, on all ranks together.
