@@ -10,12 +10,14 @@
 //!
 //! Costs are whole multiples of 2⁻²⁴. Sums and comparisons are then exact, so that a factor in front
 //! of A, which changes ratios in their last bits only, leaves every decision as it is; the bound 1 holds
-//! to 10⁻⁷. Factors of columns stay within 2^±400, beyond which other entries may be larger. Of equal candidates a row takes its own diagonal entry, else the lowest column.
+//! to 10⁻⁷. Factors of columns stay within 2^±400, beyond which other entries may be larger. Of equal
+//! candidates a row takes its own diagonal entry, else the lowest column.
 //!
-//! Method: dual variables from the minima of columns and rows, rows matched greedily where that is
-//! tight, then a shortest augmenting path for every row that is left (Dijkstra's algorithm in reduced
-//! costs, with a heap, ended as soon as no shorter path can come). Cost: O(nnz) memory; in practice a
-//! few passes over the entries, at worst O(n nnz log n).
+//! Method: dual variables from the minima of columns and rows, rows matched where that is tight, if
+//! need be by moving one other row, then a shortest augmenting path for every row that is left (Dijkstra's
+//! algorithm in reduced costs, with a heap, ended as soon as no shorter path can come). Cost: O(nnz)
+//! memory; in practice a few passes over the entries of discretised equations and some n^1.6 operations
+//! for random ones, at worst O(n nnz log n).
 //!
 //! Reference: I. S. Duff, J. Koster, *On algorithms for permuting large entries to the diagonal of a
 //! sparse matrix*, SIAM J. Matrix Anal. Appl. 22 (2001) 973–996 (MC64, job 5).
