@@ -331,7 +331,7 @@ fn advised(error: Error, params: &Params, a: &DistCsr) -> Error {
     Error::Breakdown(match comm.size() {
         1 => text,
         _ => format!(
-            "{text}, in the block of rank {}; blocks that overlap have more rows: set name = \
+            "{text} (rank {}); blocks that overlap have more rows: set name = \
              \"schwarz\", inner = \"ilu\", overlap = 1 in [preconditioner]",
             comm.rank()
         ),

@@ -6,9 +6,9 @@ use precondor_sdk::prelude::*;
 /// Entries of a row of U through which fill is made, at most.
 const LONGEST: usize = 1000;
 
-/// The pattern of L and U, their values still to be filled in: entries of A (and its diagonal) have level 0, an
-/// entry that elimination makes of two others the sum of their levels plus one; those up to
-/// `level` are kept.
+/// The pattern of L and U, their values still to be filled in: entries of A (and its diagonal) have
+/// level 0, an entry that elimination makes of two others the sum of their levels plus one; those up
+/// to `level` are kept.
 ///
 /// A row of U with more than [`LONGEST`] entries makes no fill: behind one dense row of A, all of U would
 /// fill in.

@@ -336,7 +336,7 @@ fn overlap_helps_where_a_rank_has_no_entries_of_its_own() {
             told.contains("global row 40: it has no entry but zeros in this rank's block"),
             "{told}"
         );
-        assert!(told.contains("in the block of rank 1; "), "{told}");
+        assert!(told.contains(" (rank 1); "), "{told}");
         let section = "name = \"schwarz\", inner = \"ilu\", overlap = 1 in [preconditioner]";
         assert!(told.ends_with(section), "{told}");
 

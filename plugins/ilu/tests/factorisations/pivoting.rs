@@ -352,7 +352,7 @@ fn a_block_without_entries_says_schwarz_on_all_ranks() {
         assert!(texts[0].starts_with("rank 1 failed: global row 6: "), "{}", texts[0]);
         assert!(texts[1].starts_with("global row 6: "), "{}", texts[1]);
         for text in texts {
-            assert!(text.ends_with(&format!(", in the block of rank 1{way_out}")), "{text}");
+            assert!(text.ends_with(&format!(" (rank 1){way_out}")), "{text}");
         }
     }
     // Alone, elimination fills the block; so does a rank that has some of the other rows.
