@@ -21,6 +21,7 @@ mod error;
 pub mod file;
 pub mod host;
 pub mod instance;
+pub mod invariance;
 pub mod kernel;
 pub mod matrix;
 pub mod memory;
@@ -41,6 +42,7 @@ pub mod prelude {
     pub use crate::comm::{Comm, Communicator};
     pub use crate::host::Host;
     pub use crate::instance::Instance;
+    pub use crate::invariance::Invariances;
     pub use crate::matrix::{Csr, CsrView, DistCsr, Space};
     pub use crate::precond::{Capabilities, Generator, Preconditioner, Properties};
     pub use crate::system::System;

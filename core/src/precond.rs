@@ -3,6 +3,7 @@
 //! Two traits, because their lives differ. A [`Generator`] is a name, parameters and a recipe: no
 //! state, known before any matrix. A [`Preconditioner`] is what the recipe gives for one matrix: it
 //! owns all it needs, is applied thousands of times and never changes under `&self`.
+use crate::invariance::Invariances;
 use crate::matrix::Explicit;
 use crate::persist;
 use crate::system::System;
@@ -169,6 +170,13 @@ pub trait Generator: Send + Sync + 'static {
     type Params: Parameters;
     /// What comes out.
     type Output: Preconditioner + 'static;
+
+    /// What M keeps when A changes, with these parameters and provided that the methods they name keep
+    /// it, too. The test kit checks both what is declared and that nothing more is so.
+    fn invariances(params: &Self::Params) -> Invariances {
+        let _ = params;
+        Invariances::SCALING
+    }
 
     /// Builds M for a system. Collective: the caller sees to it that all ranks succeed or all
     /// fail, so an early `return Err` is fine anywhere.

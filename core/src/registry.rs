@@ -1,5 +1,6 @@
 //! Methods by name.
 use crate::instance::{Instance, Made};
+use crate::invariance::Invariances;
 use crate::persist::no_persist;
 use crate::precond::{Capabilities, Generator};
 use crate::schema;
@@ -26,6 +27,15 @@ pub trait DynGenerator: Send + Sync {
     fn capabilities(&self) -> Capabilities;
     /// JSON schema of the parameters.
     fn schema(&self) -> Value;
+    /// What M is declared to keep when A changes, with these parameters and as far as methods that they
+    /// name do; `None` where the method declares nothing (a library from before there was a way to).
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for parameters that the schema does not allow.
+    fn invariances(&self, params: &Value) -> Result<Option<Invariances>> {
+        let _ = params;
+        Ok(None)
+    }
     /// JSON schema of the parameters of training; `None` for a method that does not learn.
     fn train_schema(&self) -> Option<Value>;
     /// Builds M: all ranks succeed or all fail. Collective over the system's ranks.
@@ -89,6 +99,31 @@ impl Registry {
             let there = if names.is_empty() { "none".into() } else { names.join(", ") };
             Error::Parameter(format!("no preconditioner '{name}'{hint} (there are: {there})"))
         })
+    }
+
+    /// What M of `method` keeps when A changes: what it declares, as far as the methods that its
+    /// parameters name and that are here do; `None` where one of them declares nothing.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for parameters that a schema does not allow, and names that are not here.
+    pub fn invariances(
+        &self,
+        method: &dyn DynGenerator,
+        params: &Value,
+    ) -> Result<Option<Invariances>> {
+        let schema = method.schema();
+        let mut all = method.invariances(params)?;
+        for (key, of_field) in schema["properties"].as_object().into_iter().flatten() {
+            if schema::resolve(&schema, of_field)[schema::METHOD] != Value::Bool(true) {
+                continue;
+            }
+            let value = params.get(key).unwrap_or(&of_field["default"]);
+            if let Some((name, section)) = schema::named_method(value) {
+                let inner = self.invariances(&**self.get(&name)?, &section)?;
+                all = all.zip(inner).map(|(all, inner)| all.and(inner));
+            }
+        }
+        Ok(all)
     }
 
     /// All methods, in order of their names.
@@ -159,6 +194,9 @@ impl<G: Generator> DynGenerator for Native<G> {
     fn schema(&self) -> Value {
         schema::of::<G::Params>().as_ref().clone()
     }
+    fn invariances(&self, params: &Value) -> Result<Option<Invariances>> {
+        Ok(Some(G::invariances(&parameters(params)?)))
+    }
     fn train_schema(&self) -> Option<Value> {
         None
     }
@@ -201,6 +239,9 @@ impl<G: Trainable> DynGenerator for NativeTrainable<G> {
     }
     fn schema(&self) -> Value {
         self.0.schema()
+    }
+    fn invariances(&self, params: &Value) -> Result<Option<Invariances>> {
+        self.0.invariances(params)
     }
     fn train_schema(&self) -> Option<Value> {
         Some(schema::of::<G::TrainParams>().as_ref().clone())

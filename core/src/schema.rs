@@ -7,7 +7,8 @@
 //! `x-precondor-file` marks a path that is read relative to the config. At the root of a method's schema,
 //! `x-precondor-fallback` names the method (as such a parameter does) that a solve goes on with where
 //! this one is seen to fail, and `x-precondor-contraction` is the factor that an iteration reduces
-//! the residual by, or more, on the matrices that the method is for.
+//! the residual by, or more, on the matrices that the method is for: a watched solve leaves the method
+//! soon after the iterations that this takes.
 use crate::{Error, Result};
 use schemars::JsonSchema;
 use serde_json::Value;

@@ -35,6 +35,17 @@ pub fn run(args: &Args, plugin_path: &[PathBuf]) -> Result<Status> {
     if !info.extensions.is_empty() {
         let _ = writeln!(out, "offers {}", info.extensions.join(", "));
     }
+    let _ = match &info.keeps {
+        None => writeln!(out, "does not say what M keeps when A changes"),
+        Some(keeps) if keeps.is_empty() => writeln!(out, "M keeps nothing when A changes"),
+        Some(keeps) => {
+            writeln!(
+                out,
+                "with its defaults M keeps, as far as inner methods do: {}",
+                keeps.join(", ")
+            )
+        }
+    };
     out += "\nparameters of [preconditioner]:\n";
     parameters(&mut out, &info.schema);
     if let Some(schema) = method.train_schema() {

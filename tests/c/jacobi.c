@@ -157,7 +157,18 @@ static precondor_status load(precondor_bytes blob, const precondor_system *syste
 
 static const precondor_persist_part persist = {sizeof(precondor_persist_part), save, load};
 
+/* The inverse of the diagonal keeps all there is, whatever the damping. */
+static precondor_status declare(precondor_text params, uint32_t *out, precondor_failure *why) {
+    (void)params, (void)why;
+    *out = PRECONDOR_KEEPS_SCALING | PRECONDOR_KEEPS_ROWS | PRECONDOR_KEEPS_COLUMNS |
+           PRECONDOR_KEEPS_BOTH | PRECONDOR_KEEPS_PERMUTATION;
+    return PRECONDOR_OK;
+}
+
+static const precondor_invariance_part invariance = {sizeof(precondor_invariance_part), declare};
+
 static const void *extension(precondor_text id) {
+    if (precondor_is(id, PRECONDOR_INVARIANCE)) return &invariance;
     return precondor_is(id, PRECONDOR_PERSIST) ? &persist : NULL;
 }
 

@@ -44,7 +44,7 @@ fn a_network_far_outside_its_training_is_left_and_the_solve_converges() {
     // The same on coefficients that jump.
     let jump = FAR.replace("shift = 0.49", "coefficient = 'jump'\ncontrast = 1e4");
     let list = switches(&solve(&folder, &jump, &["--json"]));
-    assert_eq!(list.last().unwrap()["to"], "cg with reference", "{list:?}");
+    assert_eq!(list.last().unwrap()["to"], "cg with multigrid", "{list:?}");
     // Asked not to, it is not watched.
     let ran = solve(&folder, &jump, &["--json", "--set", "solver.fallback=false"]);
     assert_eq!(ran.code, 2, "{}", ran.out);
@@ -55,6 +55,64 @@ fn a_network_far_outside_its_training_is_left_and_the_solve_converges() {
     let text = solve(&folder, FAR, &[]).out;
     let line = text.lines().find(|line| line.starts_with("fallback ")).expect("a line");
     assert!(line.contains("went on with cg with the same preconditioner"), "{line}");
+}
+
+/// The forms of `reference` that stand beside the network.
+const UNLEARNED: [&str; 3] = [
+    "{ name = 'reference' }",
+    "{ name = 'reference', smoother = 'chebyshev' }",
+    "{ name = 'reference', smoother = 'jacobi', damping = 0.6 }",
+];
+
+/// A promise: before a solve leaves the network it has done at most five iterations more than the best unlearned
+/// form takes from start to end; and one that stays with it is no slower than that.
+#[test]
+fn a_network_costs_at_most_five_iterations_more_than_the_best_unlearned_form() {
+    let folder = Folder::new("fallback-promise");
+    let mut left = 0;
+    for problem in [
+        "shift = 0.25",
+        "shift = 0.35",
+        "shift = 0.45",
+        "shift = 0.49",
+        "coefficient = 'smooth'",
+        "coefficient = 'log-normal'",
+        "coefficient = 'jump'\ncontrast = 10.0",
+        "coefficient = 'jump'\ncontrast = 1e4",
+    ] {
+        for (level, tolerance) in [(4, "1e-5"), (5, "1e-8"), (6, "1e-8")] {
+            let config = |preconditioner: &str, watched: bool| {
+                format!(
+                    "preconditioner = {preconditioner}\n[problem]\nkind = 'poisson'\nlevel = {level}\n\
+                     seed = 1\n{problem}\n[solver]\nmethod = 'cg'\ntolerance = {tolerance}\n\
+                     max_iterations = 5000\n{}",
+                    if watched { "" } else { "fallback = false\n" }
+                )
+            };
+            let count = |preconditioner| {
+                let ran = solve(&folder, &config(preconditioner, false), &["--json"]);
+                assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+                ran.json()["iterations"].as_u64().expect("a number")
+            };
+            let best = UNLEARNED.map(count).into_iter().min().expect("three");
+            let ran = solve(&folder, &config("{ name = 'mlp-reference' }", true), &["--json"]);
+            let list = switches(&ran);
+            let (what, result) = (format!("{problem}, level {level}"), ran.json());
+            let with_network = match list.last() {
+                Some(switch) => switch["iteration"].as_u64(),
+                None => result["iterations"].as_u64(),
+            };
+            left += list.len();
+            let with_network = with_network.expect("a number");
+            assert!(with_network <= best + 5, "{what}: {with_network}, unlearned {best}");
+            if let Some(switch) = list.last() {
+                assert_eq!(switch["to"], "cg with multigrid", "{what}");
+                let rest = result["iterations"].as_u64().expect("a number") - with_network;
+                assert!(rest <= 40, "{what}: {rest} iterations after the switch");
+            }
+        }
+    }
+    assert!(left > 0, "nothing here was left");
 }
 
 #[test]

@@ -14,3 +14,4 @@ mod solve;
 mod spaces;
 mod support;
 mod train;
+mod units;

@@ -66,7 +66,7 @@ fn learned_methods_name_one_that_is_not() {
         ("auto", "auto"),
         ("mlp-dense", "ic"),
         ("mlp-fsai", "fsai"),
-        ("mlp-reference", "reference"),
+        ("mlp-reference", "multigrid"),
         ("ridge", "ic"),
     ] {
         assert!(named.contains(&(name.into(), other.into())), "{name}: {named:?}");

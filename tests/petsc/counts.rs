@@ -197,6 +197,41 @@ fn ex10_solves_a_shifted_mesh_with_the_networks() {
     }
 }
 
+/// The five-point Laplacian over the square of the mesh width, and ones.
+fn finite_differences(comm: Comm) -> (System, Vec<f64>) {
+    let (system, _) = ex2(64, comm);
+    let times = |values: &[f64]| values.iter().map(|v| 4225.0 * v).collect();
+    let a = system.a();
+    let a = a.with_values(times(a.own().view().values), times(a.ghost().view().values));
+    let a = a.expect("as many");
+    let b = vec![1.0; a.n_own()];
+    (System::new(a), b)
+}
+
+#[test]
+fn units_of_the_matrix_change_no_count_in_petsc_either() {
+    let (system, b) = finite_differences(Comm::solo());
+    let folder = folder("units");
+    let Some(program) = Petsc::Narrow.tutorial("ex10") else { return };
+    let file = folder.join("scaled");
+    std::fs::write(&file, binary(Petsc::Narrow, system.a().own(), &b)).expect("written");
+    for ranks in 1..=2 {
+        for (name, most) in [("mlp-reference", 5), ("reference", 3), ("sine", 3)] {
+            let (method, ksp) = solvers()[0];
+            let ours = ours(ranks, &method, name, &json!({}), &finite_differences);
+            let ours = ours.expect("convergence");
+            assert!(ours <= most, "{name} on {ranks} ranks: {ours}");
+            let options = format!(
+                "-f {} {ALIKE} {ksp} -pc_type precondor_{}",
+                file.display(),
+                name.replace('-', "_")
+            );
+            let ran = run(ranks, &program, &options);
+            same(name, ours, ran.says(&["Number of iterations"]).iterations());
+        }
+    }
+}
+
 #[test]
 fn our_program_says_the_same_number() {
     let Some(ex2_of_petsc) = Petsc::Narrow.tutorial("ex2") else { return };

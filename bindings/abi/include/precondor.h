@@ -383,6 +383,16 @@ typedef struct precondor_plugin {
 #define PRECONDOR_DELEGATE "delegate/1"
 #define PRECONDOR_TRAIN "train/1"
 #define PRECONDOR_PERSIST "persist/1"
+#define PRECONDOR_INVARIANCE "invariance/1"
+
+/* What M keeps when A changes; D is diagonal and positive, P a permutation, ' the transpose. */
+enum {
+    PRECONDOR_KEEPS_SCALING = 1,     /* M(cA) = M(A)/c for c > 0 */
+    PRECONDOR_KEEPS_ROWS = 2,        /* M(DA) = M(A) D^-1 */
+    PRECONDOR_KEEPS_COLUMNS = 4,     /* M(AD) = D^-1 M(A) */
+    PRECONDOR_KEEPS_BOTH = 8,        /* M(DAD) = D^-1 M(A) D^-1 */
+    PRECONDOR_KEEPS_PERMUTATION = 16 /* M(PAP') = P M(A) P' */
+};
 
 enum {
     PRECONDOR_KIND_INVERSE = 0, /* the stored matrix is M */
@@ -510,6 +520,14 @@ typedef struct precondor_persist_part {
     precondor_status (*load)(precondor_bytes blob, const precondor_system *system,
                              const precondor_host *host, void **instance, precondor_failure *why);
 } precondor_persist_part;
+
+/* invariance/1: what M keeps when A changes. */
+typedef struct precondor_invariance_part {
+    size_t size;
+    /* Stores in *out what M keeps with these parameters, provided that methods they name keep it, too:
+     * a sum of the PRECONDOR_KEEPS_… flags. Hosts pass over what they do not know. */
+    precondor_status (*declare)(precondor_text params, uint32_t *out, precondor_failure *why);
+} precondor_invariance_part;
 
 /* ---- helpers ------------------------------------------------------------------------------ */
 

@@ -18,6 +18,20 @@ pub const TRAIN: &str = "train/1";
 /// Id of [`PersistPart`].
 pub const PERSIST: &str = "persist/1";
 
+/// Id of [`InvariancePart`].
+pub const INVARIANCE: &str = "invariance/1";
+
+/// [`InvariancePart::declare`]: M(cA) = M(A)/c for c > 0.
+pub const KEEPS_SCALING: u32 = 1;
+/// [`InvariancePart::declare`]: M(DA) = M(A)D⁻¹ for diagonal D > 0.
+pub const KEEPS_ROWS: u32 = 2;
+/// [`InvariancePart::declare`]: M(AD) = D⁻¹M(A).
+pub const KEEPS_COLUMNS: u32 = 4;
+/// [`InvariancePart::declare`]: M(DAD) = D⁻¹M(A)D⁻¹.
+pub const KEEPS_BOTH: u32 = 8;
+/// [`InvariancePart::declare`]: M(PAPᵀ) = PM(A)Pᵀ for permutations P.
+pub const KEEPS_PERMUTATION: u32 = 16;
+
 /// [`Explicit::kind`]: the stored matrix is M.
 pub const KIND_INVERSE: u32 = 0;
 /// [`Explicit::kind`]: the stored matrix is G with M = GᵀG.
@@ -174,5 +188,16 @@ table! {
         /// the distribution, but for the SDK's form of explicit rows, which it spreads anew.
         /// [`Status::DATA`] for bytes that are not understood. Collective.
         fn load(blob: Bytes, system: *const System, host: *const Host, instance: *mut *mut c_void, why: *mut Failure) -> Status;
+    }
+}
+
+table! {
+    /// `invariance/1`: what M keeps when A changes.
+    InvariancePart = "precondor_invariance_part" {
+        ;
+        /// Stores in `*out` what M keeps with these parameters, provided that methods they name keep it,
+        /// too: a sum of `KEEPS_SCALING`, `KEEPS_ROWS`, `KEEPS_COLUMNS`, `KEEPS_BOTH` and
+        /// `KEEPS_PERMUTATION`. Hosts pass over what they do not know.
+        fn declare(params: Text, out: *mut u32, why: *mut Failure) -> Status;
     }
 }

@@ -58,6 +58,7 @@ fn shapes() -> Vec<Shape> {
         of::<Watch>(),
         of::<TrainPart>(),
         of::<PersistPart>(),
+        of::<InvariancePart>(),
     ]
 }
 
@@ -90,6 +91,11 @@ fn numbers() -> Vec<(&'static str, u64)> {
         ("POSITIVE_DEFINITE", POSITIVE_DEFINITE.into()),
         ("CONSTANT", CONSTANT.into()),
         ("RANK_INDEPENDENT", RANK_INDEPENDENT.into()),
+        ("KEEPS_SCALING", KEEPS_SCALING.into()),
+        ("KEEPS_ROWS", KEEPS_ROWS.into()),
+        ("KEEPS_COLUMNS", KEEPS_COLUMNS.into()),
+        ("KEEPS_BOTH", KEEPS_BOTH.into()),
+        ("KEEPS_PERMUTATION", KEEPS_PERMUTATION.into()),
         ("KIND_INVERSE", KIND_INVERSE.into()),
         ("KIND_FACTOR", KIND_FACTOR.into()),
         ("VALUE_F64", VALUE_F64.into()),
@@ -107,6 +113,7 @@ fn words() -> Vec<(&'static str, &'static str)> {
         ("DELEGATE", DELEGATE),
         ("TRAIN", TRAIN),
         ("PERSIST", PERSIST),
+        ("INVARIANCE", INVARIANCE),
     ]
 }
 

@@ -18,6 +18,7 @@
 pub mod comm;
 pub mod host;
 pub mod instance;
+pub mod invariance;
 pub mod matrix;
 pub mod method;
 pub mod raw;

@@ -6,9 +6,10 @@ use precondor_abi::{Bytes, Failure, Status, Text};
 use precondor_bridge::method::{Around, Loaded, part};
 use precondor_bridge::status::call;
 use precondor_bridge::train::{with_samples, with_watch};
-use precondor_bridge::{comm, host, raw, system};
+use precondor_bridge::{comm, host, invariance, raw, system};
 use precondor_core::host::Host;
 use precondor_core::instance::{self, Instance};
+use precondor_core::invariance::Invariances;
 use precondor_core::persist::no_persist;
 use precondor_core::precond::Capabilities;
 use precondor_core::registry::DynGenerator;
@@ -31,6 +32,7 @@ pub(crate) struct Method {
     schema: Value,
     train: Option<(&'static abi::TrainPart, Value)>,
     persist: Option<&'static abi::PersistPart>,
+    invariance: Option<&'static abi::InvariancePart>,
     peers: Arc<Peers>,
     around: Arc<Around>,
 }
@@ -80,6 +82,7 @@ impl Method {
                 schema: parse_schema(&schema)?,
                 train: train.map(with_schema).transpose()?,
                 persist,
+                invariance: part(table, abi::INVARIANCE)?,
                 peers: Arc::clone(peers),
                 around: around(name.clone()),
                 name,
@@ -153,6 +156,14 @@ impl DynGenerator for Method {
     }
     fn schema(&self) -> Value {
         self.schema.clone()
+    }
+    fn invariances(&self, params: &Value) -> Result<Option<Invariances>> {
+        let Some(part) = self.invariance else { return Ok(None) };
+        nested::check(&self.name, &self.schema, &self.peers, params)?;
+        let (params, mut flags) = (params.to_string(), 0u32);
+        // SAFETY: a checked table that lives for ever; what is lent outlives the call.
+        call(|why| unsafe { (part.declare)(Text::new(&params), &mut flags, why) })?;
+        Ok(Some(invariance::of_flags(flags)))
     }
     fn train_schema(&self) -> Option<Value> {
         self.train.as_ref().map(|(_, schema)| schema.clone())

@@ -27,6 +27,9 @@ pub struct MethodInfo {
     pub version: String,
     /// Optional parts: `explicit/1`, `train/1`, …
     pub extensions: Vec<String>,
+    /// What M keeps when A changes, each as a formula, with default parameters and as far as methods that
+    /// they name do; none where the method declares nothing.
+    pub keeps: Option<Vec<String>>,
     /// JSON schema of the parameters.
     pub schema: serde_json::Value,
 }
@@ -45,11 +48,15 @@ impl MethodInfo {
             (has.delegate, abi::DELEGATE),
             (method.train_schema().is_some(), abi::TRAIN),
         ];
+        // What a method is that does not take its own defaults, its check says.
+        let keeps = method.invariances(&serde_json::json!({})).ok().flatten();
+        let had = |(formula, had): (&str, bool)| had.then(|| formula.to_owned());
         MethodInfo {
             name: method.name().to_owned(),
             summary: method.summary().to_owned(),
             version: method.version().to_owned(),
             extensions: parts.iter().filter(|p| p.0).map(|p| p.1.to_owned()).collect(),
+            keeps: keeps.map(|all| all.each().into_iter().filter_map(had).collect()),
             schema: method.schema(),
         }
     }

@@ -5,7 +5,7 @@ use precondor_abi::{Bytes, Failure, Sink, Status, Text};
 use precondor_bridge::instance::{self, Parts, part};
 use precondor_bridge::status::answer;
 use precondor_bridge::train::{ForeignSamples, ForeignWatch};
-use precondor_bridge::{comm, host, raw, system};
+use precondor_bridge::{comm, host, invariance, raw, system};
 use precondor_core::Result;
 use precondor_core::precond::Generator;
 use precondor_core::registry::parameters;
@@ -116,6 +116,21 @@ unsafe extern "C" fn refresh<G: Generator>(
     }
 }
 
+unsafe extern "C" fn declare<G: Generator>(
+    params: Text,
+    out: *mut u32,
+    why: *mut Failure,
+) -> Status {
+    // SAFETY: see above.
+    unsafe {
+        answer(why, || {
+            let params = parameters(&host::parse(raw::text(params, "parameters")?)?)?;
+            *out = invariance::flags(G::invariances(&params));
+            Ok(())
+        })
+    }
+}
+
 unsafe extern "C" fn save<G: Generator>(
     ptr: *mut c_void,
     out: *const Sink,
@@ -160,6 +175,7 @@ unsafe extern "C" fn extension<G: Generator>(id: Text) -> *const c_void {
         Ok(abi::DELEGATE) if offers.delegate => part(const { &Parts::<G::Output>::DELEGATE }),
         Ok(abi::REFRESH) if offers.refresh => part(const { &Optional::<G>::REFRESH }),
         Ok(abi::PERSIST) if offers.persist => part(const { &Optional::<G>::PERSIST }),
+        Ok(abi::INVARIANCE) => part(const { &Optional::<G>::INVARIANCE }),
         _ => null(),
     }
 }
@@ -226,6 +242,8 @@ impl<G: Generator> Optional<G> {
         abi::RefreshPart { size: size_of::<abi::RefreshPart>(), refresh: refresh::<G> };
     const PERSIST: abi::PersistPart =
         abi::PersistPart { size: size_of::<abi::PersistPart>(), save: save::<G>, load: load::<G> };
+    const INVARIANCE: abi::InvariancePart =
+        abi::InvariancePart { size: size_of::<abi::InvariancePart>(), declare: declare::<G> };
 }
 
 /// Whether a crate is called `precondor_plugin_…`.

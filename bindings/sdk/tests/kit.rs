@@ -27,6 +27,14 @@ const NAMES_ANOTHER_ROW: u8 = 15;
 const REBUILDS: u8 = 16;
 const LOADS_ANOTHER: u8 = 17;
 const STALE_ON_ANOTHER_PATTERN: u8 = 18;
+const KNOWS_ONE_UNIT: u8 = 19;
+const KNOWS_THE_SIZE_OF_ROWS: u8 = 20;
+const KNOWS_THE_ORDER: u8 = 21;
+const DECLARES_TOO_LITTLE: u8 = 22;
+const DECLARES_NO_UNITS: u8 = 23;
+const STALE_FOR_A_FACTOR: u8 = 24;
+const OVERFLOWS: u8 = 25;
+const DECLARES_NO_ORDER: u8 = 26;
 
 /// Scaling by the diagonal, with one fault.
 struct Faulty<const FAULT: u8>;
@@ -78,6 +86,14 @@ impl<const FAULT: u8> Generator for Faulty<FAULT> {
             }
             0.0 => Ok(1.0),
             _ if FAULT == INDEFINITE && a.global_row(i) == 3 => Ok(-1.0),
+            d if FAULT == KNOWS_ONE_UNIT => Ok(params.factor / (d + 1e-3)),
+            d if FAULT == KNOWS_THE_SIZE_OF_ROWS => {
+                let sum: f64 = a.global_entries(i).map(|(_, v)| v.abs()).sum();
+                Ok(params.factor / (d + sum))
+            }
+            d if FAULT == KNOWS_THE_ORDER => {
+                Ok(params.factor / d * (1.0 + 0.1 * (a.global_row(i) % 3) as f64))
+            }
             d if FAULT == RANK_DEPENDENT => Ok(params.factor / d / (1.0 + rank as f64)),
             d => Ok(params.factor / d),
         });
@@ -87,6 +103,16 @@ impl<const FAULT: u8> Generator for Faulty<FAULT> {
             summed?;
         }
         Ok(Scaled { scale, a: a.clone(), calls: AtomicU64::new(0) })
+    }
+
+    fn invariances(_: &Params) -> Invariances {
+        let all = Invariances::ALL;
+        match FAULT {
+            DECLARES_TOO_LITTLE => Invariances { both: false, ..all },
+            DECLARES_NO_UNITS => Invariances { scaling: false, ..all },
+            DECLARES_NO_ORDER => Invariances { permutation: false, ..all },
+            _ => all,
+        }
     }
 
     fn refresh(m: &mut Scaled<FAULT>, params: &Params, system: &System) -> Result<()> {
@@ -100,6 +126,9 @@ impl<const FAULT: u8> Generator for Faulty<FAULT> {
                 return if passed_over { Ok(()) } else { Err(Error::PatternChanged) };
             }
             _ => {}
+        }
+        if FAULT == STALE_FOR_A_FACTOR && a.diagonal(0) > 100.0 * m.a.diagonal(0) {
+            return Ok(());
         }
         for (i, scale) in m.scale.iter_mut().enumerate() {
             *scale = params.factor / a.diagonal(i);
@@ -129,6 +158,7 @@ impl<const FAULT: u8> Preconditioner for Scaled<FAULT> {
             match FAULT {
                 NOT_LINEAR => z[i] += 1e-3 * r[i] * r[i],
                 ADDS_TO_Z => z[i] += held,
+                OVERFLOWS => z[i] += 1e-200 * (r[i] * r[i]).sqrt() * (r[i] * r[i]),
                 RANDOM => z[i] *= 1.0 + call * 1e-15,
                 UNSYMMETRIC | WRONG_TRANSPOSE if i > 0 => z[i] += r[i - 1],
                 _ => {}
@@ -193,6 +223,12 @@ fn a_sound_method_passes() {
     kit.refreshes_with_less_work_than_it_generates();
     kit.tells_all_ranks_of_another_pattern();
     kit.loads_what_it_saved();
+    kit.declares_the_same_across_the_c_tables();
+    kit.keeps_a_factor_of_the_matrix_as_declared();
+    kit.keeps_scaled_rows_and_columns_as_declared();
+    kit.keeps_a_permutation_as_declared();
+    kit.refreshes_for_a_factor_to_what_it_would_generate();
+    kit.takes_right_hand_sides_of_any_size();
 }
 
 macro_rules! found {
@@ -230,6 +266,14 @@ found! {
     REBUILDS: refreshes_with_less_work_than_it_generates, "a refresh reuses what was set up";
     STALE_ON_ANOTHER_PATTERN: tells_all_ranks_of_another_pattern, "refreshed for another pattern";
     LOADS_ANOTHER: loads_what_it_saved, "loaded and saved";
+    KNOWS_ONE_UNIT: keeps_a_factor_of_the_matrix_as_declared, "declared to keep M(cA) = M(A)/c, off by";
+    DECLARES_NO_UNITS: keeps_a_factor_of_the_matrix_as_declared, "which it does not declare";
+    KNOWS_THE_SIZE_OF_ROWS: keeps_scaled_rows_and_columns_as_declared, "declared to keep M(AD)";
+    DECLARES_TOO_LITTLE: keeps_scaled_rows_and_columns_as_declared, "it keeps M(DAD)";
+    KNOWS_THE_ORDER: keeps_a_permutation_as_declared, "declared to keep M(PAPᵀ)";
+    DECLARES_NO_ORDER: keeps_a_permutation_as_declared, "it keeps M(PAPᵀ)";
+    STALE_FOR_A_FACTOR: refreshes_for_a_factor_to_what_it_would_generate, "for a factor and generated";
+    OVERFLOWS: takes_right_hand_sides_of_any_size, "of M(1e150 r)";
 }
 
 /// A method whose parameter nobody describes.

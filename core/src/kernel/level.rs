@@ -25,7 +25,7 @@
 //! ratio of energies and its half; where uᵀA u ≤ 0, s is the mean of W over 4. So s is positive for every
 //! matrix with an entry.
 //!
-//! Cost: one pass over A, eight flops an entry; one gather of 16 words. Sums are compensated and added in
+//! Cost: one pass over A, eight flops an entry; one gather of 18 words. Sums are compensated and added in
 //! the order of the ranks, their terms do not depend on who has which rows: the same bits on any number of
 //! ranks but for sums within 10⁻³² of where rounding turns.
 use super::grid::Grid;
@@ -54,8 +54,10 @@ enum Sum {
     Diagonal,
     Square,
     Weight,
+    /// How many they are.
+    Rows,
 }
-const SUMS: usize = 8;
+const SUMS: usize = 9;
 
 /// A mode of the grid.
 struct Mode {
@@ -66,7 +68,6 @@ struct Mode {
 
 /// Takes in row after row of a matrix on a grid.
 pub struct Level {
-    grid: Grid,
     /// Sines along both sides.
     waves: [[Vec<f64>; MODES]; 2],
     modes: Vec<Mode>,
@@ -89,7 +90,7 @@ impl Level {
             eigenvalue: eigenvalue(grid.mx, along_x + 1) + eigenvalue(grid.my, along_y + 1),
         };
         let modes = (0..ky).flat_map(|l| (0..kx).map(move |k| (k, l))).map(mode).collect();
-        Level { grid, waves, modes, sums: [[0.0; 2]; SUMS] }
+        Level { waves, modes, sums: [[0.0; 2]; SUMS] }
     }
 
     /// Takes in the row of a node: its entries, each with the node of its column.
@@ -121,13 +122,15 @@ impl Level {
             }
         }
         add(Sum::Weight, weight);
+        add(Sum::Rows, 1.0);
         for (sum, term) in self.sums.iter_mut().zip(terms) {
             let [s, e] = two_sum(sum[0], term);
             *sum = [s, sum[1] + e];
         }
     }
 
-    /// The level of the matrix whose rows all ranks took in, each row once. Collective.
+    /// The level of the matrix whose rows all ranks took in, each row once; where they left some out, that of
+    /// the others. Collective.
     ///
     /// # Errors
     /// [`Error::Data`], on all ranks, for a matrix of zeros, with entries that are not finite, or with
@@ -141,7 +144,7 @@ impl Level {
             let k = 2 * which as usize;
             total(ranks.clone().map(|rank| [rank[k], rank[k + 1]]))
         };
-        let mean = of(Sum::Weight) / (4.0 * self.grid.nodes() as f64);
+        let mean = of(Sum::Weight) / (4.0 * of(Sum::Rows));
         let fail = |what: String| Err(Error::Data(format!("no reference matrix for A: {what}")));
         if mean == 0.0 {
             return fail("all of its entries are zero".into());

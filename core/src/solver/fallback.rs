@@ -9,6 +9,9 @@
 //!    them, by MINRES where only A is not definite or MINRES it was, by GMRES else;
 //! 3. with the fastest of them, unwatched, where that was only slow and nothing is left.
 //!
+//! Iterations with M count from the first, whatever the method: neither stage outstays what the contraction
+//! promises.
+//!
 //! Every switch costs a residual, an n-vector is kept for the best iterate and copied to whenever
 //! the measure improves. Iterations of all stages count.
 use super::guard::Guard;
@@ -165,7 +168,9 @@ pub fn solve_with_fallback(
     let symmetric = a.symmetric()? == Symmetry::Symmetric;
     if same && symmetric && at.sound {
         note(&mut at.report, "cg with the same preconditioner");
-        let watched = if can_replace { guard(&Method::Cg) } else { None };
+        let (first, done) = (at.report.history.first().copied(), at.report.iterations);
+        let watched = guard(&Method::Cg).filter(|_| can_replace);
+        let watched = watched.map(|guard| guard.after(first, done));
         at = stage(&Method::Cg, a, m, b, x, stop, watch, at.past(watched))?;
         if !failed(&at.report) {
             return Ok(at.report);

@@ -6,6 +6,8 @@
 //! - the measure exceeds its best value of this stage [`GROWTH`] times ([`OSCILLATION`] times where
 //!   it may oscillate: all methods but Richardson's), or, in Richardson's iteration, rises
 //!   [`RISES`] times running;
+//! - it has not converged [`NEAR`] iterations after those that the contraction asked for takes from where
+//!   the solve began (at least [`WINDOW`]): whatever M promises, a solve does not stay with it longer;
 //! - over the last [`WINDOW`] iterations it fell by less, an iteration, than the contraction that is
 //!   asked for, and at that rate more than another [`WINDOW`] are needed. In conjugate gradients,
 //!   whose residual may pause, the Ritz values must agree: the extreme eigenvalues θ of the Lanczos
@@ -33,6 +35,8 @@ const WINDOW: usize = 6;
 const STRETCH: usize = 100;
 /// The same for methods whose residual may pause for long and then fall fast.
 const LONG_STRETCH: usize = 1000;
+/// Iterations beyond those that the contraction takes.
+const NEAR: usize = 3;
 /// Ritz values are those of the first so many steps after a start.
 const STEPS: usize = 200;
 
@@ -58,6 +62,9 @@ pub(super) struct Guard {
     /// Iterations after which the pace is looked at, and the measure when it last was.
     stretch: usize,
     mark: f64,
+    /// The measure at the start of the solve, and iterations done with this M.
+    first: Option<f64>,
+    done: usize,
     /// α and β of conjugate gradients since their last start; none for other methods.
     coefficients: Option<Vec<[f64; 2]>>,
 }
@@ -83,13 +90,21 @@ impl Guard {
             rises: 0,
             stretch,
             mark: f64::NAN,
+            first: None,
+            done: 0,
             coefficients: cg.then(Vec::new),
         }
+    }
+
+    /// The same where M has been at it before: from which measure, and for how many iterations.
+    pub fn after(self, first: Option<f64>, done: usize) -> Self {
+        Guard { first, done, ..self }
     }
 
     /// The stage starts with this measure.
     pub fn start(&mut self, measure: f64) {
         (self.best, self.steps) = (measure, 0);
+        self.first.get_or_insert(measure);
         self.recent[WINDOW] = measure;
         self.mark = measure;
     }
@@ -111,7 +126,7 @@ impl Guard {
         let before = self.recent[WINDOW];
         self.recent.rotate_left(1);
         self.recent[WINDOW] = now;
-        self.steps += 1;
+        (self.steps, self.done) = (self.steps + 1, self.done + 1);
         self.rises = if now > before { self.rises + 1 } else { 0 };
         let limit = if self.stationary { GROWTH } else { OSCILLATION };
         if now > limit * self.best || self.stationary && self.rises == RISES {
@@ -124,8 +139,16 @@ impl Guard {
         slow.map(|why| Trip { why, slow: true })
     }
 
-    /// Why the pace of the last window is not the contraction that is asked for.
+    /// Why M does not keep its promise: the iterations that it has are over, or the pace of the last
+    /// window is not the contraction that is asked for.
     fn too_slow(&self, now: f64) -> Option<String> {
+        let allowed = self.allowed();
+        if self.done >= allowed && now > self.tolerance {
+            return Some(format!(
+                "the measure is {now:.1e} after {} iterations, where {allowed} should have been enough",
+                self.done
+            ));
+        }
         if self.steps < WINDOW {
             return None;
         }
@@ -162,6 +185,17 @@ impl Guard {
                  that rate the {left} that are left are not enough"
             )
         })
+    }
+
+    /// Iterations that M has.
+    fn allowed(&self) -> usize {
+        let first = self.first.unwrap_or(1.0);
+        let needed = (self.tolerance / first).ln() / self.contraction.ln();
+        if self.contraction < 1.0 && needed.is_finite() {
+            (needed.max(0.0).ceil() as usize).max(WINDOW - NEAR) + NEAR
+        } else {
+            usize::MAX
+        }
     }
 
     /// A lower bound of the condition of MA, from conjugate gradients.
@@ -232,6 +266,32 @@ mod tests {
         assert_eq!(trips(&gmres, 0.999, 10_000), Some(120));
         assert_eq!(trips(&Method::Cg, 0.999, 10_000), Some(LONG_STRETCH));
         assert_eq!(trips(&gmres, 1.0, usize::MAX), Some(120));
+    }
+
+    #[test]
+    fn nobody_stays_longer_than_was_promised() {
+        // 0.1 an iteration to 1e-8: eight, and three more.
+        let trip = |rate: f64, first: f64, before: usize| {
+            let mut guard = Guard::new(0.1, 1e-8, &Method::Cg);
+            if before > 0 {
+                guard = guard.after(Some(1.0), before);
+            }
+            guard.start(first);
+            let look = |k: i32| {
+                // Of a good preconditioner, as far as cg sees.
+                guard.coefficients(1.0, if k == 1 { 0.0 } else { 1e-4 });
+                Some((k, guard.look(first * rate.powi(k), usize::MAX)?.why))
+            };
+            (1..40).find_map(look)
+        };
+        let (step, why) = trip(0.4, 1.0, 0).expect("slow");
+        assert_eq!(step, 11);
+        assert!(why.contains("after 11 iterations, where 11 should have been enough"), "{why}");
+        assert_eq!(trip(0.18, 1.0, 0), None);
+        // What M did before counts; a solve that starts near needs little.
+        assert_eq!(trip(0.4, 1e-3, 7).map(|t| t.0), Some(4));
+        assert_eq!(trip(0.6, 1e-7, 0).map(|t| t.0), None);
+        assert_eq!(trip(0.9, 1e-7, 0).map(|t| t.0), Some(6));
     }
 
     #[test]

@@ -37,6 +37,9 @@ pub const NAMES: [&str; 18] = [
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Features([f32; NAMES.len()]);
 
+/// The diagonal that every matrix is seen with, that of the reference matrix of a grid: what units A is in must
+/// not play a part. The feature says nothing; models that were trained with it have its place.
+const LEVEL: f64 = 4.0;
 /// Dominance of a row without couplings, and the most that any row is said to have.
 const MOST_DOMINANT: f64 = 10.0;
 /// Row sums this much above the diagonal, relatively, still count as dominated: rounding.
@@ -136,7 +139,6 @@ fn look(a: &DistCsr, sides: &Sides, grid: Option<Grid>, i: usize, most: &mut Mos
         most.raise(2, -log);
         most.raise(3, log);
         sums[Sum::Positive as usize] = 1.0;
-        sums[Sum::LogDiagonal as usize] = log / std::f64::consts::LN_10;
     }
     let dominance = if off > 0.0 { (d.abs() / off).min(MOST_DOMINANT) } else { MOST_DOMINANT };
     // A NaN of the row must not get lost in `min`.
@@ -152,7 +154,6 @@ fn look(a: &DistCsr, sides: &Sides, grid: Option<Grid>, i: usize, most: &mut Mos
 enum Sum {
     Entries,
     Positive,
-    LogDiagonal,
     Couplings,
     Jumps,
     Dominant,
@@ -163,7 +164,7 @@ enum Sum {
     Across,
     Along,
 }
-const SUMS: usize = 12;
+const SUMS: usize = 11;
 
 impl Features {
     /// The features of `a`. Collective.
@@ -224,7 +225,7 @@ impl Features {
             longest,
             f64::from(u8::from(symmetric)),
             positive / n,
-            ratio(sum(Sum::LogDiagonal), positive).clamp(-DECADES, DECADES),
+            LEVEL.log10(),
             spread.min(DECADES),
             ratio(sum(Sum::Jumps), sum(Sum::Couplings)).sqrt(),
             jump,
@@ -306,7 +307,7 @@ mod tests {
             ("longest-row", 3.0),
             ("symmetric", 0.0),
             ("positive-diagonal", 1.0),
-            ("log-diagonal", 400f64.log10() / 3.0),
+            ("log-diagonal", 4f64.log10()),
             ("diagonal-spread", 2.0),
             ("diagonal-jumps", (jumps.iter().map(|j| j * j).sum::<f64>() / 3.0).sqrt()),
             ("greatest-jump", 100f64.ln()),
@@ -347,6 +348,23 @@ mod tests {
         }
         let f = Features::of(&matrix(16, &entries)).expect("finite");
         assert_eq!((feature(&f, "grid-points"), feature(&f, "grid-anisotropy")), (5.0, 1.0));
+    }
+
+    #[test]
+    fn the_units_of_the_matrix_play_no_part() {
+        let problem = Problem::Poisson(Poisson { shift: 0.4, ..Poisson::at_level(4) });
+        let (system, _) = problem.generate(Comm::solo()).expect("valid");
+        let of = |c: f64| {
+            let values = system.a().own().view().values.iter().map(|v| c * v).collect();
+            Features::of(&system.a().with_values(values, vec![]).expect("fits")).expect("finite")
+        };
+        let once = of(1.0);
+        assert_eq!(of(1024.0), once);
+        for c in [2.1e11, 8.9e-12, 4225.0, 1e100, 1e-100] {
+            for ((name, a), b) in NAMES.iter().zip(of(c).values()).zip(once.values()) {
+                assert!((a - b).abs() <= 1e-6 * (1.0 + b.abs()), "{name} for {c} A: {a} {b}");
+            }
+        }
     }
 
     #[test]

@@ -71,6 +71,11 @@ impl Generator for Cholesky {
     type Params = Params;
     type Output = Solve;
 
+    fn invariances(_: &Params) -> Invariances {
+        // It is A⁻¹ for a symmetric matrix.
+        Invariances { permutation: true, ..Invariances::BOTH }
+    }
+
     fn generate(params: &Params, system: &System) -> Result<Solve> {
         let system = &*system.regular()?;
         let a = system.a();

@@ -1,12 +1,13 @@
-//! Another method's explicit M, filtered: M ← T(M) drops the entries |mᵢⱼ| ≤ ε and, if told to, all
-//! but the k n largest; entries are then kept in double, single, half precision or as whole numbers of
+//! Another method's explicit M, filtered: M ← T(M) drops the entries |mᵢⱼ| ≤ ε, or ≤ ε maxₖₗ|mₖₗ|, and, if
+//! told to, all but the k n largest; entries are then kept in double, single, half precision or as whole numbers of
 //! 8 bits with one scale.
 //!
 //! With [`Params::coarse`] what is filtered is not M but the remainder of its smooth part:
 //! M ← Pc Ac⁻¹ Pcᵀ + T(M − Pc Ac⁻¹ Pcᵀ), see `coarse.rs`.
 //!
-//! - ε is absolute, as in the table of thresholded inverses that this method reproduces (225
-//!   unknowns, exact inverse, Richardson's iteration; `tests/table.rs`).
+//! - ε is absolute in [`Params::threshold`], as in the table of thresholded inverses that this method
+//!   reproduces (225 unknowns, exact inverse, Richardson's iteration; `tests/table.rs`): what is left then
+//!   depends on the units of A. It does not with [`Params::relative_threshold`].
 //! - Works for any method that stores its inverse or a factor of it (then GᵀG is formed first). M
 //!   stays as symmetric as it is; [`Params::symmetrize`] replaces it by (M + Mᵀ)/2 before entries are
 //!   dropped.
@@ -43,9 +44,13 @@ pub struct Params {
     /// to store M, or a factor of it, as a matrix.
     #[schemars(extend("x-precondor-method" = true))]
     pub method: Value,
-    /// Entries of at most this magnitude are dropped.
+    /// Entries of at most this magnitude are dropped: in the units of M, so that 2 A is filtered otherwise
+    /// than A.
     #[schemars(range(min = 0.0))]
     pub threshold: f64,
+    /// Entries of at most this part of the largest are dropped, whatever the units.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    pub relative_threshold: f64,
     /// Entries a row to keep on average over the whole matrix, the largest; all where it is left out.
     /// Entries as large as the smallest of them stay, too.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
@@ -64,6 +69,7 @@ impl Default for Params {
         Params {
             method: Inverse::NAME.into(),
             threshold: 0.0,
+            relative_threshold: 0.0,
             keep: None,
             symmetrize: false,
             precision: Precision::F64,
@@ -124,6 +130,20 @@ impl Generator for Filter {
     type Params = Params;
     type Output = Filtered;
 
+    fn invariances(params: &Params) -> Invariances {
+        let Params { threshold, relative_threshold, keep, symmetrize, precision, coarse, .. } =
+            params;
+        let dropped = *relative_threshold > 0.0 || keep.is_some() || coarse.is_some();
+        if *threshold > 0.0 {
+            return Invariances { permutation: coarse.is_none(), ..Invariances::NONE };
+        }
+        if dropped || *precision == Precision::Int8 {
+            return Invariances { permutation: coarse.is_none(), ..Invariances::SCALING };
+        }
+        // Powers of two do not change how entries are rounded.
+        Invariances { rows: !symmetrize, columns: !symmetrize, ..Invariances::ALL }
+    }
+
     fn generate(params: &Params, system: &System) -> Result<Filtered> {
         let a = system.a();
         let coarse = match params.coarse {
@@ -147,7 +167,8 @@ impl Generator for Filter {
             return Err(Error::Data("parameter 'method': its M has infinite entries".into()));
         }
         let scale = Scale::new(params.precision, magnitude);
-        let stays = |v: f64| v.abs() > params.threshold && v.abs() >= largest;
+        let small = params.threshold.max(params.relative_threshold * magnitude);
+        let stays = |v: f64| v.abs() > small && v.abs() >= largest;
         m = rows::from_rows(a.space(), |i, row| {
             let rounded = |v| scale.rounded(params.precision, v);
             let kept = m.global_entries(i).filter(|e| stays(e.1)).map(|(j, v)| (j, rounded(v)));

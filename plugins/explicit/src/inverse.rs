@@ -48,6 +48,10 @@ impl Generator for Inverse {
     type Params = Params;
     type Output = Exact;
 
+    fn invariances(_: &Params) -> Invariances {
+        Invariances::ALL
+    }
+
     fn generate(_: &Params, system: &System) -> Result<Exact> {
         let system = &*system.regular()?;
         let (whole, properties, notes) = invert_whole(system)?;

@@ -5,22 +5,33 @@ use precondor_sdk::core::matrix::{Explicit, ExplicitKind, ExplicitView, Values};
 use precondor_sdk::prelude::*;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Numbers that all entries share: what an entry of an [`Precision::Int8`] matrix is multiplied by.
+/// What all entries share: the number that stored ones are multiplied by.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Scale(f64);
+
+/// Largest entries of a matrix, as powers of two, that single precision and its upper half hold as they are,
+/// with 80 binary digits below them.
+const AS_THEY_ARE: std::ops::RangeInclusive<i32> = -40..=100;
 
 impl Scale {
     /// For entries of at most `largest`.
     pub fn new(precision: Precision, largest: f64) -> Self {
-        Scale(if precision == Precision::Int8 && largest > 0.0 { largest / 127.0 } else { 1.0 })
+        let exponent = if largest > 0.0 { largest.log2().floor() as i32 } else { 0 };
+        Scale(match precision {
+            Precision::F64 => 1.0,
+            Precision::F32 | Precision::Bf16 if AS_THEY_ARE.contains(&exponent) => 1.0,
+            Precision::F32 | Precision::Bf16 => 2f64.powi(exponent.max(-1000)),
+            Precision::Int8 if largest > 0.0 => largest / 127.0,
+            Precision::Int8 => 1.0,
+        })
     }
 
     /// The number of this precision nearest to `x`.
     pub fn rounded(self, precision: Precision, x: f64) -> f64 {
         match precision {
             Precision::F64 => x,
-            Precision::F32 => f64::from(x as f32),
-            Precision::Bf16 => widen(bf16(x)),
+            Precision::F32 => f64::from((x / self.0) as f32) * self.0,
+            Precision::Bf16 => widen(bf16(x / self.0)) * self.0,
             Precision::Int8 => f64::from(int8(x, self)) * self.0,
         }
     }
@@ -51,8 +62,8 @@ impl Entries {
     fn of(values: &[f64], precision: Precision, scale: Scale) -> Self {
         match precision {
             Precision::F64 => Entries::F64(values.to_vec()),
-            Precision::F32 => Entries::F32(values.iter().map(|&x| x as f32).collect()),
-            Precision::Bf16 => Entries::Bf16(values.iter().map(|&x| bf16(x)).collect()),
+            Precision::F32 => Entries::F32(values.iter().map(|&x| (x / scale.0) as f32).collect()),
+            Precision::Bf16 => Entries::Bf16(values.iter().map(|&x| bf16(x / scale.0)).collect()),
             Precision::Int8 => Entries::Int8(values.iter().map(|&x| int8(x, scale)).collect()),
         }
     }
@@ -95,8 +106,8 @@ impl Block {
     fn add_product(&self, x: &[f64], y: &mut [f64], scale: Scale) {
         match &self.entries {
             Entries::F64(v) => self.products(v, |v| v, x, y),
-            Entries::F32(v) => self.products(v, f64::from, x, y),
-            Entries::Bf16(v) => self.products(v, widen, x, y),
+            Entries::F32(v) => self.products(v, |v| f64::from(v) * scale.0, x, y),
+            Entries::Bf16(v) => self.products(v, |v| widen(v) * scale.0, x, y),
             Entries::Int8(v) => self.products(v, |v| f64::from(v) * scale.0, x, y),
         }
     }
@@ -165,8 +176,11 @@ impl Stored {
         self.own.bytes() + self.ghost.bytes() + 16 * self.ghost_ids.len()
     }
 
-    /// What the interface can lend: nothing for whole numbers of 8 bits.
+    /// What the interface can lend: nothing where stored numbers are not the entries.
     pub fn explicit(&self) -> Option<Explicit<'_>> {
+        if self.scale.0 != 1.0 {
+            return None;
+        }
         let (own, ghost) = (self.own.view()?, self.ghost.view()?);
         Some(Explicit { kind: ExplicitKind::Inverse, own, ghost, ghost_ids: &self.ghost_ids })
     }
@@ -193,5 +207,17 @@ mod tests {
             assert!((rounded - expected).abs() < 1e-15, "{precision:?} {x}: {rounded}");
         }
         assert_eq!(Scale::new(Precision::Int8, 0.0), Scale(1.0));
+        // Far from one, what is stored is beside the largest.
+        for precision in [Precision::F32, Precision::Bf16] {
+            for size in [1e-200, 1e-30, 1e40, 1e200] {
+                let scale = Scale::new(precision, 3.0 * size);
+                let rounded = scale.rounded(precision, 1.0 / 3.0 * size);
+                assert!(
+                    (rounded / size - 1.0 / 3.0).abs() < 2e-3,
+                    "{precision:?} {size}: {rounded}"
+                );
+            }
+            assert_eq!(Scale::new(precision, 1e6), Scale(1.0));
+        }
     }
 }

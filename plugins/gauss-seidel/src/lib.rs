@@ -98,6 +98,10 @@ impl Generator for GaussSeidel {
     type Params = Params;
     type Output = Sweeps;
 
+    fn invariances(_: &Params) -> Invariances {
+        Invariances::ROWS_AND_COLUMNS
+    }
+
     fn generate(params: &Params, system: &System) -> Result<Sweeps> {
         let a = system.a();
         let (n, own) = (a.n_own(), a.own().view());

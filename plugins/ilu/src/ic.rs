@@ -69,6 +69,10 @@ impl Generator for Ic {
     type Params = Params;
     type Output = IncompleteCholesky;
 
+    fn invariances(_: &Params) -> Invariances {
+        Invariances::BOTH
+    }
+
     fn generate(params: &Params, system: &System) -> Result<IncompleteCholesky> {
         let system = &*system.regular()?;
         let a = system.a();

@@ -206,6 +206,15 @@ impl Generator for Ilu {
     type Params = Params;
     type Output = IncompleteLu;
 
+    fn invariances(params: &Params) -> Invariances {
+        let rows = Invariances { rows: true, ..Invariances::SCALING };
+        // Entries are dropped, and pivots moved, by the size of their rows.
+        match (params.fill(), params.shift) {
+            (Ok(Fill::Level(_)), None) => Invariances::ROWS_AND_COLUMNS,
+            _ => rows,
+        }
+    }
+
     fn generate(params: &Params, system: &System) -> Result<IncompleteLu> {
         let system = &*system.regular()?;
         let (a, asked) = (system.a(), params.asked()?);

@@ -40,6 +40,10 @@ impl Generator for Jacobi {
     type Params = Params;
     type Output = Scaling;
 
+    fn invariances(_: &Params) -> Invariances {
+        Invariances::ALL
+    }
+
     fn generate(params: &Params, system: &System) -> Result<Scaling> {
         let a = system.a();
         let scale = (0..a.n_own()).map(|i| match a.diagonal(i) {

@@ -8,9 +8,11 @@
 
 use std::ops::Range;
 
+use precondor_sdk::core::comm::Communicator;
 use precondor_sdk::core::host::Alone;
 use precondor_sdk::core::kernel::chunks;
 pub use precondor_sdk::core::kernel::grid::Grid;
+use precondor_sdk::core::kernel::level::Level;
 use precondor_sdk::core::kernel::slab::Stretches;
 use precondor_sdk::prelude::*;
 
@@ -30,6 +32,9 @@ pub struct Bands {
 /// Directions of the four bands.
 pub const BANDS: [(isize, isize); 4] = [(0, 0), (1, 0), (0, 1), (1, 1)];
 
+/// One in so many rows, at least, that a level is estimated from.
+const FEW: f64 = 8.0;
+
 /// Relative difference of `a_ij` and `a_ji` up to which a matrix counts as symmetric.
 const SYMMETRY: f64 = 1e-10;
 
@@ -42,6 +47,77 @@ impl Bands {
     /// One of the four planes.
     pub fn plane(&self, band: usize) -> &[f64] {
         &self.values[band * self.grid.plane()..(band + 1) * self.grid.plane()]
+    }
+
+    /// The level of the matrix on the grid `whole` against the reference matrix (`kernel/level.rs` of the core):
+    /// of the bands of every rank, which begin with row `first` of the whole, those rows of the matrix in `rows`
+    /// are taken in that `takes` picks by their number from the first of these on; all, where it picks less than
+    /// one in [`FEW`]. With a coefficient `c`, one number a node of the bands, it is the level of `C^-½ A C^-½`.
+    /// Collective.
+    ///
+    /// # Errors
+    /// As [`Level::of_all`].
+    pub fn level(
+        &self,
+        comm: &Comm,
+        whole: Grid,
+        first: usize,
+        rows: Range<usize>,
+        coefficient: Option<&[f64]>,
+        takes: Option<&[bool]>,
+    ) -> Result<f64> {
+        let takes = match takes {
+            None => None,
+            Some(picked) => {
+                let mut count = [picked.iter().filter(|p| **p).count() as f64];
+                comm.sum(&mut count)?;
+                (count[0] * FEW >= whole.nodes() as f64).then_some(picked)
+            }
+        };
+        let (grid, mut level) = (self.grid, Level::new(whole));
+        let from = rows.start * grid.mx;
+        let root = |node: usize| coefficient.map_or(1.0, |c| c[node].sqrt());
+        let mut entries = Vec::new();
+        for j in rows {
+            for i in 0..grid.mx {
+                let (at, node) = ((j + 1) * grid.stride() + i + 1, j * grid.mx + i);
+                if takes.is_some_and(|picked| !picked[node - from]) {
+                    continue;
+                }
+                entries.clear();
+                let mut add = |value: f64, dx: isize, dy: isize| {
+                    if value != 0.0 {
+                        let other = (i.wrapping_add_signed(dx), j.wrapping_add_signed(dy));
+                        let scale = root(node) * root(other.1 * grid.mx + other.0);
+                        entries.push(((other.0, first + other.1), value / scale));
+                    }
+                };
+                for (band, (dx, dy)) in BANDS.into_iter().enumerate().rev() {
+                    if band > 0 {
+                        let below = at.wrapping_add_signed(-grid.offset((dx, dy)));
+                        add(self.plane(band)[below], -dx, -dy);
+                    }
+                }
+                for (band, (dx, dy)) in BANDS.into_iter().enumerate() {
+                    add(self.plane(band)[at], dx, dy);
+                }
+                level.row((i, first + j), &entries);
+            }
+        }
+        level.of_all(comm)
+    }
+
+    /// The same for bands of the whole grid, which are on every rank. Not collective.
+    ///
+    /// # Errors
+    /// As [`Level::of_all`].
+    pub fn level_of_whole(&self) -> Result<f64> {
+        self.level(&Comm::solo(), self.grid, 0, 0..self.grid.my, None, None)
+    }
+
+    /// Divides the matrix by a number.
+    pub fn divide(&mut self, by: f64) {
+        self.values.iter_mut().for_each(|v| *v /= by);
     }
 
     /// All bands on every rank, read on one thread; the grid is recognised from row 0 where it is not given

@@ -120,6 +120,11 @@ impl Generator for Multigrid {
     type Params = Params;
     type Output = Cycle;
 
+    fn invariances(params: &Params) -> Invariances {
+        // A single grid is solved on directly.
+        if params.levels == Some(1) { Invariances::BOTH } else { Invariances::SCALING }
+    }
+
     fn generate(params: &Params, system: &System) -> Result<Cycle> {
         let grid = grid(params, system.a())?;
         cycle(params, grid, None, system)

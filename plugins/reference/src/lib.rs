@@ -2,8 +2,8 @@
 //!
 //! | method | M |
 //! |---|---|
-//! | [`Sine`] | A0⁻¹, by the fast sine transform |
-//! | [`Reference`] | P A0⁻¹ Pᵀ in symmetric smoothing, A0⁻¹ by `sine` or any method by name |
+//! | [`Sine`] | (s A0)⁻¹, by the fast sine transform |
+//! | [`Reference`] | P (s A0)⁻¹ Pᵀ in symmetric smoothing, A0⁻¹ by `sine` or any method by name |
 #![deny(missing_docs)]
 mod reference;
 mod sine;

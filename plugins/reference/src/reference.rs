@@ -1,9 +1,10 @@
 //! A reference solve in symmetric smoothing, nothing of it learned:
-//! M₂ = S + Sᵀ − Sᵀ A S + (I − Sᵀ A) M (I − A S) with M = P A0⁻¹ Pᵀ, applied as
+//! M₂ = S + Sᵀ − Sᵀ A S + (I − Sᵀ A) M (I − A S) with M = P (s A0)⁻¹ Pᵀ, applied as
 //! y = S r; y += M (r − A y); y += Sᵀ (r − A y).
 //!
 //! - A0 is the five-point Laplacian of the grid, solved by the fast sine transform or by any method
-//!   by name.
+//!   by name; s is the level of A against it (`kernel/level.rs` of the core), so that the units of A play
+//!   no part: M₂ of cA is M₂/c.
 //! - P = I + c E, E = D0⁻¹A0 − D⁻¹A with D0, D the diagonals. Row i of D⁻¹A tells how the value at
 //!   node i follows from its neighbours, so to first order P interpolates from the nodes of the
 //!   reference mesh to the shifted ones. c = 0 leaves P out; ½ is good, between 0.3 and 0.7 little
@@ -11,8 +12,8 @@
 //! - S is damped Jacobi, two Chebyshev steps, a Gauss–Seidel sweep (forward before, backward after),
 //!   a symmetric one, or left out (then M₂ = M).
 //!
-//! Works for linear elements on shifted structured meshes (five- or seven-point pattern, diagonal
-//! about 4 as for A0, coefficient near one); iterations then hardly depend on the size. Mean iterations
+//! Works for linear elements on shifted structured meshes (five- or seven-point pattern, coefficient
+//! nearly constant); iterations then hardly depend on the size. Mean iterations
 //! at levels 4/5/6/7/8 (225 to 65025 unknowns, shifts of a quarter mesh width; 3 systems, at level 8
 //! one; `cargo test -p precondor-plugin-reference iterations_are`), and the products with A or as large
 //! a matrix that an application and the solver's residual take:
@@ -35,8 +36,8 @@
 //! A has to be symmetric with a positive diagonal. M₂ is declared positive definite where
 //! `smoother.rs` proves it; without a smoother, where A0⁻¹ is and P is diagonally dominant.
 //!
-//! Cost: setup a few passes over A; stored are the values of P and Pᵀ (2 nnz) and, for the sweeps,
-//! the triangles of A. Apply: one solve with A0 and the products of the table, less one. On several
+//! Cost: setup a few passes over A and a gather of 18 words for s; stored are the values of P and Pᵀ
+//! (2 nnz) and, for the sweeps, the triangles of A. Apply: one solve with A0 and the products of the table, less one. On several
 //! ranks the sweeps are over each rank's own block, so M₂ depends on their number; with Jacobi, Chebyshev
 //! or no smoother it has the same bits on any.
 //!
@@ -47,9 +48,10 @@
 //! a reference matrix as preconditioner goes back to P. Concus, G. Golub, *Use of fast direct methods
 //! for the efficient numerical solution of nonseparable elliptic equations*, SIAM J. Numer. Anal. 10
 //! (1973).
-use crate::sine::{Sine, SineSolve};
+use crate::sine::{Sine, SineSolve, level_note};
 use crate::smoother::{Kind, Smoother};
 use precondor_sdk::core::kernel::grid::Grid;
+use precondor_sdk::core::kernel::level;
 use precondor_sdk::core::kernel::wrap::Wrap;
 use precondor_sdk::core::precond::Identity;
 use precondor_sdk::core::schema::named_method;
@@ -101,6 +103,8 @@ pub struct Wrapped {
     transfer: Option<Transfer>,
     solver: Box<dyn Preconditioner>,
     grid: Grid,
+    /// s.
+    level: f64,
     properties: Properties,
     notes: Vec<String>,
     work: Mutex<Work>,
@@ -181,7 +185,7 @@ fn solver(params: &Params, grid: Grid, system: &System) -> Result<Box<dyn Precon
         Error::Parameter(why.into())
     })?;
     if name == Sine::NAME && section.as_object().is_some_and(|s| s.is_empty()) {
-        return Ok(Box::new(SineSolve::new(grid, system)?));
+        return Ok(Box::new(SineSolve::new(grid, 1.0, system)?));
     }
     let reference = grid.five_point(system.a().space())?;
     let inner = system.host().inner(&name, &section, &system.for_matrix(reference));
@@ -241,15 +245,9 @@ fn wrap(
         None => solver(params, grid, system)?,
     };
 
+    let level = level::of_matrix(a, grid)?;
     let mut notes = solver.notes();
-    let mut mean = [diagonal.iter().sum::<f64>() / grid.nodes() as f64];
-    a.space().comm().sum(&mut mean)?;
-    if !(2.0..8.0).contains(&mean[0]) {
-        notes.push(format!(
-            "the diagonal of A is {:.3e} on average, that of the reference matrix 4: scale A",
-            mean[0]
-        ));
-    }
+    notes.push(level_note(level));
     let doubt = match (&smoother, &transfer) {
         (Some(smoother), _) => smoother.doubt(a)?,
         (None, Some(Transfer { dominant: false, .. })) => {
@@ -271,17 +269,20 @@ fn wrap(
         reference: [vec![0.0; length(mapped)], vec![0.0; length(mapped)]],
     };
     let (a, work) = (a.clone(), Mutex::new(work));
-    Ok(Wrapped { a, smoother, transfer, solver, grid, properties, notes, work })
+    Ok(Wrapped { a, smoother, transfer, solver, grid, level, properties, notes, work })
 }
 
 impl Wrapped {
     /// `y = M r`, before smoothing.
     fn reference_solve(&self, work: &mut [Vec<f64>; 2], r: &[f64], y: &mut [f64]) -> Result<()> {
         let Some(Transfer { p, transposed, .. }) = &self.transfer else {
-            return self.solver.apply(r, y);
+            let solved = self.solver.apply(r, y);
+            y.iter_mut().for_each(|y| *y /= self.level);
+            return solved;
         };
         let [u, v] = work;
         transposed.spmv(r, u)?;
+        u.iter_mut().for_each(|u| *u /= self.level);
         let solved = self.solver.apply(u, v);
         if solved.is_err() {
             v.fill(f64::NAN);

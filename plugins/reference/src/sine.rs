@@ -1,5 +1,7 @@
-//! The reference solve alone: M = A0⁻¹, with A0 the five-point Laplacian (4 in the middle, −1 for the
-//! four neighbours) of the structured grid that A lives on.
+//! The reference solve alone: M = (s A0)⁻¹, with A0 the five-point Laplacian (4 in the middle, −1 for the
+//! four neighbours) of the structured grid that A lives on, and s the level of A against it
+//! (`kernel/level.rs` of the core): 1 for linear elements and the Laplacian, 1/h² for finite differences,
+//! c times as much for cA.
 //!
 //! A0 is the matrix of linear elements on the unshifted mesh. For a mesh with shifted nodes the
 //! condition of A0⁻¹A is bounded in the number of unknowns as long as the triangles are, but it is not
@@ -8,7 +10,7 @@
 //! Works for matrices with the five- or seven-point pattern, nodes numbered row after row; anything
 //! else is refused, naming the first row that does not fit.
 //!
-//! Cost: setup one pass over A and a division a node; apply two sine transforms of every row, O(n log n), on
+//! Cost: setup two passes over A and a division a node; apply two sine transforms of every row, O(n log n), on
 //! the threads of the host; 2 numbers a node. On p ranks each one transforms the rows of its slab and solves
 //! its share of the modes (`kernel/sine/slab.rs`): the same bits on any number of ranks, up to 8 numbers a node
 //! of n/p. More ranks than rows of the grid work, but those beyond have no rows to transform.
@@ -17,11 +19,13 @@
 //! cuts are put together, one message of own(s) ∩ nodes(rows(r)) words from rank s to r ≠ s where that
 //! is not empty (at most one row's worth a border); then from each rank r to each other q one message of
 //! rows(r)·columns(q) words, and one of columns(r)·around(q, 0) words: 2(p − 1) messages and about
-//! 16 n/p bytes a rank. Setup: one gather of row 0's columns, one of errors.
+//! 16 n/p bytes a rank. Setup: one gather of row 0's columns, one of errors, one
+//! of 18 words.
 //!
 //! Reference: B. Buzbee, G. Golub, C. Nielson, *On direct methods for solving Poisson's equations*,
 //! SIAM J. Numer. Anal. 7 (1970).
 use precondor_sdk::core::kernel::grid::Grid;
+use precondor_sdk::core::kernel::level;
 use precondor_sdk::core::kernel::sine::SlabSolver;
 use precondor_sdk::core::kernel::slab::{Slabs, Stretches};
 use precondor_sdk::prelude::*;
@@ -40,9 +44,11 @@ pub struct Params {
 /// The method.
 pub struct Sine;
 
-/// A0⁻¹, on every rank for its own rows.
+/// (s A0)⁻¹, on every rank for its own rows.
 pub struct SineSolve {
     grid: Grid,
+    /// s.
+    level: f64,
     host: Arc<dyn Host>,
     own: Range<usize>,
     /// The nodes of all rows that own ones are in.
@@ -60,11 +66,11 @@ struct Work {
 }
 
 impl SineSolve {
-    /// For vectors of the system's matrix on a grid with as many nodes. Collective.
+    /// (`level` · A0)⁻¹ for vectors of the system's matrix on a grid with as many nodes. Collective.
     ///
     /// # Errors
     /// What the communicator reports.
-    pub(crate) fn new(grid: Grid, system: &System) -> Result<Self> {
+    pub(crate) fn new(grid: Grid, level: f64, system: &System) -> Result<Self> {
         let space = system.a().space();
         let (comm, slabs) = (space.comm(), Slabs::new(grid, space.starts())?);
         let rows = |rank: usize| slabs.nodes(slabs.rows(rank));
@@ -80,6 +86,7 @@ impl SineSolve {
         let shape = format!("structured grid of {mx} by {my} nodes");
         Ok(SineSolve {
             grid,
+            level,
             notes: std::iter::once(shape).chain(slabs.note()).collect(),
             host: Arc::clone(system.host()),
             own: slabs.own(comm.rank()),
@@ -88,6 +95,19 @@ impl SineSolve {
             work,
         })
     }
+
+    /// The notes, and what A was measured with.
+    fn told(mut self) -> Self {
+        self.notes.push(level_note(self.level));
+        self
+    }
+}
+
+/// What to tell of the level of A.
+pub(crate) fn level_note(level: f64) -> String {
+    format!(
+        "A is {level:.4} times the reference matrix for smooth vectors, and M is divided by that"
+    )
 }
 
 impl Generator for Sine {
@@ -99,7 +119,8 @@ impl Generator for Sine {
     type Output = SineSolve;
 
     fn generate(params: &Params, system: &System) -> Result<SineSolve> {
-        SineSolve::new(Grid::of(system.a(), params.grid)?, system)
+        let grid = Grid::of(system.a(), params.grid)?;
+        Ok(SineSolve::new(grid, level::of_matrix(system.a(), grid)?, system)?.told())
     }
 
     /// A0 depends on the grid alone.
@@ -107,7 +128,10 @@ impl Generator for Sine {
         if Grid::of(system.a(), params.grid)? != m.grid {
             return Err(Error::PatternChanged);
         }
+        m.level = level::of_matrix(system.a(), m.grid)?;
         m.host = Arc::clone(system.host());
+        m.notes.pop();
+        m.notes.push(level_note(m.level));
         Ok(())
     }
 }
@@ -116,20 +140,21 @@ impl Preconditioner for SineSolve {
     fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
         let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
         let Work { solver, whole } = &mut *work;
-        let (host, mx, own) = (&*self.host, self.grid.mx, &self.own);
+        let (host, mx, own, level) = (&*self.host, self.grid.mx, &self.own, self.level);
+        let scaled = |nodes: Range<usize>, out: &mut [f64]| {
+            let from = &r[nodes.start - own.start..nodes.end - own.start];
+            out.iter_mut().zip(from).for_each(|(out, r)| *out = r / level);
+        };
         let Some((stretches, rows)) = whole else {
-            z.copy_from_slice(r);
+            scaled(own.clone(), z);
             return solver.solve(host, z, mx);
         };
         let first = self.around.start;
         let kept = stretches.kept();
         if !kept.is_empty() {
-            rows[kept.start - first..kept.end - first]
-                .copy_from_slice(&r[kept.start - own.start..kept.end - own.start]);
+            scaled(kept.clone(), &mut rows[kept.start - first..kept.end - first]);
         }
-        stretches.give(|_, nodes, out| {
-            out.copy_from_slice(&r[nodes.start - own.start..nodes.end - own.start]);
-        });
+        stretches.give(|_, nodes, out| scaled(nodes, out));
         stretches.fetch(|_, nodes, from| {
             rows[nodes.start - first..nodes.end - first].copy_from_slice(from);
         })?;

@@ -132,6 +132,11 @@ impl Generator for Schwarz {
     type Params = Params;
     type Output = Blocks;
 
+    fn invariances(_: &Params) -> Invariances {
+        // What is around M is restrictions and weights; but who has which rows changes with their order.
+        Invariances { permutation: false, ..Invariances::ALL }
+    }
+
     fn generate(params: &Params, system: &System) -> Result<Blocks> {
         let (a, space) = (system.a(), system.a().space());
         let (block, theirs) = Block::around(a, params.overlap, params.max_row)?;

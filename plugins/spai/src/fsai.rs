@@ -116,6 +116,10 @@ impl Generator for Fsai {
     type Params = FsaiParams;
     type Output = Factored;
 
+    fn invariances(_: &FsaiParams) -> Invariances {
+        Invariances::BOTH
+    }
+
     fn generate(params: &FsaiParams, system: &System) -> Result<Factored> {
         let system = &*system.regular()?;
         system.a().require_symmetric(Self::NAME)?;

@@ -100,6 +100,12 @@ impl Generator for Spai {
     type Params = SpaiParams;
     type Output = Inverse;
 
+    fn invariances(params: &SpaiParams) -> Invariances {
+        // M A is what is made small: rows of A may be scaled, unless its columns are looked at, too.
+        let rows = params.threshold == 0.0 && !params.symmetrise;
+        Invariances { rows, permutation: true, ..Invariances::SCALING }
+    }
+
     fn generate(params: &SpaiParams, system: &System) -> Result<Inverse> {
         let SpaiParams { power, threshold, max_row, .. } = *params;
         let ask = Ask { power, threshold, part: Part::Full, steps: None, max_row };

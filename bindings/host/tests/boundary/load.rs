@@ -3,6 +3,7 @@
 use crate::compile::{Scratch, compile};
 use crate::support::{applied, on_space, tridiagonal};
 use precondor_core::comm::{Comm, threads};
+use precondor_core::invariance::Invariances;
 use precondor_core::matrix::Space;
 use precondor_core::registry::{DynGenerator, Native};
 use precondor_core::schema;
@@ -47,6 +48,9 @@ fn loaded_equals_linked_in_bit_for_bit() {
     assert_eq!(loaded.schema(), native.schema());
     assert_eq!(loaded.summary(), native.summary());
     assert_eq!(loaded.capabilities(), native.capabilities());
+    assert_eq!(loaded.invariances(&json!({})), native.invariances(&json!({})));
+    let refused = loaded.invariances(&json!({"damping": 7.0})).expect_err("out of range");
+    assert!(refused.to_string().contains("damping"), "{refused}");
     same(&**loaded, &*native, &json!({"damping": 0.7}));
 }
 
@@ -64,6 +68,7 @@ fn a_plugin_in_c_gives_the_bits_of_the_one_in_rust() {
     let in_rust = Native::<precondor_plugin_jacobi::Jacobi>::method();
     for damping in [json!({}), json!({"damping": 0.7}), json!({"damping": 1.0 / 3.0})] {
         same(&**in_c, &*in_rust, &damping);
+        assert_eq!(in_c.invariances(&damping), Ok(Some(Invariances::ALL)));
     }
     let error = in_c.generate(&json!({"dampin": 1.0}), &crate::support::solo(3)).err();
     let text = error.expect("no such key").to_string();
@@ -79,6 +84,7 @@ fn a_plugin_frozen_at_abi_1_0_still_works() {
     let frozen = plugins.registry().get("frozen-jacobi").expect("loaded");
     let today = Native::<precondor_plugin_jacobi::Jacobi>::method();
     same(&**frozen, &*today, &json!({"damping": 0.7}));
+    assert_eq!(frozen.invariances(&json!({})), Ok(None), "it had no way to say");
 }
 
 #[test]

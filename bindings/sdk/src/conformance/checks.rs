@@ -230,7 +230,7 @@ impl<G: Generator> Kit<G> {
         assert!(off <= self.tolerance.max(1e-12), "the transpose is off by {off:e}");
     }
 
-    fn made(&self) -> Box<dyn Preconditioner> {
+    pub(super) fn made(&self) -> Box<dyn Preconditioner> {
         self.make(&self.whole()).expect("the method works on the test system")
     }
 }

@@ -17,6 +17,20 @@ impl Dense {
     pub fn set(&mut self, i: usize, j: usize, value: f64) {
         self.values[i * self.n + j] = value;
     }
+    /// Entry (i, j) replaced by `f(i, j, it)`.
+    pub fn with(&self, f: impl Fn(usize, usize, f64) -> f64) -> Self {
+        let n = self.n;
+        let entry = |(k, v): (usize, &f64)| f(k / n, k % n, *v);
+        Dense { n, values: self.values.iter().enumerate().map(entry).collect() }
+    }
+    /// Times a number.
+    pub fn times_scalar(&self, c: f64) -> Self {
+        self.with(|_, _, v| c * v)
+    }
+    /// Entry (i, j) is that of `place(i)`, `place(j)`.
+    pub fn picked(&self, place: impl Fn(usize) -> usize) -> Self {
+        self.with(|i, j, _| self.at(place(i), place(j)))
+    }
     pub fn transpose(&self) -> Self {
         let mut t = Dense::zeros(self.n);
         for i in 0..self.n {

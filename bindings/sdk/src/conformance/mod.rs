@@ -17,12 +17,17 @@
 //! with ranks that have none, and on small systems with more ranks than rows. One rank fails at each of
 //! its collective operations in turn, and panics at each of those of an application.
 //!
+//! What M keeps when A changes ([`Generator::invariances`](precondor_core::precond::Generator::invariances):
+//! A times a factor, scaled rows and columns, another order) is checked natively, across the C tables and on
+//! ranks; what is not declared must not hold either.
+//!
 //! The kit crosses the C tables in one program. That a real library gives the same bits is tested
 //! where libraries are loaded, with [`same`].
 mod again;
 mod checks;
 mod dense;
 mod faults;
+mod invariance;
 mod memory;
 mod setting;
 
@@ -68,6 +73,12 @@ macro_rules! conformance {
                     refreshes_with_less_work_than_it_generates
                     tells_all_ranks_of_another_pattern
                     loads_what_it_saved
+                    declares_the_same_across_the_c_tables
+                    keeps_a_factor_of_the_matrix_as_declared
+                    keeps_scaled_rows_and_columns_as_declared
+                    keeps_a_permutation_as_declared
+                    refreshes_for_a_factor_to_what_it_would_generate
+                    takes_right_hand_sides_of_any_size
                 );
             }
         )+

@@ -1,13 +1,15 @@
 //! What the checks start from: a method with parameters, and systems on ranks.
 use super::dense::Dense;
 use precondor_abi as abi;
-use precondor_abi::{Bytes, PERSIST, PersistPart, Text};
+use precondor_abi::{Bytes, INVARIANCE, InvariancePart, PERSIST, PersistPart, Text};
+use precondor_bridge::invariance::of_flags;
 use precondor_bridge::method::{Around, Loaded, part};
 use precondor_bridge::status::call;
 use precondor_bridge::{host, raw, system};
 use precondor_core::comm::{Comm, threads};
 use precondor_core::host::{Host, Level};
 use precondor_core::instance::{Instance, together};
+use precondor_core::invariance::Invariances;
 use precondor_core::matrix::{DistCsr, Space};
 use precondor_core::precond::{Generator, Preconditioner};
 use precondor_core::problem::{Poisson, Problem};
@@ -26,6 +28,10 @@ pub struct Kit<G> {
     pub(super) tolerance: f64,
     /// By how much sums may differ that are formed in another order.
     pub(super) rounding: f64,
+    /// What M is stored to.
+    stored: f64,
+    /// What is not declared may hold all the same.
+    pub(super) more: bool,
     system: System,
     peers: Registry,
     _method: PhantomData<G>,
@@ -42,6 +48,8 @@ impl<G: Generator> Kit<G> {
             params,
             tolerance: 1e-12,
             rounding: 1e-12,
+            stored: 0.0,
+            more: false,
             system: poisson(3),
             peers,
             _method: PhantomData,
@@ -74,6 +82,36 @@ impl<G: Generator> Kit<G> {
     #[must_use]
     pub fn single_precision(self) -> Self {
         Kit { tolerance: 1e-5, rounding: 1e-5, ..self }
+    }
+
+    /// Entries of M are stored to this part of the largest: what other matrices make of M agrees to that.
+    #[must_use]
+    pub fn stored_to(self, part: f64) -> Self {
+        Kit { stored: part, ..self }
+    }
+
+    /// M may keep more than is declared, by chance: for methods whose M is that of another on this system.
+    #[must_use]
+    pub fn may_keep_more(self) -> Self {
+        Kit { more: true, ..self }
+    }
+
+    /// How far M may be from what other matrices make of it.
+    pub(super) fn kept(&self) -> f64 {
+        self.tolerance.max(self.stored)
+    }
+
+    /// The same with another system.
+    pub(super) fn of_system(&self, system: System) -> Self {
+        let Kit { params, peers, .. } = self;
+        let (params, peers, _method) = (params.clone(), peers.clone(), PhantomData);
+        let Kit { tolerance, rounding, stored, more, .. } = *self;
+        Kit { params, tolerance, rounding, stored, more, system, peers, _method }
+    }
+
+    /// The methods beside it.
+    pub(super) fn peers(&self) -> &Registry {
+        &self.peers
     }
 
     pub(super) fn n(&self) -> usize {
@@ -131,6 +169,19 @@ impl<G: Generator> Kit<G> {
             // SAFETY: a checked table; what is lent outlives the call.
             call(|why| unsafe { (table.generate)(params, s, h, instance, why) })
         })
+    }
+
+    /// What the method's C table declares with the kit's parameters.
+    pub(super) fn declared_across(&self) -> Invariances {
+        let table: &'static _ = Box::leak(Box::new(crate::export::method::<G>("0")));
+        // SAFETY: a table of this crate, and the part of that id.
+        let found = unsafe { part::<InvariancePart>(table, INVARIANCE) };
+        let found = found.expect("a sound table").expect("every method has this part");
+        let (params, mut flags) = (self.params.to_string(), 0u32);
+        // SAFETY: a checked table; what is lent outlives the call.
+        let done = call(|why| unsafe { (found.declare)(Text::new(&params), &mut flags, why) });
+        done.expect("the schema allows what is tested");
+        of_flags(flags)
     }
 
     /// Loads what was saved through the method's C table. Collective.
@@ -195,10 +246,19 @@ impl<G: Generator> Kit<G> {
 
     /// M of each rank's rows, put together; an error where a rank has one.
     pub(super) fn dense_on(&self, starts: &[u64]) -> Result<Dense> {
+        self.dense_of(starts, |space| self.make(&self.spread(space, |_, _, v| v)))
+    }
+
+    /// The same of what `make` makes of each rank's rows.
+    pub(super) fn dense_of(
+        &self,
+        starts: &[u64],
+        make: impl Fn(&Arc<Space>) -> Result<Box<dyn Instance>> + Sync,
+    ) -> Result<Dense> {
         let n = self.n();
         let parts: Vec<Result<_>> = threads::run(starts.len() - 1, |backend| {
             let space = Space::from_starts(Comm::new(backend), starts.to_vec())?;
-            let m = self.make(&self.spread(&space, |_, _, v| v))?;
+            let m = make(&space)?;
             let mine = space.start() as usize..space.start() as usize + space.n_own();
             let mut z = vec![0.0; space.n_own()];
             let mut columns = Vec::new();
@@ -290,10 +350,13 @@ pub fn same(one: &dyn DynGenerator, other: &dyn DynGenerator, params: &Value, sy
     assert_eq!(one.schema(), other.schema());
     assert_eq!(one.train_schema(), other.train_schema());
     assert_eq!(one.capabilities(), other.capabilities());
+    assert_eq!(one.invariances(params), other.invariances(params));
     let kit = Kit::<Nothing> {
         params: params.clone(),
         tolerance: 0.0,
         rounding: 1e-12,
+        stored: 0.0,
+        more: false,
         system: system.clone(),
         peers: Registry::new(),
         _method: PhantomData,

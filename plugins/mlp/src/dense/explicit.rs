@@ -1,4 +1,8 @@
 //! A learned dense inverse of one matrix: setup from a model, Newton steps, what is applied.
+//!
+//! A model knows matrices as they were assembled for training. It sees A divided by its level against the
+//! reference matrix of the grid (`kernel/level.rs` of the core), and what it gives is divided by that, too: so
+//! M(cA) = M(A)/c whatever units A is in.
 
 use std::sync::Arc;
 
@@ -127,7 +131,7 @@ fn evaluate(
     settings: Settings,
     system: &System,
 ) -> Result<(Vec<f64>, Properties)> {
-    let bands = Bands::of(system.a(), settings.grid)?;
+    let mut bands = Bands::of(system.a(), settings.grid)?;
     let weights = model.weights(method, bands.grid, system.host().as_ref())?;
     let (Grid { mx, my }, of) = (bands.grid, weights.architecture.grid());
     if bands.grid != of {
@@ -136,6 +140,8 @@ fn evaluate(
             of.mx, of.my
         )));
     }
+    let level = bands.level_of_whole()?;
+    bands.divide(level);
     let mut inverse =
         if settings.mean_only { weights.mean_inverse() } else { weights.inverse(&bands) };
     let symmetric = weights.expansion.is_some();
@@ -143,6 +149,7 @@ fn evaluate(
         inverse = refine(&bands, &inverse, symmetric);
     }
     let positive_definite = symmetric && is_positive_definite(&inverse, of.nodes());
+    inverse.iter_mut().for_each(|v| *v /= level);
     Ok((inverse, Properties { symmetric, positive_definite, ..Properties::GENERAL }))
 }
 

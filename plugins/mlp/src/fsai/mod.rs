@@ -305,6 +305,10 @@ impl Generator for MlpFsai {
     type Params = Params;
     type Output = Learned;
 
+    fn invariances(_: &Params) -> Invariances {
+        Invariances::BOTH
+    }
+
     fn generate(params: &Params, system: &System) -> Result<Learned> {
         let system = &*system.regular()?;
         let (a, host) = (system.a(), system.host().as_ref());

@@ -8,7 +8,8 @@
 //! Everything inside is in single precision: `M₂` has to be close to `A⁻¹` only as far as the network made
 //! it so, and what rounding adds is, measured in energy, some 10⁻⁵ of the result at a quarter of a million
 //! nodes (see `sine.rs`), a thousandth of what an iteration leaves. The residual is scaled by a power of two
-//! first, so that no residual is too small or too large.
+//! first, so that no residual is too small or too large; the matrix is divided by its level against `A0`
+//! (`kernel/level.rs` of the core), and the result, too, so that neither are its units.
 //!
 //! Cost an application: two sweeps with `A`, `S` and each of `P` and `R`, one solve with `A0`; the
 //! coefficients are read twice, the vectors stay in the second-level cache. Rows of the grid are shared out
@@ -54,6 +55,8 @@ pub struct Operator {
     pub stencils: Stencils<f32>,
     /// `C^-½` at every node, a plane; empty where the coefficient is constant.
     scaling: Vec<f32>,
+    /// What the matrix was divided by, and the result is.
+    level: f64,
     coarse: Option<Coarse>,
 }
 
@@ -102,7 +105,18 @@ impl Operator {
         stencils: Stencils<f32>,
     ) -> Self {
         let comm = comm.clone();
-        Operator { host, comm, share, a, stencils, scaling: Vec::new(), coarse: None }
+        Operator { host, comm, share, a, stencils, scaling: Vec::new(), level: 1.0, coarse: None }
+    }
+
+    /// The same for `level` times the matrix.
+    #[must_use]
+    pub fn at(self, level: f64) -> Self {
+        Operator { level, ..self }
+    }
+
+    /// What the matrix was divided by.
+    pub fn level(&self) -> f64 {
+        self.level
     }
 
     /// The same around `C^-½ A0⁻¹ C^-½` for a coefficient, one number a node.
@@ -256,8 +270,10 @@ impl Operator {
         })
     }
 
-    /// `z = y / scale` at this rank's nodes.
+    /// `z = y / (scale · level)` at this rank's nodes.
     fn leave(&self, y: &[f32], scale: f64, z: &mut [f64]) -> Result<()> {
+        // One after the other: their product may be out of range.
+        let left = |y: f32| f64::from(y) / scale / self.level;
         let Grid { mx, my } = self.grid();
         let (stride, first) = (self.grid().stride(), self.share.own().start);
         if self.share.is_alone() {
@@ -265,14 +281,14 @@ impl Operator {
             return chunks::rows(&*self.host, my, grain(self.grid()), [(z, mx)], |rows, [z]| {
                 let from = y[rows.start * stride..].chunks_exact(stride);
                 for (to, from) in z.chunks_exact_mut(mx).zip(from) {
-                    to.iter_mut().zip(from).for_each(|(to, &y)| *to = f64::from(y) / scale);
+                    to.iter_mut().zip(from).for_each(|(to, &y)| *to = left(y));
                 }
                 Ok(())
             });
         }
         for (nodes, places) in self.share.places(self.share.own()) {
             let to = z[nodes.start - first..nodes.end - first].iter_mut();
-            to.zip(&y[places]).for_each(|(to, &y)| *to = f64::from(y) / scale);
+            to.zip(&y[places]).for_each(|(to, &y)| *to = left(y));
         }
         Ok(())
     }

@@ -7,13 +7,20 @@
 //!
 //! - `c` is given with the system (auxiliary data `coefficient`), or taken from the diagonal, `a_ii/4`; either
 //!   way `ln c` is smoothed over [`RADIUS`] of the domain, twice. That averages the mesh out of the
-//!   diagonal, and bounds `q` where `c` jumps.
+//!   diagonal, and bounds `q` where `c` jumps. Its level is left to that of the matrix (`mod.rs`): `c` is used
+//!   with its smallest and its largest value each other's inverses.
+//! - Without either being said, the diagonal counts as that of a coefficient that varies where the smoothed
+//!   `ln a_ii` has a standard deviation of more than [`NOTICEABLE`], and of more than [`BEYOND_NOISE`] times what
+//!   smoothing leaves of the mesh: with `σ²` a sixth of the mean square of second differences along rows and
+//!   columns, `σ²` times the sum of the filter's squared weights. Neither depends on the units of the matrix, nor
+//!   on how many nodes there are.
 //! - **Works for** coefficients smooth on the scale of the domain. Across jumps of contrast `k` the condition
 //!   grows with the number of grid points in the smoothed band up to about `k`; [`super::coarse`] helps.
 //! - **Cost**: some 20 flops a node once, two products a node in an application, one more number a node.
 //!   On several ranks each one smooths the rows of its slab and, between two transposes, its share of the columns:
 //!   the same bits on any number of ranks. In setup, twice rows(r)·columns(q) words from each rank r to each
-//!   other q and columns(r)·around(q, H) back; a gather of three words; where the coefficient is given, one of
+//!   other q and columns(r)·around(q, H) back; gathers of three words and, where it is not said whether there is
+//!   one, of eight; where the coefficient is given, one of
 //!   errors and |own(s) ∩ nodes(rows(r))| words from rank s to r ≠ s, which put cut rows together.
 //! - **Reference**: P. Concus, G. Golub, *Use of fast direct methods for the efficient numerical solution of
 //!   nonseparable elliptic equations*, SIAM J. Numer. Anal. 10 (1973), for the scaling by `√c`.
@@ -22,6 +29,7 @@ use std::ops::Range;
 
 use precondor_sdk::core::comm::Communicator;
 use precondor_sdk::core::kernel::slab::{Stretches, Transpose};
+use precondor_sdk::core::matrix::Space;
 use precondor_sdk::core::system::Aux;
 use precondor_sdk::prelude::*;
 
@@ -32,8 +40,16 @@ use crate::reference::share::Share;
 pub const RADIUS: f64 = 1.0 / 16.0;
 /// Passes.
 const PASSES: usize = 2;
-/// A diagonal whose smoothed values differ by more than this factor is that of a varying coefficient.
-const NOTICEABLE: f64 = 1.5;
+/// A smoothed logarithm whose standard deviation is less is that of a constant: what it leaves to the
+/// reference solve costs less than an iteration.
+pub const NOTICEABLE: f64 = 0.04;
+/// The same beside what is left of a mesh whose nodes are shifted. Without a coefficient this ratio is 1 to 3 for
+/// shifts of a quarter of a mesh width, from 7 × 7 to 127 × 127 nodes.
+pub const BEYOND_NOISE: f64 = 5.0;
+
+/// A node at which smoothing changes the logarithm by less is one where the coefficient is steady: one that is
+/// given, and one that is estimated from a diagonal, which varies with the mesh.
+const STEADY: [f64; 2] = [0.1, 0.5];
 
 /// A coefficient that smoothing changes by more than this factor jumps.
 const JUMP: f64 = 1.5;
@@ -57,10 +73,14 @@ pub enum Source {
 /// A coefficient that varies.
 #[derive(Clone, Debug)]
 pub struct Coefficient {
-    /// Its smoothed value at every node of the rows that are kept.
+    /// Its smoothed value at every node of the rows that are kept, over the geometric mean of the smallest and
+    /// the largest.
     pub values: Vec<f64>,
-    /// The smallest and the largest of all.
+    /// The smallest and the largest of all, as they are.
     pub range: [f64; 2],
+    /// Of every node of the slab, whether smoothing leaves it nearly as it is: there the matrix is that of the
+    /// smoothed coefficient, up to its level.
+    pub steady: Vec<bool>,
     /// Whether it is an estimate.
     pub estimated: bool,
     /// Whether it is given, and smoothing changes it by more than `JUMP` somewhere.
@@ -98,25 +118,34 @@ impl Coefficient {
             }
         };
         field.iter_mut().for_each(|c| *c = c.ln());
+        let estimated = given.is_none();
         let mine = share.slab().start * bands.grid.mx..share.slab().end * bands.grid.mx;
         let before = field[mine.clone()].to_vec();
+        // The slab and the rows beside it, as far as there are any.
+        let noise = (source == Source::Auto && estimated)
+            .then(|| second_differences(&field, share.slab(), bands.grid));
         smooth(comm, share, &mut field)?;
-        let estimated = given.is_none();
         let field_of_slab = &field[mine];
-        let changed =
-            field_of_slab.iter().zip(&before).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        if let Some(differences) = noise
+            && !varies(system.a().space(), share.slabs().grid(), field_of_slab, &differences)?
+        {
+            return Ok(None);
+        }
+        let change: Vec<f64> =
+            field_of_slab.iter().zip(&before).map(|(a, b)| (a - b).abs()).collect();
+        let changed = change.iter().copied().fold(0.0, f64::max);
+        let steady = change.iter().map(|c| *c < STEADY[usize::from(estimated)]).collect();
         let least = field_of_slab.iter().copied().fold(f64::INFINITY, f64::min);
         let most = field_of_slab.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let mut ends = [changed, -least, most];
         comm.max(&mut ends)?;
         let [changed, least, most] = [ends[0], -ends[1], ends[2]];
-        if source == Source::Auto && estimated && most - least < NOTICEABLE.ln() {
-            return Ok(None);
-        }
-        field.iter_mut().for_each(|c| *c = c.exp());
+        let middle = 0.5 * (least + most);
+        field.iter_mut().for_each(|c| *c = (*c - middle).exp());
         Ok(Some(Coefficient {
             values: field,
             range: [least.exp(), most.exp()],
+            steady,
             estimated,
             jumps: !estimated && changed > JUMP.ln(),
         }))
@@ -163,11 +192,52 @@ fn on_slab(comm: &Comm, share: &Share, aux: &Aux) -> Result<Vec<f64>> {
     Ok(field)
 }
 
+/// Second differences of a field along rows and columns, about the nodes of some rows. Where rows beside
+/// these are kept, they are looked at, too; rows at the ends of the grid have no differences across.
+fn second_differences(field: &[f64], rows: Range<usize>, kept: Grid) -> Vec<f64> {
+    let Grid { mx, my } = kept;
+    let mut all = Vec::with_capacity(2 * rows.len() * mx);
+    for j in rows {
+        let row = &field[j * mx..(j + 1) * mx];
+        all.extend(row.windows(3).map(|w| w[0] - 2.0 * w[1] + w[2]));
+        if j > 0 && j + 1 < my {
+            let [below, above] = [j - 1, j + 1].map(|j| &field[j * mx..(j + 1) * mx]);
+            let triples = below.iter().zip(row).zip(above);
+            all.extend(triples.map(|((below, here), above)| below - 2.0 * here + above));
+        }
+    }
+    all
+}
+
+/// Whether the smoothed logarithms of a diagonal, of which each rank brings those of its slab, are those of a
+/// coefficient that varies, rather than what is left of the mesh. Collective.
+fn varies(space: &Space, grid: Grid, smoothed: &[f64], differences: &[f64]) -> Result<bool> {
+    let ones = vec![1.0; smoothed.len().max(differences.len())];
+    let [sum, square, noise, count] = space.dots([
+        (smoothed, &ones[..smoothed.len()]),
+        (smoothed, smoothed),
+        (differences, differences),
+        (&ones[..differences.len()], &ones[..differences.len()]),
+    ])?;
+    let nodes = grid.nodes() as f64;
+    let variance = square / nodes - (sum / nodes).powi(2);
+    let left = |m: usize| {
+        let w = (2 * radius(m).min(m - 1) + 1) as f64;
+        (2.0 * w * w + 1.0) / (3.0 * w * w * w)
+    };
+    let of_mesh = noise / (6.0 * count.max(1.0)) * left(grid.mx) * left(grid.my);
+    Ok(variance > (NOTICEABLE * NOTICEABLE).max(BEYOND_NOISE * BEYOND_NOISE * of_mesh))
+}
+
+/// Nodes to each side that one pass takes the mean over, of `m` along one axis.
+fn radius(m: usize) -> usize {
+    (RADIUS * (m + 1) as f64).round() as usize
+}
+
 /// Takes the mean over [`RADIUS`] to both sides along rows and columns, [`PASSES`] times, of a field that is
 /// right in the slab; then it is in all rows that are kept. Collective.
 fn smooth(comm: &Comm, share: &Share, field: &mut [f64]) -> Result<()> {
     let Grid { mx, my } = share.slabs().grid();
-    let radius = |m: usize| (RADIUS * (m + 1) as f64).round() as usize;
     let (mut sums, mut column) = (Vec::new(), vec![0.0; my]);
     let mut columns_of = |field: &mut [f64], width: usize| {
         for i in 0..width {

@@ -5,6 +5,10 @@
 //! the fast sine transform; `P` (nine-point, rows sum to one), `R` (five-point) and `S` (diagonal, nine-point, or a
 //! symmetric Gauss–Seidel sweep) come from one small network that sees the 3 × 3 neighbourhood of each node.
 //!
+//! The network knows matrices of one level: that of A against `A0` is estimated, by one number for all of it
+//! (`kernel/level.rs` of the core), the network sees `A` divided by it, and so is what comes out. So `M₂` of `cA`
+//! is `M₂/c`, whatever units `A` is in. Training is on matrices as they are assembled, whose level is one.
+//!
 //! - **Works for** P1 matrices of perturbed structured meshes (seven-point pattern), trained for node shifts in
 //!   a disc of 0.3 mesh widths (`sweep`: up to 0.45). Then the number of iterations hardly depends on the
 //!   size: the Green's function at shifted points is the unshifted one, interpolated from both sides, plus a
@@ -21,8 +25,9 @@
 //!   (`apply.rs` has the formulas). The same bits on any number of ranks; with the coarse correction, up to
 //!   rounding. More ranks than rows of the grid work, but those beyond have no row to transform.
 //!   Setup communicates, with the slabs of `kernel/slab`, `H` rows around (`share.rs`) and K = 14 (`spd`, `sweep`)
-//!   or 18 (`stencil`): row 0's columns (a gather, where the grid is not given); two gathers of errors; the bands,
-//!   4·|own(s) ∩ nodes(around(r, H))| words from rank s to r ≠ s; the network's numbers,
+//!   or 18 (`stencil`): gathers of row 0's columns (where the grid is not given), of errors (two), of 18 words
+//!   and, with a coefficient, of one; the bands, 4·|own(s) ∩ nodes(around(r, H))| words from rank s to r ≠ s;
+//!   the network's numbers,
 //!   ⌈K·|nodes(rows(s) ∩ around(r, H))|/2⌉ words; five exchanges are prepared; and what the coefficient
 //!   ([`coefficient`]) and the coarse correction ([`coarse`]) take.
 //! - **Reference**: the wrapping is that of a symmetric two-grid cycle (W. Hackbusch, *Multi-Grid Methods
@@ -68,8 +73,8 @@ use crate::run;
     crate = "precondor_sdk::schemars",
     extend(
         "x-precondor-models" = model::shipped(&SHIPPED),
-        "x-precondor-fallback" = "reference",
-        "x-precondor-contraction" = 0.7
+        "x-precondor-fallback" = "multigrid",
+        "x-precondor-contraction" = 0.15
     )
 )]
 pub struct Params {
@@ -175,9 +180,12 @@ impl ReferenceMap {
         let grid = Grid::agreed(a, params.grid)?;
         let slabs = Slabs::new(grid, space.starts())?;
         let share = Share::new(slabs, comm.rank(), halo(weights.variant.reach()));
-        let bands = Bands::read(&**host, a, grid, |rank| share.kept(rank))?;
+        let mut bands = Bands::read(&**host, a, grid, |rank| share.kept(rank))?;
         let coefficient = Coefficient::of(system, &bands, &share, params.coefficient)?;
         let values = coefficient.as_ref().map(|c| c.values.as_slice());
+        let steady = coefficient.as_ref().map(|c| c.steady.as_slice());
+        let level = bands.level(comm, grid, share.first(), share.slab(), values, steady)?;
+        bands.divide(level);
         let mut stencils = assemble(&**host, weights, &bands, values, share.slab())?;
         share.complete(comm, stencils.planes_mut())?;
         let jumps = coefficient.as_ref().is_some_and(|c| c.jumps);
@@ -186,9 +194,15 @@ impl ReferenceMap {
             wanted.then(|| Coarse::new(comm, &share, &bands, params.coarse)).transpose()?;
         let operator =
             Operator::new(Arc::clone(host), comm, share, matrix_stencil(&bands), stencils)
+                .at(level)
                 .scaled(values)
                 .corrected(coarse);
         Ok((operator, coefficient.map(|c| c.note())))
+    }
+
+    /// What the matrix was divided by before the network saw it.
+    pub fn level(&self) -> f64 {
+        self.operator.level()
     }
 
     /// The stencils that the network wrote, for the rows that this rank keeps.
@@ -224,6 +238,10 @@ impl Preconditioner for ReferenceMap {
                 "positive definiteness is observed, not proved (variant = \"stencil\")".into(),
             );
         }
+        notes.push(format!(
+            "A is {:.4} times the reference matrix for smooth vectors, and M is divided by that",
+            self.level()
+        ));
         notes.extend(self.coefficient.clone());
         notes.extend(self.operator.share().slabs().note());
         notes

@@ -8,6 +8,7 @@ use crate::training::resumes;
 use precondor_plugin_mlp::dense::MlpDense;
 use precondor_plugin_mlp::dense::data::Inputs;
 use precondor_plugin_mlp::dense::train::{Decay, TrainParams};
+use precondor_plugin_mlp::grid::Bands;
 use precondor_plugin_mlp::ridge::{self, RidgeInverse};
 use precondor_sdk::core::problem::{Families, Poisson, Problem};
 use precondor_sdk::core::train::{Samples, Trainable, Training};
@@ -70,6 +71,30 @@ fn shipped_models_take_the_announced_iterations_on_fresh_meshes() {
 }
 
 #[test]
+fn units_of_the_matrix_change_nothing() {
+    for (method, params, level) in [
+        ("mlp-dense", json!({"variant": "plain"}), 2),
+        ("mlp-dense", json!({}), 3),
+        ("mlp-dense", json!({"newton": 1}), 2),
+        ("ridge", json!({}), 3),
+        ("ridge", json!({"mean_only": true}), 2),
+    ] {
+        let whole = system(level, 0.25, 1);
+        let n = whole.a().n_own();
+        let once = columns(&*generate(method, params.clone(), &whole).unwrap(), n);
+        let size = once.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+        for c in [2.0, 1e3, 2.1e11, 8.9e-12, 4225.0, 1e100, 1e-100] {
+            let values = whole.a().own().view().values.iter().map(|v| c * v).collect();
+            let system = whole.for_matrix(whole.a().with_values(values, vec![]).unwrap());
+            let m = generate(method, params.clone(), &system).unwrap();
+            for (scaled, once) in columns(&*m, n).iter().zip(&once) {
+                assert!((c * scaled - once).abs() < 1e-5 * size, "{method} {params} times {c}");
+            }
+        }
+    }
+}
+
+#[test]
 fn explicit_dense_inverse_is_what_is_applied() {
     let system = system(2, 0.25, 1);
     for (variant, symmetric) in [("plain", false), ("whitened", true)] {
@@ -118,6 +143,9 @@ fn without_regression_ridge_is_the_mean_of_the_training_inverses() {
         let inverse = inverse(&dense_matrix(training.a()), 9);
         mean.iter_mut().zip(inverse).for_each(|(m, v)| *m += v / 40.0);
     }
+    let level = Bands::of(system(2, 0.25, 0).a(), None).unwrap().level_of_whole().unwrap();
+    assert!((level - 1.0).abs() < 0.1, "{level}");
+    mean.iter_mut().for_each(|m| *m /= level);
     let m = columns(&*generate_with("ridge", &model, &system(2, 0.25, 0)), 9);
     assert!(m.iter().zip(&mean).all(|(a, b)| (a - b).abs() < 1e-6));
     // The switch of the method does the same to a model that has a regression.

@@ -175,7 +175,7 @@ fn by_formula(m: &ReferenceMap, system: &System) -> Vec<f64> {
     let mut a0 = vec![0.0; n * n];
     for i in 0..n {
         for (j, value) in system.a().global_entries(i) {
-            a[i * n + j as usize] = value;
+            a[i * n + j as usize] = value / m.level();
         }
         for j in 0..n {
             let (dx, dy) = ((i % 7).abs_diff(j % 7), (i / 7).abs_diff(j / 7));
@@ -194,7 +194,8 @@ fn by_formula(m: &ReferenceMap, system: &System) -> Vec<f64> {
     let left = add(&one, &product(&s, &a, n), -1.0);
     let right = add(&one, &product(&a, &s, n), -1.0);
     let smoothing = add(&add(&s, &s, 1.0), &product(&product(&s, &a, n), &s, n), -1.0);
-    add(&smoothing, &product(&product(&left, &inner, n), &right, n), 1.0)
+    let whole = add(&smoothing, &product(&product(&left, &inner, n), &right, n), 1.0);
+    whole.iter().map(|v| v / m.level()).collect()
 }
 
 /// The largest difference of two matrices over the largest entry.
@@ -236,6 +237,85 @@ fn scaling_of_the_residual_changes_nothing() {
     let mut z = vec![7.0; r.len()];
     m.apply(&vec![f64::NAN; r.len()], &mut z).unwrap();
     assert!(z.iter().all(|z| z.is_nan()), "what is not finite shows");
+}
+
+/// A system whose matrix is multiplied by `c`.
+fn times(system: &System, c: f64) -> System {
+    let a = system.a();
+    let values = a.own().view().values.iter().map(|v| c * v).collect();
+    system.for_matrix(a.with_values(values, vec![]).unwrap())
+}
+
+#[test]
+fn units_of_the_matrix_change_no_count() {
+    for level in [3, 5, 6] {
+        let whole = system(level, 0.25, 0);
+        for variant in ["spd", "stencil", "sweep"] {
+            let count = |c: f64| {
+                let system = times(&whole, c);
+                let m = reference(json!({ "variant": variant }), &system).unwrap();
+                relative_iterations(system.a(), &m)
+            };
+            let once = count(1.0);
+            assert!(once <= 5, "{variant} {level}: {once}");
+            for c in [2.0, 1e3, 2.1e11, 8.9e-12, 4225.0, 1e100, 1e-100] {
+                assert_eq!(count(c), once, "{variant} {level}, A times {c}");
+            }
+        }
+    }
+}
+
+/// The five-point Laplacian over the square of the mesh width: what finite differences give.
+fn finite_differences(m: usize, coefficient: impl Fn(f64, f64) -> f64) -> (System, Vec<f64>) {
+    let h = 1.0 / (m + 1) as f64;
+    let at = |i: usize| (i + 1) as f64 * h;
+    let mut entries = Vec::new();
+    for (i, j) in (0..m * m).map(|k| (k % m, k / m)) {
+        let row = j * m + i;
+        let mut diagonal = 0.0;
+        for (dx, dy) in [(1i32, 0i32), (-1, 0), (0, 1), (0, -1)] {
+            let middle = (at(i) + 0.5 * h * f64::from(dx), at(j) + 0.5 * h * f64::from(dy));
+            let c = coefficient(middle.0, middle.1) / (h * h);
+            diagonal += c;
+            let (x, y) = (i as i32 + dx, j as i32 + dy);
+            if (0..m as i32).contains(&x) && (0..m as i32).contains(&y) {
+                entries.push((row, y as usize * m + x as usize, -c));
+            }
+        }
+        entries.push((row, row, diagonal));
+    }
+    let a = DistCsr::solo(Csr::from_triplets(m * m, m * m, entries).unwrap()).unwrap();
+    (System::new(a), vec![1.0; m * m])
+}
+
+#[test]
+fn finite_differences_take_what_finite_elements_take() {
+    for size in [31, 64, 127] {
+        let (system, b) = finite_differences(size, |_, _| 1.0);
+        for variant in ["spd", "stencil", "sweep"] {
+            let m = reference(json!({ "variant": variant }), &system).unwrap();
+            let count = richardson(system.a(), &m, &b);
+            assert!(count <= 4, "{variant} {size}: {count}");
+        }
+    }
+}
+
+#[test]
+fn a_coefficient_that_hardly_varies_is_no_trouble_at_any_size_or_level() {
+    for m in [7, 15, 31, 63, 127] {
+        for slope in [0.0, 0.1, 0.3, 1.0, 3.0] {
+            for level in [1.0, 100.0, 1e-8] {
+                let (system, b) = finite_differences(m, |x, _| level * (slope * x).exp());
+                let count = |source: &str| {
+                    let params = json!({ "coefficient": source });
+                    cg(system.a(), &reference(params, &system).unwrap(), &b)
+                };
+                let (auto, none) = (count("auto"), count("none"));
+                assert!(auto <= 5, "{m}, slope {slope}, level {level}: {auto}");
+                assert!(auto <= none, "{m}, slope {slope}, level {level}: {auto}, {none} without");
+            }
+        }
+    }
 }
 
 #[test]
