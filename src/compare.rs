@@ -46,7 +46,6 @@ use precondor_core::Result;
 use precondor_core::config::{self, Backend, Content, MethodConfig, Node, SolverConfig, StopRule};
 use precondor_core::instance::Kept;
 use precondor_core::precond::Preconditioner;
-use precondor_core::solver::Outcome;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
