@@ -53,7 +53,7 @@ mod run;
 mod singular;
 mod stop;
 
-use crate::matrix::{NullSpaces, Operator, Space, Symmetry};
+use crate::matrix::{NullSpaces, Operator, Space, Symmetry, sign_hint};
 use crate::precond::Preconditioner;
 use crate::{Error, Result};
 use run::{Halt, Past, Run, Stage};
@@ -137,7 +137,10 @@ fn stage(
         done.report.outside = Some(outside);
         return Ok(done);
     }
-    method.check_preconditioner(m)?;
+    method.check_preconditioner(m).map_err(|e| match e {
+        Error::Unsupported(why) => Error::Unsupported(why + sign_hint(a)),
+        other => other,
+    })?;
     if let Some(who) = method.symmetric()
         && let Symmetry::Unsymmetric(at) = a.symmetric()?
     {

@@ -31,7 +31,8 @@ impl Run<'_> {
     pub fn not_positive(&mut self, rho: f64) -> Halt {
         self.unsound = true;
         let at = self.iteration();
-        broke_down(format!("M is not positive definite: rᵀMr = {rho:e} at iteration {at}"))
+        let hint = crate::matrix::sign_hint(self.a);
+        broke_down(format!("M is not positive definite: rᵀMr = {rho:e} at iteration {at}{hint}"))
     }
 
     /// A gave pᵀAp = `pq` ≤ 0.

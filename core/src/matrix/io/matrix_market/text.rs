@@ -79,8 +79,8 @@ impl Header {
             "skew-symmetric" => Symmetry::Skew,
             _ => return not(symmetry, "'general', 'symmetric' or 'skew-symmetric'"),
         };
-        if field == Field::Pattern && (format == Format::Array || symmetry == Symmetry::Skew) {
-            return Err("a pattern is 'coordinate', and 'general' or 'symmetric'".into());
+        if field == Field::Pattern && format == Format::Array {
+            return Err("a pattern is 'coordinate'".into());
         }
         Ok(Header { format, field, symmetry })
     }
