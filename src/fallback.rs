@@ -15,7 +15,7 @@ use precondor_core::config::{
     Backend, Check, FallbackConfig, FallbackPlan, MethodConfig, Node, SolverConfig,
 };
 use precondor_core::precond::Preconditioner;
-use precondor_core::schema::{CONTRACTION, EXCLUDE, FALLBACK, named_method};
+use precondor_core::schema::{CONTRACTION, DEFINITE, EXCLUDE, FALLBACK, named_method};
 use serde_json::{Value, json};
 
 /// What a solve is asked to put up with, and what takes over where it does not.
@@ -27,8 +27,9 @@ pub struct Plan {
     pub contraction: f64,
     /// What takes the place of the preconditioner.
     pub replacement: Option<MethodConfig>,
-    /// The parameter of the replacement that lists what it must not choose, where it chooses.
-    pub exclude: Option<String>,
+    /// Where the replacement chooses: its parameter that lists what it must not choose, and the one
+    /// that says whether A is positive definite.
+    pub told: [Option<String>; 2],
     /// What to look at before the solve.
     pub check: Option<Check>,
 }
@@ -49,8 +50,8 @@ pub fn plan(
 ) -> Result<Plan> {
     backend::check(section, solver, method)?;
     if solver.backend == Backend::Petsc {
-        let (replacement, exclude, check) = (None, None, None);
-        return Ok(Plan { watched: false, contraction: 1.0, replacement, exclude, check });
+        let (replacement, told, check) = (None, [None, None], None);
+        return Ok(Plan { watched: false, contraction: 1.0, replacement, told, check });
     }
     let schema = method.map(|method| session.generator(&method.name)).transpose()?;
     let schema = schema.map_or(Value::Null, |generator| generator.schema());
@@ -70,11 +71,14 @@ pub fn plan(
         }
     };
     let replacement = given.or(declared).filter(|_| watched);
-    let exclude = match &replacement {
-        Some(replacement) => excluding(&session.generator(&replacement.name)?.schema()),
-        None => None,
+    let told = match &replacement {
+        Some(replacement) => {
+            let schema = session.generator(&replacement.name)?.schema();
+            [EXCLUDE, DEFINITE].map(|keyword| marked(&schema, keyword))
+        }
+        None => [None, None],
     };
-    Ok(Plan { watched, contraction, replacement, exclude, check: solver.check })
+    Ok(Plan { watched, contraction, replacement, told, check: solver.check })
 }
 
 /// What a method declares as its replacement; the same method keeps the parameters it was given.
@@ -86,11 +90,10 @@ fn replacing(method: &MethodConfig, (name, declared): (String, Value)) -> Method
     MethodConfig { name, params }
 }
 
-/// The parameter that lists what must not be chosen.
-fn excluding(schema: &Value) -> Option<String> {
-    let listed = |parameter: &Value| parameter[EXCLUDE] == true;
-    let all = schema["properties"].as_object()?;
-    all.iter().find(|(_, parameter)| listed(parameter)).map(|(name, _)| name.clone())
+/// The parameter that a keyword marks.
+fn marked(schema: &Value, keyword: &str) -> Option<String> {
+    let mut all = schema["properties"].as_object()?.iter();
+    all.find(|(_, parameter)| parameter[keyword] == true).map(|(name, _)| name.clone())
 }
 
 impl Plan {
@@ -98,7 +101,7 @@ impl Plan {
     pub fn chain(&self, m: &dyn Preconditioner) -> Chain<'_> {
         Chain {
             next: self.replacement.clone(),
-            exclude: self.exclude.as_deref(),
+            told: self.told.each_ref().map(Option::as_deref),
             failed: m.delegate(),
         }
     }
@@ -108,23 +111,27 @@ impl Plan {
 /// what it chooses when all that failed is excluded.
 pub struct Chain<'p> {
     next: Option<MethodConfig>,
-    exclude: Option<&'p str>,
+    told: [Option<&'p str>; 2],
     /// The method that the last M was of.
     failed: Option<String>,
 }
 
 impl Chain<'_> {
-    /// What to set up next.
-    pub fn next(&mut self) -> Option<MethodConfig> {
+    /// What to set up next, for an A that may have been seen not to be positive definite.
+    pub fn next(&mut self, indefinite: bool) -> Option<MethodConfig> {
         let mut method = self.next.take()?;
-        if let (Some(key), Some(failed)) = (self.exclude, self.failed.take()) {
+        let [exclude, definite] = self.told;
+        if let (Some(key), true) = (definite, indefinite) {
+            method.params[key] = false.into();
+        }
+        if let (Some(key), Some(failed)) = (exclude, self.failed.take()) {
             let excluded = &mut method.params[key];
             match excluded.as_array_mut() {
                 Some(list) => list.push(failed.into()),
                 None => *excluded = json!([failed]),
             }
         }
-        self.next = self.exclude.map(|_| method.clone());
+        self.next = exclude.map(|_| method.clone());
         Some(method)
     }
 

@@ -112,11 +112,16 @@ pub fn measure_with(
     let start = Instant::now();
     let solved = if plan.watched {
         let mut chain = plan.chain(m);
-        let mut next = || {
-            let method = chain.next()?;
+        let mut next = |indefinite| {
+            let method = chain.next(indefinite)?;
             let made = set_up(session, task, Some(&method));
             let contraction = chain.made(made.as_deref().ok());
-            Some(Replacement { name: method.name, contraction, made })
+            let chosen = made.as_ref().ok().and_then(|m| m.delegate());
+            let name = match chosen {
+                Some(chosen) => format!("{chosen}, chosen by {}", method.name),
+                None => method.name,
+            };
+            Some(Replacement { name, contraction, made })
         };
         let next = plan.replacement.is_some().then_some(&mut next as &mut solver::Next);
         let mut fallback = Fallback { contraction: plan.contraction, next, foreseen };

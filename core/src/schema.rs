@@ -26,6 +26,9 @@ pub const FALLBACK: &str = "x-precondor-fallback";
 /// Schema keyword of the parameter that lists methods that must not be chosen: what failed is added to
 /// it where a solve goes on with the next choice of the same method.
 pub const EXCLUDE: &str = "x-precondor-exclude";
+/// Schema keyword of the parameter that says whether A is positive definite: false where a solve saw
+/// that it is not, and goes on with another choice of the same method.
+pub const DEFINITE: &str = "x-precondor-definite";
 /// Schema keyword, at the root, of the factor that an iteration promises to reduce the residual by.
 pub const CONTRACTION: &str = "x-precondor-contraction";
 

@@ -22,8 +22,9 @@ use crate::kernel::lanczos;
 use crate::matrix::{Operator, Symmetry};
 use crate::precond::Preconditioner;
 
-/// What comes next in the place of M, set up; none where nothing is left. Collective.
-pub type Next<'f> = dyn FnMut() -> Option<Replacement> + 'f;
+/// What comes next in the place of M, set up; none where nothing is left. It is told whether A was
+/// seen not to be positive definite. Collective.
+pub type Next<'f> = dyn FnMut(bool) -> Option<Replacement> + 'f;
 
 /// What takes the place of a preconditioner that fails.
 pub struct Replacement {
@@ -181,7 +182,7 @@ pub fn solve_with_fallback(
     // first one.
     let mut slow = at.slow.then(|| (pace(&at, 0), *method, None));
     let (asked, norm) = (method, stop.criterion.residual().0);
-    while let Some(Replacement { name, contraction, made }) = next() {
+    while let Some(Replacement { name, contraction, made }) = next(at.indefinite) {
         let m = match made {
             Ok(m) => m,
             Err(e) => {

@@ -25,7 +25,7 @@ fn watched(
     let (b, mut x) = (own(a, &b).to_vec(), vec![0.0; a.n_own()]);
     let replaced = replacement.is_some();
     let mut once = replacement.into_iter();
-    let mut next = || {
+    let mut next = |_| {
         let set_up = once.next()?;
         Some(Replacement { name: "jacobi".into(), contraction: None, made: set_up() })
     };
@@ -195,7 +195,7 @@ fn where_nothing_helps_the_best_iterate_and_the_reasons_remain() {
 fn in_turn(a: &DistCsr, stop: &Stop, chain: Vec<Result<Scaled>>) -> (Report, Vec<f64>) {
     let (b, mut x) = (vector(a.n_global() as usize), vec![0.0; a.n_own()]);
     let mut chain = chain.into_iter().enumerate();
-    let mut next = || {
+    let mut next = |_| {
         let (k, made) = chain.next()?;
         let made = made.map(|m| Box::new(m) as Box<dyn Preconditioner>);
         Some(Replacement { name: format!("m{k}"), contraction: Some(1.0), made })

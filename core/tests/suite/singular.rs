@@ -396,7 +396,7 @@ fn a_watched_solve_and_the_look_before_it_stay_within_the_range() {
     // Richardson's iteration with far too long steps trips the guard; the replacement goes on.
     let long =
         Scaled { scale: jacobi.scale.iter().map(|s| 50.0 * s).collect(), ..Scaled::jacobi(&a) };
-    let mut replace = || {
+    let mut replace = |_| {
         let made = Ok(Box::new(Scaled::jacobi(&a)) as Box<dyn Preconditioner>);
         Some(Replacement { name: "jacobi".into(), contraction: None, made })
     };

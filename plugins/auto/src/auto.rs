@@ -47,8 +47,9 @@ pub struct Params {
     /// Methods that must not be chosen.
     #[schemars(extend("x-precondor-exclude" = true))]
     pub exclude: Vec<String>,
-    /// Whether M must be known to be positive definite. Where it is left out, such methods come first
-    /// for a symmetric A with a positive diagonal.
+    /// Whether A is positive definite, so that M must be known to be. Where it is left out, methods with
+    /// such an M come first for a symmetric A with a positive diagonal.
+    #[schemars(extend("x-precondor-definite" = true))]
     pub positive_definite: Option<bool>,
 }
 
@@ -202,11 +203,12 @@ impl Generator for Auto {
         }
         let seen = Features::of(system.a())?;
         let allows = seen.allows_conjugate_gradients();
-        let (order, reasons) = if allows || model.knows_others() {
+        let definite = params.positive_definite.unwrap_or(allows);
+        let (order, reasons) = if definite || model.knows_others() {
             let votes = forest.votes(&seen, model.candidates.len());
             (by_preference(model, &votes), reasons(model, &votes, &seen)?)
         } else {
-            let why = "A is not symmetric with a positive diagonal, as all that it was trained on";
+            let why = "A is not positive definite, as all that it was trained on was";
             (Vec::new(), vec![why.to_owned()])
         };
         let last = model.candidates.len()..candidates.len();
@@ -233,7 +235,7 @@ impl Generator for Auto {
                     return Ok(chosen(candidates, class, m, reasons, passed));
                 }
                 Ok(m) => {
-                    if !params.positive_definite.unwrap_or(allows) {
+                    if !definite {
                         return Ok(chosen(candidates, class, m, reasons, passed));
                     }
                     passed.push(format!("{name}: not known to be positive definite"));
