@@ -1,5 +1,6 @@
 //! The command line as its users meet it: the built program, real files, plugins that are really
 //! loaded.
+mod auto;
 mod bad_input;
 mod compare;
 mod fallback;
