@@ -45,7 +45,6 @@ use precondor_core::Result;
 use precondor_core::config::{self, Backend, Content, MethodConfig, Node, SolverConfig, StopRule};
 use precondor_core::instance::Kept;
 use precondor_core::precond::Preconditioner;
-use precondor_core::solver::Outcome;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -279,7 +278,8 @@ fn one(
     exact: Option<&[f64]>,
 ) -> (std::result::Result<Entry, String>, Vec<f64>) {
     let exact = exact.filter(|_| run.solver.stop == StopRule::AbsoluteError);
-    let task = &*task.under(&run.solver);
+    let task = task.under(&run.solver);
+    let task: &Task = &task;
     let how = (&run.solver, &run.plan);
     let measured = match kept {
         None => measure(session, task, run.method.as_ref(), how, exact, &mut |_| ())

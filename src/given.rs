@@ -34,6 +34,7 @@ pub struct Read {
 }
 
 /// The system before unknowns were taken out of it.
+#[derive(Clone)]
 pub struct Whole {
     left: Eliminated,
     b: Vec<f64>,

@@ -11,5 +11,6 @@ mod plugins;
 mod reproduce;
 mod solve;
 mod spaces;
+mod stopping;
 mod support;
 mod train;

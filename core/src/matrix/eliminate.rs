@@ -17,6 +17,7 @@ use crate::{Error, Result};
 use std::sync::Arc;
 
 /// A matrix without the unknowns that identity rows determine.
+#[derive(Clone)]
 pub struct Eliminated {
     /// A_KK.
     pub a: DistCsr,
