@@ -33,6 +33,7 @@
 use crate::experiment::{self, Case, Task};
 use crate::fallback::Plan;
 use crate::files::{make_folder, print, print_json};
+use crate::interrupt;
 use crate::measure::{self, Made, Measured, measure, measure_with};
 use crate::report::{self, CaseInfo, Cell, Comparison, Entry, Provenance, Row};
 use crate::scaling::cluster::Cluster;
@@ -45,7 +46,6 @@ use precondor_core::Result;
 use precondor_core::config::{self, Backend, Content, MethodConfig, Node, SolverConfig, StopRule};
 use precondor_core::instance::Kept;
 use precondor_core::precond::Preconditioner;
-use precondor_core::solver::Outcome;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -86,6 +86,7 @@ struct Run {
 
 pub fn run(args: &Args, session: &Session) -> Result<Status> {
     let (title, runs, cases, cluster) = session.comm().agree(asked(args, session))?;
+    session.comm().agree(interrupt::watch(session))?;
     session.on_first(|| args.report.as_deref().map_or(Ok(()), make_folder))?;
     let systems = cases.iter().fold(0u64, |sum, case| sum.saturating_add(case.samples));
     let bar = progress(systems.saturating_mul(runs.len() as u64), session.is_first());
@@ -240,6 +241,9 @@ fn all_runs(
         for ((run, kept), cell) in runs.iter().zip(&mut kept).zip(&mut cells) {
             bar.set_message(format!("{}: {}", case.label, run.label));
             let (entry, history) = one((run, kept.as_mut()), &task, session, exact.as_deref());
+            if entry.is_err() {
+                interrupt::check(session)?;
+            }
             cell.entries.push(entry);
             if index == 0 {
                 cell.history = history;
@@ -279,6 +283,7 @@ fn one(
     exact: Option<&[f64]>,
 ) -> (std::result::Result<Entry, String>, Vec<f64>) {
     let exact = exact.filter(|_| run.solver.stop == StopRule::AbsoluteError);
+    let task = &*task.under(&run.solver);
     let how = (&run.solver, &run.plan);
     let measured = match kept {
         None => measure(session, task, run.method.as_ref(), how, exact, &mut |_| ())
@@ -296,10 +301,7 @@ fn one(
             let entry = Entry {
                 iterations: report.iterations,
                 outcome: measure::outcome(&report.outcome),
-                reason: match &report.outcome {
-                    Outcome::Breakdown(why) => Some(why.clone()),
-                    _ => None,
-                },
+                reason: report.outcome.reason().map(str::to_owned),
                 measure: report.history.last().copied().unwrap_or(f64::NAN),
                 true_relative_residual: report.true_relative_residual,
                 nnz_ratio: measured.entries.map(|n| n as f64 / task.nnz.max(1) as f64),
@@ -328,7 +330,8 @@ fn renewed(
 ) -> Result<(Measured, bool)> {
     let meter = session.meter();
     let (start, before) = (Instant::now(), kept.counts());
-    let m = kept.update(&task.system).map_err(|e| e.inside(measure::name(run.method.as_ref())))?;
+    let m = interrupt::guarded(|| kept.update(task.preconditioned()));
+    let m = m.map_err(|e| e.inside(measure::name(run.method.as_ref())))?;
     let m: &dyn Preconditioner = m;
     let made = Made { m, taken: start.elapsed(), meter };
     let (method, how) = (run.method.as_ref(), (&run.solver, &run.plan));

@@ -108,7 +108,6 @@ mod tests {
     use super::*;
     use precondor_core::matrix::Csr;
     use precondor_core::precond::Identity;
-    use precondor_core::system::System;
 
     #[test]
     fn a_large_solution_of_an_ill_conditioned_system_is_found_to_its_last_digits() {
@@ -118,8 +117,7 @@ mod tests {
         let beside = (1..n).flat_map(|i| [(i, i - 1, -c), (i - 1, i, -c)]);
         let entries = (0..n).map(|i| (i, i, 2.0 * c)).chain(beside);
         let a = DistCsr::solo(Csr::from_triplets(n, n, entries).unwrap()).unwrap();
-        let (nnz, b, x0) = (a.nnz_own() as u64, vec![c; n], vec![0.0; n]);
-        let task = Task { system: System::new(a), nnz, b, x0 };
+        let task = Task::of(a, vec![c; n]);
         let (x, size) = refine(&task, Method::Cg, &Identity).unwrap();
         let exact = |i: usize| ((i + 1) * (n - i)) as f64 / 2.0;
         let error = (0..n).map(|i| (x[i] - exact(i)).powi(2)).sum::<f64>().sqrt();

@@ -4,23 +4,32 @@
 //!
 //! ```toml
 //! [problem]
-//! matrix = "A.mtx"   # Matrix Market, or PETSc's binary format; "A.IJ" stands for hypre's IJ files
-//!                    # A.IJ.00000, A.IJ.00001, …
+//! matrix = "A.mtx"   # Matrix Market, gzipped or not, or PETSc's binary format; "A.IJ" stands for hypre's
+//!                    # IJ files A.IJ.00000, A.IJ.00001, …
 //! rhs = "b.mtx"      # where it is not given: the vector that A's PETSc file has, else all ones
-//! x0 = "x.mtx"       # zero where it is not given; goes with a model problem too
+//! symmetric = "upper"          # or "lower": the file has this triangle of a symmetric matrix
+//! eliminate = "identity-rows"  # take unknowns out whose row has a diagonal entry only (Dirichlet nodes)
+//! x0 = "x.mtx"       # zero where it is not given; goes with a model problem too, as all that follow
+//! preconditioner_matrix = "P.mtx"   # what the preconditioner is made from; A where it is not given
+//! null_space = "constant"           # of a singular A: "none", or a file of vectors (columns); what can
+//!                                   # be seen in A where it is not given
+//! left_null_space = "n.mtx"         # that of Aᵀ, where A is not symmetric
 //! ```
 //!
 //! A comparison may ask for several: `levels = [3, 4, 5]` and `samples = 20` for a model problem
 //! (systems 0 to 19 of each level), or a list of matrices. It may also have several sections
 //! `[[problem]]`, each of these forms and with a `label` that its tables are called by.
 use crate::formats;
+use crate::given::{Given, Read, Whole};
 use crate::session::Session;
-use precondor_core::Result;
-use precondor_core::config::{Content, Node};
+use precondor_core::config::{Content, Node, SolverConfig};
+use precondor_core::matrix::{DistCsr, NullSpace, NullSpaces};
 use precondor_core::problem::Problem;
 use precondor_core::system::System;
+use precondor_core::{Error, Result};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 
 /// Systems that belong together: a row of a table is their mean.
 pub struct Case {
@@ -29,15 +38,33 @@ pub struct Case {
     /// How many systems there are.
     pub samples: u64,
     source: Source,
+    more: More,
+}
+
+/// What may come along with any matrix.
+struct More {
     x0: Option<PathBuf>,
+    preconditioner: Option<PathBuf>,
+    right: Wanted,
+    left: Wanted,
+}
+
+/// A null space that is asked for.
+enum Wanted {
+    /// What can be seen in the matrix.
+    Any,
+    None,
+    Constant,
+    File(PathBuf),
 }
 
 enum Source {
     Model(Problem),
-    Files { matrix: PathBuf, rhs: Option<PathBuf> },
+    Files(Given),
 }
 
 /// A linear system to solve: A x = b from x0.
+#[derive(Clone)]
 pub struct Task {
     /// A, with the services of the host.
     pub system: System,
@@ -47,6 +74,69 @@ pub struct Task {
     pub b: Vec<f64>,
     /// Initial guess.
     pub x0: Vec<f64>,
+    /// What the preconditioner is made from, where that is another matrix than A.
+    pub other: Option<System>,
+    /// How the null spaces that A has became known.
+    pub null: Option<Known>,
+    /// The system that this one was made from by taking unknowns out.
+    pub whole: Option<Whole>,
+    /// What is to be known of the files that it was read from, the same on all ranks.
+    pub files: Vec<String>,
+}
+
+/// How a null space became known.
+#[derive(Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Known {
+    /// The configuration has it.
+    Given,
+    /// Rows of the matrix add up to zero.
+    Found,
+}
+
+impl Task {
+    /// A system of which nothing else is known, to solve from zero.
+    pub fn new(system: System, nnz: u64, b: Vec<f64>) -> Task {
+        let x0 = vec![0.0; b.len()];
+        Task { system, nnz, b, x0, other: None, null: None, whole: None, files: Vec::new() }
+    }
+
+    /// A system for `a` alone: nothing is known of it.
+    #[cfg(test)]
+    pub fn of(a: DistCsr, b: Vec<f64>) -> Task {
+        let nnz = a.nnz_own() as u64;
+        Task::new(System::new(a), nnz, b)
+    }
+
+    /// The same with what `solver` calls symmetric.
+    pub fn under(&self, solver: &SolverConfig) -> Cow<'_, Task> {
+        let Some(tolerance) = solver.symmetry_tolerance else { return Cow::Borrowed(self) };
+        let with = |system: &System| system.clone().with_symmetry_tolerance(tolerance);
+        let (system, other) = (with(&self.system), self.other.as_ref().map(with));
+        Cow::Owned(Task { system, other, ..self.clone() })
+    }
+
+    /// What the preconditioner is made from.
+    pub fn preconditioned(&self) -> &System {
+        self.other.as_ref().unwrap_or(&self.system)
+    }
+
+    /// What to say of the files and the matrices.
+    pub fn notes(&self) -> Vec<String> {
+        let of = |a: &DistCsr| a.null_spaces().map(NullSpaces::name);
+        let singular = of(self.system.a()).map(|name| match self.null {
+            Some(Known::Given) => format!("A is singular: its null space is {name}, as given"),
+            _ => format!(
+                "A is singular: its null space is {name}, as rows that add up to zero show; \
+                 null_space = \"none\" in [problem] takes no notice"
+            ),
+        });
+        let other = self.other.as_ref().and_then(|other| of(other.a()));
+        let other = other.map(|name| {
+            format!("the preconditioner's matrix is singular: its null space is {name}")
+        });
+        self.files.iter().cloned().chain(singular).chain(other).collect()
+    }
 }
 
 /// The one case that a solve asks for.
@@ -106,7 +196,7 @@ fn cases_of(mut section: Node) -> Result<Vec<Case>> {
             }
             _ => Ok(()),
         };
-        only_one("rhs").and_then(|()| only_one("x0"))?;
+        ["rhs", "x0", "preconditioner_matrix"].into_iter().try_for_each(only_one)?;
         return matrices.iter().map(|matrix| from_file(matrix, &section)).collect();
     }
     let samples = match section.take("samples") {
@@ -175,21 +265,128 @@ fn count(node: &Node) -> Result<u64> {
     n.ok_or_else(|| node.wrong("is not a number of systems, 1 or more"))
 }
 
-fn from_file(matrix: &Node, section: &Node) -> Result<Case> {
-    section.only(&["matrix", "rhs", "x0"])?;
-    let path = |key: &str| section.get(key).map(Node::path).transpose();
-    let source = Source::Files { matrix: matrix.path()?, rhs: path("rhs")? };
-    Ok(Case { label: matrix.text()?.to_owned(), samples: 1, source, x0: path("x0")? })
+fn from_file(matrix: &Node, asked: &Node) -> Result<Case> {
+    let mut section = asked.clone();
+    let more = more(&mut section)?;
+    let given = Given::from_section(matrix, &section)?;
+    if let (true, Some(node)) = (given.eliminates(), asked.get("preconditioner_matrix")) {
+        return Err(node.key_error("'preconditioner_matrix': does not go with 'eliminate'"));
+    }
+    let (label, source) = (matrix.text()?.to_owned(), Source::Files(given));
+    Ok(Case { label, samples: 1, source, more })
 }
 
 fn model(mut section: Node, samples: u64) -> Result<Case> {
-    let x0 = section.take("x0").map(|node| node.path()).transpose()?;
+    let more = more(&mut section)?;
     let problem = problem(&section)?;
     let label = match problem.to_json().get("level").and_then(Value::as_u64) {
         Some(level) => format!("level {level}"),
         None => section.get("kind").map_or(Ok("problem"), Node::text)?.to_owned(),
     };
-    Ok(Case { label, samples, source: Source::Model(problem), x0 })
+    Ok(Case { label, samples, source: Source::Model(problem), more })
+}
+
+/// Takes the keys that go with any matrix out of the section.
+fn more(section: &mut Node) -> Result<More> {
+    let mut file = |key: &str| section.take(key).map(|node| node.path()).transpose();
+    let (x0, preconditioner) = (file("x0")?, file("preconditioner_matrix")?);
+    let mut wanted = |key: &str| -> Result<Wanted> {
+        let Some(node) = section.take(key) else { return Ok(Wanted::Any) };
+        Ok(match node.text()? {
+            "constant" => Wanted::Constant,
+            "none" => Wanted::None,
+            _ => Wanted::File(node.path()?),
+        })
+    };
+    Ok(More { x0, preconditioner, right: wanted("null_space")?, left: wanted("left_null_space")? })
+}
+
+impl Wanted {
+    /// What is asked for, without what was taken out of the whole system. Collective.
+    fn read(&self, a: &DistCsr, whole: Option<&Whole>) -> Result<Option<NullSpace>> {
+        match self {
+            Wanted::Any | Wanted::None => Ok(None),
+            Wanted::Constant => NullSpace::constant(a.space()).map(Some),
+            Wanted::File(path) => {
+                let space = whole.map_or(a.space(), Whole::space);
+                let mut vectors = formats::read_vectors_on_ranks(path, space, "null space")?;
+                if let Some(whole) = whole {
+                    vectors.iter_mut().for_each(|v| *v = whole.restrict(v));
+                }
+                let name = match vectors.len() {
+                    1 => format!("the vector of {}", path.display()),
+                    n => format!("the {n} vectors of {}", path.display()),
+                };
+                let read = NullSpace::new(a.space(), vectors, &name);
+                read.map(Some).map_err(|e| in_file(path, e))
+            }
+        }
+    }
+}
+
+/// An error of what a file holds, told of the file.
+fn in_file(path: &Path, error: Error) -> Error {
+    match error {
+        Error::Data(why) => Error::file(path, why),
+        other => other,
+    }
+}
+
+impl More {
+    /// The null spaces of `a`: those given, else what can be seen. Collective.
+    fn null_spaces(
+        &self,
+        a: &DistCsr,
+        whole: Option<&Whole>,
+    ) -> Result<Option<(NullSpaces, Known)>> {
+        let (right, left) = (self.right.read(a, whole)?, self.left.read(a, whole)?);
+        if right.is_some() || left.is_some() {
+            let mut null = NullSpaces::given(a, right, left)?;
+            // The other side of an unsymmetric A may still be seen.
+            if (null.right.is_none() || null.left.is_none())
+                && let Some(found) = NullSpaces::find(a)?
+            {
+                if matches!(self.right, Wanted::Any) {
+                    null.right = null.right.or(found.right);
+                }
+                if matches!(self.left, Wanted::Any) {
+                    null.left = null.left.or(found.left);
+                }
+            }
+            return Ok(Some((null, Known::Given)));
+        }
+        if matches!(self.right, Wanted::None) || matches!(self.left, Wanted::None) {
+            return Ok(None);
+        }
+        Ok(NullSpaces::find(a)?.map(|null| (null, Known::Found)))
+    }
+
+    /// The matrix that the preconditioner is made from, where it is another one. Collective.
+    fn preconditioner(&self, a: &DistCsr) -> Result<Option<DistCsr>> {
+        let Some(path) = &self.preconditioner else { return Ok(None) };
+        let p = formats::read_on_ranks(path, a.space().comm(), &mut Vec::new())?;
+        if p.n_global() != a.n_global() {
+            return Err(Error::file(
+                path,
+                format!(
+                    "the preconditioner's matrix has {} rows, A has {}",
+                    p.n_global(),
+                    a.n_global()
+                ),
+            ));
+        }
+        if p.space().starts() != a.space().starts() {
+            return Err(Error::file(
+                path,
+                "the preconditioner's matrix is spread over the ranks in another way than A: write \
+                 both in the same format, with the same parts",
+            ));
+        }
+        Ok(Some(match NullSpaces::find(&p)? {
+            Some(null) => p.with_null_spaces(null),
+            None => p,
+        }))
+    }
 }
 
 /// A model problem out of `kind` and its parameters.
@@ -210,35 +407,46 @@ impl Case {
     }
 
     fn make(&self, index: u64, session: &Session) -> Result<Task> {
-        let comm = session.comm();
-        let (system, b) = match &self.source {
-            Source::Model(problem) => problem.generate_nth(comm.clone(), index)?,
-            Source::Files { matrix, rhs } => {
-                let a = formats::read_on_ranks(matrix, comm)?;
-                let b = match rhs {
-                    Some(path) => {
-                        formats::read_vector_on_ranks(path, a.space(), "right-hand side")?
-                    }
-                    None => match formats::read_rhs_beside(matrix, a.space())? {
-                        Some(b) => b,
-                        None => vec![1.0; a.n_own()],
-                    },
-                };
-                (System::new(a), b)
+        let (system, b, whole, files) = match &self.source {
+            Source::Model(problem) => {
+                let (system, b) = problem.generate_nth(session.comm().clone(), index)?;
+                (system, b, None, Vec::new())
+            }
+            Source::Files(given) => {
+                let Read { a, b, whole, notes } = given.read(session)?;
+                (System::new(a), b, whole, notes)
             }
         };
-        let x0 = match &self.x0 {
-            Some(path) => formats::read_vector_on_ranks(path, system.a().space(), "initial guess")?,
+        let (more, whole_ref) = (&self.more, whole.as_ref());
+        let x0 = match &more.x0 {
+            Some(path) => {
+                let space = whole_ref.map_or(system.a().space(), Whole::space);
+                let mut notes = Vec::new();
+                let x0 = formats::read_vector_on_ranks(path, space, "initial guess", &mut notes)?;
+                whole_ref.map_or_else(|| x0.clone(), |whole| whole.restrict(&x0))
+            }
             None => vec![0.0; system.a().n_own()],
         };
+        let other = more.preconditioner(system.a())?.map(System::new);
+        let (system, null) = match more.null_spaces(system.a(), whole_ref)? {
+            Some((null, known)) => (system.with_null_spaces(null), Some(known)),
+            None => (system, None),
+        };
         let nnz = system.a().nnz_global()?;
-        Ok(Task { system: system.with_host(session.host()), nnz, b, x0 })
+        let other = other.map(|other| other.with_host(session.host()));
+        let system = system.with_host(session.host());
+        Ok(Task { x0, other, null, whole, files, ..Task::new(system, nnz, b) })
+    }
+
+    /// The file that the preconditioner is made from, where it is not A's.
+    pub fn other(&self) -> Option<&Path> {
+        self.more.preconditioner.as_deref()
     }
 
     /// One line about the systems: what they are, and from which seed.
     pub fn describe(&self) -> String {
         match &self.source {
-            Source::Files { matrix, .. } => format!("matrix {}", matrix.display()),
+            Source::Files(given) => format!("matrix {}", given.matrix.display()),
             Source::Model(problem) => {
                 let json = problem.to_json();
                 let Some(fields) = json.as_object() else { return json.to_string() };

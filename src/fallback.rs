@@ -14,8 +14,9 @@ use precondor_core::Result;
 use precondor_core::config::{
     Backend, Check, FallbackConfig, FallbackPlan, MethodConfig, Node, SolverConfig,
 };
-use precondor_core::schema::{CONTRACTION, FALLBACK, named_method};
-use serde_json::Value;
+use precondor_core::precond::Preconditioner;
+use precondor_core::schema::{CONTRACTION, DEFINITE, EXCLUDE, FALLBACK, named_method};
+use serde_json::{Value, json};
 
 /// What a solve is asked to put up with, and what takes over where it does not.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +27,9 @@ pub struct Plan {
     pub contraction: f64,
     /// What takes the place of the preconditioner.
     pub replacement: Option<MethodConfig>,
+    /// Where the replacement chooses: its parameter that lists what it must not choose, and the one
+    /// that says whether A is positive definite.
+    pub told: [Option<String>; 2],
     /// What to look at before the solve.
     pub check: Option<Check>,
 }
@@ -46,13 +50,15 @@ pub fn plan(
 ) -> Result<Plan> {
     backend::check(section, solver, method)?;
     if solver.backend == Backend::Petsc {
-        return Ok(Plan { watched: false, contraction: 1.0, replacement: None, check: None });
+        let (replacement, told, check) = (None, [None, None], None);
+        return Ok(Plan { watched: false, contraction: 1.0, replacement, told, check });
     }
     let schema = method.map(|method| session.generator(&method.name)).transpose()?;
     let schema = schema.map_or(Value::Null, |generator| generator.schema());
-    let declared = named_method(&schema[FALLBACK])
-        .map(|(name, params)| MethodConfig { name, params })
-        .filter(|_| method.is_some());
+    let declared = match method {
+        None => None,
+        Some(method) => named_method(&schema[FALLBACK]).map(|named| replacing(method, named)),
+    };
     let promised = schema[CONTRACTION].as_f64();
     let given = section.and_then(|s| s.get("fallback")).and_then(|f| f.get("preconditioner"));
     let given = given.map(|node| session.method(node)).transpose()?;
@@ -65,5 +71,77 @@ pub fn plan(
         }
     };
     let replacement = given.or(declared).filter(|_| watched);
-    Ok(Plan { watched, contraction, replacement, check: solver.check })
+    let told = match &replacement {
+        Some(replacement) => {
+            let schema = session.generator(&replacement.name)?.schema();
+            [EXCLUDE, DEFINITE].map(|keyword| marked(&schema, keyword))
+        }
+        None => [None, None],
+    };
+    Ok(Plan { watched, contraction, replacement, told, check: solver.check })
+}
+
+/// What a method declares as its replacement; the same method keeps the parameters it was given.
+fn replacing(method: &MethodConfig, (name, declared): (String, Value)) -> MethodConfig {
+    let mut params = if name == method.name { method.params.clone() } else { json!({}) };
+    for (key, value) in declared.as_object().into_iter().flatten() {
+        params[key] = value.clone();
+    }
+    MethodConfig { name, params }
+}
+
+/// The parameter that a keyword marks.
+fn marked(schema: &Value, keyword: &str) -> Option<String> {
+    let mut all = schema["properties"].as_object()?.iter();
+    all.find(|(_, parameter)| parameter[keyword] == true).map(|(name, _)| name.clone())
+}
+
+impl Plan {
+    /// What takes the place of `m`, one after the other.
+    pub fn chain(&self, m: &dyn Preconditioner) -> Chain<'_> {
+        Chain {
+            next: self.replacement.clone(),
+            told: self.told.each_ref().map(Option::as_deref),
+            failed: m.delegate(),
+        }
+    }
+}
+
+/// What is tried where a preconditioner fails: the replacement, and where that chooses among methods
+/// what it chooses when all that failed is excluded.
+pub struct Chain<'p> {
+    next: Option<MethodConfig>,
+    told: [Option<&'p str>; 2],
+    /// The method that the last M was of.
+    failed: Option<String>,
+}
+
+impl Chain<'_> {
+    /// What to set up next, for an A that may have been seen not to be positive definite.
+    pub fn next(&mut self, indefinite: bool) -> Option<MethodConfig> {
+        let mut method = self.next.take()?;
+        let [exclude, definite] = self.told;
+        if let (Some(key), true) = (definite, indefinite) {
+            method.params[key] = false.into();
+        }
+        if let (Some(key), Some(failed)) = (exclude, self.failed.take()) {
+            let excluded = &mut method.params[key];
+            match excluded.as_array_mut() {
+                Some(list) => list.push(failed.into()),
+                None => *excluded = json!([failed]),
+            }
+        }
+        self.next = exclude.map(|_| method.clone());
+        Some(method)
+    }
+
+    /// It was set up as `m`, or could not be. Says what it has to contract by, where something comes
+    /// after it.
+    pub fn made(&mut self, m: Option<&dyn Preconditioner>) -> Option<f64> {
+        self.failed = m.and_then(|m| m.delegate());
+        if self.failed.is_none() {
+            self.next = None;
+        }
+        self.next.as_ref().map(|_| 1.0)
+    }
 }

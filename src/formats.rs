@@ -1,18 +1,22 @@
 //! Formats of matrices and vectors in files. When read they are told by what is there: `NAME.00000` in
-//! the place of a file is hypre's IJ format; PETSc's binary format begins with a number of its own;
-//! any other file is Matrix Market. When written the name decides: `*.petsc`, or Matrix Market.
-use precondor_core::comm::Comm;
+//! the place of a file, or beside it, is hypre's IJ format; PETSc's binary format begins with a number of its
+//! own; any other file is Matrix Market, gzipped or not. When written the name decides: `*.petsc`, or Matrix
+//! Market.
+use precondor_core::comm::{Comm, Communicator};
 use precondor_core::matrix::io::petsc_binary::{self, Indices, PetscFile};
 use precondor_core::matrix::io::{hypre_ij, matrix_market};
 use precondor_core::matrix::{Csr, DistCsr, Space};
 use precondor_core::{Error, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 #[derive(Clone, Copy)]
 enum Format {
     MatrixMarket,
+    /// Named by what its parts have in common.
     HypreIj,
+    /// Named by one of its parts.
+    HyprePart,
     Petsc,
 }
 
@@ -24,36 +28,58 @@ impl Format {
         // What cannot be read is told of by the reader of the plainest format.
         match petsc_binary::is_petsc_binary(path) {
             Ok(true) => Format::Petsc,
+            _ if hypre_ij::is_part(path) => Format::HyprePart,
             _ => Format::MatrixMarket,
         }
     }
 
     /// The format that rank 0 finds. Collective.
     fn on_ranks(path: &Path, comm: &Comm) -> Result<Format> {
-        use precondor_core::comm::Communicator;
         let found = comm.all_gather(&[Format::of(path) as u64])?[0][0];
-        let formats = [Format::HypreIj, Format::Petsc];
+        let formats = [Format::HypreIj, Format::HyprePart, Format::Petsc];
         let format = formats.into_iter().find(|&format| format as u64 == found);
         Ok(format.unwrap_or(Format::MatrixMarket))
     }
-}
 
-/// Reads a matrix for all ranks. Collective, in a scope.
-pub fn read_on_ranks(path: &Path, comm: &Comm) -> Result<DistCsr> {
-    match Format::on_ranks(path, comm)? {
-        Format::HypreIj => hypre_ij::read(path, comm),
-        Format::Petsc => PetscFile::open(path)?.distributed_matrix(comm),
-        Format::MatrixMarket => matrix_market::read_on_ranks(path, comm),
+    /// What the parts of a file in hypre's format have in common.
+    fn name_of_parts(self, path: &Path) -> PathBuf {
+        let of_part = || hypre_ij::name_of_part(path);
+        let name = matches!(self, Format::HyprePart).then(of_part).flatten();
+        name.unwrap_or_else(|| path.to_owned())
     }
 }
 
-/// Reads a vector that is spread like the rows of a matrix; errors call it `what`. Collective, in a
-/// scope.
-pub fn read_vector_on_ranks(path: &Path, space: &Arc<Space>, what: &str) -> Result<Vec<f64>> {
+/// Reads a matrix for all ranks. On the first, what is to be known of the file is added to `notes`.
+/// Collective, in a scope.
+pub fn read_on_ranks(path: &Path, comm: &Comm, notes: &mut Vec<String>) -> Result<DistCsr> {
+    match Format::on_ranks(path, comm)? {
+        format @ (Format::HypreIj | Format::HyprePart) => {
+            hypre_ij::read(&format.name_of_parts(path), comm)
+        }
+        Format::Petsc => PetscFile::open(path)?.distributed_matrix(comm),
+        Format::MatrixMarket => matrix_market::read_on_ranks(path, comm, notes),
+    }
+}
+
+/// Reads a vector that is spread like the rows of a matrix; errors call it `what`. On the first rank,
+/// what is to be known of the file is added to `notes`. Collective, in a scope.
+pub fn read_vector_on_ranks(
+    path: &Path,
+    space: &Arc<Space>,
+    what: &str,
+    notes: &mut Vec<String>,
+) -> Result<Vec<f64>> {
     let read = match Format::on_ranks(path, space.comm())? {
-        Format::HypreIj => hypre_ij::read_vector(path, space),
+        format @ (Format::HypreIj | Format::HyprePart) => {
+            hypre_ij::read_vector(&format.name_of_parts(path), space)
+        }
         Format::Petsc => PetscFile::open(path).and_then(|mut file| file.distributed_vector(space)),
-        Format::MatrixMarket => matrix_market::read_vector_on_ranks(path, space),
+        Format::MatrixMarket => {
+            let before = notes.len();
+            let read = matrix_market::read_vector_on_ranks(path, space, notes);
+            notes[before..].iter_mut().for_each(|note| *note = format!("{what}: {note}"));
+            read
+        }
     };
     read.map_err(|e| match e {
         Error::File { path, line, message } => Error::File {
@@ -63,6 +89,35 @@ pub fn read_vector_on_ranks(path: &Path, space: &Arc<Space>, what: &str) -> Resu
         },
         other => other,
     })
+}
+
+/// Reads vectors that are spread like the rows of a matrix: the columns of a Matrix Market file, the one
+/// vector of another. Rank 0 holds them whole while it reads. Collective, in a scope.
+pub fn read_vectors_on_ranks(path: &Path, space: &Arc<Space>, what: &str) -> Result<Vec<Vec<f64>>> {
+    let comm = space.comm();
+    if !matches!(Format::on_ranks(path, comm)?, Format::MatrixMarket) {
+        return Ok(vec![read_vector_on_ranks(path, space, what, &mut Vec::new())?]);
+    }
+    let mut columns = Vec::new();
+    if comm.rank() == 0 {
+        let whole = matrix_market::read(path)?;
+        if whole.n_rows() as u64 != space.n_global() {
+            return Err(Error::file(
+                path,
+                format!(
+                    "this {what} has vectors of {} entries, the matrix {} rows",
+                    whole.n_rows(),
+                    space.n_global()
+                ),
+            ));
+        }
+        columns = vec![vec![0.0; whole.n_rows()]; whole.n_cols()];
+        for i in 0..whole.n_rows() {
+            whole.view().row(i).for_each(|(k, value)| columns[k][i] = value);
+        }
+    }
+    let count = comm.all_gather(&[columns.len() as u64])?[0][0] as usize;
+    (0..count).map(|k| space.scatter(columns.get(k).map(Vec::as_slice))).collect()
 }
 
 /// The vector that comes with the matrix in one PETSc file, if any: its right-hand side. Collective,
@@ -77,12 +132,14 @@ pub fn read_rhs_beside(path: &Path, space: &Arc<Space>) -> Result<Option<Vec<f64
     }
 }
 
-/// Reads a matrix into one memory.
-pub fn read_matrix(path: &Path) -> Result<Csr> {
+/// Reads a matrix into one memory; what is to be known of the file is added to `notes`.
+pub fn read_matrix(path: &Path, notes: &mut Vec<String>) -> Result<Csr> {
     match Format::of(path) {
-        Format::HypreIj => Ok(hypre_ij::read(path, &Comm::solo())?.own().clone()),
+        format @ (Format::HypreIj | Format::HyprePart) => {
+            Ok(hypre_ij::read(&format.name_of_parts(path), &Comm::solo())?.own().clone())
+        }
         Format::Petsc => petsc_binary::read(path),
-        Format::MatrixMarket => matrix_market::read(path),
+        Format::MatrixMarket => matrix_market::read_noting(path, notes),
     }
 }
 

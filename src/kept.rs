@@ -1,5 +1,6 @@
 //! Preconditioners in files: `solve --save-preconditioner` and `--load-preconditioner`.
 use crate::experiment::Task;
+use crate::interrupt;
 use crate::session::Session;
 use precondor_core::config::MethodConfig;
 use precondor_core::instance::Instance;
@@ -80,12 +81,14 @@ pub fn get(
     let start = Instant::now();
     Ok(match saved {
         Some(saved) => {
-            let loaded = saved.opened.load(generator.as_ref(), &config.params, &task.system);
+            let loaded =
+                saved.opened.load(generator.as_ref(), &config.params, task.preconditioned());
             let (m, remarks) = loaded?;
             Got { m, taken: saved.taken + start.elapsed(), remarks }
         }
         None => {
-            let made = generator.generate(&config.params, &task.system);
+            let make = || generator.generate(&config.params, task.preconditioned());
+            let made = interrupt::guarded(make);
             let m = made.map_err(|e| e.inside(config.name.as_str()))?;
             Got { m, taken: start.elapsed(), remarks: Vec::new() }
         }
@@ -101,7 +104,7 @@ pub fn save(
     path: &Path,
 ) -> Result<()> {
     let generator = session.comm().agree(session.generator(&config.name))?;
-    let bytes = persist::gather(generator.as_ref(), &config.params, m, &task.system);
+    let bytes = persist::gather(generator.as_ref(), &config.params, m, task.preconditioned());
     let bytes =
         bytes.map_err(|e| e.inside(config.name.as_str()).inside("--save-preconditioner"))?;
     session.on_first(|| match &bytes {

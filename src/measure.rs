@@ -2,12 +2,15 @@
 use crate::backend;
 use crate::experiment::Task;
 use crate::fallback::Plan;
+use crate::interrupt;
 use crate::session::Session;
 use crate::traffic::{Counted, Meter};
 use precondor_core::comm::Communicator;
-use precondor_core::config::{Backend, Check, MethodConfig, SolverConfig};
+use precondor_core::config::{Assume, Backend, Check, MethodConfig, SolverConfig};
 use precondor_core::precond::{Identity, Preconditioner};
-use precondor_core::solver::{self, Criterion, Fallback, Foreseen, Outcome, Step, Stop};
+use precondor_core::solver::{
+    self, AssumedDefinite, Fallback, Foreseen, Outcome, Replacement, Step,
+};
 use precondor_core::{Error, Result};
 use serde_json::{Map, Value};
 use std::ops::ControlFlow;
@@ -43,7 +46,8 @@ pub fn set_up(
         None => Ok(Box::new(Identity)),
         Some(config) => {
             let generator = session.comm().agree(session.generator(&config.name))?;
-            let made = generator.generate(&config.params, &task.system);
+            let make = || generator.generate(&config.params, task.preconditioned());
+            let made = interrupt::guarded(make);
             Ok(made.map_err(|e| e.inside(config.name.as_str()))?)
         }
     }
@@ -88,20 +92,17 @@ pub fn measure_with(
     watch: &mut dyn FnMut(&Step),
 ) -> Result<Measured> {
     let (a, iteration) = (task.system.a(), config.method());
+    let assumed = AssumedDefinite(m);
+    let m = if config.assume == Some(Assume::Spd) { &assumed } else { m };
     let start = Instant::now();
-    let mut notes = m.notes();
+    let mut notes = [task.notes(), m.notes()].concat();
     let foreseen = match plan.check {
         None => None,
         Some(Check::Lanczos) => look(&iteration, task, m, plan, &mut notes)?,
     };
     let mut seconds = [(taken + start.elapsed()).as_secs_f64(), 0.0];
     meter.set_up(m, &task.b);
-    let stop = Stop {
-        criterion: exact.map_or(Criterion::RelativeResidual, Criterion::AbsoluteError),
-        tolerance: config.tolerance,
-        max_iterations: config.max_iterations,
-        divergence: config.divergence,
-    };
+    let stop = config.stop(exact);
     let mut x = task.x0.clone();
     let mut watch = |step: &Step| {
         meter.measured();
@@ -110,11 +111,20 @@ pub fn measure_with(
     };
     let start = Instant::now();
     let solved = if plan.watched {
-        let mut replace = || set_up(session, task, plan.replacement.as_ref());
-        let replacement = plan.replacement.as_ref();
-        let replacement =
-            replacement.map(|r| (r.name.as_str(), &mut replace as &mut solver::SetUp));
-        let mut fallback = Fallback { contraction: plan.contraction, replacement, foreseen };
+        let mut chain = plan.chain(m);
+        let mut next = |indefinite| {
+            let method = chain.next(indefinite)?;
+            let made = set_up(session, task, Some(&method));
+            let contraction = chain.made(made.as_deref().ok());
+            let chosen = made.as_ref().ok().and_then(|m| m.delegate());
+            let name = match chosen {
+                Some(chosen) => format!("{chosen}, chosen by {}", method.name),
+                None => method.name,
+            };
+            Some(Replacement { name, contraction, made })
+        };
+        let next = plan.replacement.is_some().then_some(&mut next as &mut solver::Next);
+        let mut fallback = Fallback { contraction: plan.contraction, next, foreseen };
         let b = &task.b;
         solver::solve_with_fallback(&iteration, a, m, b, &mut x, &stop, &mut watch, &mut fallback)
     } else {
@@ -127,6 +137,7 @@ pub fn measure_with(
         tracing::warn!("{}: {}", name(method), told(switch));
     }
     notes.extend(report.hint(&iteration));
+    notes.extend(report.outside.and_then(outside));
     let size = Some((m.stored_entries(), m.bytes()));
     let measured = measured(session, report, x, seconds, size, notes)?;
     Ok(Measured { counted: meter.finish(m.bytes())?, ..measured })
@@ -220,6 +231,18 @@ pub fn told(switch: &solver::Switch) -> String {
     format!("after {iteration} iterations {reason}; went on with {to}")
 }
 
+/// What of the right-hand side no x can reach, in words, where it is more than rounding.
+pub fn outside(of: solver::Outside) -> Option<String> {
+    const ROUNDING: f64 = 1e-14;
+    (of.relative > ROUNDING).then(|| {
+        format!(
+            "the right-hand side is not in the range of A: a part of norm {:.3e}, {:.3e} of the whole, \
+             is outside; x is the least-squares solution of smallest norm",
+            of.norm, of.relative
+        )
+    })
+}
+
 /// The name of a method for tables and JSON.
 pub fn name(method: Option<&MethodConfig>) -> &str {
     method.map_or("none", |config| &config.name)
@@ -249,8 +272,9 @@ pub fn outcome(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Converged => "converged",
         Outcome::IterationLimit => "iteration-limit",
-        Outcome::Diverged => "diverged",
+        Outcome::Diverged(_) => "diverged",
         Outcome::Breakdown(_) => "breakdown",
+        Outcome::RowsUnsolved(_) => "rows-unsolved",
         Outcome::Interrupted => "interrupted",
     }
 }

@@ -1,5 +1,5 @@
 //! `precondor solve`: one system, one solver, one preconditioner.
-use crate::experiment::{self, Case, Task};
+use crate::experiment::{self, Case, Known, Task};
 use crate::fallback::Plan;
 use crate::files::{print, print_json};
 use crate::kept::{self, Saved};
@@ -7,12 +7,13 @@ use crate::measure::{self, Made, Measured, measure, measure_with};
 use crate::report::Provenance;
 use crate::report::format::{bytes, number, seconds};
 use crate::session::{Session, configuration};
-use crate::{Status, exact, fallback, formats};
+use crate::{Status, exact, fallback, formats, interrupt};
 use indicatif::{ProgressBar, ProgressStyle};
 use precondor_core::comm::Communicator;
 use precondor_core::config::{Backend, MethodConfig, SolverConfig, StopRule};
+use precondor_core::matrix::NullSpace;
 use precondor_core::precond::Preconditioner;
-use precondor_core::solver::{Outcome, Step, Switch};
+use precondor_core::solver::{Norm, Outcome, Step, Switch};
 use precondor_core::{Error, Result};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -57,8 +58,12 @@ struct Summary<'a> {
     iterations: usize,
     /// The last value of the stopping measure, under the name of what it measures.
     relative_residual: Option<f64>,
+    preconditioned_residual: Option<f64>,
+    natural_residual: Option<f64>,
     absolute_error: Option<f64>,
     true_relative_residual: f64,
+    /// The largest residual of a row relative to the size of the row.
+    scaled_residual: f64,
     setup_seconds: f64,
     /// The file that the preconditioner was read from.
     loaded_from: Option<String>,
@@ -68,6 +73,11 @@ struct Summary<'a> {
     preconditioner_bytes: Option<usize>,
     n: u64,
     nnz: u64,
+    /// The file of the matrix that the preconditioner is made from, where it is not A's, and its entries.
+    preconditioner_matrix: Option<String>,
+    preconditioner_matrix_nnz: Option<u64>,
+    /// Where A is known to be singular.
+    null_space: Option<Singular>,
     ranks: usize,
     /// The most memory that any rank had, where the system tells.
     peak_memory_bytes: Option<u64>,
@@ -76,12 +86,28 @@ struct Summary<'a> {
     notes: &'a [String],
 }
 
+/// What `--json` prints of a singular A.
+#[derive(Serialize)]
+struct Singular {
+    /// What the null space is, in words, and how it became known.
+    name: String,
+    known: Option<Known>,
+    /// Vectors of the right and of the left null space.
+    right: usize,
+    left: usize,
+    /// The norm of what of the right-hand side is outside of the range, and relative to the whole.
+    outside: Option<f64>,
+    outside_relative: Option<f64>,
+}
+
 pub fn run(args: &Args, session: &Session) -> Result<Status> {
     let saved = args.load_preconditioner.as_deref();
     let saved = saved.map(|path| Saved::read(session, path)).transpose()?;
     let asked = asked(args, session, saved.as_ref());
     let Asked { case, solver, method, plan } = session.comm().agree(asked)?;
+    session.comm().agree(interrupt::watch(session))?;
     let task = case.task(0, session)?;
+    let task = task.under(&solver);
     let exact = match solver.stop {
         StopRule::RelativeResidual => None,
         StopRule::AbsoluteError => Some(exact::solution(session, &task, solver.tolerance)?),
@@ -110,19 +136,34 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     bar.finish_and_clear();
     let measured = measured?;
     if let Some(path) = &args.save_solution {
-        formats::write_vector(path, task.system.a().space(), &measured.x, "solution")?;
+        match &task.whole {
+            None => formats::write_vector(path, task.system.a().space(), &measured.x, "solution")?,
+            Some(whole) => {
+                let x = whole.solution(&measured.x);
+                formats::write_vector(path, whole.space(), &x, "solution")?;
+            }
+        }
     }
     let peak = peak_memory(session)?;
+    let other = match &task.other {
+        Some(other) => Some(other.a().nnz_global()?),
+        None => None,
+    };
+    let other = case.other().map(|path| path.display().to_string()).zip(other);
     session.on_first(|| match args.json {
         true => {
             let mut summary = summary(&task, &solver, method.as_ref(), &measured, peak);
             summary.loaded_from = saved.as_ref().map(Saved::name);
+            (summary.preconditioner_matrix, summary.preconditioner_matrix_nnz) = other.unzip();
             print_json(&summary)
         }
         false => {
             let ranks = Provenance::here(session).ranks();
             let how = saved.as_ref().map_or("set up".into(), |s| format!("read from {}", s.name()));
-            let what = (case.describe(), how);
+            let from = other.map_or(String::new(), |(path, nnz)| {
+                format!("; the preconditioner from matrix {path}: {nnz} entries")
+            });
+            let what = (case.describe(), from, how);
             print(&text(what, ranks, &task, &solver, method.as_ref(), &measured))
         }
     })?;
@@ -191,23 +232,23 @@ fn summary<'a>(
 ) -> Summary<'a> {
     let report = &measured.report;
     let last = report.history.last().copied();
-    let (relative, absolute) = match solver.stop {
-        StopRule::RelativeResidual => (last, None),
-        StopRule::AbsoluteError => (None, last),
+    let measured_in = |norm| {
+        let residual = solver.stop == StopRule::RelativeResidual;
+        last.filter(|_| residual && solver.norm.unwrap_or_default() == norm)
     };
     Summary {
         method: solver.name(),
         preconditioner: measure::name(method),
         converged: report.outcome == Outcome::Converged,
         outcome: measure::outcome(&report.outcome),
-        reason: match &report.outcome {
-            Outcome::Breakdown(why) => Some(why),
-            _ => None,
-        },
+        reason: report.outcome.reason(),
         iterations: report.iterations,
-        relative_residual: relative,
-        absolute_error: absolute,
+        relative_residual: measured_in(Norm::Unpreconditioned),
+        preconditioned_residual: measured_in(Norm::Preconditioned),
+        natural_residual: measured_in(Norm::Natural),
+        absolute_error: last.filter(|_| solver.stop == StopRule::AbsoluteError),
         true_relative_residual: report.true_relative_residual,
+        scaled_residual: report.scaled_residual,
         setup_seconds: measured.setup_seconds,
         loaded_from: None,
         solve_seconds: measured.solve_seconds,
@@ -215,6 +256,16 @@ fn summary<'a>(
         preconditioner_bytes: measured.bytes,
         n: task.system.a().n_global(),
         nnz: task.nnz,
+        preconditioner_matrix: None,
+        preconditioner_matrix_nnz: None,
+        null_space: task.system.a().null_spaces().map(|null| Singular {
+            name: null.name(),
+            known: task.null,
+            right: null.right.as_ref().map_or(0, NullSpace::len),
+            left: null.left.as_ref().map_or(0, NullSpace::len),
+            outside: report.outside.map(|outside| outside.norm),
+            outside_relative: report.outside.map(|outside| outside.relative),
+        }),
         ranks: task.system.a().space().comm().size(),
         peak_memory_bytes,
         fallback: &report.switches,
@@ -223,7 +274,7 @@ fn summary<'a>(
 }
 
 fn text(
-    (what, how): (String, String),
+    (what, from, how): (String, String, String),
     ranks: Option<String>,
     task: &Task,
     solver: &SolverConfig,
@@ -237,7 +288,7 @@ fn text(
         let _ = writeln!(out, "{key:<15} {value}");
     };
     let n = task.system.a().n_global();
-    line("system", format!("{what}: {n} unknowns, {} entries", task.nnz));
+    line("system", format!("{what}: {n} unknowns, {} entries{from}", task.nnz));
     if let Some(ranks) = ranks {
         line("ranks", ranks);
     }
@@ -253,11 +304,12 @@ fn text(
     };
     let ready = seconds(measured.setup_seconds);
     line("preconditioner", format!("{}{given}: {size}; {how} in {ready}", measure::name(method)));
-    let rule = match solver.stop {
-        StopRule::RelativeResidual => "relative residual",
-        StopRule::AbsoluteError => "error",
+    let (rule, tolerance) = (solver.measure(), solver.tolerance);
+    let absolute = match solver.absolute_tolerance {
+        Some(absolute) if absolute > 0.0 => format!(", or its norm itself ≤ {absolute:e}"),
+        _ => String::new(),
     };
-    line("solver", format!("{}, until {rule} ≤ {:e}", solver.title(), solver.tolerance));
+    line("solver", format!("{}, until {rule} ≤ {tolerance:e}{absolute}", solver.title()));
     for switch in &report.switches {
         line("fallback", measure::told(switch));
     }
@@ -265,8 +317,9 @@ fn text(
     let ended = match &report.outcome {
         Outcome::Converged => format!("converged after {iterations} iterations"),
         Outcome::IterationLimit => format!("not converged after {iterations} iterations"),
-        Outcome::Diverged => format!("diverged after {iterations} iterations"),
+        Outcome::Diverged(why) => format!("diverged after {iterations} iterations: {why}"),
         Outcome::Breakdown(why) => format!("broke down after {iterations} iterations: {why}"),
+        Outcome::RowsUnsolved(why) => format!("rows unsolved after {iterations} iterations: {why}"),
         Outcome::Interrupted => format!("interrupted after {iterations} iterations"),
     };
     line("result", format!("{ended}, in {}", seconds(measured.solve_seconds)));
@@ -274,9 +327,10 @@ fn text(
     line(
         "",
         format!(
-            "{rule} {}, true relative residual {}",
+            "{rule} {}, true relative residual {}, scaled by rows {}",
             number(last),
-            number(report.true_relative_residual)
+            number(report.true_relative_residual),
+            number(report.scaled_residual)
         ),
     );
     for note in &measured.notes {

@@ -2,7 +2,7 @@
 //!
 //! A command runs on every rank. Rank 0 alone prints, writes files and shows progress; what fails on
 //! one rank fails on all, with one message.
-use crate::Status;
+use crate::{Status, interrupt};
 #[cfg(feature = "mpi")]
 use precondor_core::comm::count::Counted;
 use precondor_core::comm::count::Counter;
@@ -136,9 +136,10 @@ impl World {
                 complain(&e.to_string());
                 1
             }
-            (Ok(()), Ok(Status::Done)) => 0,
-            (Ok(()), Ok(Status::NotConverged)) => 2,
-            (Ok(()), Ok(Status::PartFailed) | Err(_)) => 1,
+            (Ok(true), _) => interrupt::STATUS,
+            (Ok(_), Ok(Status::Done)) => 0,
+            (Ok(_), Ok(Status::NotConverged)) => 2,
+            (Ok(_), Ok(Status::PartFailed) | Err(_)) => 1,
         };
         #[cfg(feature = "mpi")]
         if let Some(Err(e)) = self.mpi.map(precondor_mpi::World::finish) {
@@ -149,12 +150,13 @@ impl World {
     }
 
     /// Tells what failed: the first rank with an error of its own does, and names itself unless all
-    /// have the same. Collective.
-    fn tell(&self, error: Option<&Error>) -> Result<()> {
+    /// have the same. Returns whether any rank was interrupted. Collective.
+    fn tell(&self, error: Option<&Error>) -> Result<bool> {
         let text = error.map_or(String::new(), Error::to_string);
         let own = error.is_some_and(|e| !matches!(e.root(), Error::Elsewhere { .. }));
         let hash = text.bytes().fold(7u64, |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
-        let all = self.comm.all_gather(&[u64::from(own), hash])?;
+        let interrupted = error.is_some_and(|e| *e.root() == Error::Interrupted);
+        let all = self.comm.all_gather(&[u64::from(own), hash, u64::from(interrupted)])?;
         let same = all.iter().all(|said| *said == all[0]);
         let first = all.iter().position(|said| said[0] == 1).unwrap_or(0);
         if error.is_some() && self.comm.rank() == first {
@@ -163,7 +165,7 @@ impl World {
                 false => complain(&format!("rank {first}: {text}")),
             }
         }
-        Ok(())
+        Ok(all.iter().any(|said| said[2] == 1))
     }
 }
 

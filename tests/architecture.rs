@@ -6,16 +6,22 @@ use std::process::Command;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Crates of the workspace: name, folder below the root, and the crates of the workspace that it is
-/// built from (those of its tests are its own affair).
-fn crates() -> Vec<(String, String, BTreeSet<String>)> {
+/// What cargo knows about the workspace.
+fn metadata(options: &[&str]) -> Value {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .args(["metadata", "--format-version", "1"])
+        .args(options)
         .current_dir(ROOT)
         .output()
         .expect("cargo");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+/// Crates of the workspace: name, folder below the root, and the crates of the workspace that it is
+/// built from (those of its tests are its own affair).
+fn crates() -> Vec<(String, String, BTreeSet<String>)> {
+    let metadata = metadata(&["--no-deps", "--offline"]);
     let packages = metadata["packages"].as_array().expect("packages");
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     let here = Path::new(ROOT).canonicalize().expect("the root");
@@ -126,4 +132,85 @@ fn the_readme_shows_what_is_there() {
     ] {
         assert!(readme.contains(text), "README.md shows an old {file}");
     }
+}
+
+/// Licences that ask for no more than to be named.
+const PERMISSIVE: [&str; 11] = [
+    "0BSD",
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "BSL-1.0",
+    "CC0-1.0",
+    "ISC",
+    "MIT",
+    "Unicode-3.0",
+    "Zlib",
+];
+
+/// Whether a licence expression (SPDX, or with the old `/` for `OR`) can be met by permissive licences.
+fn is_permissive(expression: &str) -> bool {
+    let expression = expression.trim();
+    // Where `word` stands outside of brackets.
+    let split = |word: &str| -> Vec<String> {
+        let (mut parts, mut depth, mut rest) = (vec![String::new()], 0, expression);
+        while let Some(next) = rest.chars().next() {
+            if depth == 0 && rest.starts_with(word) {
+                parts.push(String::new());
+                rest = &rest[word.len()..];
+                continue;
+            }
+            depth += i32::from(next == '(') - i32::from(next == ')');
+            parts.last_mut().expect("one").push(next);
+            rest = &rest[next.len_utf8()..];
+        }
+        parts
+    };
+    for (word, all) in [(" OR ", false), ("/", false), (" AND ", true)] {
+        let parts = split(word);
+        if parts.len() > 1 {
+            let mut parts = parts.iter();
+            return match all {
+                true => parts.all(|part| is_permissive(part)),
+                false => parts.any(|part| is_permissive(part)),
+            };
+        }
+    }
+    match expression.strip_prefix('(').and_then(|inner| inner.strip_suffix(')')) {
+        Some(inner) => is_permissive(inner),
+        None => PERMISSIVE.contains(&expression),
+    }
+}
+
+/// Those of every feature and of the tests, for the machine that this runs on.
+#[test]
+fn no_dependency_is_copyleft() {
+    for (expression, permissive) in [
+        ("MIT OR Apache-2.0", true),
+        ("(MIT OR Apache-2.0) AND Unicode-3.0", true),
+        ("MIT/GPL-3.0", true),
+        ("LGPL-2.1 OR MIT", true),
+        ("MIT AND GPL-2.0-only", false),
+        ("MIT AND (MPL-2.0 OR EPL-2.0)", false),
+        ("AGPL-3.0-or-later", false),
+        ("", false),
+    ] {
+        assert_eq!(is_permissive(expression), permissive, "{expression}");
+    }
+    let rustc = Command::new("rustc").arg("-vV").output().expect("rustc");
+    let rustc = String::from_utf8(rustc.stdout).expect("text");
+    let host = rustc.lines().find_map(|line| line.strip_prefix("host: ")).expect("a host");
+    let metadata = metadata(&["--locked", "--all-features", "--filter-platform", host]);
+    let packages = metadata["packages"].as_array().expect("packages");
+    let mut refused = Vec::new();
+    for package in packages {
+        let (name, licence) = (&package["name"], package["license"].as_str().unwrap_or_default());
+        println!("{name}: {licence}");
+        if !is_permissive(licence) {
+            refused.push(format!("{name}: '{licence}'"));
+        }
+    }
+    assert!(packages.len() > 100, "{} packages", packages.len());
+    assert!(refused.is_empty(), "licences that are not known to be permissive: {refused:?}");
 }

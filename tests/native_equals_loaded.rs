@@ -13,6 +13,7 @@ use std::sync::Arc;
 fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
     use precondor_plugin_auto::auto::Auto;
     use precondor_plugin_cholesky::Cholesky;
+    use precondor_plugin_composition::{Composite, Fieldsplit};
     use precondor_plugin_explicit::{Filter, Inverse};
     use precondor_plugin_gauss_seidel::GaussSeidel;
     use precondor_plugin_ilu::{Ic, Ilu};
@@ -38,6 +39,25 @@ fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
             Native::<Schwarz>::method(),
             4,
             vec![json!({}), json!({"inner": "ic", "overlap": 2}), json!({"inner": "spai"})],
+        ),
+        (
+            Native::<Composite>::method(),
+            4,
+            vec![
+                json!({}),
+                json!({"kind": "symmetric-multiplicative", "methods": ["jacobi", "ic"]}),
+                json!({"kind": "multiplicative", "methods": ["spai", {"name": "ilu", "level": 1}]}),
+            ],
+        ),
+        (
+            Native::<Fieldsplit>::method(),
+            4,
+            vec![
+                // An error with the same words: nothing tells the fields.
+                json!({}),
+                json!({"stride": 3, "fields": [[0, 2], [1]], "methods": ["ic", "jacobi"]}),
+                json!({"kind": "schur", "ranges": [[25, 225], [0, 25]], "methods": ["fsai"]}),
+            ],
         ),
         (Native::<Sine>::method(), 4, vec![json!({})]),
         (

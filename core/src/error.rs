@@ -54,6 +54,10 @@ pub enum Error {
     /// A plugin library could not be found, trusted, loaded or understood.
     #[error("{0}")]
     Plugin(String),
+    /// An array that is not linear in the matrix does not fit; the text names what for, its bytes and
+    /// the parameter to change.
+    #[error("{0}")]
+    Memory(String),
     /// Work was stopped on request.
     #[error("interrupted")]
     Interrupted,
@@ -71,6 +75,15 @@ impl Error {
     /// A breakdown in global row `row`.
     pub fn breakdown(row: u64, what: impl std::fmt::Display) -> Self {
         Error::Breakdown(format!("global row {row}: {what}"))
+    }
+
+    /// The same, told of global row `row`: for [`Error::Memory`], which does not know its row.
+    #[must_use]
+    pub fn of_row(self, row: u64) -> Self {
+        match self {
+            Error::Memory(text) => Error::Memory(format!("global row {row}: {text}")),
+            other => other,
+        }
     }
 
     /// A file error without a line.
@@ -99,6 +112,7 @@ impl Error {
             }
             Error::Breakdown(text) => Error::Breakdown(renumbered(&text, row)),
             Error::Unsupported(text) => Error::Unsupported(renumbered(&text, row)),
+            Error::Memory(text) => Error::Memory(renumbered(&text, row)),
             other => other,
         }
     }

@@ -55,6 +55,26 @@ pub trait Host: Send + Sync {
 
     /// Writes a line to the log.
     fn log(&self, level: Level, message: &str);
+
+    /// Tells that `done` of `total` units of a long piece of work are done; `what` names them. Whoever
+    /// looks on may show it.
+    fn progress(&self, _done: u64, _total: u64, _what: &str) {}
+
+    /// Whether setup shall stop, on this rank.
+    fn cancelled(&self) -> bool {
+        false
+    }
+
+    /// Between the parts of a long setup: tells how far it is, and ends it where that is asked for.
+    /// Not collective: a rank that ends leaves its scope with an error, which the others learn of in
+    /// the next collective operation.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] where setup shall stop.
+    fn step(&self, done: usize, total: usize, what: &str) -> Result<()> {
+        self.progress(done as u64, total as u64, what);
+        if self.cancelled() { Err(Error::Interrupted) } else { Ok(()) }
+    }
 }
 
 /// No host at all: loops run serially, there is no other method, no file and no log.

@@ -137,6 +137,9 @@ impl<G: Generator> Preconditioner for Made<G> {
             Err(error) => vec![error.to_string()],
         }
     }
+    fn delegate(&self) -> Option<String> {
+        self.sound().ok()?.delegate()
+    }
 }
 
 /// How often a preconditioner was set up, and how.

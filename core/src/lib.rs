@@ -24,6 +24,7 @@ pub mod instance;
 pub mod invariance;
 pub mod kernel;
 pub mod matrix;
+pub mod memory;
 pub mod persist;
 pub mod precond;
 pub mod problem;

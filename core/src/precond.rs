@@ -65,6 +65,12 @@ pub trait Preconditioner: Send + Sync {
     fn notes(&self) -> Vec<String> {
         Vec::new()
     }
+
+    /// The name of the method that M is of, where this one chose another to do its work. A solve
+    /// that fails with this M does not go on with that method.
+    fn delegate(&self) -> Option<String> {
+        None
+    }
 }
 
 /// What a solver may assume about M.
@@ -129,6 +135,8 @@ pub struct Capabilities {
     pub many: bool,
     /// [`Generator::save`] and [`Generator::load`] work (`persist/1`).
     pub persist: bool,
+    /// [`Preconditioner::delegate`] names another method (`delegate/1`).
+    pub delegate: bool,
 }
 
 impl Capabilities {
@@ -139,6 +147,7 @@ impl Capabilities {
         refresh: false,
         many: false,
         persist: false,
+        delegate: false,
     };
 }
 

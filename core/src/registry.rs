@@ -161,6 +161,20 @@ pub fn parameters<P: crate::precond::Parameters>(json: &Value) -> Result<P> {
     serde_json::from_value(json.clone()).map_err(|e| Error::Parameter(e.to_string()))
 }
 
+/// A breakdown, with what to try where A has the wrong sign.
+fn hinted(error: Error, system: &System) -> Error {
+    match error {
+        Error::In { part, source } => Error::In { part, source: Box::new(hinted(*source, system)) },
+        Error::Breakdown(text) => {
+            let hint = crate::matrix::sign_hint(system.a());
+            // A method inside has said it.
+            let more = if text.ends_with(hint) { "" } else { hint };
+            Error::Breakdown(text + more)
+        }
+        other => other,
+    }
+}
+
 impl<G: Generator> DynGenerator for Native<G> {
     fn name(&self) -> &str {
         G::NAME
@@ -189,7 +203,7 @@ impl<G: Generator> DynGenerator for Native<G> {
     fn generate(&self, params: &Value, system: &System) -> Result<Box<dyn Instance>> {
         system.a().space().comm().scope(|| {
             let params = parameters(params)?;
-            let m = G::generate(&params, system)?;
+            let m = G::generate(&params, system).map_err(|e| hinted(e, system))?;
             Ok(Box::new(Made::<G>::new(m, params, system)) as Box<dyn Instance>)
         })
     }

@@ -2,9 +2,9 @@
 //!
 //! Covers the part of JSON Schema that `#[derive(JsonSchema)]` emits for parameter structs:
 //! objects of numbers, booleans, strings, arrays and choices, with ranges and defaults. Own
-//! keywords: `x-precondor-method` marks a parameter that names a method (a string, or a table with
-//! `name`), whose own section is checked against that method's schema; `x-precondor-file` marks a
-//! path that is read relative to the config. At the root of a method's schema,
+//! keywords: `x-precondor-method` marks a parameter, or the items of a list, that names a method (a
+//! string, or a table with `name`), whose own section is checked against that method's schema;
+//! `x-precondor-file` marks a path that is read relative to the config. At the root of a method's schema,
 //! `x-precondor-fallback` names the method (as such a parameter does) that a solve goes on with where
 //! this one is seen to fail, and `x-precondor-contraction` is the factor that an iteration reduces
 //! the residual by, or more, on the matrices that the method is for: a watched solve leaves the method
@@ -23,6 +23,12 @@ pub const FILE: &str = "x-precondor-file";
 
 /// Schema keyword, at the root, of the method that takes over where this one fails.
 pub const FALLBACK: &str = "x-precondor-fallback";
+/// Schema keyword of the parameter that lists methods that must not be chosen: what failed is added to
+/// it where a solve goes on with the next choice of the same method.
+pub const EXCLUDE: &str = "x-precondor-exclude";
+/// Schema keyword of the parameter that says whether A is positive definite: false where a solve saw
+/// that it is not, and goes on with another choice of the same method.
+pub const DEFINITE: &str = "x-precondor-definite";
 /// Schema keyword, at the root, of the factor that an iteration promises to reduce the residual by.
 pub const CONTRACTION: &str = "x-precondor-contraction";
 
@@ -80,6 +86,11 @@ pub fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
         Some(target) => root.pointer(target.trim_start_matches('#')).unwrap_or(schema),
         None => schema,
     }
+}
+
+/// Whether the schema `of` within `root` is that of a list of methods.
+pub fn lists_methods(root: &Value, of: &Value) -> bool {
+    resolve(root, &of["items"])[METHOD] == Value::Bool(true)
 }
 
 /// The name and the parameters in a value that names a method: a string, or an object with `name`.

@@ -40,6 +40,9 @@ pub fn kind(root: &Value, of: &Value) -> String {
     if of[METHOD] == Value::Bool(true) {
         return "a method: its name, or a table with `name` and its parameters".into();
     }
+    if schema::lists_methods(root, of) {
+        return "a list of methods: names, or tables with `name` and their parameters".into();
+    }
     if let Some(alternatives) = of["anyOf"].as_array() {
         let words = alternatives.iter().map(|one| schema::resolve(root, one));
         let words = words.filter(|one| one["type"] != "null").map(|one| kind(root, one));
@@ -58,9 +61,8 @@ pub fn kind(root: &Value, of: &Value) -> String {
         words = vec!["a file"];
     }
     let mut text = if words.is_empty() { "any value".to_owned() } else { words.join(" or ") };
-    if let Some(items) =
-        of["prefixItems"].as_array().map(Vec::len).or(of["minItems"].as_u64().map(|n| n as usize))
-    {
+    let fixed = of["minItems"].as_u64().filter(|n| of["maxItems"].as_u64() == Some(*n));
+    if let Some(items) = of["prefixItems"].as_array().map(Vec::len).or(fixed.map(|n| n as usize)) {
         // Writing to a string cannot fail.
         let _ = write!(text, " of {items}");
     }

@@ -47,9 +47,11 @@ fn solving(a: &DistCsr, method: Method, k: usize, by_error: bool) -> AllocationI
 }
 
 /// Methods with their claims: vectors of length n, stopping by the residual and by the error.
-const CLAIMS: [(Method, f64, usize, usize); 5] = [
+const CLAIMS: [(Method, f64, usize, usize); 7] = [
     (Method::Richardson { damping: 0.2 }, -1.5, 2, 2),
     (Method::Cg, -1.0, 4, 4),
+    (Method::FlexibleCg, -1.0, 4, 4),
+    (Method::Minres, -1.0, 7, 7),
     (Method::Gmres { restart: 5 }, -1.5, 5 + 4, 2 * 5 + 3),
     (Method::FlexibleGmres { restart: 5 }, -1.5, 2 * 5 + 3, 2 * 5 + 3),
     (Method::Bicgstab, -1.5, 6, 6),

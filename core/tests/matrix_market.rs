@@ -106,14 +106,15 @@ fn faults_are_told_with_line_and_reason() {
         (header("matrix coordinate reel general"), 1, "'reel' is not 'real', 'double'"),
         (header("matrix coordinate real lower"), 1, "'lower' is not 'general', 'symmetric'"),
         (header("matrix coordinate complex general"), 1, "complex matrices are not supported"),
-        (header("matrix coordinate real hermitian"), 1, "hermitian matrices are not supported"),
+        (header("matrix coordinate complex hermitian"), 1, "complex matrices are not supported"),
+        (header("matrix array pattern hermitian"), 1, "a pattern is 'coordinate'"),
+        ("0 1 2.5\n".into(), 1, "before rows of numbers, put '%%MatrixMarket matrix coordinate"),
         (header("matrix array pattern general"), 1, "a pattern is 'coordinate'"),
-        (header("matrix coordinate pattern skew-symmetric"), 1, "a pattern is 'coordinate'"),
         (with("% nothing\n"), 2, "the file ends before its sizes"),
         (with("2 2\n"), 2, "rows, columns and entries must stand here"),
         (with("2 2 x\n"), 2, "rows, columns and entries must stand here"),
         (with("2 -2 1\n"), 2, "rows, columns and entries must stand here"),
-        (with("2 2 5\n"), 2, "5 entries have no room in 4 places"),
+        (with("2 2 5\n"), 2, "the file ends after 0 of 5 entries"),
         (with("5000000000 2 1\n"), 2, "5000000000×2 is too large"),
         (with("99999999999999999999999999 2 1\n"), 2, "must stand here"),
         (with("2 2 2\n1 1 1\n"), 3, "the file ends after 1 of 2 entries"),
@@ -146,6 +147,11 @@ fn faults_are_told_with_line_and_reason() {
             3,
             "no diagonal entries",
         ),
+        (
+            "%%MatrixMarket matrix coordinate unsigned-integer general\n1 1 1\n1 1 -1\n".into(),
+            3,
+            "'-1' is no integer of 64 bits without a sign",
+        ),
         ("%%MatrixMarket matrix array real general\n2 1\n1\n".into(), 3, "after 1 of 2 entries"),
         ("%%MatrixMarket matrix array real general\n2 1\n1 2\n".into(), 3, "'2' is one number too"),
     ] {
@@ -155,26 +161,188 @@ fn faults_are_told_with_line_and_reason() {
 }
 
 #[test]
-fn entries_that_are_given_twice_are_refused_with_the_second_line() {
+fn what_other_readers_take_is_read_as_they_read_it() {
+    let read = |text: &str| dense(&parse(&format!("%{text}")).expect("valid"));
+    let both = [[1.0, 0.0], [0.0, 2.0]];
+    // One % only.
+    assert_eq!(read("MatrixMarket matrix coordinate integer general\n2 2 2\n1 1 1\n2 2 2\n"), both);
+    // The largest integer without a sign, which is no i64.
+    let text = "%MatrixMarket matrix coordinate unsigned-integer general\n1 1 1\n1 1 18446744073709551615\n";
+    assert_eq!(read(text), [[18446744073709551615.0]]);
+    // Real numbers are their own conjugates.
+    let text = "%MatrixMarket matrix coordinate real hermitian\n2 2 2\n1 1 1.0\n2 1 2.0\n";
+    assert_eq!(read(text), [[1.0, 2.0], [2.0, 0.0]]);
+    // The diagonal of a skew-symmetric matrix is zero, listed or not, and not stored.
+    let text =
+        "%%MatrixMarket matrix coordinate real skew-symmetric\n2 2 3\n1 1 0\n2 1 3\n2 2 -0.0\n";
+    let a = parse(text).expect("valid");
+    assert_eq!((dense(&a), a.nnz()), (vec![vec![0.0, -3.0], vec![3.0, 0.0]], 2));
+    // Ones below the diagonal, and their mirror images.
+    let text = "%MatrixMarket matrix coordinate pattern skew-symmetric\n2 2 1\n2 1\n";
+    assert_eq!(read(text), [[0.0, -1.0], [1.0, 0.0]]);
+    // Comments of any length, before and between the entries.
+    let long = "x".repeat(200_000);
+    let text = format!(
+        "%%MatrixMarket matrix coordinate real general\n%{long}\n  %{long}\n2 2 2\n1 1 1\n%{long}\n\
+         2 2 2\n%{long}"
+    );
+    assert_eq!(dense(&parse(&text).expect("valid")), both);
+}
+
+/// The matrix in a file with this text, and what the reader says.
+fn noted(folder: &Folder, text: impl AsRef<[u8]>) -> (Csr, Vec<String>) {
+    let path = folder.file("noted.mtx");
+    fs::write(&path, text).expect("written");
+    let mut notes = Vec::new();
+    (mm::read_noting(&path, &mut notes).expect("valid"), notes)
+}
+
+#[test]
+fn entries_that_are_given_twice_are_added_up_and_counted() {
     let folder = Folder::new("twice");
-    let path = folder.file("a.mtx");
     let real = "%%MatrixMarket matrix coordinate real";
-    for (text, line) in [
-        (format!("{real} general\n3 3 4\n3 2 1\n% c\n1 1 1\n2 3 1\n3 2 5\n"), 7),
-        (format!("{real} symmetric\n3 3 3\n3 2 1\n1 1 1\n2 3 1\n"), 5),
-    ] {
-        fs::write(&path, &text).expect("written");
-        let got = mm::read(&path).expect_err("twice").to_string();
-        let (here, _) = got.split_once(" is given twice; add duplicates up first").expect(&got);
-        let places = ["(3, 2)", "(2, 3)"].map(|p| format!("{}:{line}: entry {p}", path.display()));
-        assert!(places.iter().any(|p| p == here), "{got}");
-        assert!(parse(&text).expect_err("twice").to_string().starts_with("a.mtx: entry ("));
-    }
-    let vector = format!("{real} general\n3 1 2\n2 1 1\n2 1 1\n");
-    let got = mm::read_vector_from(vector.as_bytes(), Path::new("b.mtx")).expect_err("twice");
-    assert!(got.to_string().starts_with("b.mtx:4: entry (2, 1) is given twice"), "{got}");
+    let text = format!("{real} general\n2 2 5\n1 1 1.0\n2 2 2\n1 1 3.0\n2 1 -4\n1 1 0.5\n");
+    let (a, notes) = noted(&folder, &text);
+    assert_eq!((dense(&a), a.nnz()), (vec![vec![4.5, 0.0], vec![-4.0, 2.0]], 3));
+    assert_eq!(notes, ["2 entries stand at the place of an earlier one and were added to it"]);
+    assert_eq!(dense(&parse(&text).expect("valid")), dense(&a));
+    // More entries than there are places.
+    let many = format!("{real} general\n1 1 4\n{}", "1 1 0.25\n".repeat(4));
+    assert_eq!(dense(&noted(&folder, many).0), [[1.0]]);
+    // Of a triangle they are counted once.
+    let text = format!("{real} symmetric\n2 2 3\n2 1 1\n2 2 5\n2 1 2\n");
+    let (a, notes) = noted(&folder, text);
+    assert_eq!(dense(&a), [[0.0, 3.0], [3.0, 5.0]]);
+    assert_eq!(notes, ["1 entries stand at the place of an earlier one and were added to it"]);
+    // Both triangles of a symmetric matrix: as others read it, but not without a word.
+    let text = format!("{real} symmetric\n2 2 3\n2 1 1\n2 2 5\n1 2 1\n");
+    let (a, notes) = noted(&folder, text);
+    assert_eq!(dense(&a), [[0.0, 2.0], [2.0, 5.0]]);
+    assert!(notes[0].ends_with("has entries on both sides of the diagonal"), "{notes:?}");
+    // A sum does not depend on the order of the file, and must be a number.
+    let sum = |values: [&str; 3]| {
+        let lines: String = values.map(|v| format!("1 1 {v}\n")).concat();
+        parse(&format!("{real} general\n1 1 3\n{lines}"))
+    };
+    let bits = |values| sum(values).expect("finite").view().values[0].to_bits();
+    assert_eq!(bits(["1e17", "-1e17", "0.7"]), bits(["0.7", "1e17", "-1e17"]));
+    let told = sum(["1e308", "1e308", "0"]).expect_err("infinite").to_string();
+    assert_eq!(told, "a.mtx: the entries at (1, 1) add up to more than f64 can hold");
+    let vector = |lines: &str| {
+        let text = format!("{real} general\n3 1 2\n{lines}");
+        mm::read_vector_from(text.as_bytes(), Path::new("b.mtx")).map_err(|e| e.to_string())
+    };
+    assert_eq!(vector("2 1 1\n2 1 4\n"), Ok(vec![0.0, 5.0, 0.0]));
+    let told = vector("2 1 1e308\n2 1 1e308\n").expect_err("infinite");
+    assert_eq!(told, "b.mtx: the entries at (2, 1) add up to more than f64 can hold");
     let missing = mm::read(&folder.file("none.mtx")).expect_err("not there").to_string();
     assert!(missing.contains("none.mtx: "), "{missing}");
+}
+
+#[test]
+fn values_of_a_pattern_are_ignored_and_counted() {
+    let folder = Folder::new("pattern");
+    let text = "%%MatrixMarket matrix coordinate pattern general\n2 2 3\n1 1 5\n2 2 7 8\n2 1\n";
+    let (a, notes) = noted(&folder, text);
+    assert_eq!(dense(&a), [[1.0, 0.0], [1.0, 1.0]]);
+    assert_eq!(notes, ["a pattern with values on 2 lines: ignored, every entry is 1"]);
+}
+
+fn gzipped(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    packed.write_all(bytes).expect("packed");
+    packed.finish().expect("packed")
+}
+
+#[test]
+fn gzipped_files_are_read_and_damaged_ones_refused() {
+    let folder = Folder::new("gzip");
+    let n = 3000;
+    let lines: String = (1..=n).map(|i| format!("{i} {i} {i}.5\n")).collect();
+    let text = format!("%%MatrixMarket matrix coordinate real general\n{n} {n} {n}\n{lines}");
+    let packed = gzipped(text.as_bytes());
+    let (a, notes) = noted(&folder, &packed);
+    assert_eq!((a.nnz(), a.view().get(2999, 2999), notes.len()), (n, 3000.5, 0));
+    // Several members, as `cat a.gz b.gz` makes them.
+    let (first, second) = text.as_bytes().split_at(text.len() / 2);
+    assert_eq!(noted(&folder, [gzipped(first), gzipped(second)].concat()).0.nnz(), n);
+    let path = folder.file("bad.mtx");
+    let told = |bytes: &[u8]| {
+        fs::write(&path, bytes).expect("written");
+        mm::read(&path).expect_err("damaged").to_string()
+    };
+    for cut in [12, packed.len() / 2, packed.len() - 1] {
+        let text = told(&packed[..cut]);
+        assert!(text.contains("cannot be unpacked with gzip, so it is damaged or cut"), "{text}");
+    }
+    // Damage shows in the text that comes out, or in its checksum in the end.
+    for at in [packed.len() / 2, packed.len() - 6] {
+        let mut damaged = packed.clone();
+        damaged[at] ^= 0xff;
+        assert!(told(&damaged).contains("bad.mtx"));
+    }
+    // Vectors, too; and what a small file claims is not believed.
+    fs::write(&path, gzipped(b"%%MatrixMarket matrix array real general\n2 1\n1\n2\n"))
+        .expect("written");
+    assert_eq!(mm::read_vector(&path), Ok(vec![1.0, 2.0]));
+    let text =
+        told(&gzipped(b"%%MatrixMarket matrix coordinate real general\n9 9 4000000\n1 1 1\n"));
+    assert!(text.contains(":2: 4000000 entries have no room in this file"), "{text}");
+}
+
+#[test]
+fn files_of_other_formats_are_called_by_name() {
+    let folder = Folder::new("others");
+    let boeing = |kind: &str| {
+        let title = format!("{:<72}{:<8}\n", "1SYMMETRIC STIFFNESS MATRIX", "BCSSTK01");
+        format!(
+            "{title}{:14}{:14}{:14}{:14}{:14}\n{kind}{:25}{:14}{:14}{:14}\n",
+            74, 4, 14, 56, 0, 48, 48, 224, 0
+        )
+    };
+    let mut tar = vec![0; 600];
+    tar[..5].copy_from_slice(b"A.mtx");
+    tar[257..262].copy_from_slice(b"ustar");
+    let matlab4: Vec<u8> = [0u32, 3, 3, 0, 2]
+        .iter()
+        .flat_map(|k| k.to_le_bytes())
+        .chain(*b"A\0")
+        .chain([0; 72])
+        .collect();
+    let cases: [(Vec<u8>, &str); 17] = [
+        (b"PK\x03\x04\x14\0".to_vec(), "a zip archive, as NumPy's npz files are"),
+        (b"\x93NUMPY\x01\0".to_vec(), "a NumPy array (npy)"),
+        (b"MATLAB 5.0 MAT-file, Platform: GLNX86".to_vec(), "a MATLAB file (mat, version 5)"),
+        (
+            b"MATLAB 7.3 MAT-file, Platform".to_vec(),
+            "a MATLAB file (mat, version 7.3, which is HDF5)",
+        ),
+        (matlab4, "a MATLAB file (mat, version 4)"),
+        (b"\x89HDF\r\n\x1a\n\0".to_vec(), "an HDF5 file"),
+        (b"BZh91AY&SY".to_vec(), "a bzip2 file; unpack it first"),
+        (b"\xfd7zXZ\0\0".to_vec(), "an xz file; unpack it first"),
+        (b"\x28\xb5\x2f\xfd\0".to_vec(), "a zstd file; unpack it first"),
+        (b"\n <!DOCTYPE HTML>\n<html>".to_vec(), "an HTML page; get the file itself"),
+        (tar.clone(), "a tar archive; unpack it first"),
+        (gzipped(&tar), "gzipped, and inside this is a tar archive; unpack it first"),
+        (boeing("RSA").into_bytes(), "a Harwell-Boeing or Rutherford-Boeing file (RSA)"),
+        (boeing("pua").into_bytes(), "a Harwell-Boeing or Rutherford-Boeing file (PUA)"),
+        (boeing("CUA").into_bytes(), "its matrix is complex (CUA); only real ones are read"),
+        (
+            b"Mat Object: 1 MPI process\n  type: seqaij\n".to_vec(),
+            "PETSc's printed view of a matrix",
+        ),
+        (gzipped(&1211216u32.to_be_bytes()), "a matrix in PETSc's binary format; unpack it first"),
+    ];
+    for (bytes, what) in cases {
+        let path = folder.file("other.mtx");
+        fs::write(&path, &bytes).expect("written");
+        for told in [mm::read(&path).map(|_| ()), mm::read_vector(&path).map(|_| ())] {
+            let told = told.expect_err(what).to_string();
+            assert!(told.contains("other.mtx: ") && told.contains(what), "{what}: {told}");
+        }
+    }
 }
 
 #[test]
@@ -186,6 +354,19 @@ fn sizes_that_nothing_backs_set_no_memory_aside() {
     ] {
         assert!(parse(text).is_err());
         assert!(mm::read_vector_from(text.as_bytes(), Path::new("b")).is_err());
+    }
+    // What is announced is compared with the length of the file first.
+    let folder = Folder::new("announced");
+    let path = folder.file("b.mtx");
+    for sizes in ["4000000000 1 4000000", "4000000 4000000 4000000000", "20 1 20"] {
+        let text = format!("%%MatrixMarket matrix coordinate real general\n{sizes}\n1 1 1\n");
+        fs::write(&path, text).expect("written");
+        let count = sizes.split(' ').next_back().expect("a word");
+        let wanted = format!("b.mtx:2: {count} entries have no room in this file");
+        for told in [mm::read(&path).map(|_| ()), mm::read_vector(&path).map(|_| ())] {
+            let told = told.expect_err(sizes).to_string();
+            assert!(told.contains(&wanted), "{told}");
+        }
     }
 }
 
@@ -294,7 +475,7 @@ proptest! {
 
     #[test]
     fn almost_valid_files_are_an_error_or_a_matrix(
-        format in 0usize..2, field in 0usize..4, symmetry in 0usize..3,
+        format in 0usize..2, field in 0usize..5, symmetry in 0usize..4,
         words in prop::collection::vec(prop_oneof![
             (0u32..5).prop_map(|k| k.to_string()),
             (0u32..5).prop_map(|k| k.to_string()),
@@ -306,8 +487,8 @@ proptest! {
         let mut text = format!(
             "%%MatrixMarket matrix {} {} {}\n",
             ["coordinate", "array"][format],
-            ["real", "integer", "pattern", "double"][field],
-            ["general", "symmetric", "skew-symmetric"][symmetry],
+            ["real", "integer", "pattern", "double", "unsigned-integer"][field],
+            ["general", "symmetric", "skew-symmetric", "hermitian"][symmetry],
         );
         for (word, end) in words.iter().zip(ends) {
             text.push_str(word);

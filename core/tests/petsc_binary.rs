@@ -108,7 +108,10 @@ fn index_sets_are_passed_over_and_unsorted_rows_sorted() {
     assert!(none.to_string().ends_with("there is no vector in this PETSc file"), "{none}");
     let b = folder.with(&Bytes::new(true).ints(&[VEC, 1]).reals(&[1.0]).bytes);
     let none = petsc::read(&b).expect_err("there is none").to_string();
-    assert!(none.ends_with("there is no matrix in this PETSc file"), "{none}");
+    assert!(
+        none.ends_with("there is no matrix in this PETSc file, only a vector of 1 entries"),
+        "{none}"
+    );
 }
 
 #[test]

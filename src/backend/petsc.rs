@@ -10,10 +10,15 @@ use super::is_petsc;
 use crate::experiment::Task;
 use crate::measure::{Measured, measured, set_up};
 use crate::session::Session;
-use precondor_core::config::{MethodConfig, PETSC, SolverConfig, SolverKind};
-use precondor_core::solver::{Method, Outcome, Report, Step, TRUST};
+use precondor_core::config::{MethodConfig, PETSC, Side, SolverConfig, SolverKind};
+use precondor_core::matrix::DistCsr;
+use precondor_core::solver::{
+    Method, Norm, Outcome, Report, Residuals, Step, TRUST, project_rhs, residuals,
+};
 use precondor_core::{Error, Result};
-use precondor_petsc::{Ksp, Mat, Norm, Options, Petsc, Reason, Tolerances, Vec as Vector};
+use precondor_petsc::{
+    Ksp, Mat, Norm as KspNorm, Options, Petsc, Reason, Side as KspSide, Tolerances, Vec as Vector,
+};
 use serde_json::{Map, Value};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -98,12 +103,20 @@ fn solve(
     watch: &mut dyn FnMut(&Step),
 ) -> Result<Measured> {
     let (a, space) = (task.system.a(), task.system.a().space());
-    let mat = Mat::from_dist(petsc, a)?;
-    let mut ksp = configured(petsc, options, &mat, config)?;
+    let mat = matrix(petsc, a)?;
+    let other = task.other.as_ref().map(|other| matrix(petsc, other.a())).transpose()?;
+    let mut b = task.b.clone();
+    let outside = match a.null_spaces() {
+        None => None,
+        // PETSc would take out the same, and not say how much.
+        Some(null) => Some(project_rhs(null, space, &mut b)?),
+    };
+    let mut ksp = configured(petsc, options, [&mat, other.as_ref().unwrap_or(&mat)], config)?;
     if space.norm(&task.x0)? > 0.0 {
         ksp.set_guess_nonzero(true)?;
     }
-    let (mut pc, mut notes) = (ksp.pc()?, vec![version(petsc)]);
+    let (mut pc, mut notes) = (ksp.pc()?, task.notes());
+    notes.insert(0, version(petsc));
     let start = Instant::now();
     let mut size = None;
     match method {
@@ -128,84 +141,139 @@ fn solve(
     ksp.set_up()?;
     setup_seconds += start.elapsed().as_secs_f64();
 
-    let b = Vector::from_slice(petsc, mat.ranks(), &task.b)?;
+    let b_norm = space.norm(&b)?;
+    let rhs = Vector::from_slice(petsc, mat.ranks(), &b)?;
     let mut x = Vector::from_slice(petsc, mat.ranks(), &task.x0)?;
-    let b_norm = space.norm(&task.b)?;
-    let relative = |norm: f64| if b_norm > 0.0 { norm / b_norm } else { norm };
+    // Like PETSc, relative to the first one where that is not the norm of b itself.
+    let plain = config.norm.unwrap_or_default() == Norm::Unpreconditioned;
+    let mut reference = if plain { b_norm } else { 0.0 };
     let mut history = Vec::new();
     let start = Instant::now();
-    let reason = ksp.solve_watched(&b, &mut x, |iteration, norm| {
-        let measure = relative(norm);
+    let reason = ksp.solve_watched(&rhs, &mut x, |iteration, norm| {
+        if reference == 0.0 {
+            reference = norm;
+        }
+        let measure = if reference > 0.0 { norm / reference } else { norm };
         // A restart tells of the same iteration once more.
         history.resize(iteration + 1, measure);
         watch(&Step { iteration, measure });
         Ok(())
     })?;
     let solve_seconds = start.elapsed().as_secs_f64();
-    let x = x.to_vec()?;
-    let mut r = vec![0.0; x.len()];
-    a.spmv(&x, &mut r)?;
-    r.iter_mut().zip(&task.b).for_each(|(r, b)| *r = b - *r);
-    let true_relative_residual = relative(space.norm(&r)?);
+    let mut x = x.to_vec()?;
+    // Where M stands on the right PETSc leaves what lies in the null space in x.
+    let right = a.null_spaces().and_then(|null| null.right.as_ref());
+    right.map_or(Ok(0.0), |null| null.remove(&mut x))?;
+    let found = residuals(a, &b, &x)?;
     if history.is_empty() {
-        history.push(true_relative_residual);
+        history.push(found.relative);
     }
+    let absolute = config.absolute_tolerance.unwrap_or(0.0);
+    let absolute = if absolute > 0.0 { absolute / b_norm } else { 0.0 };
     let report = Report {
-        outcome: outcome(&reason, true_relative_residual, config.tolerance),
+        outcome: outcome(&reason, &found, config.tolerance.max(absolute), plain),
         iterations: ksp.iterations()?,
         history,
-        true_relative_residual,
+        true_relative_residual: found.relative,
+        scaled_residual: found.scaled,
         switches: Vec::new(),
+        outside,
     };
+    notes.extend(outside.and_then(crate::measure::outside));
     measured(session, report, x, [setup_seconds, solve_seconds], size, notes)
 }
 
+/// A copy of a matrix, singular as it is.
+fn matrix(petsc: &Petsc, a: &DistCsr) -> Result<Mat> {
+    let mut mat = Mat::from_dist(petsc, a)?;
+    if let Some(null) = a.null_spaces() {
+        mat.set_null_spaces(null)?;
+    }
+    Ok(mat)
+}
+
 /// The solver, before its preconditioner is known and options are read.
-fn configured(petsc: &Petsc, options: &Given, mat: &Mat, config: &SolverConfig) -> Result<Ksp> {
+fn configured(
+    petsc: &Petsc,
+    options: &Given,
+    [mat, other]: [&Mat; 2],
+    config: &SolverConfig,
+) -> Result<Ksp> {
     let mut ksp = Ksp::new(petsc, mat.ranks())?;
     let kind = config.ksp.as_deref().unwrap_or(match config.method {
         SolverKind::Richardson => "richardson",
         SolverKind::Cg => "cg",
+        SolverKind::FlexibleCg => "fcg",
+        SolverKind::Minres => "minres",
         SolverKind::Gmres => "gmres",
         SolverKind::FlexibleGmres => "fgmres",
         SolverKind::Bicgstab => "bcgs",
     });
-    ksp.set_prefix(&options.prefix)?.set_operators(mat, mat)?.set_type(kind)?;
+    ksp.set_prefix(&options.prefix)?.set_operators(mat, other)?.set_type(kind)?;
     ksp.set_tolerances(&Tolerances {
         relative: config.tolerance,
-        absolute: 0.0,
-        divergence: config.divergence,
+        absolute: config.absolute_tolerance.unwrap_or(0.0),
+        divergence: config.divergence().min(NO_LIMIT),
         iterations: config.max_iterations,
     })?;
+    let norm = config.norm.unwrap_or_default();
+    if kind == "minres" && norm == Norm::Unpreconditioned {
+        let why = "PETSc's minres does not measure the unpreconditioned residual: norm = \
+                   'preconditioned' or 'natural', or backend = 'precondor'";
+        return Err(Error::Unsupported(why.into()));
+    }
     // One application of the preconditioner, without any norm.
     if kind != "preonly" {
-        ksp.set_norm(Norm::Unpreconditioned)?;
+        ksp.set_norm(match norm {
+            Norm::Unpreconditioned => KspNorm::Unpreconditioned,
+            Norm::Preconditioned => KspNorm::Preconditioned,
+            Norm::Natural => KspNorm::Natural,
+        })?;
+    }
+    match config.side {
+        Some(Side::Left) => _ = ksp.set_side(KspSide::Left)?,
+        Some(Side::Right) => _ = ksp.set_side(KspSide::Right)?,
+        None => {}
     }
     match config.method() {
         _ if config.ksp.is_some() => {}
         Method::Richardson { damping } => _ = ksp.set_damping(damping)?,
-        Method::Gmres { restart } | Method::FlexibleGmres { restart } => {
+        Method::Gmres { restart }
+        | Method::LeftGmres { restart }
+        | Method::FlexibleGmres { restart } => {
             ksp.set_restart(restart)?;
         }
-        Method::Cg | Method::Bicgstab => {}
+        Method::Cg | Method::FlexibleCg | Method::Minres | Method::Bicgstab => {}
     }
     Ok(ksp)
 }
 
-/// PETSc's reason in our terms; what it calls converged has to hold for the true residual.
-fn outcome(reason: &Reason, residual: f64, tolerance: f64) -> Outcome {
+/// A limit of divergence that nothing reaches.
+const NO_LIMIT: f64 = 1e300;
+
+/// PETSc's reason in our terms; what it calls converged has to hold for the true residual, where that
+/// is what it measured (`plain`), and for all rows.
+fn outcome(reason: &Reason, found: &Residuals, tolerance: f64, plain: bool) -> Outcome {
+    let residual = found.relative;
+    let holds = !plain || residual <= TRUST * tolerance;
     const ITERATIONS: i32 = 4;
     const LIMIT: i32 = -3;
     const GREW: i32 = -4;
     const NOT_FINITE: i32 = -9;
     match reason.code {
-        ITERATIONS if residual > TRUST * tolerance => Outcome::IterationLimit,
-        1.. if residual <= TRUST * tolerance => Outcome::Converged,
+        ITERATIONS if !holds => Outcome::IterationLimit,
+        1.. if holds && found.apart(tolerance) => Outcome::RowsUnsolved(format!(
+            "PETSc says {reason}, and the relative residual is {residual:.1e}; relative to the size of \
+             the row, it is {}",
+            found.rows
+        )),
+        1.. if holds => Outcome::Converged,
         1.. => Outcome::Breakdown(format!(
             "PETSc says {reason}, but the true residual is {residual:.1e}"
         )),
         LIMIT => Outcome::IterationLimit,
-        GREW | NOT_FINITE => Outcome::Diverged,
+        GREW => Outcome::Diverged(format!("PETSc says {reason}: the limit is 'divergence'")),
+        NOT_FINITE => Outcome::Diverged(format!("PETSc says {reason}")),
         _ => Outcome::Breakdown(format!("PETSc says {reason}")),
     }
 }
@@ -222,19 +290,21 @@ mod tests {
 
     #[test]
     fn reasons_of_petsc_are_told_in_our_terms() {
-        let of = |code, residual| {
-            outcome(&Reason { code, name: format!("REASON {code}") }, residual, 1e-6)
+        let in_rows = |code, relative, scaled| {
+            let found = Residuals { relative, scaled, rows: "1.0e0 in global row 7".into() };
+            outcome(&Reason { code, name: format!("REASON {code}") }, &found, 1e-6, true)
         };
+        let of = |code, residual| in_rows(code, residual, residual);
         assert_eq!(of(2, 9e-7), Outcome::Converged);
         assert_eq!(of(4, 9e-7), Outcome::Converged);
         assert_eq!(of(4, 1e-3), Outcome::IterationLimit);
         assert_eq!(of(-3, 1e-3), Outcome::IterationLimit);
-        assert_eq!(of(-4, 1e3), Outcome::Diverged);
-        assert_eq!(of(-9, f64::NAN), Outcome::Diverged);
-        let told = |outcome| match outcome {
-            Outcome::Breakdown(why) => why,
-            other => panic!("{other:?}"),
-        };
+        assert!(matches!(of(-9, f64::NAN), Outcome::Diverged(_)));
+        let told = |outcome: Outcome| outcome.reason().expect("not converged").to_owned();
+        assert!(told(of(-4, 1e3)).contains("'divergence'"));
+        let rows = in_rows(2, 1e-12, 1.0);
+        assert!(matches!(rows, Outcome::RowsUnsolved(_)) && told(rows).ends_with("global row 7"));
+        assert_eq!(in_rows(2, 1e-9, 9e-7), Outcome::Converged);
         let text = told(of(2, 1e-3));
         assert_eq!(text, "PETSc says REASON 2, but the true residual is 1.0e-3");
         assert_eq!(told(of(-8, 1e-3)), "PETSc says REASON -8");

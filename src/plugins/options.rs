@@ -40,6 +40,7 @@ fn option(parameter: &Parameter) -> String {
     let names: Vec<&str> = choices.iter().map(|(name, _)| name.as_str()).collect();
     let kind = match kind.as_str() {
         kind if kind.starts_with("a method") => "a method".to_owned(),
+        kind if kind.starts_with("a list of methods") => "a list of methods".to_owned(),
         _ if !names.is_empty() => names.join(" "),
         kind => kind.to_owned(),
     };

@@ -2,7 +2,7 @@
 use super::format::{bytes, mean, number, seconds};
 use super::page::{self, esc};
 use super::plot::{self, Curve};
-use super::{Comparison, StopRule, ranks, reading, scaling};
+use super::{Comparison, ranks, reading, scaling};
 use std::fmt::Write as _;
 
 /// Appends formatted text; writing to a string cannot fail.
@@ -84,12 +84,20 @@ fn section(out: &mut String, comparison: &Comparison, case: usize) {
         put!(out, "<p class=\"reading\">{head}{}</p>\n", esc(&text));
     }
     let place = |row: usize| groups.iter().position(|(_, rows)| rows.contains(&row));
-    let rules = [
-        (StopRule::RelativeResidual, "relative residual ‖b − Ax‖ / ‖b‖"),
-        (StopRule::AbsoluteError, "error ‖x − x*‖"),
-    ];
-    for (rule, axis) in rules {
-        let shown = comparison.rows.iter().enumerate().filter(|(_, row)| row.solver.stop == rule);
+    let mut measures: Vec<&str> = Vec::new();
+    for row in &comparison.rows {
+        if !measures.contains(&row.solver.measure()) {
+            measures.push(row.solver.measure());
+        }
+    }
+    for measure in measures {
+        let axis = match measure {
+            "relative residual" => "relative residual ‖b − Ax‖ / ‖b‖",
+            "error" => "error ‖x − x*‖",
+            other => other,
+        };
+        let shown =
+            comparison.rows.iter().enumerate().filter(|(_, row)| row.solver.measure() == measure);
         let curves: Vec<Curve<'_>> = shown
             .map(|(k, row)| Curve {
                 label: &row.label,

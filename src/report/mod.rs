@@ -20,6 +20,7 @@ use crate::scaling::reckon::Scaling;
 use crate::traffic::Sent;
 use precondor_core::Result;
 use precondor_core::config::{SolverConfig, StopRule};
+use precondor_core::solver::Norm;
 use precondor_core::solver::Switch;
 use serde::Serialize;
 use std::path::Path;
@@ -240,11 +241,16 @@ impl Comparison {
 
 /// The stopping rule in words.
 fn stop(solver: &SolverConfig) -> String {
-    let measure = match solver.stop {
-        StopRule::RelativeResidual => "‖b − Ax‖₂ ≤ {} ‖b‖₂",
-        StopRule::AbsoluteError => "‖x − x*‖₂ ≤ {}",
+    let measure = match (solver.stop, solver.norm.unwrap_or_default()) {
+        (StopRule::AbsoluteError, _) => "‖x − x*‖₂ ≤ {}",
+        (_, Norm::Unpreconditioned) => "‖b − Ax‖₂ ≤ {} ‖b‖₂",
+        (_, Norm::Preconditioned) => "‖M(b − Ax)‖₂ ≤ {} ‖Mb‖₂",
+        (_, Norm::Natural) => "‖b − Ax‖ ≤ {} ‖b‖ in the norm of M",
     };
-    let measure = measure.replace("{}", &format!("{:e}", solver.tolerance));
+    let mut measure = measure.replace("{}", &format!("{:e}", solver.tolerance));
+    if let Some(absolute) = solver.absolute_tolerance {
+        measure += &format!(", or that norm of b − Ax ≤ {absolute:e}");
+    }
     format!("{measure}, or after {} iterations", solver.max_iterations)
 }
 

@@ -9,10 +9,10 @@ use crate::session::Session;
 use crate::{exact, measure, models};
 use precondor_core::comm::Comm;
 use precondor_core::config::MethodConfig;
-use precondor_core::precond::{Identity, Preconditioner, Properties};
+use precondor_core::precond::{Identity, Preconditioner};
 use precondor_core::problem::{Poisson, Problem};
 use precondor_core::schema::named_method;
-use precondor_core::solver::{self, Criterion, Outcome, Report, Stop};
+use precondor_core::solver::{self, AssumedDefinite, Criterion, Outcome, Report, Stop};
 use precondor_core::{Error, Result};
 use serde_json::Value;
 use std::ops::ControlFlow;
@@ -97,8 +97,7 @@ impl Lab<'_> {
         let problem = Problem::Poisson(Poisson { seed: self.seed, ..Poisson::at_level(level) });
         let (system, b) = problem.generate_nth(Comm::solo(), index)?;
         let nnz = system.a().nnz_own() as u64;
-        let x0 = vec![0.0; b.len()];
-        Ok(Task { system: system.with_host(self.session.host()), nnz, b, x0 })
+        Ok(Task::new(system.with_host(self.session.host()), nnz, b))
     }
 
     /// System `index` of a level with its solution; `tolerance` is the least that the error will be
@@ -179,7 +178,7 @@ impl Sample {
             return Ok((self.solve(m, &solver::Method::Cg, rule)?, None));
         }
         if spectrum.is_some_and(Spectrum::is_definite) {
-            return Ok((self.solve(&Definite(m), &solver::Method::Cg, rule)?, None));
+            return Ok((self.solve(&AssumedDefinite(m), &solver::Method::Cg, rule)?, None));
         }
         Ok((self.solve(m, &GMRES, rule)?, Some("gmres")))
     }
@@ -214,24 +213,6 @@ impl Sample {
     /// The spectrum of MA; `None` where it is not found in reasonable time or M fails.
     pub fn spectrum(&self, m: &dyn Preconditioner, damping: f64) -> Option<Spectrum> {
         spectrum::of(self.task.system.a(), m, damping).ok().flatten()
-    }
-}
-
-/// A preconditioner that was seen to be positive definite without declaring it.
-struct Definite<'a>(&'a dyn Preconditioner);
-
-impl Preconditioner for Definite<'_> {
-    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        self.0.apply(r, z)
-    }
-    fn properties(&self) -> Properties {
-        Properties { symmetric: true, positive_definite: true, ..self.0.properties() }
-    }
-    fn stored_entries(&self) -> usize {
-        self.0.stored_entries()
-    }
-    fn bytes(&self) -> usize {
-        self.0.bytes()
     }
 }
 

@@ -212,8 +212,7 @@ mod tests {
         let a = system.a().clone();
         let dense = super::super::spectrum::dense(&a);
         let exact = dense.lu().solve(&nalgebra::DVector::from_vec(b.clone())).expect("regular");
-        let nnz = a.nnz_own() as u64;
-        let task = Task { system, nnz, x0: vec![0.0; b.len()], b };
+        let task = Task::of(a.clone(), b);
         let sample = Sample { task, exact: exact.as_slice().to_vec() };
         let scale = (0..a.n_own()).map(|i| 0.7 / a.diagonal(i)).collect();
         let ready = Ready { m: Box::new(Jacobi(scale)), setup_seconds: 0.0 };

@@ -1,13 +1,14 @@
 //! Predictions against the counters of real runs, number by number, on ranks as threads.
 use super::grid::{Layout, Stencil};
-use super::{Rank, schedule, work};
+use super::schedule::{self, Measured};
+use super::{Rank, work};
 use precondor_core::comm::count::{Counted, Counter, Flow};
 use precondor_core::comm::{Comm, threads};
 use precondor_core::matrix::ExplicitKind;
 use precondor_core::precond::{Identity, Preconditioner};
 use precondor_core::problem::{Poisson, Problem};
 use precondor_core::registry::{DynGenerator, Native, NativeTrainable};
-use precondor_core::solver::{Criterion, Method, Outcome, Step, Stop, solve};
+use precondor_core::solver::{Criterion, Method, Norm, Outcome, Step, Stop, solve};
 use precondor_core::system::System;
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
@@ -200,7 +201,7 @@ fn iterating(
     at: (usize, usize),
     method: Method,
     params: Option<(&Arc<dyn DynGenerator>, &Value)>,
-    by_error: bool,
+    measured: Measured,
     count: usize,
 ) -> Vec<precondor_core::comm::count::Traffic> {
     on_ranks(at, |system, counter| {
@@ -210,9 +211,9 @@ fn iterating(
             Some((method, params)) => method.generate(params, system).unwrap(),
         };
         let far = vec![9.0; a.n_own()];
-        let criterion = match by_error {
-            true => Criterion::AbsoluteError(&far),
-            false => Criterion::RelativeResidual,
+        let criterion = match measured {
+            Measured::Error => Criterion::AbsoluteError(&far),
+            Measured::Residual(norm) => Criterion::Residual { norm, absolute: 0.0 },
         };
         let stop =
             Stop { criterion, tolerance: 0.0, max_iterations: count, divergence: f64::INFINITY };
@@ -233,6 +234,9 @@ fn iterations_send_what_was_predicted() {
     let solvers = [
         Method::Richardson { damping: 0.1 },
         Method::Cg,
+        Method::FlexibleCg,
+        Method::Minres,
+        Method::LeftGmres { restart: 3 },
         Method::Bicgstab,
         Method::Gmres { restart: 3 },
         Method::FlexibleGmres { restart: 2 },
@@ -241,14 +245,20 @@ fn iterations_send_what_was_predicted() {
     for at in LAYOUTS {
         let (grid, params) = (layout(at), json!({}));
         let products = work::product(grid, &Stencil::seven());
-        for (solver, by_error) in solvers.into_iter().flat_map(|s| [(s, false), (s, true)]) {
+        let norms = [Norm::Unpreconditioned, Norm::Preconditioned, Norm::Natural];
+        let all = solvers.into_iter().flat_map(|solver: Method| {
+            let norms = norms.into_iter().filter(move |&norm| solver.has(norm));
+            let residuals = norms.map(Measured::Residual);
+            residuals.chain([Measured::Error]).map(move |measured| (solver, measured))
+        });
+        for (solver, measured) in all {
             for with in [None, Some((&fsai, &params))] {
                 let name = with.map_or("none", |(method, _)| method.name());
                 let applications = work::application(grid, name, &params).unwrap();
                 for count in [1, 4, 7] {
-                    let counted = iterating(at, solver, with, by_error, count);
+                    let counted = iterating(at, solver, with, measured, count);
                     let size = (grid.n(), count);
-                    let demand = schedule::iterations(&solver, by_error, size, count as u64);
+                    let demand = schedule::iterations(&solver, measured, size, count as u64);
                     for (rank, counted) in counted.into_iter().enumerate() {
                         let rows = grid.rows(rank as u64);
                         let (product, application) = (products[rank], applications[rank]);
@@ -256,7 +266,7 @@ fn iterations_send_what_was_predicted() {
                             demand.on(grid.p, rows.end - rows.start, product, application);
                         assert_eq!(
                             predicted.traffic, counted,
-                            "{count} of {solver:?} with {name} on {at:?}, rank {rank}"
+                            "{count} of {solver:?} by {measured:?} with {name} on {at:?}, rank {rank}"
                         );
                     }
                 }

@@ -2,6 +2,7 @@
 #include "precondor.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #ifndef NAME
@@ -22,8 +23,28 @@ static precondor_status generate(precondor_text params, const precondor_system *
                                  const precondor_host *host, void **instance,
                                  precondor_failure *why) {
     (void)params, (void)system, (void)host, (void)instance;
-#if defined GENERATE_STATUS
+#if defined TELL_AUX
+    /* Says what comes along with the matrix, and does no more. */
+    char text[2048] = "told of";
+    size_t i, k, at = strlen(text);
+    for (i = 0; i < system->n_aux; i++) {
+        const precondor_aux *aux = system->aux[i];
+        at += (size_t)snprintf(text + at, sizeof text - at, " %.*s (%zu):", (int)aux->name.len,
+                               aux->name.ptr, aux->width);
+        for (k = 0; k < aux->n_values && at + 32 < sizeof text; k++)
+            at += (size_t)snprintf(text + at, sizeof text - at, " %g", aux->values[k]);
+    }
+    return precondor_fail(why, PRECONDOR_UNSUPPORTED, text);
+#elif defined GENERATE_STATUS
     return precondor_fail(why, GENERATE_STATUS, "told to fail in generate");
+#elif defined WAITS
+    /* Until somebody wants it to stop; then like a setup that is done, or interrupted. */
+    uint64_t turn = 0;
+    precondor_status status = PRECONDOR_OK;
+    (void)why;
+    host->log(host->ctx, PRECONDOR_LOG_WARN, precondor_str("setup has begun"));
+    while (status == PRECONDOR_OK) status = precondor_step(host, turn++, 0, "turns");
+    return status;
 #elif defined NEW_STATUS
     (void)why;
     return 4711;

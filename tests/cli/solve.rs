@@ -3,6 +3,9 @@ use crate::support::{Folder, matrix, precondor, program, run, solve};
 use std::io::Read;
 use std::process::Stdio;
 
+#[path = "../../plugins/composition/tests/support/systems.rs"]
+mod systems;
+
 const POISSON: &str = "
 [problem]
 kind = 'poisson'
@@ -124,6 +127,110 @@ fn inner_methods_are_chosen_by_name_on_the_command_line() {
     let ran = solve(&folder, &config, &flags);
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert_eq!(ran.json()["preconditioner"], "reference");
+}
+
+#[test]
+fn methods_of_a_list_are_set_and_checked_as_others_are() {
+    let folder = Folder::new("solve-lists");
+    let list = "name = 'composite'\nkind = 'symmetric-multiplicative'\n\
+                methods = [{ name = 'jacobi', damping = 0.5 }, 'ic']";
+    let config = POISSON.replace("name = 'jacobi'", list);
+    let run = |config: &str, flags: &[&str]| {
+        let set = flags.iter().flat_map(|flag| ["--set", flag]);
+        solve(&folder, config, &["--json"].into_iter().chain(set).collect::<Vec<_>>())
+    };
+    let iterations = |config: &str, flags: &[&str]| {
+        let ran = run(config, flags);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        ran.json()["iterations"].as_u64().unwrap()
+    };
+    let given = iterations(&config, &[]);
+    let changed = iterations(&config, &["preconditioner.methods.1=jacobi"]);
+    assert!(changed > given, "{changed} and {given}");
+    // Made by flags alone.
+    let by_flags = [
+        "preconditioner.name=composite",
+        "preconditioner.kind=symmetric-multiplicative",
+        "preconditioner.methods.0.name=jacobi",
+        "preconditioner.methods.0.damping=0.5",
+        "preconditioner.methods.1=ic",
+    ];
+    assert_eq!(iterations(&POISSON.replace("name = 'jacobi'", ""), &by_flags), given);
+    run(&config.replace("damping", "dampin"), &[]).fails_with(&[
+        "config.toml:12:30: 'dampin': there is no such key; did you mean 'damping'?",
+        "^^^^^^",
+    ]);
+    run(&config.replace("'ic'", "'ik'"), &[])
+        .fails_with(&["config.toml:12:53: 'name': no preconditioner 'ik'; did you mean 'ic'?"]);
+    run(&config, &["preconditioner.methods.1.damping=2"])
+        .fails_with(&["--set preconditioner.methods.1.damping=2: 'damping': there is no such key"]);
+    run(&config, &["preconditioner.methods.2=ic"])
+        .fails_with(&["'2' is not one of the 2 items, 0 the first"]);
+}
+
+#[test]
+fn a_saddle_point_is_split_by_the_zeros_on_its_diagonal() {
+    let folder = Folder::new("solve-saddle");
+    // The second difference, and constraints on every other two neighbours; not in that order.
+    let (n, m) = (60, 20);
+    let mut entries = Vec::new();
+    for i in 1..=n {
+        entries.push((m + i, m + i, 2.0));
+        if i > 1 {
+            entries.extend([(m + i, m + i - 1, -1.0), (m + i - 1, m + i, -1.0)]);
+        }
+    }
+    for k in 1..=m {
+        for (i, v) in [(3 * k - 2, 1.0), (3 * k - 1, -1.0)] {
+            entries.extend([(k, m + i, v), (m + i, k, v)]);
+        }
+    }
+    folder.file("A.mtx", &matrix(n + m, n + m, &entries));
+    for (solver, more) in [
+        ("gmres", ""),
+        ("flexible-gmres", "factorisation = 'lower'"),
+        ("minres", "factorisation = 'diag'\nmethods = ['ic']"),
+    ] {
+        let config = format!(
+            "[problem]\nmatrix = 'A.mtx'\n[solver]\nmethod = '{solver}'\ntolerance = 1e-8\n\
+             [preconditioner]\nname = 'fieldsplit'\n{more}\n"
+        );
+        let ran = solve(&folder, &config, &["--json"]);
+        assert_eq!(ran.code, 0, "{solver}: {}", ran.err);
+        let its = ran.json()["iterations"].as_u64().unwrap();
+        assert!(its <= 40, "{solver}: {its}");
+    }
+    // Its file of fields is read beside the configuration.
+    let fields: String = (0..n + m).map(|i| format!("{}\n", u8::from(i < m))).collect();
+    folder.file("fields.txt", &fields);
+    let config = "[problem]\nmatrix = 'A.mtx'\n[preconditioner]\nname = 'fieldsplit'\n\
+                  kind = 'schur'\nfile = 'fields.txt'\n";
+    assert_eq!(solve(&folder, config, &[]).code, 0);
+    folder.file("fields.txt", "0\nx\n");
+    solve(&folder, config, &[]).fails_with(&["fields.txt:2: 'x' is no field"]);
+}
+
+#[test]
+fn the_example_of_a_stokes_system_solves_one() {
+    let folder = Folder::new("solve-stokes");
+    let (a, _) = systems::stokes(16, systems::Order::Mixed);
+    let file = folder.path().join("stokes.mtx");
+    precondor_core::matrix::io::matrix_market::write(&file, &a, "Stokes flow").unwrap();
+    let example = format!("{}/examples/stokes.toml", env!("CARGO_MANIFEST_DIR"));
+    let iterations = |flags: &[&str]| {
+        let matrix = format!("problem.matrix={}", file.display());
+        let set = flags.iter().copied().chain([matrix.as_str()]).flat_map(|flag| ["--set", flag]);
+        let ran = run(program().args(["solve", &example, "--json"]).args(set));
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        ran.json()["iterations"].as_u64().unwrap()
+    };
+    assert_eq!(iterations(&[]), 0);
+    let minres = [
+        "solver.method=minres",
+        "preconditioner.factorisation=diag",
+        "preconditioner.methods.0=ic",
+    ];
+    assert_eq!(iterations(&minres), 0);
 }
 
 #[test]

@@ -90,7 +90,12 @@ fn faults_of_files_end_all_ranks_with_the_place() {
     };
     let remove = |path: &Path| std::fs::remove_file(path).expect("removed");
     fails("mtx", "A.mtx", &replace("\n5 5 ", "\n5 41 "), "A.mtx:15: column 41 is not within 1..40");
-    fails("mtx", "b.mtx", &replace("\n40 1\n", "\n39 1\n"), "b.mtx:42: more than the 39 entries");
+    fails(
+        "mtx",
+        "b.mtx",
+        &replace("\n40 1\n", "\n39 1\n"),
+        "b.mtx: this right-hand side has 39 entries, the matrix 40",
+    );
     fails("IJ", "A.IJ.00001", &remove, "A.IJ.00001: No such file");
     fails("IJ", "A.IJ.00002", &replace("\n30 30 ", "\n3 30 "), "A.IJ.00002:");
     fails("IJ", "b.IJ.00000", &remove, "b.IJ");

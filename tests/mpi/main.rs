@@ -3,6 +3,9 @@
 #[path = "../support/mpirun.rs"]
 #[allow(dead_code, reason = "shared with other tests, which use other parts of it")]
 mod mpirun;
+#[path = "../support/neumann.rs"]
+#[allow(dead_code, reason = "shared with other tests, which use other parts of it")]
+mod neumann;
 #[path = "../cli/support.rs"]
 #[allow(dead_code, reason = "shared with other tests, which use other parts of it")]
 mod support;
@@ -10,6 +13,7 @@ mod support;
 mod faults;
 mod files;
 mod runs;
+mod spaces;
 mod traffic;
 mod train;
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/petsc");
 
-fn cc(arguments: &[&str], source: &str, out: &Path) {
+pub fn cc(arguments: &[&str], source: &str, out: &Path) {
     let mut command = Command::new("cc");
     command.arg("-o").arg(out).arg(format!("{HERE}/{source}")).args(arguments);
     let made = command.output().expect("cc starts");
@@ -60,6 +60,11 @@ fn a_plugin_that_fails_ends_the_solve_and_never_the_program() {
         ("GENERATE_STATUS=PRECONDOR_DATA", false, ["told to fail in generate", "PETSC ERROR"]),
         (
             "GENERATE_STATUS=PRECONDOR_BREAKDOWN",
+            true,
+            ["faulty: told to fail in generate", "DIVERGED_PC_FAILED"],
+        ),
+        (
+            "GENERATE_STATUS=PRECONDOR_MEMORY",
             true,
             ["faulty: told to fail in generate", "DIVERGED_PC_FAILED"],
         ),

@@ -329,6 +329,150 @@ def test_the_grid_of_a_dmda_is_recognised_or_refused():
         da.destroy()
 
 
+def neumann(mx, my):
+    """The Laplacian of a grid: rows add up to zero."""
+    n = mx * my
+    a = PETSc.Mat().createAIJ([n, n], nnz=5, comm=COMM)
+    for row in range(*a.getOwnershipRange()):
+        i, j = row % mx, row // mx
+        near = [(i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)]
+        near = [(x, y) for x, y in near if 0 <= x < mx and 0 <= y < my]
+        a[row, row] = float(len(near))
+        for x, y in near:
+            a[row, y * mx + x] = -1.0
+    a.assemble()
+    return a
+
+
+def krylov(kind, a, p, of, rtol=1e-9):
+    """A KSP of that type with a PC of ours."""
+    ksp = PETSc.KSP().create(COMM)
+    ksp.setType(kind)
+    ksp.setOperators(a, p)
+    ksp.setTolerances(rtol=rtol, max_it=500)
+    ksp.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
+    ksp.getPC().setType(of)
+    return ksp
+
+
+def solved(ksp, b):
+    """The solution, and the number of iterations."""
+    x = b.duplicate()
+    x.set(0.0)
+    ksp.solve(b, x)
+    assert ksp.getConvergedReason() > 0, ksp.getConvergedReason()
+    return x, ksp.getIterationNumber()
+
+
+def test_a_singular_level_is_solved_in_its_range():
+    a = neumann(12, 9)
+    constant = PETSc.NullSpace().create(constant=True, comm=COMM)
+    b = vector(a)
+    inside = b.copy()
+    constant.remove(inside)
+    for method in ("inverse", "ic", "schwarz", "jacobi"):
+        # With the null space known to PETSc, with nothing but the rows' sums, and its vector given.
+        counts = []
+        ones = vector(a, lambda k: 1.0)
+        ones.normalize()
+        for null in (constant, None, PETSc.NullSpace().create(vectors=[ones], comm=COMM)):
+            p = a.copy()
+            if null is not None:
+                p.setNullSpace(null)
+            whole = p.copy()
+            whole.setNullSpace(constant)
+            whole.setTransposeNullSpace(constant)
+            ksp = krylov("cg", whole, p, "precondor_" + method)
+            x, count = solved(ksp, inside)
+            constant.remove(x)
+            close(a * x, inside, 1e-7)
+            counts.append(count)
+            ksp.destroy()
+        assert len(set(counts)) == 1, (method, counts)
+        # The inverse is a direct method: of a singular matrix too.
+        assert method != "inverse" or counts[0] <= 2, counts
+    # A singular level within another method: one solve with the level's own matrix.
+    a.setNullSpace(constant)
+    a.setTransposeNullSpace(constant)
+    outer = PETSc.KSP().create(COMM)
+    outer.setType("fgmres")
+    outer.setOperators(a)
+    outer.setTolerances(rtol=1e-9)
+    outer.getPC().setType("ksp")
+    inner = outer.getPC().getKSP()
+    inner.setType("preonly")
+    inner.getPC().setType("precondor_inverse")
+    x, count = solved(outer, inside)
+    constant.remove(x)
+    close(a * x, inside, 1e-7)
+    assert count <= 2, count
+    outer.destroy()
+
+
+def test_near_null_spaces_and_block_sizes_are_taken():
+    # Of no effect on methods that do not ask for them, and no trouble on any number of ranks.
+    n = 24
+    a = laplacian(n, 2)
+    a.setBlockSize(2)
+    vectors = [vector(a, lambda k: float(k % 2)), vector(a, lambda k: float(k))]
+    for x in vectors:
+        x.normalize()
+    dot = vectors[0].dot(vectors[1])
+    vectors[1].axpy(-dot, vectors[0])
+    vectors[1].normalize()
+    a.setNearNullSpace(PETSc.NullSpace().create(vectors=vectors, comm=COMM))
+    m = pc("precondor_ic", a)
+    plain = pc("precondor_ic", laplacian(n, 2))
+    close(product(m, vector(a)), product(plain, vector(a)))
+    for each in (m, plain):
+        each.destroy()
+    # Vectors that make no basis are refused.
+    bad = neumann(6, 4)
+    ones = vector(bad, lambda k: 1.0)
+    ones.normalize()
+    basis = PETSc.NullSpace().create(vectors=[ones], comm=COMM)
+    ones.set(0.0)
+    bad.setNullSpace(basis)
+    m = PETSc.PC().create(COMM)
+    m.setOperators(bad)
+    m.setType("precondor_ic")
+    refused(m.setUp, "vector 1 of the null space is zero")
+    m.destroy()
+
+
+class Free:
+    """A product with a matrix, and nothing else."""
+
+    def __init__(self, a):
+        self.a = a
+
+    def mult(self, _, x, y):
+        self.a.mult(x, y)
+
+
+def test_the_preconditioner_is_made_from_the_second_operator():
+    p = laplacian(9, 7)
+    a = laplacian(9, 7, diagonal=lambda row: 4.5 + row % 2)
+    b = vector(a)
+    inverse = pc("precondor_inverse", p)
+    expected = product(inverse, b)
+    shell = PETSc.Mat().createPython(p.getSizes(), Free(a), comm=COMM)
+    shell.setUp()
+    for operator in (a, shell):
+        ksp = krylov("gmres", operator, p, "precondor_inverse")
+        ksp.setUp()
+        close(product(ksp.getPC(), b), expected)
+        x, count = solved(ksp, b)
+        close(a * x, b, 1e-7)
+        assert count > 2, "M is P's inverse, not A's"
+        ksp.destroy()
+        own = krylov("gmres", a, a, "precondor_inverse")
+        assert solved(own, b)[1] <= 2
+        own.destroy()
+    inverse.destroy()
+    refused(lambda: pc("precondor_inverse", shell), "python", "Pmat")
+
+
 for name, test in list(globals().items()):
     if name.startswith("test_"):
         test()

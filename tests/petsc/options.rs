@@ -85,6 +85,54 @@ fn a_configuration_is_read_and_options_override_it() {
 }
 
 #[test]
+fn methods_of_a_list_are_named_one_by_one_or_all_at_once() {
+    let Some(ex2) = Petsc::Narrow.tutorial("ex2") else { return };
+    let composite =
+        "-pc_type precondor -pc_precondor_name composite -ksp_view -ksp_converged_reason";
+    for ranks in 1..=2 {
+        let with = |more: &str| run(ranks, &ex2, &format!("{composite} {more}"));
+        with(
+            "-pc_precondor_methods_0_name jacobi -pc_precondor_methods_0_damping 0.5 \
+              -pc_precondor_methods_1_name ilu -pc_precondor_kind multiplicative",
+        )
+        .says(&["{\"damping\":0.5,\"name\":\"jacobi\"},\"ilu\"]", "Linear solve converged"]);
+        with("-pc_precondor_methods gauss_seidel,ilu -pc_precondor_methods_1_level 2")
+            .says(&["[\"gauss-seidel\",{\"level\":2,\"name\":\"ilu\"}]"]);
+        // The default list has one method, jacobi.
+        with("-pc_precondor_methods_0_damping 0.25").says(&["\"damping\":0.25"]);
+        with("-pc_precondor_methods_1 ilu").says(&["[\"jacobi\",\"ilu\"]"]);
+        // PETSc reads an option without numbers for those with any; it adds no method.
+        with("-pc_precondor_methods_name ilu").says(&["[\"ilu\"]"]);
+        with("-pc_precondor_methods_0_dampng 1")
+            .fails_with(&["-pc_precondor_methods_0_dampng: there is no such option"]);
+        with("-pc_precondor_methods jacobi,nothing").fails_with(&["no preconditioner 'nothing'"]);
+        with("-pc_precondor_methods_2 ilu").fails_with(&["-pc_precondor_methods_2: there is no"]);
+    }
+    run(1, &ex2, &format!("{composite} -pc_precondor_methods jacobi,spai -help")).says(&[
+        "-pc_precondor_methods <[\"jacobi\"]>",
+        "-pc_precondor_methods_0_damping <1.0>",
+        "-pc_precondor_methods_1_power <1>",
+    ]);
+    // A list of lists, and a configuration under the options.
+    let split = "-pc_type precondor_fieldsplit -ksp_view -ksp_converged_reason \
+                 -pc_precondor_stride 4 -pc_precondor_fields 0,1,3;2";
+    let says = ["fields of 42 and 14 rows", "[[0,1,3],[2]]", "Linear solve converged"];
+    run(
+        2,
+        &ex2,
+        &format!("{split} -pc_precondor_methods_1_name jacobi -pc_precondor_methods_0 ilu"),
+    )
+    .says(&says);
+    let folder = folder("lists");
+    let config = folder.join("list.toml");
+    let text = "[preconditioner]\nname = \"composite\"\nmethods = [\"ilu\", { name = \"spai\", power = 2 }]\n";
+    std::fs::write(&config, text).expect("written");
+    let from = format!("{composite} -pc_precondor_config {}", config.display());
+    run(1, &ex2, &format!("{from} -pc_precondor_methods_1_power 3"))
+        .says(&["[\"ilu\",{\"name\":\"spai\",\"power\":3}]"]);
+}
+
+#[test]
 fn wrong_options_end_with_an_error_that_says_what_is_right() {
     let Some(ex2) = Petsc::Narrow.tutorial("ex2") else { return };
     for (options, parts) in [

@@ -1,4 +1,5 @@
 //! petsc4py, unmodified: what a PC does over its life, and the example with its picture.
+use crate::foreign::cc;
 use crate::support::{PYTHON, absent, finish, folder, library, mpirun};
 use std::path::Path;
 use std::process::Command;
@@ -25,6 +26,26 @@ fn a_pc_over_its_life() {
         let tests = std::fs::read_to_string(script).expect("a script").matches("def test_").count();
         assert_eq!(ran.says(&[]).text.matches("\nok test_").count() + 1, tests, "{}", ran.text);
     }
+}
+
+#[test]
+fn what_a_matrix_knows_reaches_the_method() {
+    let Some(python) = python("petsc4py, numpy") else { return };
+    let folder = folder("told");
+    let plugin = folder.join("libprecondor_plugin_faulty.so");
+    let include = concat!("-I", env!("CARGO_MANIFEST_DIR"), "/bindings/abi/include");
+    cc(&["-shared", "-fPIC", "-DTELL_AUX", include], "../c/faulty.c", &plugin);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/petsc/told.py");
+    let mut command = mpirun(1, python);
+    command.arg(script).arg(library()).env("PRECONDOR_PATH", &folder);
+    finish(command).says(&[
+        "nothing: told of\n",
+        "block-size: told of block-size (1): 2 2 2 2\n",
+        "near: told of near-nullspace (2): 1 0.5 1 -0.5 1 0.5 1 -0.5\n",
+        "constant: told of null-space (1): 0.5 0.5 0.5 0.5\n",
+        "vectors: told of null-space (2): 0.5 0.5 0.5 -0.5 0.5 0.5 0.5 -0.5\n",
+        "row sums: told of null-space (1): 0.5 0.5 0.5 0.5\n",
+    ]);
 }
 
 #[test]

@@ -2,6 +2,9 @@
 #[path = "../support/mpirun.rs"]
 #[allow(dead_code, reason = "shared with other tests, which use other parts of it")]
 mod mpirun;
+#[path = "../support/neumann.rs"]
+#[allow(dead_code, reason = "shared with other tests, which use other parts of it")]
+mod neumann;
 #[path = "../cli/support.rs"]
 #[allow(dead_code, reason = "shared with other tests, which use other parts of it")]
 mod support;
@@ -214,3 +217,70 @@ fn both_families_stand_in_one_table() {
 
 /// CG iterations with 1/aᵢᵢ on 31 × 31 nodes; our own solver's count.
 const JACOBI: u64 = 115;
+
+#[test]
+fn a_singular_system_has_the_same_solution_whoever_solves_it() {
+    let folder = Folder::new("petsc-singular");
+    let m = 17;
+    folder.file("A.mtx", &neumann::laplacian(m, 0.0));
+    folder.file("b.mtx", &neumann::rhs(m * m));
+    let config = |solver: &str, preconditioner: &str| {
+        format!(
+            "[problem]\nmatrix = 'A.mtx'\nrhs = 'b.mtx'\n[solver]\ntolerance = 1e-9\n{solver}\n\
+             [preconditioner]\n{preconditioner}\n"
+        )
+    };
+    let x_file = folder.path().join("x.mtx").display().to_string();
+    let solved = |config: &str| {
+        let ran = solve(&folder, config, &["--json", "--save-solution", &x_file]);
+        let result = ran.json();
+        assert_eq!(result["outcome"], "converged", "{result}");
+        let text = std::fs::read_to_string(&x_file).expect("a solution");
+        let x: Vec<f64> = text.lines().skip(3).map(|line| line.parse().expect("numbers")).collect();
+        assert!(x.iter().sum::<f64>().abs() < 1e-8, "of smallest norm");
+        (result, x)
+    };
+    let (ours, x) = solved(&config("method = 'cg'", "name = 'jacobi'"));
+    let petsc = "backend = 'petsc'\nmethod = 'cg'";
+    for (solver, preconditioner) in [
+        (petsc, "name = 'jacobi'"),
+        (petsc, "name = 'petsc:jacobi'"),
+        (petsc, "name = 'ic'"),
+        (petsc, "name = 'petsc:gamg'"),
+        ("backend = 'petsc'\nmethod = 'gmres'", "name = 'ilu'"),
+    ] {
+        let (result, y) = solved(&config(solver, preconditioner));
+        let gap = x.iter().zip(&y).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max);
+        assert!(gap < 1e-5, "{solver} {preconditioner}: {gap:e}");
+        for key in ["outside", "outside_relative", "right", "left", "name"] {
+            assert_eq!(result["null_space"][key], ours["null_space"][key], "{key}");
+        }
+        if preconditioner.contains("jacobi") && solver == petsc {
+            assert_eq!(result["iterations"], ours["iterations"], "{preconditioner}");
+        }
+    }
+    let outside = ours["null_space"]["outside_relative"].as_f64().expect("a number");
+    assert!(outside > 0.1, "{ours}");
+}
+
+#[test]
+fn petsc_makes_its_preconditioner_from_the_second_matrix() {
+    let folder = Folder::new("petsc-two");
+    let m = 15;
+    folder.file("A.mtx", &neumann::laplacian(m, 2.0));
+    folder.file("P.mtx", &neumann::laplacian(m, 1.0));
+    folder.file("b.mtx", &neumann::rhs(m * m));
+    let count = |solver: &str, preconditioner: &str, more: &str| {
+        let config = format!(
+            "[problem]\nmatrix = 'A.mtx'\nrhs = 'b.mtx'\n{more}\n[solver]\ntolerance = 1e-8\n\
+             method = 'cg'\n{solver}\n[preconditioner]\nname = '{preconditioner}'\n"
+        );
+        iterations(&solve(&folder, &config, &["--json"]).json())
+    };
+    let (petsc, other) = ("backend = 'petsc'", "preconditioner_matrix = 'P.mtx'");
+    assert!(count(petsc, "petsc:cholesky", "") <= 2);
+    let ours = count("", "inverse", other);
+    assert!(ours > 2, "the inverse of P, not of A: {ours}");
+    assert_eq!(count(petsc, "inverse", other), ours);
+    assert_eq!(count(petsc, "petsc:cholesky", other), ours);
+}

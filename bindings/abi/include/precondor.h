@@ -50,7 +50,7 @@ extern "C" {
 /* "PRECOND\0" as a little-endian number. */
 #define PRECONDOR_MAGIC UINT64_C(0x00444e4f43455250)
 #define PRECONDOR_ABI_MAJOR 1
-#define PRECONDOR_ABI_MINOR 0
+#define PRECONDOR_ABI_MINOR 1
 
 /* ---- outcome of a call ------------------------------------------------------------------- */
 
@@ -69,7 +69,8 @@ enum {
     PRECONDOR_FILE = 9,            /* a file; its path, and `number` = line from 1, or 0 */
     PRECONDOR_PLUGIN = 10,         /* a plugin library */
     PRECONDOR_INTERRUPTED = 11,    /* stopped on request */
-    PRECONDOR_INTERNAL = 12        /* anything else */
+    PRECONDOR_INTERNAL = 12,       /* anything else */
+    PRECONDOR_MEMORY = 13          /* something does not fit into memory; since 1.1 */
 };
 
 /* ---- text, bytes, sinks ------------------------------------------------------------------ */
@@ -228,7 +229,8 @@ struct precondor_matrix {
 /* Numbers that come along with the rows of a matrix. */
 typedef struct precondor_aux {
     size_t size;
-    precondor_text name;  /* coordinates, grid-index, coefficient, near-nullspace, block-size */
+    precondor_text name;  /* coordinates, grid-index, coefficient, null-space, near-nullspace,
+                             block-size, symmetry-tolerance */
     size_t width;         /* numbers a row */
     const double *values; /* n_own * width numbers, row after row */
     size_t n_values;
@@ -303,6 +305,12 @@ struct precondor_host {
     precondor_status (*space_split)(void *ctx, const precondor_space *space, uint32_t which,
                                     size_t n_own, const precondor_space **out,
                                     precondor_failure *why);
+    /* ---- since 1.1: there where `size` says so, and where it is not NULL. Call precondor_step,
+     * which looks. ---- */
+    /* Tells that `done` of `total` units of a long piece of work are done; `what` names them. */
+    void (*progress)(void *ctx, uint64_t done, uint64_t total, precondor_text what);
+    /* Not 0 where setup shall stop: return PRECONDOR_INTERRUPTED. Every rank is asked for itself. */
+    int32_t (*cancelled)(void *ctx);
 };
 
 /* ---- what a plugin exports --------------------------------------------------------------- */
@@ -372,6 +380,7 @@ typedef struct precondor_plugin {
 #define PRECONDOR_REFRESH "refresh/1"
 #define PRECONDOR_APPLY_MANY "apply-many/1"
 #define PRECONDOR_APPLY_TRANSPOSE "apply-transpose/1"
+#define PRECONDOR_DELEGATE "delegate/1"
 #define PRECONDOR_TRAIN "train/1"
 #define PRECONDOR_PERSIST "persist/1"
 #define PRECONDOR_INVARIANCE "invariance/1"
@@ -450,6 +459,14 @@ typedef struct precondor_apply_transpose_part {
     precondor_status (*apply_transpose)(void *instance, const double *r, double *z, size_t n,
                                         precondor_failure *why);
 } precondor_apply_transpose_part;
+
+/* delegate/1: the method chooses another one to do its work. */
+typedef struct precondor_delegate_part {
+    size_t size;
+    /* Writes the id of the method that M is of; PRECONDOR_UNSUPPORTED where it is of none but this
+       one. */
+    precondor_status (*name)(void *instance, const precondor_sink *out, precondor_failure *why);
+} precondor_delegate_part;
 
 /* Training systems, made on demand. Calls from any thread. */
 typedef struct precondor_samples {
@@ -540,6 +557,18 @@ static inline void precondor_put(const precondor_sink *sink, const char *string)
     bytes.ptr = (const uint8_t *)string;
     bytes.len = strlen(string);
     if (sink) sink->put(sink->ctx, bytes);
+}
+
+/* Between the parts of a long setup: tells how far it is. PRECONDOR_INTERRUPTED where it shall stop:
+ * return that. A host of 1.0 is told nothing and stops nothing. */
+static inline precondor_status precondor_step(const precondor_host *host, uint64_t done,
+                                              uint64_t total, const char *what) {
+    if (host->size >= offsetof(precondor_host, progress) + sizeof host->progress && host->progress)
+        host->progress(host->ctx, done, total, precondor_str(what));
+    if (host->size >= offsetof(precondor_host, cancelled) + sizeof host->cancelled &&
+        host->cancelled && host->cancelled(host->ctx))
+        return PRECONDOR_INTERRUPTED;
+    return PRECONDOR_OK;
 }
 
 /* The auxiliary data `name` of a system, or NULL. */

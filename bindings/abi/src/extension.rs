@@ -11,6 +11,8 @@ pub const REFRESH: &str = "refresh/1";
 pub const APPLY_MANY: &str = "apply-many/1";
 /// Id of [`ApplyTransposePart`].
 pub const APPLY_TRANSPOSE: &str = "apply-transpose/1";
+/// Id of [`DelegatePart`].
+pub const DELEGATE: &str = "delegate/1";
 /// Id of [`TrainPart`].
 pub const TRAIN: &str = "train/1";
 /// Id of [`PersistPart`].
@@ -114,6 +116,16 @@ table! {
         ;
         /// `z = Mᵀ r`; [`Status::UNSUPPORTED`] where this instance has no transpose.
         fn apply_transpose(instance: *mut c_void, r: *const f64, z: *mut f64, n: usize, why: *mut Failure) -> Status;
+    }
+}
+
+table! {
+    /// `delegate/1`: the method chooses another one to do its work.
+    DelegatePart = "precondor_delegate_part" {
+        ;
+        /// Writes the id of the method that M is of; [`Status::UNSUPPORTED`] where it is of none
+        /// but this one.
+        fn name(instance: *mut c_void, out: *const Sink, why: *mut Failure) -> Status;
     }
 }
 

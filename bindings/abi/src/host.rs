@@ -35,7 +35,7 @@ table! {
 }
 
 table! {
-    /// Services of the host. All but the body of `parallel_for` on the thread that entered the
+    /// Services of the host as of 1.0, which every table of a host starts with. All but the body of `parallel_for` on the thread that entered the
     /// plugin, never inside such a body.
     Host = "precondor_host" {
         /// First argument of the calls.
@@ -68,3 +68,23 @@ table! {
         fn space_split(ctx: *mut c_void, space: *const Space, which: u32, n_own: usize, out: *mut *const Space, why: *mut Failure) -> Status;
     }
 }
+
+/// Services of the host as of 1.1: what is beyond [`Host`] is there where the table's size says so, and
+/// where it is not null.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct HostTable {
+    /// What a host of 1.0 offers; its `size` is that of this table.
+    pub first: Host,
+    /// Tells that `done` of `total` units of a long piece of work are done; `what` names them. A plugin
+    /// calls it every so often while it sets up.
+    pub progress: Option<unsafe extern "C" fn(ctx: *mut c_void, done: u64, total: u64, what: Text)>,
+    /// Not 0 where setup shall stop: return [`Status::INTERRUPTED`](crate::Status::INTERRUPTED). Every
+    /// rank is asked for itself.
+    pub cancelled: Option<unsafe extern "C" fn(ctx: *mut c_void) -> i32>,
+}
+
+// SAFETY: as for the tables of 1.0.
+unsafe impl Send for HostTable {}
+// SAFETY: as above.
+unsafe impl Sync for HostTable {}

@@ -35,7 +35,7 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"PRECOND\0");
 /// Incompatible changes bump this; host and plugin must agree exactly.
 pub const ABI_MAJOR: u32 = 1;
 /// Fields appended at the end of tables bump this; the older side ignores what it does not know.
-pub const ABI_MINOR: u32 = 0;
+pub const ABI_MINOR: u32 = 1;
 /// A library `libprecondor_plugin_NAME.so` exports its [`Plugin`] table as
 /// `precondor_plugin_NAME`.
 pub const SYMBOL_PREFIX: &str = "precondor_plugin_";
@@ -72,6 +72,8 @@ impl Status {
     pub const INTERRUPTED: Status = Status(11);
     /// Anything else.
     pub const INTERNAL: Status = Status(12);
+    /// Something does not fit into memory. Since 1.1.
+    pub const MEMORY: Status = Status(13);
 }
 
 /// Borrowed UTF-8 text.

@@ -149,7 +149,8 @@ table! {
 table! {
     /// Numbers that come along with the rows of a matrix.
     Aux = "precondor_aux" {
-        /// `coordinates`, `grid-index`, `coefficient`, `near-nullspace`, `block-size`, …
+        /// `coordinates`, `grid-index`, `coefficient`, `near-nullspace`, `block-size`,
+        /// `symmetry-tolerance`, …
         name: Text,
         /// Numbers a row.
         width: usize,

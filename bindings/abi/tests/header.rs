@@ -20,6 +20,14 @@ macro_rules! plain {
     };
 }
 
+/// In C one table: what a host of 1.0 has, and what came later.
+fn host() -> Shape {
+    let (name, _, mut fields) = of::<Host>();
+    fields.push(("progress", offset_of!(HostTable, progress)));
+    fields.push(("cancelled", offset_of!(HostTable, cancelled)));
+    (name, size_of::<HostTable>(), fields)
+}
+
 fn shapes() -> Vec<Shape> {
     vec![
         plain!(Text, "precondor_text", ptr, len),
@@ -38,13 +46,14 @@ fn shapes() -> Vec<Shape> {
         of::<Aux>(),
         of::<System>(),
         of::<Rows>(),
-        of::<Host>(),
+        host(),
         of::<Method>(),
         of::<Explicit>(),
         of::<ExplicitPart>(),
         of::<RefreshPart>(),
         of::<ApplyManyPart>(),
         of::<ApplyTransposePart>(),
+        of::<DelegatePart>(),
         of::<Samples>(),
         of::<Watch>(),
         of::<TrainPart>(),
@@ -72,6 +81,7 @@ fn numbers() -> Vec<(&'static str, u64)> {
         ("PLUGIN", status(Status::PLUGIN)),
         ("INTERRUPTED", status(Status::INTERRUPTED)),
         ("INTERNAL", status(Status::INTERNAL)),
+        ("MEMORY", status(Status::MEMORY)),
         ("LOG_WARN", LOG_WARN.into()),
         ("LOG_INFO", LOG_INFO.into()),
         ("LOG_DEBUG", LOG_DEBUG.into()),
@@ -100,6 +110,7 @@ fn words() -> Vec<(&'static str, &'static str)> {
         ("REFRESH", REFRESH),
         ("APPLY_MANY", APPLY_MANY),
         ("APPLY_TRANSPOSE", APPLY_TRANSPOSE),
+        ("DELEGATE", DELEGATE),
         ("TRAIN", TRAIN),
         ("PERSIST", PERSIST),
         ("INVARIANCE", INVARIANCE),

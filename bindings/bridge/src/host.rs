@@ -17,14 +17,14 @@ use std::ops::Range;
 use std::ptr::null;
 use std::sync::Arc;
 
-type LentHost = Lent<abi::Host, Arc<dyn Host>>;
+type LentHost = Lent<abi::HostTable, Arc<dyn Host>>;
 
 /// Lends the services of `host`.
-pub fn lend(host: &Arc<dyn Host>) -> Arc<Lent<abi::Host, Arc<dyn Host>>> {
-    Lent::new(Arc::clone(host), |ctx, _| abi::Host {
-        size: size_of::<abi::Host>(),
+pub fn lend(host: &Arc<dyn Host>) -> Arc<Lent<abi::HostTable, Arc<dyn Host>>> {
+    let first = |ctx| abi::Host {
+        size: size_of::<abi::HostTable>(),
         ctx,
-        retain: LentHost::retain,
+        retain,
         release: LentHost::release,
         threads,
         parallel_for,
@@ -33,7 +33,17 @@ pub fn lend(host: &Arc<dyn Host>) -> Arc<Lent<abi::Host, Arc<dyn Host>>> {
         inner,
         matrix_new,
         space_split,
+    };
+    Lent::new(Arc::clone(host), |ctx, _| abi::HostTable {
+        first: first(ctx),
+        progress: Some(progress),
+        cancelled: Some(cancelled),
     })
+}
+
+/// The table of a host that is lent, as its users take it.
+pub fn table(lent: &Lent<abi::HostTable, Arc<dyn Host>>) -> *const abi::Host {
+    (&raw const lent.table).cast()
 }
 
 /// Takes the services of a host, retaining it.
@@ -50,6 +60,26 @@ pub unsafe fn take(ptr: *const abi::Host) -> Result<Arc<dyn Host>> {
 
 // What the other side calls. In all of these `ctx` is this side's own, and pointers are what the
 // other side promises by calling.
+
+unsafe extern "C" fn retain(ctx: *mut c_void) -> *const abi::Host {
+    // SAFETY: see above; the table starts with that of 1.0.
+    unsafe { LentHost::retain(ctx) }.cast()
+}
+
+unsafe extern "C" fn progress(ctx: *mut c_void, done: u64, total: u64, what: Text) {
+    quietly(|| {
+        // SAFETY: see above.
+        let (host, what) = unsafe { (LentHost::value(ctx), text(what, "what is done")) };
+        if let (Ok(()), Ok(what)) = (outside_bodies("progress"), what) {
+            host.progress(done, total, what);
+        }
+    });
+}
+
+unsafe extern "C" fn cancelled(ctx: *mut c_void) -> i32 {
+    // SAFETY: see above.
+    quietly(|| unsafe { LentHost::value(ctx).cancelled() }).unwrap_or(false).into()
+}
 
 unsafe extern "C" fn threads(ctx: *mut c_void) -> usize {
     // SAFETY: see above.
@@ -211,6 +241,14 @@ pub fn parse(params: &str) -> Result<Value> {
 /// A host on the other side.
 struct Foreign(Held<abi::Host>);
 
+impl Foreign {
+    /// The table with what 1.1 added, where the host is of 1.1 or later.
+    fn later(&self) -> Option<&abi::HostTable> {
+        // SAFETY: the table is held, and as long as its size says.
+        (self.0.size >= size_of::<abi::HostTable>()).then(|| unsafe { &*self.0.as_ptr().cast() })
+    }
+}
+
 // SAFETY of the calls below: functions of a checked table that is held.
 impl Host for Foreign {
     fn inner(&self, name: &str, params: &Value, system: &System) -> Result<Box<dyn Instance>> {
@@ -272,5 +310,18 @@ impl Host for Foreign {
         };
         // SAFETY: see above.
         unsafe { (self.0.log)(self.0.ctx, level, Text::new(message)) }
+    }
+
+    fn progress(&self, done: u64, total: u64, what: &str) {
+        if let Some(progress) = self.later().and_then(|table| table.progress) {
+            // SAFETY: a function of a table that is held.
+            unsafe { progress(self.0.ctx, done, total, Text::new(what)) };
+        }
+    }
+
+    fn cancelled(&self) -> bool {
+        let asked = self.later().and_then(|table| table.cancelled);
+        // SAFETY: a function of a table that is held.
+        asked.is_some_and(|asked| unsafe { asked(self.0.ctx) } != 0)
     }
 }

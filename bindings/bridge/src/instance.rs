@@ -280,6 +280,26 @@ pub unsafe extern "C" fn explicit<P: Preconditioner>(
     }
 }
 
+/// `DelegatePart::name`.
+///
+/// # Safety
+/// The C contract.
+pub unsafe extern "C" fn delegate<P: Preconditioner>(
+    instance: *mut c_void,
+    out: *const Sink,
+    why: *mut Failure,
+) -> Status {
+    // SAFETY: see above.
+    unsafe {
+        answer(why, || {
+            Instance::<P>::at(instance).run(|m| {
+                let none = || Error::Unsupported("M is of no other method".into());
+                raw::put(out, m.delegate().ok_or_else(none)?.as_bytes())
+            })
+        })
+    }
+}
+
 fn view(m: &Explicit<'_>) -> Result<abi::Explicit> {
     let pointer = |values: &Values<'_>| match values {
         Values::F64(v) => (abi::VALUE_F64, v.as_ptr().cast()),
@@ -326,6 +346,9 @@ impl<P: Preconditioner> Parts<P> {
         size: size_of::<abi::ApplyTransposePart>(),
         apply_transpose: apply_transpose::<P>,
     };
+    /// `delegate/1`.
+    pub const DELEGATE: abi::DelegatePart =
+        abi::DelegatePart { size: size_of::<abi::DelegatePart>(), name: delegate::<P> };
 }
 
 /// A pointer to a table that lives for ever, as `Method::extension` hands it out.
@@ -385,6 +408,7 @@ unsafe extern "C" fn erased_extension(id: Text) -> *const c_void {
         Ok(abi::EXPLICIT) => part(&Parts::<Erased>::EXPLICIT),
         Ok(abi::APPLY_MANY) => part(&Parts::<Erased>::APPLY_MANY),
         Ok(abi::APPLY_TRANSPOSE) => part(&Parts::<Erased>::APPLY_TRANSPOSE),
+        Ok(abi::DELEGATE) => part(&Parts::<Erased>::DELEGATE),
         Ok(abi::REFRESH) => {
             static TABLE: abi::RefreshPart =
                 abi::RefreshPart { size: size_of::<abi::RefreshPart>(), refresh: erased_refresh };
@@ -444,5 +468,8 @@ impl Preconditioner for Erased {
     }
     fn notes(&self) -> Vec<String> {
         self.m.notes()
+    }
+    fn delegate(&self) -> Option<String> {
+        self.m.delegate()
     }
 }

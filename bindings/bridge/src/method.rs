@@ -37,6 +37,7 @@ pub struct Loaded {
     explicit: Option<Shown>,
     many: Option<&'static abi::ApplyManyPart>,
     transpose: Option<&'static abi::ApplyTransposePart>,
+    delegate: Option<&'static abi::DelegatePart>,
     refresh: Option<&'static abi::RefreshPart>,
     persist: Option<&'static abi::PersistPart>,
     poisoned: bool,
@@ -76,6 +77,7 @@ impl Loaded {
             explicit: None,
             many: None,
             transpose: None,
+            delegate: None,
             refresh: None,
             persist: None,
             poisoned: false,
@@ -84,6 +86,7 @@ impl Loaded {
         unsafe {
             this.many = part(method, abi::APPLY_MANY)?;
             this.transpose = part(method, abi::APPLY_TRANSPOSE)?;
+            this.delegate = part(method, abi::DELEGATE)?;
             this.refresh = part(method, abi::REFRESH)?;
             this.persist = part(method, abi::PERSIST)?;
         }
@@ -188,7 +191,7 @@ impl Instance for Loaded {
             // else uses the instance.
             unsafe {
                 let (system_table, host_table) = (system::lend(on), host::lend(services));
-                let (s, h) = (&raw const system_table.table, &raw const host_table.table);
+                let (s, h) = (&raw const system_table.table, host::table(&host_table));
                 call(|why| (part.refresh)(this, params, s, h, why))?;
             }
             self.look(on.a())
@@ -279,6 +282,14 @@ impl Preconditioner for Loaded {
             Ok(notes) => notes.into_iter().map(text).collect(),
             Err(error) => vec![format!("its notes could not be read: {error}")],
         }
+    }
+
+    fn delegate(&self) -> Option<String> {
+        let part = self.delegate?;
+        // SAFETY: see above.
+        let name =
+            raw::collect_text(|out| call(|why| unsafe { (part.name)(self.instance, out, why) }));
+        name.ok()
     }
 }
 

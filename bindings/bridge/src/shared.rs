@@ -70,9 +70,17 @@ impl<T: Counted> Held<T> {
     /// As [`retain`](Held::retain).
     pub unsafe fn adopt(ptr: *const T) -> Result<Self> {
         // SAFETY: the caller's promise.
-        let table = unsafe { raw::table(ptr) }
+        unsafe { raw::table(ptr) }
             .map_err(|e| Error::Plugin(format!("an object could not be retained: {e}")))?;
-        Ok(Held(NonNull::from(table)))
+        // Not made from the reference: the table may be longer than this side knows it.
+        NonNull::new(ptr.cast_mut())
+            .map(Held)
+            .ok_or_else(|| Error::Plugin("an object could not be retained".into()))
+    }
+
+    /// The table, with all that its size covers.
+    pub fn as_ptr(&self) -> *const T {
+        self.0.as_ptr()
     }
 }
 

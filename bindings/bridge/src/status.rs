@@ -52,6 +52,7 @@ unsafe fn tell(error: &Error, why: *mut Failure) -> Status {
                 (Status::FILE, line, Some(path.to_string_lossy()), message.clone())
             }
             Error::Plugin(text) => (Status::PLUGIN, 0, None, text.clone()),
+            Error::Memory(text) => (Status::MEMORY, 0, None, text.clone()),
             Error::Interrupted => (Status::INTERRUPTED, 0, None, String::new()),
             other => (Status::INTERNAL, 0, None, other.to_string()),
         };
@@ -146,6 +147,7 @@ impl Told {
                 Error::File { path: self.path.into(), line, message: text }
             }
             Status::PLUGIN => Error::Plugin(text),
+            Status::MEMORY => Error::Memory(text),
             Status::INTERRUPTED => Error::Interrupted,
             Status(other) => Error::Plugin(format!("{text} (status {other})")),
         };

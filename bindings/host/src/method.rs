@@ -65,6 +65,7 @@ impl Method {
                 refresh: part::<abi::RefreshPart>(table, abi::REFRESH)?.is_some(),
                 many: part::<abi::ApplyManyPart>(table, abi::APPLY_MANY)?.is_some(),
                 persist: persist.is_some(),
+                delegate: part::<abi::DelegatePart>(table, abi::DELEGATE)?.is_some(),
             };
             let schema = raw::collect_text(|out| call(|why| (table.schema)(out, why)))?;
             let train = part::<abi::TrainPart>(table, abi::TRAIN)?;
@@ -117,7 +118,7 @@ impl Method {
             // SAFETY: what is lent outlives the call; the instance is nobody else's.
             unsafe {
                 let (system_table, host_table) = (system::lend(system), host::lend(services));
-                let (s, h) = (&raw const system_table.table, &raw const host_table.table);
+                let (s, h) = (&raw const system_table.table, host::table(&host_table));
                 call(|why| make(Text::new(&params), s, h, &mut instance, why))?;
                 let around = Arc::clone(&self.around);
                 made = Some(Loaded::new(self.table, instance, a, &params, around)?);
@@ -192,7 +193,7 @@ impl DynGenerator for Method {
             precondor_core::schema::check(schema, params)?;
             let services: Arc<dyn Host> = Arc::new(OnRanks::new(training.host, comm));
             let (comm_table, host_table) = (comm::lend(comm), host::lend(&services));
-            let (c, h) = (&raw const comm_table.table, &raw const host_table.table);
+            let (c, h) = (&raw const comm_table.table, host::table(&host_table));
             let resume = training.resume.map(Bytes::new);
             let resume = resume.as_ref().map_or(null(), |resume| &raw const *resume);
             let params = params.to_string();

@@ -58,13 +58,23 @@ fn inner_ones(
     }
     for (key, value) in value.as_object().into_iter().flatten() {
         if let Some(of_field) = schema["properties"].get(key) {
-            inner_ones(registry, root, of_field, value, chain).map_err(|fault| Fault {
-                path: std::iter::once(key.clone()).chain(fault.path).collect(),
-                ..fault
-            })?;
+            below(key, inner_ones(registry, root, of_field, value, chain))?;
+        }
+    }
+    for (i, item) in value.as_array().into_iter().flatten().enumerate() {
+        if let Some(items) = schema["prefixItems"].get(i).or(schema.get("items")) {
+            below(&i.to_string(), inner_ones(registry, root, items, item, chain))?;
         }
     }
     Ok(())
+}
+
+/// The result of a check of what is under `key`.
+fn below(key: &str, checked: Checked) -> Checked {
+    checked.map_err(|fault| Fault {
+        path: std::iter::once(key.to_owned()).chain(fault.path).collect(),
+        ..fault
+    })
 }
 
 /// Checks a value that names a method: the name alone, or a table with `name` and parameters.

@@ -1,7 +1,7 @@
 //! All plugins of a search path, loaded.
 use crate::library;
 use crate::search::{self, Search};
-use crate::services::{Peers, Services};
+use crate::services::{Onlooker, Peers, Services};
 use precondor_core::host::Host;
 use precondor_core::registry::{DynGenerator, Registry};
 use precondor_core::{Error, Result};
@@ -117,6 +117,11 @@ impl Plugins {
     /// The services to set up systems with.
     pub fn host(&self) -> Arc<dyn Host> {
         Arc::clone(&self.host) as Arc<dyn Host>
+    }
+
+    /// Lets `onlooker` see how far setups are, and end them. The first one stays.
+    pub fn look_on(&self, onlooker: Onlooker) {
+        self.host.look_on(onlooker);
     }
 
     /// Shares this machine's processors with so many processes like this one: an equal part each,

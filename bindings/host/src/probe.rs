@@ -45,6 +45,7 @@ impl MethodInfo {
             (has.many, abi::APPLY_MANY),
             (has.transpose, abi::APPLY_TRANSPOSE),
             (has.persist, abi::PERSIST),
+            (has.delegate, abi::DELEGATE),
             (method.train_schema().is_some(), abi::TRAIN),
         ];
         // What a method is that does not take its own defaults, its check says.

@@ -36,6 +36,15 @@ pub fn services(registry: &Arc<Registry>, base: &Path) -> Arc<dyn Host> {
     Arc::new(Services::new(&peers, base))
 }
 
+/// Who looks on while methods are set up. Both are called between the parts of a setup, on the thread
+/// that runs it.
+pub struct Onlooker {
+    /// So many of so many units are done, and what these are.
+    pub progress: Box<dyn Fn(u64, u64, &str) + Send + Sync>,
+    /// Whether setup shall stop.
+    pub cancelled: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
 /// Services of a process: a thread pool, files relative to a folder, `tracing`, a registry.
 pub(crate) struct Services {
     peers: Arc<Peers>,
@@ -43,12 +52,18 @@ pub(crate) struct Services {
     pool: OnceLock<Option<rayon::ThreadPool>>,
     /// Processes that share the machine.
     processes: AtomicUsize,
+    onlooker: OnceLock<Onlooker>,
 }
 
 impl Services {
     pub(crate) fn new(peers: &Arc<Peers>, base: &Path) -> Self {
         let (peers, base, processes) = (Arc::clone(peers), base.to_owned(), AtomicUsize::new(1));
-        Services { peers, base, pool: OnceLock::new(), processes }
+        let (pool, onlooker) = (OnceLock::new(), OnceLock::new());
+        Services { peers, base, pool, processes, onlooker }
+    }
+
+    pub(crate) fn look_on(&self, onlooker: Onlooker) {
+        self.onlooker.get_or_init(|| onlooker);
     }
 
     /// Sets aside an equal part of the machine for each of so many processes.
@@ -161,6 +176,16 @@ impl Host for Services {
             Level::Debug => tracing::debug!(target: "precondor::plugin", "{message}"),
         }
     }
+
+    fn progress(&self, done: u64, total: u64, what: &str) {
+        if let Some(onlooker) = self.onlooker.get() {
+            (onlooker.progress)(done, total, what);
+        }
+    }
+
+    fn cancelled(&self) -> bool {
+        self.onlooker.get().is_some_and(|onlooker| (onlooker.cancelled)())
+    }
 }
 
 thread_local! {
@@ -211,5 +236,11 @@ impl Host for OnRanks {
     }
     fn log(&self, level: Level, message: &str) {
         self.host.log(level, message);
+    }
+    fn progress(&self, done: u64, total: u64, what: &str) {
+        self.host.progress(done, total, what);
+    }
+    fn cancelled(&self) -> bool {
+        self.host.cancelled()
     }
 }

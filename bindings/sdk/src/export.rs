@@ -172,6 +172,7 @@ unsafe extern "C" fn extension<G: Generator>(id: Text) -> *const c_void {
         Ok(abi::APPLY_TRANSPOSE) if offers.transpose => {
             part(const { &Parts::<G::Output>::APPLY_TRANSPOSE })
         }
+        Ok(abi::DELEGATE) if offers.delegate => part(const { &Parts::<G::Output>::DELEGATE }),
         Ok(abi::REFRESH) if offers.refresh => part(const { &Optional::<G>::REFRESH }),
         Ok(abi::PERSIST) if offers.persist => part(const { &Optional::<G>::PERSIST }),
         Ok(abi::INVARIANCE) => part(const { &Optional::<G>::INVARIANCE }),

@@ -62,8 +62,14 @@ impl Default for Params {
 impl<const FAULT: u8> Generator for Faulty<FAULT> {
     const NAME: &'static str = "faulty";
     const SUMMARY: &'static str = "has one fault";
-    const CAPABILITIES: Capabilities =
-        Capabilities { explicit: true, transpose: true, refresh: true, many: true, persist: true };
+    const CAPABILITIES: Capabilities = Capabilities {
+        explicit: true,
+        transpose: true,
+        refresh: true,
+        many: true,
+        persist: true,
+        delegate: false,
+    };
     type Params = Params;
     type Output = Scaled<FAULT>;
 

@@ -14,7 +14,9 @@ mod solver;
 pub use backend::{Backend, PETSC, check_options};
 pub use method::{MethodConfig, method};
 pub use node::{Content, Node};
-pub use solver::{Check, FallbackConfig, FallbackPlan, SolverConfig, SolverKind, StopRule};
+pub use solver::{
+    Assume, Check, FallbackConfig, FallbackPlan, Side, SolverConfig, SolverKind, StopRule,
+};
 
 use crate::{Error, Result};
 use place::{Place, Source};

@@ -122,14 +122,25 @@ impl Node {
             let keys = BTreeMap::from([("name".to_owned(), self.clone())]);
             self.content = Content::Table(keys);
         }
+        let new = || Node {
+            key: place.clone(),
+            at: place.clone(),
+            content: Content::Table(BTreeMap::new()),
+        };
+        // A list that flags made is theirs to fill, item after item; one of a file has the length that it
+        // has there.
+        let by_flag = self.at.by_flag();
+        if by_flag && key == "0" && matches!(&self.content, Content::Table(keys) if keys.is_empty())
+        {
+            self.content = Content::List(Vec::new());
+        }
         match &mut self.content {
-            Content::Table(keys) => Ok(keys.entry(key.to_owned()).or_insert_with(|| Node {
-                key: place.clone(),
-                at: place.clone(),
-                content: Content::Table(BTreeMap::new()),
-            })),
+            Content::Table(keys) => Ok(keys.entry(key.to_owned()).or_insert_with(new)),
             Content::List(items) => {
                 let count = items.len();
+                if by_flag && key.parse() == Ok(count) {
+                    items.push(new());
+                }
                 let item = key.parse::<usize>().ok().and_then(|i| items.get_mut(i));
                 item.ok_or_else(|| {
                     place.complain(format!("'{key}' is not one of the {count} items, 0 the first"))

@@ -2,7 +2,7 @@
 use super::backend::{Backend, check_options};
 use super::node::Node;
 use crate::Result;
-use crate::solver::Method;
+use crate::solver::{Criterion, Method, Norm, Stop};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -19,19 +19,35 @@ pub struct SolverConfig {
     /// ω of Richardson's iteration; 1 unless given.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub damping: Option<f64>,
-    /// Iterations between restarts of GMRES; 30 unless given.
+    /// Iterations between restarts of GMRES; 30 unless given. Memory is taken as it is needed.
     #[schemars(range(min = 1))]
     pub restart: Option<usize>,
+    /// Where GMRES has M: `right` unless given. With `left` it measures the preconditioned norm.
+    pub side: Option<Side>,
     /// What is measured to decide when to stop.
     pub stop: StopRule,
+    /// The norm of residuals; `unpreconditioned` unless given. `natural` for cg and minres only.
+    pub norm: Option<Norm>,
     /// Stop when the measure is at most this.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub tolerance: f64,
+    /// Stop, too, when the norm of the residual, not relative to b, is at most this.
+    #[schemars(range(min = 0.0))]
+    pub absolute_tolerance: Option<f64>,
     /// Iterations allowed.
     pub max_iterations: usize,
-    /// Give up when the measure exceeds this many times its initial value.
+    /// Give up when the measure exceeds this many times its initial value. Without it, Richardson's
+    /// iteration is given up at 1e30 times, and Krylov methods, whose residual may grow on the way,
+    /// never.
     #[schemars(extend("exclusiveMinimum" = 1.0))]
-    pub divergence: f64,
+    pub divergence: Option<f64>,
+    /// What to take for granted where a method does not know it of its M: `spd` lets cg and minres
+    /// run with any M. They still break down where they see that it does not hold.
+    pub assume: Option<Assume>,
+    /// Difference of an entry of A from its mirror image, relative to the largest of its row, that
+    /// counts as none, for solvers and preconditioners alike; 1e-10 unless given.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub symmetry_tolerance: Option<f64>,
     /// Whether and how to go on where the preconditioner fails: true, false, or a table. Where it
     /// is left out, methods that name an unlearned form go on, others do not.
     pub fallback: Option<FallbackConfig>,
@@ -67,6 +83,25 @@ pub struct FallbackPlan {
     pub contraction: Option<f64>,
 }
 
+/// Where GMRES has its preconditioner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// M A x = M b.
+    Left,
+    /// A M y = b, x = M y.
+    #[default]
+    Right,
+}
+
+/// What is taken for granted of a preconditioner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Assume {
+    /// It is symmetric and positive definite.
+    Spd,
+}
+
 /// Names of the checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -82,10 +117,15 @@ impl Default for SolverConfig {
             method: SolverKind::Gmres,
             damping: None,
             restart: None,
+            side: None,
             stop: StopRule::RelativeResidual,
+            norm: None,
             tolerance: 1e-5,
+            absolute_tolerance: None,
             max_iterations: 10_000,
-            divergence: 1e5,
+            divergence: None,
+            assume: None,
+            symmetry_tolerance: None,
             fallback: None,
             check: None,
             ksp: None,
@@ -102,7 +142,11 @@ pub enum SolverKind {
     Richardson,
     /// Conjugate gradients, for symmetric positive definite systems.
     Cg,
-    /// Restarted GMRES, right-preconditioned.
+    /// Conjugate gradients for preconditioners that change from application to application.
+    FlexibleCg,
+    /// Minimal residuals, for symmetric systems, definite or not.
+    Minres,
+    /// Restarted GMRES.
     Gmres,
     /// GMRES for preconditioners that change from application to application.
     FlexibleGmres,
@@ -114,7 +158,7 @@ pub enum SolverKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StopRule {
-    /// ‖b − Ax‖₂ / ‖b‖₂, unpreconditioned.
+    /// ‖b − Ax‖ / ‖b‖, in the norm that `norm` says.
     RelativeResidual,
     /// ‖x − x*‖₂ with x* solved for beforehand.
     AbsoluteError,
@@ -126,6 +170,8 @@ impl SolverKind {
         match self {
             SolverKind::Richardson => "richardson",
             SolverKind::Cg => "cg",
+            SolverKind::FlexibleCg => "flexible-cg",
+            SolverKind::Minres => "minres",
             SolverKind::Gmres => "gmres",
             SolverKind::FlexibleGmres => "flexible-gmres",
             SolverKind::Bicgstab => "bicgstab",
@@ -141,10 +187,10 @@ impl SolverKind {
 }
 
 /// Keys that only some iterations have.
-const OWN_KEYS: [&str; 2] = ["damping", "restart"];
+const OWN_KEYS: [&str; 3] = ["damping", "restart", "side"];
 /// Keys that only the backend `petsc` has, and those that only Precondor's own iterations have.
 const PETSC_KEYS: [&str; 2] = ["ksp", "options"];
-const NATIVE_KEYS: [&str; 2] = ["fallback", "check"];
+const NATIVE_KEYS: [&str; 3] = ["fallback", "check", "assume"];
 
 impl SolverConfig {
     /// Reads the section.
@@ -155,6 +201,7 @@ impl SolverConfig {
     pub fn from_node(node: &Node) -> Result<Self> {
         let config: SolverConfig = node.read()?;
         config.check_backend(node)?;
+        config.check_norm(node)?;
         for key in OWN_KEYS.into_iter().filter(|key| !config.method.takes(key)) {
             if let Some(found) = node.get(key) {
                 let name = config.method.name();
@@ -170,18 +217,42 @@ impl SolverConfig {
         Ok(config)
     }
 
+    /// Refuses norms that the method does not have, and those of residuals where the error is measured.
+    fn check_norm(&self, node: &Node) -> Result<()> {
+        if self.method == SolverKind::FlexibleGmres
+            && self.side == Some(Side::Left)
+            && let Some(side) = node.get("side")
+        {
+            return Err(side.error("flexible-gmres has M on the right only; gmres has both sides"));
+        }
+        if self.stop == StopRule::AbsoluteError {
+            let residual = ["norm", "absolute_tolerance"].into_iter();
+            let given = residual.filter_map(|key| node.get(key).map(|found| (key, found))).next();
+            return given.map_or(Ok(()), |(key, found)| {
+                let why = "stop = \"absolute-error\" measures the error, not a residual";
+                Err(found.key_error(format!("'{key}': {why}")))
+            });
+        }
+        let refused = match self.ksp {
+            Some(_) => None,
+            None => self.method().refuses(self.norm.unwrap_or_default()),
+        };
+        let at = || node.get("norm").or_else(|| node.get("side")).unwrap_or(node);
+        refused.map_or(Ok(()), |why| Err(at().error(why)))
+    }
+
     /// Refuses keys that belong to another backend.
     fn check_backend(&self, node: &Node) -> Result<()> {
-        let given = |keys: [&'static str; 2]| {
-            keys.into_iter().find_map(|key| node.get(key).map(|found| (key, found)))
+        let given = |keys: &[&'static str]| {
+            keys.iter().copied().find_map(|key| node.get(key).map(|found| (key, found)))
         };
         if self.backend == Backend::Precondor {
-            if let Some((key, found)) = given(PETSC_KEYS) {
+            if let Some((key, found)) = given(&PETSC_KEYS) {
                 return Err(found.key_error(format!("'{key}': only with backend = \"petsc\"")));
             }
             return Ok(());
         }
-        if let Some((key, found)) = given(NATIVE_KEYS) {
+        if let Some((key, found)) = given(&NATIVE_KEYS) {
             let text = format!("'{key}': only Precondor's own iterations have it, not PETSc's");
             return Err(found.key_error(text));
         }
@@ -213,7 +284,7 @@ impl SolverConfig {
             Some(node) => node.json() == "petsc",
             None => false,
         };
-        for key in if petsc { NATIVE_KEYS } else { PETSC_KEYS } {
+        for &key in if petsc { &NATIVE_KEYS[..] } else { &PETSC_KEYS } {
             if own.get(key).is_none() {
                 merged.take(key);
             }
@@ -225,7 +296,7 @@ impl SolverConfig {
                 merged.take(key);
             }
         };
-        another("ksp", &["method", "damping", "restart"], &mut merged);
+        another("ksp", &["method", "damping", "restart", "side"], &mut merged);
         another("method", &["ksp"], &mut merged);
         let kind: SolverKind = match merged.get("method") {
             Some(_) => merged.read::<SolverConfig>()?.method,
@@ -264,7 +335,37 @@ impl SolverConfig {
             Method::Gmres { restart } | Method::FlexibleGmres { restart } => {
                 format!("{name} (restart {restart})")
             }
-            Method::Cg | Method::Bicgstab => name.to_owned(),
+            Method::LeftGmres { restart } => format!("{name} (restart {restart}, on the left)"),
+            Method::Cg | Method::FlexibleCg | Method::Minres | Method::Bicgstab => name.to_owned(),
+        }
+    }
+
+    /// The limit of divergence: the one given, else one that stops nothing which would converge.
+    pub fn divergence(&self) -> f64 {
+        self.divergence.unwrap_or_else(|| self.method().divergence())
+    }
+
+    /// The stopping rule; `exact` is x*, for the rule that needs it.
+    pub fn stop<'x>(&self, exact: Option<&'x [f64]>) -> Stop<'x> {
+        let (norm, absolute) = (self.norm.unwrap_or_default(), self.absolute_tolerance);
+        let residual = Criterion::Residual { norm, absolute: absolute.unwrap_or(0.0) };
+        Stop {
+            criterion: exact.map_or(residual, Criterion::AbsoluteError),
+            tolerance: self.tolerance,
+            max_iterations: self.max_iterations,
+            divergence: self.divergence(),
+        }
+    }
+
+    /// What is measured, in words.
+    pub fn measure(&self) -> &'static str {
+        match (self.stop, self.norm.unwrap_or_default()) {
+            (StopRule::AbsoluteError, _) => "error",
+            (StopRule::RelativeResidual, Norm::Unpreconditioned) => "relative residual",
+            (StopRule::RelativeResidual, Norm::Preconditioned) => {
+                "preconditioned relative residual"
+            }
+            (StopRule::RelativeResidual, Norm::Natural) => "natural relative residual",
         }
     }
 
@@ -274,6 +375,9 @@ impl SolverConfig {
         match self.method {
             SolverKind::Richardson => Method::Richardson { damping: self.damping.unwrap_or(1.0) },
             SolverKind::Cg => Method::Cg,
+            SolverKind::FlexibleCg => Method::FlexibleCg,
+            SolverKind::Minres => Method::Minres,
+            SolverKind::Gmres if self.side == Some(Side::Left) => Method::LeftGmres { restart },
             SolverKind::Gmres => Method::Gmres { restart },
             SolverKind::FlexibleGmres => Method::FlexibleGmres { restart },
             SolverKind::Bicgstab => Method::Bicgstab,

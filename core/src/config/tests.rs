@@ -123,6 +123,29 @@ fn overrides_replace_add_and_name_the_flag() {
 }
 
 #[test]
+fn flags_pick_from_a_list_and_fill_the_ones_they_made() {
+    let mut root = tree("[preconditioner]\nmethods = [\"a\", {name = \"b\"}]\n");
+    for flag in ["p.list.0.name=x", "p.list.1=y", "p.list.1.damping=2", "p.list.2.list.0=z"] {
+        set(&mut root, flag).unwrap();
+    }
+    let made = json!({"list": [{"name": "x"}, {"name": "y", "damping": 2}, {"list": ["z"]}]});
+    assert_eq!(root.get("p").unwrap().json(), made);
+    for flag in ["preconditioner.methods.0.damping=1", "preconditioner.methods.1.name=c"] {
+        set(&mut root, flag).unwrap();
+    }
+    let picked = json!({"methods": [{"name": "a", "damping": 1}, {"name": "c"}]});
+    assert_eq!(root.get("preconditioner").unwrap().json(), picked);
+    for (flag, why) in [
+        ("preconditioner.methods.2=d", "'2' is not one of the 2 items, 0 the first"),
+        ("p.list.5=d", "'5' is not one of the 3 items, 0 the first"),
+        ("p.list.name=d", "'name' is not one of the 3 items, 0 the first"),
+    ] {
+        let got = message(set(&mut root.clone(), flag));
+        assert_eq!(got, format!("--set {flag}: {why}"));
+    }
+}
+
+#[test]
 fn a_flag_that_does_not_go_with_the_file_is_blamed_itself() {
     let mut root = tree("[solver]\nmethod = \"richardson\"\ndamping = 0.7\n");
     set(&mut root, "solver.method=cg").unwrap();

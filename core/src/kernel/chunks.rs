@@ -4,11 +4,30 @@ use crate::host::Host;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
+/// Chunks for each thread between two looks at the host: a loop ends soon after that is asked for.
+const LOOK: usize = 8;
+
+/// [`Host::parallel_for`] in pieces, between which the host is told how far it is.
+fn in_pieces(
+    host: &dyn Host,
+    n: usize,
+    grain: usize,
+    body: &(dyn Fn(Range<usize>) -> Result<()> + Sync),
+) -> Result<()> {
+    let piece = grain * LOOK * host.threads();
+    for from in (0..n).step_by(piece) {
+        host.step(from, n, "rows")?;
+        let moved = |range: Range<usize>| body(from + range.start..from + range.end);
+        host.parallel_for(piece.min(n - from), grain, &moved)?;
+    }
+    Ok(())
+}
+
 /// What `body` makes of every chunk of `0..n`, in order of chunks, which depend on `n` and `grain`
-/// only.
+/// only. For setup: the host may interrupt it.
 ///
 /// # Errors
-/// The first error (by range) of `body`.
+/// The first error (by range) of `body`; [`Error::Interrupted`](crate::Error::Interrupted).
 pub fn collect<T: Send>(
     host: &dyn Host,
     n: usize,
@@ -17,7 +36,7 @@ pub fn collect<T: Send>(
 ) -> Result<Vec<T>> {
     let grain = grain.max(1);
     let made: Vec<Mutex<Option<T>>> = (0..n.div_ceil(grain)).map(|_| Mutex::new(None)).collect();
-    host.parallel_for(n, grain, &|range| {
+    in_pieces(host, n, grain, &|range| {
         let value = body(range.clone())?;
         *made[range.start / grain].lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
         Ok(())
@@ -29,10 +48,10 @@ pub fn collect<T: Send>(
 }
 
 /// Runs `body` on every chunk of the rows of `row_ptr` together with the chunk's part of `out`,
-/// which has one number for each entry.
+/// which has one number for each entry. For setup: the host may interrupt it.
 ///
 /// # Errors
-/// The first error (by range) of `body`.
+/// The first error (by range) of `body`; [`Error::Interrupted`](crate::Error::Interrupted).
 ///
 /// # Panics
 /// Where `out` is shorter than `row_ptr` says.
@@ -52,7 +71,7 @@ pub fn fill(
         parts.push(Mutex::new(part));
         rest = later;
     }
-    host.parallel_for(n, grain, &|range| {
+    in_pieces(host, n, grain, &|range| {
         let mut part = parts[range.start / grain].lock().unwrap_or_else(PoisonError::into_inner);
         body(range, &mut part)
     })

@@ -3,7 +3,8 @@
 //! Row i of G, with entries in the columns J of a lower triangular pattern (the last of them i), is
 //! the solution of Cᵀ g = eᵢ with the Cholesky factor A(J, J) = C Cᵀ; then diag(G A Gᵀ) = 1.
 //!
-//! Cost: k³/6 vector operations for eight rows of k entries, each in its own lane; no communication.
+//! Cost: k³/6 vector operations for eight rows of k entries, each in its own lane, however long the
+//! rows of A are that they touch; no communication.
 //! Bitwise the same rows on any number of ranks.
 //!
 //! Reference: L. Kolotilina, A. Yeremin, *Factorized sparse approximate inverse preconditionings
@@ -15,6 +16,7 @@ use super::reach::Reach;
 use super::remote;
 use crate::host::Host;
 use crate::matrix::{DistCsr, Explicit, ExplicitKind, Space};
+use crate::memory;
 use crate::precond::{Preconditioner, Properties};
 use crate::{Error, Result};
 use std::ops::Range;
@@ -34,7 +36,8 @@ pub fn entries(
     pattern: &Pattern,
     start: u64,
 ) -> Result<Vec<f64>> {
-    let mut values = vec![0.0; pattern.cols.len()];
+    let mut values =
+        memory::vec_of(0.0, pattern.cols.len(), "the factor; lower 'max_row' or 'power'")?;
     Rows { reach, pattern, start }.solve(host, &mut values)?;
     Ok(values)
 }
@@ -115,7 +118,7 @@ impl Rows<'_> {
         self.pattern.by_size(range, &mut order);
         for rows in order.chunks(LANES) {
             let size = self.pattern.row(rows[rows.len() - 1] as usize).len();
-            work.start(size);
+            work.start(size).map_err(|e| e.of_row(self.start + u64::from(rows[rows.len() - 1])))?;
             for (lane, &i) in rows.iter().enumerate() {
                 self.gather(i as usize, lane, work);
             }
@@ -148,7 +151,7 @@ impl Rows<'_> {
         for (a, &j) in pattern.iter().enumerate() {
             let row = &mut work.matrix[packed(a, 0)..=packed(a, a)];
             row[a].0[lane] = 0.0;
-            self.reach.visit(j, |c, value| {
+            self.reach.visit_among(j, &pattern[..=a], |c, value| {
                 // Places are smaller than a to the left of the diagonal, and only there.
                 if let Some(cell) = row.get_mut(work.place[c as usize] as usize) {
                     cell.0[lane] = value;
@@ -181,13 +184,19 @@ impl Work {
     }
 
     /// Starts a batch of systems with up to `size` unknowns, all of them the identity.
-    fn start(&mut self, size: usize) {
+    ///
+    /// # Errors
+    /// [`Error::Memory`] where they do not fit.
+    fn start(&mut self, size: usize) -> Result<()> {
         self.matrix.clear();
+        let what = format_args!("the systems of eight rows of {size} entries; lower 'max_row'");
+        memory::reserve(&mut self.matrix, packed(size, 0), what)?;
         self.matrix.resize(packed(size, 0), Lanes::default());
         for a in 0..size {
             self.matrix[packed(a, a)] = Lanes::all(1.0);
         }
         self.row.clear();
         self.row.resize(size, Lanes::default());
+        Ok(())
     }
 }

@@ -36,10 +36,14 @@ impl Grid {
     /// [`Error::Unsupported`] naming the first global row that does not fit, and why, or that the
     /// number of unknowns does not.
     pub fn of(a: &DistCsr, given: Option<[usize; 2]>) -> Result<Self> {
-        a.space().comm().scope(|| {
+        let comm = a.space().comm();
+        comm.scope(|| {
             let grid = Self::agreed(a, given)?;
-            a.space().comm().agree_first(grid.check(a))?;
-            Ok(grid)
+            match comm.agree_first(grid.check(a)) {
+                Ok(()) => Ok(grid),
+                // On all ranks.
+                Err(e) => Err(a.naming_identity_rows(e)?),
+            }
         })
     }
 
@@ -48,15 +52,25 @@ impl Grid {
     /// # Errors
     /// [`Error::Unsupported`] where the number of unknowns does not fit, the same on all ranks.
     pub fn agreed(a: &DistCsr, given: Option<[usize; 2]>) -> Result<Self> {
-        if let Some([mx, my]) = given {
-            return Grid { mx, my }.with_nodes(a.n_global());
+        let found = match given {
+            Some([mx, my]) => Grid { mx, my }.with_nodes(a.n_global()),
+            None => Self::seen(a)?,
+        };
+        match found {
+            Ok(grid) => Ok(grid),
+            // On all ranks.
+            Err(e) => Err(a.naming_identity_rows(e)?),
         }
+    }
+
+    /// What row 0 shows, the same on all ranks. Collective.
+    fn seen(a: &DistCsr) -> Result<Result<Self>> {
         let row0 = match a.n_own() {
             n if n > 0 && a.global_row(0) == 0 => a.global_entries(0).map(|(j, _)| j).collect(),
             _ => vec![],
         };
         let row0 = a.space().comm().all_gather(&row0)?.concat();
-        Self::recognise(a.n_global(), &row0)
+        Ok(Self::recognise(a.n_global(), &row0))
     }
 
     /// The grid of `n` unknowns whose row 0 has entries in these columns: the first one beyond the
@@ -65,6 +79,11 @@ impl Grid {
     /// # Errors
     /// [`Error::Unsupported`] where `n` is no multiple of the row length that this shows.
     pub fn recognise(n: u64, row0: &[u64]) -> Result<Self> {
+        if n > 1 && !row0.iter().any(|&c| c > 0) {
+            return Err(Error::Unsupported(
+                "global row 0 does not fit a structured grid: it has no neighbour".into(),
+            ));
+        }
         let mx = row0.iter().copied().filter(|&c| c > 1).min().unwrap_or(n);
         if n == 0 || !n.is_multiple_of(mx) {
             return Err(Error::Unsupported(format!(
@@ -178,7 +197,8 @@ impl Grid {
                     }
                 }
                 if around.next_if(|&(node, _)| node == col).is_none() && value != 0.0 {
-                    return fail(format!("column {col} is none of its neighbours"));
+                    let how = self.other_diagonal(a, k, col);
+                    return fail(format!("column {col} is none of its neighbours{how}"));
                 }
             }
             match around.find(|&(_, step)| !diagonal(step)) {
@@ -186,6 +206,28 @@ impl Grid {
                 None => Ok(()),
             }
         })
+    }
+
+    /// What is to be said where column `col` of own row `k` is a neighbour across the other diagonal:
+    /// nothing elsewhere.
+    pub fn other_diagonal(self, a: &DistCsr, k: usize, col: u64) -> &'static str {
+        let ((i, j), from) = (self.place(a.global_row(k)), |node| self.place(node));
+        let step = |node: u64| {
+            let (x, y) = from(node);
+            (x as i64 - i as i64, y as i64 - j as i64)
+        };
+        let is_other = |step| matches!(step, (1, -1) | (-1, 1));
+        if !is_other(step(col)) {
+            return "";
+        }
+        let mut entries = a.global_entries(k).filter(|&(_, v)| v != 0.0);
+        match entries.any(|(node, _)| matches!(step(node), (1, 1) | (-1, -1))) {
+            true => " (this is a nine-point stencil; five and seven points are taken)",
+            false => {
+                " (the mesh is cut from upper left to lower right: number the nodes of every row from the \
+                 other end, and the cuts go the other way)"
+            }
+        }
     }
 
     /// Entry of the five-point Laplacian in direction `step`: 4 in the middle, −1 for the four
@@ -270,7 +312,7 @@ mod tests {
         };
         let text = "global row 4 does not fit a grid of 3 by 3 nodes: column 6 is none of its \
                     neighbours";
-        assert_eq!(why(&|e| e.push((4, 6, 0.5)), None), text);
+        assert!(why(&|e| e.push((4, 6, 0.5)), None).starts_with(text));
         // Neighbours by number, but not on the grid.
         assert!(why(&|e| e.push((5, 6, 0.5)), None).contains("global row 5"));
         let text = "global row 4 does not fit a grid of 3 by 3 nodes: it has no entry for its \
@@ -280,6 +322,32 @@ mod tests {
         // Another numbering, seen or given.
         assert!(why(&|_| (), Some([9, 1])).contains("global row 0"));
         assert!(why(&|e| e.push((0, 2, 0.5)), None).contains("give grid = [mx, my]"));
+        // The other diagonal, and both.
+        let other = |e: &mut Entries| {
+            e.iter_mut().filter(|e| e.0 != e.1).for_each(|e| {
+                let turned = |i: usize| 3 * (i / 3) + 2 - i % 3;
+                (e.0, e.1) = (turned(e.0), turned(e.1));
+            });
+        };
+        let text = why(&other, None);
+        assert!(
+            text.starts_with("global row 1 does not fit a grid of 3 by 3 nodes: column 3"),
+            "{text}"
+        );
+        assert!(text.contains("number the nodes of every row from the other end"), "{text}");
+        let both = |e: &mut Entries| e.extend([(4, 6, 0.5), (4, 2, 0.5)]);
+        assert!(why(&both, None).contains("this is a nine-point stencil"));
+        // Rows of known values, at the start and further on.
+        let known = |rows: &'static [usize]| {
+            move |e: &mut Entries| e.retain(|e| e.0 == e.1 || !rows.contains(&e.0))
+        };
+        let text = why(&known(&[0, 1, 2]), None);
+        let wanted = "global row 0 does not fit a structured grid: it has no neighbour; 3 rows, global row 0 \
+                      the first, have a diagonal entry only, as nodes with a known value do: take them \
+                      out (eliminate = \"identity-rows\" in [problem])";
+        assert_eq!(text, wanted);
+        assert!(why(&known(&[8]), None).contains("1 rows, global row 8 the first, have"));
+        assert!(why(&known(&[0]), Some([3, 3])).contains("1 rows, global row 0 the first, have"));
         let text = "a grid of 2 by 4 nodes does not fit 9 unknowns";
         assert_eq!(why(&|_| (), Some([2, 4])), text);
         assert!(why(&|_| (), Some([0, 9])).contains("does not fit 9 unknowns"));

@@ -4,8 +4,10 @@
 //! with VᵀAV = T tridiagonal. For symmetric M and positive definite A, MA is symmetric in the inner
 //! product ⟨x, y⟩ = xᵀAy, and the same recurrence holds there. The extreme eigenvalues θ of T
 //! approach those of the operator from within; next to each lies an eigenvalue of the operator, at
-//! a distance of at most βₖ|sₖ| (s the eigenvector of T), which is the error reported. It bounds
-//! the distance to *an* eigenvalue: one still further out may be missing from the start vector.
+//! a distance of at most βₖ|sₖ| (s the eigenvector of T) and the rounding of the largest eigenvalue, which
+//! is the error reported. It bounds the distance to *an* eigenvalue: one still further out may be missing
+//! from the start vector, so that what is found is an estimate. Eigenvalues that are smaller than the
+//! largest one by more than the digits of a number are never found to any digit.
 //!
 //! Cost: one product with A (and one application of M) a step. Up to [`EXACT`] rows all basis
 //! vectors are kept and reorthogonalised, so that the extremes are found to any tolerance above
@@ -15,13 +17,16 @@
 //! References: G. H. Golub, C. F. Van Loan, *Matrix Computations*, 4th ed., §10.1–10.3;
 //! C. C. Paige, *J. Inst. Maths Applics* 18 (1976); QL: H. Bowdler et al., *Numer. Math.* 11 (1968).
 use super::random::{Purpose, Stream};
-use crate::matrix::{DistCsr, Space};
+use crate::matrix::{DistCsr, Operator, Space};
 use crate::precond::Preconditioner;
 use crate::{Error, Result};
 use serde::Serialize;
 
 /// Rows up to which the basis is kept and reorthogonalised.
 pub const EXACT: u64 = 1000;
+
+/// What rounding does to an eigenvalue, relative to the largest one.
+const ROUNDING: f64 = 8.0 * f64::EPSILON;
 
 /// How far to go.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,7 +77,38 @@ pub fn of_matrix(a: &DistCsr, options: &Options) -> Result<Spectrum> {
         u.copy_from_slice(v);
         Ok(())
     };
-    lanczos(a.space(), options, identity, |v, z| a.spmv(v, z))
+    lanczos(a.space(), &Aim::both(options), identity, |_| Ok(0.0), |v, z| a.spmv(v, z))
+}
+
+/// The spectrum of the symmetric operator `z = apply(v)` on one rank with `n` rows, as far as it takes to
+/// find the largest eigenvalue.
+///
+/// # Errors
+/// As [`of_matrix`]; what `apply` reports.
+pub fn largest_of_operator(
+    n: usize,
+    options: &Options,
+    apply: impl Fn(&[f64], &mut [f64]) -> Result<()>,
+) -> Result<Spectrum> {
+    let identity = |v: &[f64], u: &mut [f64]| {
+        u.copy_from_slice(v);
+        Ok(())
+    };
+    let aim = Aim { options: *options, largest_only: true };
+    lanczos(&Space::solo(n), &aim, identity, |_| Ok(0.0), apply)
+}
+
+/// What Lanczos' method is to find.
+struct Aim {
+    options: Options,
+    /// The largest eigenvalue is enough.
+    largest_only: bool,
+}
+
+impl Aim {
+    fn both(options: &Options) -> Aim {
+        Aim { options: *options, largest_only: false }
+    }
 }
 
 /// The spectrum of MA for symmetric M and positive definite A. Collective.
@@ -81,18 +117,22 @@ pub fn of_matrix(a: &DistCsr, options: &Options) -> Result<Spectrum> {
 /// [`Error::Breakdown`] where A turns out not to be positive definite; [`Error::Data`] as
 /// [`of_matrix`]; what M and the communicator report.
 pub fn of_preconditioned(
-    a: &DistCsr,
+    a: &dyn Operator,
     m: &dyn Preconditioner,
     options: &Options,
 ) -> Result<Spectrum> {
-    lanczos(a.space(), options, |v, u| a.spmv(v, u), |u, z| m.apply(u, z))
+    // Asked for in doubt only.
+    let magnitude = |z: &[f64]| Ok(a.magnitude(z)?.unwrap_or(0.0));
+    lanczos(a.space(), &Aim::both(options), |v, u| a.apply(v, u), magnitude, |u, z| m.apply(u, z))
 }
 
-/// Lanczos for the operator `z = apply(weigh(v))`, symmetric in ⟨x, weigh(y)⟩.
+/// Lanczos for the operator `z = apply(weigh(v))`, symmetric in ⟨x, weigh(y)⟩; `magnitude(x)` is that
+/// product of x with itself before anything cancels.
 fn lanczos(
     space: &Space,
-    options: &Options,
+    aim: &Aim,
     weigh: impl Fn(&[f64], &mut [f64]) -> Result<()>,
+    magnitude: impl Fn(&[f64]) -> Result<f64>,
     apply: impl Fn(&[f64], &mut [f64]) -> Result<()>,
 ) -> Result<Spectrum> {
     let (n, n_global) = (space.n_own(), space.n_global());
@@ -105,7 +145,7 @@ fn lanczos(
     let (mut alphas, mut betas) = (Vec::new(), Vec::new());
     // Basis vectors and their weighed images, one after the other; small systems only.
     let mut basis: Vec<(Vec<f64>, Vec<f64>)> = Vec::new();
-    let limit = options.max_steps.clamp(1, usize::try_from(n_global).unwrap_or(usize::MAX));
+    let limit = aim.options.max_steps.clamp(1, usize::try_from(n_global).unwrap_or(usize::MAX));
     let (mut next_check, mut norm) = (limit.min(8), 0.0f64);
     loop {
         // z is the next direction, not yet of length one.
@@ -119,14 +159,17 @@ fn lanczos(
         let beta = square.max(0.0).sqrt();
         norm = norm.max(alphas.last().map_or(0.0, |a: &f64| a.abs()) + beta * f64::from(done > 0));
         let exhausted = done > 0 && beta <= f64::EPSILON * norm;
-        if done == 0 && square <= 0.0 || done > 0 && square < -(1e-8 * norm).powi(2) {
+        let suspect = done == 0 && square <= 0.0 || done > 0 && square < -(1e-8 * norm).powi(2);
+        // A witness is one beyond rounding only.
+        if suspect && square <= -ROUNDING * magnitude(&z)? {
             return Err(Error::Breakdown(
                 "the matrix is not positive definite: xᵀAx ≤ 0 for some x".into(),
             ));
         }
         if exhausted || done == limit || done == next_check {
-            let spectrum = ends(&alphas, &betas, if exhausted { 0.0 } else { beta }, options);
-            if exhausted || done == limit || spectrum.converged {
+            let (spectrum, settled) =
+                ends(&alphas, &betas, if exhausted { 0.0 } else { beta }, aim);
+            if exhausted || done == limit || settled {
                 return Ok(spectrum);
             }
             next_check = limit.min(done + done / 4 + 1);
@@ -156,16 +199,22 @@ fn lanczos(
     }
 }
 
-/// The ends of T's spectrum, `beta` the entry that would come next beside its diagonal.
-fn ends(alphas: &[f64], betas: &[f64], beta: f64, options: &Options) -> Spectrum {
+/// The ends of T's spectrum, `beta` the entry that would come next beside its diagonal; and whether
+/// further steps would not make them better.
+fn ends(alphas: &[f64], betas: &[f64], beta: f64, aim: &Aim) -> (Spectrum, bool) {
     let ritz = tridiagonal(alphas, betas);
     let of = |end: Option<&(f64, f64)>| end.map_or((f64::NAN, f64::NAN), |e| *e);
     let (min, s_min) = of(ritz.first());
     let (max, s_max) = of(ritz.last());
-    let (min_error, max_error) = (beta * s_min.abs(), beta * s_max.abs());
-    let within = |error: f64, value: f64| error <= options.tolerance * value.abs();
-    let converged = within(min_error, min) && within(max_error, max);
-    Spectrum { min, max, min_error, max_error, steps: alphas.len(), converged }
+    let rounding = ROUNDING * min.abs().max(max.abs());
+    let [left_of_min, left_of_max] = [s_min, s_max].map(|s| beta * s.abs());
+    let (min_error, max_error) = (left_of_min + rounding, left_of_max + rounding);
+    let within = |error: f64, value: f64| error <= aim.options.tolerance * value.abs();
+    let [min_found, max_found] = [within(min_error, min), within(max_error, max)];
+    let min_settled = min_found || left_of_min <= rounding || aim.largest_only;
+    let settled = min_settled && (max_found || left_of_max <= rounding);
+    let (steps, converged) = (alphas.len(), min_found && max_found);
+    (Spectrum { min, max, min_error, max_error, steps, converged }, settled)
 }
 
 /// Eigenvalues of the symmetric tridiagonal matrix with `diagonal` and `beside` it (one entry
@@ -359,5 +408,26 @@ mod tests {
         assert!(of_matrix(&diagonal(&[]), &TIGHT).is_err());
         let zero = of_matrix(&diagonal(&[0.0; 5]), &TIGHT).expect("finite");
         assert_eq!((zero.min, zero.max), (0.0, 0.0));
+    }
+
+    #[test]
+    fn ends_that_drown_in_the_largest_eigenvalue_are_not_called_found() {
+        for values in [&[1e20, 1.0, 1.0, 2.0][..], &[1.0, 1e-18], &[1e30, -1.0, 5.0]] {
+            let found = of_matrix(&diagonal(values), &TIGHT).expect("finite");
+            assert!(!found.converged, "{found:?}");
+            let off = |end: f64| values.iter().map(|v| (v - end).abs()).fold(f64::MAX, f64::min);
+            assert!(off(found.min) <= found.min_error, "{found:?}");
+            assert!(off(found.max) <= found.max_error && found.max_error < 1e-10 * found.max);
+        }
+        // Positive definite, and yet rounding makes zᵀAz negative: no witness is claimed.
+        let n = 40;
+        let big = 1e18;
+        let pairs = (0..n).flat_map(|i| {
+            let (k, l) = (2 * i, 2 * i + 1);
+            [(k, k, big), (l, l, big), (k, l, -big * (1.0 - 1e-15)), (l, k, -big * (1.0 - 1e-15))]
+        });
+        let a = DistCsr::solo(Csr::from_triplets(2 * n, 2 * n, pairs).expect("valid"));
+        let found = of_preconditioned(&a.expect("square"), &Scaling(vec![1e-18; 2 * n]), &TIGHT);
+        assert!(found.as_ref().is_ok_and(|found| found.max > 1.9), "{found:?}");
     }
 }

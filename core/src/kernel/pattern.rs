@@ -4,20 +4,31 @@
 //! contains the diagonal and every lower power; where A has a full diagonal it is the pattern of
 //! Aᵏ. Entries that cancel in a product count.
 //!
+//! Cost: a row takes O(k·max_row²) steps at most, however long the rows of A are ([`Bound`]).
+//!
 //! Reference: E. Chow, *A priori sparsity patterns for parallel sparse approximate inverse
 //! preconditioners*, SIAM J. Sci. Comput. 21 (2000), §2–3 (powers, and the threshold on the
 //! matrix scaled to a unit diagonal).
 use super::chunks;
 use super::reach::{Numbering, Reach};
 use super::remote::{neighbours, on_one_rank, too_many};
+use super::search::Search;
+use crate::comm::{Comm, Communicator};
 use crate::host::Host;
 use crate::matrix::{Csr, DistCsr, Space};
+use crate::memory;
 use crate::{Error, Result};
 use std::ops::Range;
 use std::sync::Arc;
 
 /// Rows that one thread takes at a time.
 const GRAIN: usize = 4096;
+
+/// Entries that methods let a row have unless told otherwise.
+pub const MAX_ROW: u32 = 200;
+
+/// What does not fit where rows are long.
+const TOO_LONG: &str = "the pattern; lower 'max_row' or 'power'";
 
 /// Which part of a pattern is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,46 +49,193 @@ pub struct Pattern {
     numbering: Numbering,
     /// Global numbers of the rows of others that columns point to, increasing.
     others: Vec<u64>,
+    /// Own rows that were longer than they may be.
+    cut: Cut,
+}
+
+/// Rows that a limit on their length cut.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// How many.
+    pub rows: u64,
+    /// Global number of the first.
+    pub first: u64,
+}
+
+impl Cut {
+    fn add(&mut self, row: u64) {
+        *self = self.with(Cut { rows: 1, first: row });
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn with(self, other: Cut) -> Cut {
+        match (self.rows, other.rows) {
+            (0, _) => other,
+            (_, 0) => self,
+            (x, y) => Cut { rows: x + y, first: self.first.min(other.first) },
+        }
+    }
+
+    /// Those of all ranks. Collective.
+    ///
+    /// # Errors
+    /// What the communicator reports.
+    pub fn of_all(self, comm: &Comm) -> Result<Cut> {
+        if comm.size() == 1 {
+            return Ok(self);
+        }
+        let all = comm.all_gather(&[self.rows, self.first])?;
+        Ok(all
+            .iter()
+            .fold(Cut::default(), |sum, cut| sum.with(Cut { rows: cut[0], first: cut[1] })))
+    }
+}
+
+/// How long the rows of a pattern may be.
+///
+/// One dense row in A makes Aᵏ full, and the small system of a row of k entries costs k³: rows keep
+/// the [`max_row`](Bound::max_row) entries that are strongest, and no path of a power leads through a
+/// row of A that is longer. The strength of an entry of A is |aᵢⱼ| / √|aᵢᵢ aⱼⱼ|, which no scaling D A D
+/// changes, that of a pair of rows further apart the largest product over the shortest paths between
+/// them; of equals that with the smaller column is the stronger. The diagonal always stays.
+pub struct Bound {
+    /// Entries of a row, its diagonal one counted, at most.
+    pub max_row: usize,
+    /// Whether some row of the matrix is longer, on any rank.
+    pub exceeded: bool,
+    /// √|aⱼⱼ| of ghost columns, where a row is longer.
+    ghost_roots: Vec<f64>,
+}
+
+impl Bound {
+    /// For patterns of powers of `a`. Collective: one reduction, and an exchange where a row is longer.
+    ///
+    /// # Errors
+    /// What the communicator reports.
+    pub fn new(a: &DistCsr, max_row: u32) -> Result<Self> {
+        let (max_row, comm) = (max_row.max(1) as usize, a.space().comm());
+        let (own, ghost) = (a.own().view(), a.ghost().view());
+        let long = (0..a.n_own()).any(|i| own.range(i).len() + ghost.range(i).len() > max_row);
+        let exceeded = if comm.size() > 1 { comm.any(long)? } else { long };
+        let ghost_roots = match exceeded {
+            true => {
+                a.on_ghosts(&(0..a.n_own()).map(|i| Size::of_row(a, i).sqrt()).collect::<Vec<_>>())?
+            }
+            false => Vec::new(),
+        };
+        Ok(Bound { max_row, exceeded, ghost_roots })
+    }
+
+    /// √|aⱼⱼ| by the local numbers of `near`.
+    pub(super) fn roots(&self, near: &Reach<'_>) -> Vec<f64> {
+        let number = near.numbering();
+        let root = |j: u32| {
+            let mut size = Size::default();
+            near.visit(j, |c, value| size.add(c == j, value));
+            size.get().sqrt()
+        };
+        let mut roots: Vec<f64> = (0..number.len() as u32).map(root).collect();
+        // Rows that were not fetched: known where it matters.
+        for (&j, &root) in near.ghost_numbers().iter().zip(&self.ghost_roots) {
+            roots[j as usize] = root;
+        }
+        roots
+    }
+
+    /// What a report should say of the rows that were cut, where there are any.
+    pub fn note(&self, cut: Cut) -> Option<String> {
+        (cut.rows > 0).then(|| {
+            format!(
+                "{} row(s) of the pattern, global row {} the first, keep the strongest {} entries \
+                 ('max_row')",
+                cut.rows, cut.first, self.max_row
+            )
+        })
+    }
+}
+
+/// The size of a row for comparisons: its diagonal entry in magnitude; where that is zero or missing,
+/// its largest.
+#[derive(Default)]
+struct Size {
+    diagonal: f64,
+    largest: f64,
+}
+
+impl Size {
+    fn add(&mut self, diagonal: bool, value: f64) {
+        self.largest = self.largest.max(value.abs());
+        if diagonal {
+            self.diagonal = value.abs();
+        }
+    }
+
+    fn get(&self) -> f64 {
+        if self.diagonal == 0.0 { self.largest } else { self.diagonal }
+    }
+
+    fn of_row(a: &DistCsr, i: usize) -> f64 {
+        let (mut size, me) = (Size::default(), a.global_row(i));
+        a.global_entries(i).for_each(|(j, value)| size.add(j == me, value));
+        size.get()
+    }
 }
 
 impl Pattern {
-    /// The pattern of (I + |A|)ᵏ with k = `power`. Collective; fetches the rows up to k − 1 steps
-    /// away, as [`neighbours`] does.
+    /// The pattern of (I + |A|)ᵏ with k = `power`, its rows no longer than [`Bound`] says. Collective;
+    /// for k > 1 fetches the rows up to k steps away, as [`neighbours`] does.
     ///
     /// # Errors
     /// [`Error::Unsupported`] for 2³² entries or more on a rank; what the communicator reports.
-    pub fn power(host: &dyn Host, a: &DistCsr, power: usize, part: Part) -> Result<Self> {
-        Self::within(host, &around(a, power.saturating_sub(1))?, power, part)
+    pub fn power(
+        host: &dyn Host,
+        a: &DistCsr,
+        power: usize,
+        part: Part,
+        bound: &Bound,
+    ) -> Result<Self> {
+        let steps = if power > 1 { power } else { 0 };
+        Self::within(host, &around(a, steps, bound.max_row)?, power, part, bound)
     }
 
-    /// The pattern of (I + |A|)ᵏ with k = `power`, where `near` has the rows up to k − 1 steps away. Not
-    /// collective.
+    /// The pattern of (I + |A|)ᵏ with k = `power`, where `near` has the rows up to k steps away and `bound`
+    /// is that of the same matrix. Not collective.
     ///
     /// # Errors
     /// [`Error::Unsupported`] for 2³² entries or more.
-    pub fn within(host: &dyn Host, near: &Reach<'_>, power: usize, part: Part) -> Result<Self> {
+    pub fn within(
+        host: &dyn Host,
+        near: &Reach<'_>,
+        power: usize,
+        part: Part,
+        bound: &Bound,
+    ) -> Result<Self> {
+        let search = Search::new(near, power, part, bound);
         let pool = chunks::Pool::default();
         let made = chunks::collect(host, near.n_own(), GRAIN, |range| {
-            let mut chunk = (Vec::with_capacity(range.len()), Vec::new());
-            if power <= 1 {
-                for i in range {
-                    neighbourhood(near, i, power, part, &mut chunk.1);
-                    chunk.0.push(chunk.1.len());
-                }
-                return Ok(chunk);
-            }
+            let (mut ends, mut cols) = (Vec::with_capacity(range.len()), Vec::new());
+            let mut cut = Cut::default();
             pool.with(
-                || vec![false; near.numbering().len()],
-                |marked| {
+                || search.work(),
+                |work| {
                     for i in range {
-                        steps(near, i, power, part, marked, &mut chunk.1);
-                        chunk.0.push(chunk.1.len());
+                        let me = near.numbering().global(near.numbering().of_own(i));
+                        let most = bound.max_row.min(near.numbering().len());
+                        memory::grow(&mut cols, most, TOO_LONG).map_err(|e| e.of_row(me))?;
+                        if search.row(i, work, &mut cols) {
+                            cut.add(me);
+                        }
+                        ends.push(cols.len());
                     }
-                    Ok(chunk)
+                    Ok(((ends, cols), cut))
                 },
             )
         })?;
-        Self::from_chunks(&made, near.numbering())
+        let (made, cuts): (Vec<_>, Vec<Cut>) = made.into_iter().unzip();
+        let mut pattern = Self::from_chunks(&made, near.numbering())?;
+        pattern.cut = cuts.into_iter().fold(Cut::default(), Cut::with);
+        Ok(pattern)
     }
 
     /// Of the own rows that the chunks of a loop made, one after the other: for each chunk where
@@ -91,7 +249,8 @@ impl Pattern {
         let mut row_ptr =
             Vec::with_capacity(made.iter().map(|(ends, _)| ends.len()).sum::<usize>() + 1);
         row_ptr.push(0);
-        let mut cols = Vec::with_capacity(nnz);
+        let mut cols = Vec::new();
+        memory::reserve(&mut cols, nnz, TOO_LONG)?;
         for (ends, more) in made {
             row_ptr.extend(ends.iter().map(|end| (cols.len() + end) as u32));
             cols.extend_from_slice(more);
@@ -101,7 +260,7 @@ impl Pattern {
         let mut others: Vec<u64> = theirs.map(|&j| numbering.global(j)).collect();
         others.sort_unstable();
         others.dedup();
-        Ok(Pattern { row_ptr, cols, numbering, others })
+        Ok(Pattern { row_ptr, cols, numbering, others, cut: Cut::default() })
     }
 
     /// Fetches the rows of `a` that columns of this pattern point to, and numbers the columns as
@@ -176,6 +335,16 @@ impl Pattern {
         }
     }
 
+    /// Own rows that were cut to the length that they may have.
+    pub fn cut(&self) -> Cut {
+        self.cut
+    }
+
+    /// Global numbers of the rows of others that columns point to, increasing.
+    pub fn others(&self) -> &[u64] {
+        &self.others
+    }
+
     /// Bytes of its arrays.
     pub fn bytes(&self) -> usize {
         4 * (self.row_ptr.len() + self.cols.len()) + 16 * self.others.len()
@@ -201,16 +370,8 @@ impl Pattern {
 /// # Errors
 /// What the communicator reports.
 pub fn strong_entries(a: &DistCsr, threshold: f64) -> Result<DistCsr> {
-    let size = |i: usize| match a.diagonal(i).abs() {
-        0.0 => a.global_entries(i).fold(0.0, |m: f64, (_, v)| m.max(v.abs())),
-        d => d,
-    };
-    let size: Vec<f64> = (0..a.n_own()).map(size).collect();
-    let mut ghost_size = vec![0.0; a.ghost_ids().len()];
-    if a.space().comm().size() > 1 {
-        let token = a.exchange_start(&size)?;
-        a.exchange_finish(token, &mut ghost_size)?;
-    }
+    let size: Vec<f64> = (0..a.n_own()).map(|i| Size::of_row(a, i)).collect();
+    let ghost_size = a.on_ghosts(&size)?;
     let start = a.space().start();
     let (mut row_ptr, mut cols, mut values) = (vec![0u32], Vec::new(), Vec::new());
     for i in 0..a.n_own() {
@@ -261,76 +422,6 @@ pub fn digest(a: &DistCsr) -> u64 {
 ///
 /// # Errors
 /// What the communicator reports.
-pub fn around(a: &DistCsr, steps: usize) -> Result<Reach<'_>> {
-    Reach::of(a, neighbours(a, steps)?)
-}
-
-/// Own row `i` itself and, for `power` 1, its neighbours: already in order.
-fn neighbourhood(near: &Reach<'_>, i: usize, power: usize, part: Part, out: &mut Vec<u32>) {
-    let me = near.numbering().of_own(i);
-    if power == 0 {
-        out.push(me);
-        return;
-    }
-    let first = near.numbering().of_own(0);
-    if let Some(cols) = near.own_cols(i)
-        && let Ok(diagonal) = cols.binary_search(&(i as u32))
-    {
-        let kept = if part == Part::Full { cols } else { &cols[..=diagonal] };
-        out.extend(kept.iter().map(|c| first + c));
-        return;
-    }
-    let mut met = false;
-    near.visit(me, |c, _| {
-        if c >= me && !met {
-            met = true;
-            out.push(me);
-        }
-        if c != me && (part == Part::Full || c < me) {
-            out.push(c);
-        }
-    });
-    if !met {
-        out.push(me);
-    }
-}
-
-/// What own row `i` reaches in `power` steps. `marked` is all false before and after.
-fn steps(
-    near: &Reach<'_>,
-    i: usize,
-    power: usize,
-    part: Part,
-    marked: &mut [bool],
-    out: &mut Vec<u32>,
-) {
-    let (first, me) = (out.len(), near.numbering().of_own(i));
-    out.push(me);
-    marked[me as usize] = true;
-    let mut done = first;
-    for _ in 0..power {
-        let end = out.len();
-        for k in done..end {
-            near.visit(out[k], |c, _| {
-                if !std::mem::replace(&mut marked[c as usize], true) {
-                    out.push(c);
-                }
-            });
-        }
-        done = end;
-    }
-    for &c in &out[first..] {
-        marked[c as usize] = false;
-    }
-    if part == Part::Lower {
-        let mut kept = first;
-        for k in first..out.len() {
-            if out[k] <= me {
-                out[kept] = out[k];
-                kept += 1;
-            }
-        }
-        out.truncate(kept);
-    }
-    out[first..].sort_unstable();
+pub fn around(a: &DistCsr, steps: usize, longest: usize) -> Result<Reach<'_>> {
+    Reach::of(a, neighbours(a, steps, longest)?)
 }

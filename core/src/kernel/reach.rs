@@ -1,5 +1,6 @@
 //! Own and fetched rows of a distributed matrix in one local numbering.
 use super::remote::{Rows, fetch};
+use super::triangular::SEARCHED;
 use crate::matrix::{CsrView, DistCsr};
 use crate::{Error, Result};
 use std::ops::Range;
@@ -140,6 +141,11 @@ impl<'a> Reach<'a> {
         &self.numbering
     }
 
+    /// Local number of each ghost column, increasing.
+    pub fn ghost_numbers(&self) -> &[u32] {
+        &self.ghost_number
+    }
+
     /// Local columns, counted from [`of_own(0)`](Numbering::of_own), of own row `i`, where this
     /// rank owns all of them.
     #[inline]
@@ -153,20 +159,66 @@ impl<'a> Reach<'a> {
         &self.own.values[self.own.row_ptr[rows.start] as usize..self.own.row_ptr[rows.end] as usize]
     }
 
+    /// Entries of row `j`; none of one that was not fetched.
+    #[inline]
+    pub fn len(&self, j: u32) -> usize {
+        match self.numbering.own(j) {
+            Some(i) => self.own.range(i).len() + self.ghost.range(i).len(),
+            None => self.fetched_range(j).len(),
+        }
+    }
+
+    /// Where the entries of a row of others stand; nowhere if it was not fetched.
+    #[inline]
+    fn fetched_range(&self, j: u32) -> Range<usize> {
+        match self.fetched[self.numbering.place(j)] {
+            NONE => 0..0,
+            row => self.row_ptr[row as usize]..self.row_ptr[row as usize + 1],
+        }
+    }
+
+    /// The entry of row `j` in column `c`, where it is stored: a search that takes the logarithm of
+    /// the row's length.
+    pub fn entry(&self, j: u32, c: u32) -> Option<f64> {
+        let found = |cols: &[u32], values: &[f64], c: u32| {
+            cols.binary_search(&c).ok().and_then(|at| values.get(at).copied())
+        };
+        match (self.numbering.own(j), self.numbering.own(c)) {
+            (Some(i), Some(c)) => found(self.own.row_cols(i), self.own.row_values(i), c as u32),
+            (Some(i), None) => {
+                let ghost = self.ghost_number.binary_search(&c).ok()?;
+                found(self.ghost.row_cols(i), self.ghost.row_values(i), ghost as u32)
+            }
+            (None, _) => {
+                let range = self.fetched_range(j);
+                found(&self.cols[range.clone()], &self.values[range], c)
+            }
+        }
+    }
+
+    /// Calls `f(column, value)` at least for the entries of row `j` in the columns `wanted`: a row
+    /// much longer than these is searched for them, so that a dense row costs each of its neighbours
+    /// little.
+    #[inline]
+    pub fn visit_among(&self, j: u32, wanted: &[u32], mut f: impl FnMut(u32, f64)) {
+        if self.len(j) <= SEARCHED * wanted.len() {
+            return self.visit(j, f);
+        }
+        for &c in wanted {
+            if let Some(value) = self.entry(j, c) {
+                f(c, value);
+            }
+        }
+    }
+
     /// Calls `f(column, value)` for the entries of row `j`, all in local numbers, in increasing
     /// order of columns. Rows that were not fetched have no entries.
     #[inline]
     pub fn visit(&self, j: u32, mut f: impl FnMut(u32, f64)) {
         let first = self.numbering.below as u32;
         let Some(i) = self.numbering.own(j) else {
-            let row = self.fetched[self.numbering.place(j)];
-            if row != NONE {
-                let range = self.row_ptr[row as usize]..self.row_ptr[row as usize + 1];
-                self.cols[range.clone()]
-                    .iter()
-                    .zip(&self.values[range])
-                    .for_each(|(&c, &v)| f(c, v));
-            }
+            let range = self.fetched_range(j);
+            self.cols[range.clone()].iter().zip(&self.values[range]).for_each(|(&c, &v)| f(c, v));
             return;
         };
         let ghosts = self.ghost.row_cols(i).iter().zip(self.ghost.row_values(i));

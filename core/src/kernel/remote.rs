@@ -73,8 +73,9 @@ pub fn fetch(a: &DistCsr, ids: &[u64]) -> Result<Rows> {
 /// Rows that came from others: column and bits of the value of each entry.
 type Found = BTreeMap<u64, Vec<(u64, u64)>>;
 
-/// The rows of others that are at most `steps` steps away from own ones in the graph of A. Collective;
-/// `steps` is the same on all ranks.
+/// The rows of others that are at most `steps` steps away from own ones in the graph of A, where no step
+/// leaves a row of more than `longest` entries: through a dense row every row would be near every other.
+/// Collective; `steps` and `longest` are the same on all ranks.
 ///
 /// An owner that is asked for a row sends along what it has within the steps that are left, so that one
 /// round of requests and replies brings all of them, for any number of steps, where no path of that
@@ -84,11 +85,12 @@ type Found = BTreeMap<u64, Vec<(u64, u64)>>;
 ///
 /// # Errors
 /// What the communicator reports.
-pub fn neighbours(a: &DistCsr, steps: usize) -> Result<Rows> {
+pub fn neighbours(a: &DistCsr, steps: usize, longest: usize) -> Result<Rows> {
     let (space, comm) = (a.space(), a.space().comm());
     let mut found = Found::new();
     if comm.size() > 1 && steps > 0 {
-        let mut wanted: Vec<_> = a.ghost_ids().iter().map(|&id| (id, steps - 1)).collect();
+        let first = beside(a, longest);
+        let mut wanted: Vec<_> = first.iter().map(|&id| (id, steps - 1)).collect();
         loop {
             let mut requests = vec![Vec::new(); comm.size()];
             for &(id, left) in &wanted {
@@ -97,7 +99,7 @@ pub fn neighbours(a: &DistCsr, steps: usize) -> Result<Rows> {
                 put(request, left as u64);
             }
             let requests = comm.all_to_all(&requests)?;
-            let replies = requests.iter().map(|request| rows_within(a, request));
+            let replies = requests.iter().map(|request| rows_within(a, request, longest));
             let replies = replies.collect::<Result<Vec<_>>>()?;
             for reply in comm.all_to_all(&replies)? {
                 let mut reply = words(&reply);
@@ -106,7 +108,7 @@ pub fn neighbours(a: &DistCsr, steps: usize) -> Result<Rows> {
                     found.insert(id, (0..count).filter_map(entry).collect());
                 }
             }
-            wanted = lacking(a, &found, steps);
+            wanted = lacking(a, &first, &found, steps, longest);
             if steps == 1 || !comm.any(!wanted.is_empty())? {
                 break;
             }
@@ -122,10 +124,24 @@ pub fn neighbours(a: &DistCsr, steps: usize) -> Result<Rows> {
     Ok(rows)
 }
 
+/// Ghost columns of the own rows of at most `longest` entries.
+fn beside(a: &DistCsr, longest: usize) -> Vec<u64> {
+    let (own, ghost) = (a.own().view(), a.ghost().view());
+    let short = |i: &usize| own.range(*i).len() + ghost.range(*i).len() <= longest;
+    if (0..a.n_own()).all(|i| short(&i)) {
+        return a.ghost_ids().to_vec();
+    }
+    let mut met = vec![false; a.ghost_ids().len()];
+    let near = (0..a.n_own()).filter(short).flat_map(|i| ghost.row_cols(i));
+    near.for_each(|&g| met[g as usize] = true);
+    a.ghost_ids().iter().zip(met).filter(|(_, met)| *met).map(|(&id, _)| id).collect()
+}
+
 /// The reply to a request of [`neighbours`]: pairs of a row and the steps left there. Own rows within
-/// those steps, over own rows.
-fn rows_within(a: &DistCsr, request: &[u8]) -> Result<Vec<u8>> {
-    let (start, own) = (a.space().start(), a.own().view());
+/// those steps, over own rows of at most `longest` entries.
+fn rows_within(a: &DistCsr, request: &[u8], longest: usize) -> Result<Vec<u8>> {
+    let (start, own, ghost) = (a.space().start(), a.own().view(), a.ghost().view());
+    let short = |i: &&usize| own.range(**i).len() + ghost.range(**i).len() <= longest;
     let mut wanted: Vec<(u64, usize)> = Vec::new();
     let mut request = words(request);
     while let Some((id, left)) = request.next().zip(request.next()) {
@@ -144,7 +160,8 @@ fn rows_within(a: &DistCsr, request: &[u8]) -> Result<Vec<u8>> {
         if left == 0 {
             break;
         }
-        layer = layer.iter().flat_map(|&i| own.row_cols(i).iter().map(|&j| j as usize)).collect();
+        let next = layer.iter().filter(short).flat_map(|&i| own.row_cols(i));
+        layer = next.map(|&j| j as usize).collect();
         left -= 1;
     }
     let mut reply = Vec::new();
@@ -156,14 +173,21 @@ fn rows_within(a: &DistCsr, request: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// Rows of others within `steps` steps that are not among those found, with the steps that are left.
-fn lacking(a: &DistCsr, found: &Found, steps: usize) -> Vec<(u64, usize)> {
+fn lacking(
+    a: &DistCsr,
+    first: &[u64],
+    found: &Found,
+    steps: usize,
+    longest: usize,
+) -> Vec<(u64, usize)> {
     let mine = a.space().start()..a.space().start() + a.n_own() as u64;
-    let mut met: BTreeSet<u64> = a.ghost_ids().iter().copied().collect();
-    let (mut layer, mut lacking) = (a.ghost_ids().to_vec(), Vec::new());
+    let mut met: BTreeSet<u64> = first.iter().copied().collect();
+    let (mut layer, mut lacking) = (first.to_vec(), Vec::new());
     for left in (0..steps).rev() {
         let mut next = Vec::new();
         for id in layer {
             match found.get(&id) {
+                Some(row) if row.len() > longest => {}
                 Some(row) => next.extend(row.iter().map(|entry| entry.0)),
                 None => lacking.push((id, left)),
             }

@@ -8,6 +8,9 @@
 //! Cost of a solve: one pass over the entries, two flops each; no allocation.
 use crate::{Error, Result};
 
+/// A row longer than so many times the entries that are wanted of it is searched for them.
+pub const SEARCHED: usize = 32;
+
 /// Which triangle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
@@ -46,6 +49,22 @@ impl Triangle {
         self.values.resize(self.cols.len(), 0.0);
     }
 
+    /// Makes room for `more` entries, for those that fill in: their number is not bounded by that of the
+    /// matrix.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where there is no memory for them.
+    pub fn reserve(&mut self, more: usize) -> Result<()> {
+        let room = self.cols.try_reserve(more).and_then(|()| self.values.try_reserve(more));
+        room.map_err(|_| {
+            Error::Unsupported(format!(
+                "no memory for {} entries of a factor, at its row {}: allow less fill",
+                self.cols.len().saturating_add(more),
+                self.n_rows()
+            ))
+        })
+    }
+
     /// Ends the row under construction.
     ///
     /// # Errors
@@ -54,14 +73,17 @@ impl Triangle {
     /// # Panics
     /// In debug builds, where the row's columns are not strictly increasing or not in the triangle.
     pub fn end_row(&mut self) -> Result<()> {
-        let (i, start) = (self.n_rows() as u32, self.row_ptr[self.n_rows()] as usize);
-        let row = &self.cols[start..];
-        debug_assert!(row.windows(2).all(|pair| pair[0] < pair[1]), "row {i}: columns {row:?}");
-        debug_assert!(
-            row.iter().all(|&j| if self.shape == Shape::Lower { j < i } else { j > i }),
-            "row {i} has an entry outside the {:?} triangle: {row:?}",
-            self.shape
-        );
+        self.end_row_in_any_order()?;
+        self.check_row(self.n_rows() - 1);
+        Ok(())
+    }
+
+    /// Ends the row under construction, whose columns [`renumber`](Triangle::renumber) will put into
+    /// the triangle, and in order.
+    ///
+    /// # Errors
+    /// As [`end_row`](Triangle::end_row).
+    pub fn end_row_in_any_order(&mut self) -> Result<()> {
         let end = u32::try_from(self.cols.len()).map_err(|_| {
             Error::Unsupported(
                 "a factor of 2³² or more entries on one rank: allow less fill".into(),
@@ -69,6 +91,45 @@ impl Triangle {
         })?;
         self.row_ptr.push(end);
         Ok(())
+    }
+
+    /// Gives column j the number `new[j]`, and puts every row in order again.
+    ///
+    /// # Panics
+    /// In debug builds, where an entry is not in the triangle then.
+    pub fn renumber(&mut self, new: &[u32]) {
+        let mut row = Vec::new();
+        for i in 0..self.n_rows() {
+            let range = self.range(i);
+            row.clear();
+            let cols = self.cols[range.clone()].iter().map(|&j| new[j as usize]);
+            row.extend(cols.zip(self.values[range.clone()].iter().copied()));
+            row.sort_unstable_by_key(|entry: &(u32, f64)| entry.0);
+            for (at, &(col, value)) in range.zip(&row) {
+                (self.cols[at], self.values[at]) = (col, value);
+            }
+            self.check_row(i);
+        }
+    }
+
+    fn check_row(&self, i: usize) {
+        let row = &self.cols[self.range(i)];
+        debug_assert!(row.windows(2).all(|pair| pair[0] < pair[1]), "row {i}: columns {row:?}");
+        debug_assert!(
+            row.iter().all(|&j| match self.shape {
+                Shape::Lower => (j as usize) < i,
+                Shape::Upper => j as usize > i,
+            }),
+            "row {i} has an entry outside the {:?} triangle: {row:?}",
+            self.shape
+        );
+    }
+
+    /// No rows, and the room for as many as there were.
+    pub fn clear(&mut self) {
+        self.row_ptr.truncate(1);
+        self.cols.clear();
+        self.values.clear();
     }
 
     /// Gives back the room that no entry took.
@@ -139,6 +200,18 @@ impl Triangle {
     pub fn row_dot(&self, i: usize, x: &[f64]) -> f64 {
         let (cols, values) = self.row(i);
         cols.iter().zip(values).map(|(&j, t)| t * x[j as usize]).sum()
+    }
+
+    /// As [`row_dot`](Triangle::row_dot), where x vanishes but in the columns `wanted`, in increasing
+    /// order: a row much longer than these is searched for them.
+    #[inline]
+    pub fn row_dot_among(&self, i: usize, x: &[f64], wanted: &[u32]) -> f64 {
+        let (cols, values) = self.row(i);
+        if cols.len() <= SEARCHED * wanted.len() {
+            return self.row_dot(i, x);
+        }
+        let found = |&j: &u32| cols.binary_search(&j).ok().map(|k| values[k] * x[j as usize]);
+        wanted.iter().filter_map(found).sum()
     }
 
     /// Solves (I + T) x = b in place, with bᵢ = `rhs(i, x)` asked for when row `i` is reached: at
@@ -252,6 +325,29 @@ mod tests {
         let x2 = 1.0 + 30.0 - entry(Shape::Lower, 2, 0) - entry(Shape::Lower, 2, 1) * x1;
         assert_eq!(x[0], 1.0);
         assert!((x[1] - x1).abs() + (x[2] - x2).abs() < 1e-14);
+    }
+
+    #[test]
+    fn columns_are_renumbered_into_the_triangle() {
+        let mut t = Triangle::with_capacity(Shape::Upper, 3, 3);
+        for row in [&[(0, 1.0), (1, 2.0)][..], &[(0, 3.0)], &[]] {
+            row.iter().for_each(|&(col, value)| t.push(col, value));
+            t.end_row_in_any_order().unwrap();
+        }
+        t.renumber(&[2, 1, 0]);
+        assert_eq!(t.row(0), (&[1, 2][..], &[2.0, 1.0][..]));
+        assert_eq!((t.row(1), t.row(2).0.len()), ((&[2][..], &[3.0][..]), 0));
+    }
+
+    #[test]
+    fn entries_that_fit_no_memory_are_an_error() {
+        let mut t = triangle(Shape::Lower, 3);
+        t.reserve(10).unwrap();
+        let error = t.reserve(usize::MAX / 16).unwrap_err();
+        assert!(matches!(error, Error::Unsupported(_)));
+        assert!(error.to_string().starts_with("no memory for 11529"), "{error}");
+        assert!(error.to_string().ends_with("at its row 3: allow less fill"), "{error}");
+        assert_eq!(t, triangle(Shape::Lower, 3));
     }
 
     #[test]

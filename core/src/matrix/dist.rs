@@ -1,5 +1,5 @@
 //! A sparse matrix spread over ranks by contiguous blocks of rows.
-use super::{Csr, Space, Unsymmetric};
+use super::{Csr, NullSpaces, Space, Unsymmetric};
 use crate::comm::{Communicator, Exchange};
 use crate::host::Host;
 use crate::kernel::chunks;
@@ -22,9 +22,15 @@ pub struct DistCsr {
     /// Rows with ghost entries, and where in the row of the ghost block the own columns come in.
     boundary: Arc<[(u32, u32)]>,
     symmetry: Arc<OnceLock<Option<Unsymmetric>>>,
+    symmetry_tolerance: f64,
+    largest: Arc<OnceLock<f64>>,
     /// Whose threads products run on; none: that of the caller.
     host: Option<Arc<dyn Host>>,
+    null: Option<Arc<NullSpaces>>,
 }
+
+/// Rounding of entries that were computed twice.
+const SYMMETRY_TOLERANCE: f64 = 1e-10;
 
 /// Rows, at least, that one thread multiplies at a time.
 const GRAIN: usize = 1 << 13;
@@ -130,19 +136,48 @@ impl DistCsr {
             let cut = view.row_cols(i).partition_point(|&j| j < below);
             (i as u32, view.row_ptr[i] + cut as u32)
         });
-        let (boundary, symmetry) = (boundary.collect(), Arc::default());
-        let ghost_ids = ghost_ids.into();
-        Ok(DistCsr { own, ghost, ghost_ids, space, link, arrived, boundary, symmetry, host: None })
+        let boundary = boundary.collect();
+        Ok(DistCsr {
+            own,
+            ghost,
+            ghost_ids: ghost_ids.into(),
+            space,
+            link,
+            arrived,
+            boundary,
+            symmetry: Arc::default(),
+            symmetry_tolerance: SYMMETRY_TOLERANCE,
+            largest: Arc::default(),
+            host: None,
+            null: None,
+        })
     }
 
     /// Other values on the same pattern. Index arrays and halo are shared, so exchanges of the two
-    /// matrices must not overlap. Not collective.
+    /// matrices must not overlap. Null spaces are forgotten. Not collective.
     ///
     /// # Errors
     /// [`Error::Data`] where there is not one value for each entry of the two blocks.
     pub fn with_values(&self, own: Vec<f64>, ghost: Vec<f64>) -> Result<Self> {
         let (own, ghost) = (self.own.with_values(own)?, self.ghost.with_values(ghost)?);
-        Ok(DistCsr { own, ghost, symmetry: Arc::default(), ..self.clone() })
+        let (symmetry, largest) = (Arc::default(), Arc::default());
+        Ok(DistCsr { own, ghost, symmetry, largest, null: None, ..self.clone() })
+    }
+
+    /// The same matrix, whose entries count as equal to their mirror images up to this part of the
+    /// largest of their row; 1e-10 unless set. Not collective: the same on all ranks.
+    #[must_use]
+    pub fn with_symmetry_tolerance(self, tolerance: f64) -> Self {
+        if tolerance == self.symmetry_tolerance {
+            return self;
+        }
+        DistCsr { symmetry: Arc::default(), symmetry_tolerance: tolerance, ..self }
+    }
+
+    /// The same matrix, singular with these null spaces, which solvers take care of. Not collective.
+    #[must_use]
+    pub fn with_null_spaces(self, null: NullSpaces) -> Self {
+        DistCsr { null: Some(Arc::new(null)), ..self }
     }
 
     /// The same matrix, whose products run on the threads of `host`. Not collective.
@@ -151,6 +186,11 @@ impl DistCsr {
         DistCsr { host: Some(host), ..self }
     }
 
+    /// Its null spaces, where it is known to be singular; see
+    /// [`with_null_spaces`](DistCsr::with_null_spaces).
+    pub fn null_spaces(&self) -> Option<&NullSpaces> {
+        self.null.as_deref()
+    }
     /// The block of columns that this rank owns, n × n.
     pub fn own(&self) -> &Csr {
         &self.own
@@ -195,6 +235,14 @@ impl DistCsr {
     pub fn diagonal(&self, i: usize) -> f64 {
         self.own.view().get(i, i)
     }
+    /// The largest magnitude of the entries that this rank stores, NaN passed over; 0 where there are
+    /// none. The first call looks at every entry, later ones are free. Not collective.
+    pub fn largest(&self) -> f64 {
+        *self.largest.get_or_init(|| {
+            let all = self.own.view().values.iter().chain(self.ghost.view().values);
+            all.fold(0.0, |most: f64, v| most.max(v.abs()))
+        })
+    }
     /// Bytes of this rank's arrays.
     pub fn bytes(&self) -> usize {
         self.own.bytes() + self.ghost.bytes() + 8 * self.ghost_ids.len()
@@ -231,6 +279,19 @@ impl DistCsr {
     /// What the communicator reports.
     pub fn exchange_finish(&self, token: u64, ghost: &mut [f64]) -> Result<()> {
         self.link.finish(token, ghost)
+    }
+
+    /// Numbers of own rows, fetched for the ghost columns. Collective; nothing is sent on one rank.
+    ///
+    /// # Errors
+    /// What the exchange reports.
+    pub fn on_ghosts(&self, own: &[f64]) -> Result<Vec<f64>> {
+        let mut ghost = vec![0.0; self.ghost_ids().len()];
+        if self.space().comm().size() > 1 {
+            let token = self.exchange_start(own)?;
+            self.exchange_finish(token, &mut ghost)?;
+        }
+        Ok(ghost)
     }
 
     /// `y = A x` on the rows that this rank owns, the exchange overlapped with the own block.
@@ -274,6 +335,11 @@ impl DistCsr {
             own.rows(rows).spmv(x, y, false);
             Ok(())
         })
+    }
+
+    /// What [`with_symmetry_tolerance`](DistCsr::with_symmetry_tolerance) set.
+    pub fn symmetry_tolerance(&self) -> f64 {
+        self.symmetry_tolerance
     }
 
     /// What is known of the symmetry of A: nothing, or the first unsymmetric entry, if any.

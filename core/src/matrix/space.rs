@@ -219,7 +219,7 @@ pub(crate) fn total(parts: impl IntoIterator<Item = [f64; 2]>) -> f64 {
     hi + lo
 }
 
-fn add_up(parts: impl IntoIterator<Item = [f64; 2]>) -> [f64; 2] {
+pub(super) fn add_up(parts: impl IntoIterator<Item = [f64; 2]>) -> [f64; 2] {
     parts.into_iter().fold([0.0; 2], |[hi, lo], [h, l]| {
         let [s, e] = two_sum(hi, h);
         [s, lo + e + l]
@@ -232,9 +232,14 @@ pub fn dot_local(x: &[f64], y: &[f64]) -> [f64; 2] {
     sum_products(x, y, |x, y| x * y)
 }
 
-/// ‖x − y‖₂² of two slices as an unevaluated sum, added as in [`dot_local`].
-pub fn distance_local(x: &[f64], y: &[f64]) -> [f64; 2] {
-    sum_products(x, y, |x, y| (x - y) * (x - y))
+/// ‖x − s y‖₂² of two slices as an unevaluated sum, added as in [`dot_local`].
+pub(crate) fn distance_local(x: &[f64], y: &[f64], s: f64) -> [f64; 2] {
+    sum_products(x, y, |x, y| (x - s * y) * (x - s * y))
+}
+
+/// ‖s x‖₂² of a slice as an unevaluated sum, added as in [`dot_local`].
+pub(crate) fn square_local(x: &[f64], s: f64) -> [f64; 2] {
+    sum_products(x, x, |x, y| (s * x) * (s * y))
 }
 
 #[inline(always)]

@@ -1,7 +1,8 @@
 //! What can be said about a matrix before solving with it.
-use super::{Csr, DistCsr};
+use super::{Csr, Definite, DistCsr, NullSpaces, Spectrum};
 use crate::Result;
 use crate::kernel::lanczos;
+use crate::kernel::matching::{self, Unmatched};
 use serde::Serialize;
 use std::fmt;
 
@@ -28,7 +29,7 @@ pub struct Statistics {
     /// What only a square matrix has.
     pub square: Option<Square>,
     /// The ends of the spectrum; `None` unless the matrix is symmetric and has rows.
-    pub spectrum: Option<lanczos::Spectrum>,
+    pub spectrum: Option<Spectrum>,
 }
 
 /// Properties of a square matrix.
@@ -50,6 +51,8 @@ pub struct Square {
     pub zero_diagonals: usize,
     /// The first row with such an entry.
     pub first_zero_diagonal: Option<usize>,
+    /// Why the matrix is singular, where its pattern or sums of its rows or columns show that.
+    pub singular: Option<String>,
     /// Rows with |aᵢᵢ| ≥ Σ |aᵢⱼ| over j ≠ i, up to rounding.
     pub dominant_rows: usize,
 }
@@ -76,9 +79,7 @@ impl Statistics {
         let lengths = || a.view().row_ptr.windows(2).map(|pair| (pair[1] - pair[0]) as usize);
         let square = (a.n_rows() == a.n_cols()).then(|| Square::of(a)).transpose()?;
         let symmetric = square.as_ref().is_some_and(|s| s.symmetric && a.n_rows() > 0);
-        let spectrum = symmetric
-            .then(|| lanczos::of_matrix(&DistCsr::solo(a.clone())?, options))
-            .transpose()?;
+        let spectrum = symmetric.then(|| Spectrum::of(a, options)).transpose()?;
         Ok(Statistics {
             rows: a.n_rows(),
             cols: a.n_cols(),
@@ -109,7 +110,14 @@ impl Square {
         };
         let transpose = a.transpose();
         let across = transpose.view();
-        let unequal = DistCsr::solo(a.clone())?.first_unsymmetric()?;
+        let solo = DistCsr::solo(a.clone())?;
+        let unequal = solo.first_unsymmetric()?;
+        let singular = match matching::product(view) {
+            Err(Unmatched::Singular { rank, .. }) => Some(format!(
+                "the pattern allows a rank of at most {rank}, whatever the values are"
+            )),
+            _ => NullSpaces::find(&solo)?.map(|null| format!("its null space is {}", null.name())),
+        };
         Ok(Square {
             lower_bandwidth: rows.clone().map(|i| reach(i).0).max().unwrap_or(0),
             upper_bandwidth: rows.clone().map(|i| reach(i).1).max().unwrap_or(0),
@@ -124,6 +132,7 @@ impl Square {
             positive_diagonal: diagonal.iter().all(|&d| d > 0.0),
             zero_diagonals: diagonal.iter().filter(|&&d| d == 0.0).count(),
             first_zero_diagonal: diagonal.iter().position(|&d| d == 0.0),
+            singular,
             dominant_rows: rows.filter(dominant).count(),
         })
     }
@@ -150,12 +159,25 @@ impl fmt::Display for Statistics {
         });
         line("positive diagonal", format!("{}{first}", yes(s.positive_diagonal)))?;
         line("diagonally dominant", format!("{} of {} rows", s.dominant_rows, self.rows))?;
+        if let Some(why) = &s.singular {
+            line("singular", format!("yes: {why}"))?;
+        }
         let Some(spectrum) = &self.spectrum else { return Ok(()) };
-        let ends = format!("{:.4e} to {:.4e}", spectrum.min, spectrum.max);
-        let how = if spectrum.converged { "" } else { ", not converged" };
-        line("eigenvalues", format!("{ends} ({} Lanczos steps{how})", spectrum.steps))?;
-        let condition = spectrum.condition().map(|kappa| format!("{kappa:.4e}"));
-        line("condition", condition.unwrap_or_else(|| "not positive definite".into()))
+        line("eigenvalues", spectrum.to_string())?;
+        let definite = match spectrum.definite {
+            Definite::Yes => "yes",
+            Definite::No | Definite::Singular => "no",
+            Definite::Unknown => {
+                "not known: no witness was found, and a factorisation takes too long"
+            }
+        };
+        let because = if spectrum.reason.is_empty() { "" } else { ": " };
+        line("positive definite", format!("{definite}{because}{}", spectrum.reason))?;
+        match spectrum.condition() {
+            None => Ok(()),
+            Some((kappa, true)) => line("condition", format!("{kappa:.4e}")),
+            Some((kappa, false)) => line("condition", format!("{kappa:.4e} (estimate)")),
+        }
     }
 }
 
@@ -183,10 +205,13 @@ mod tests {
         assert_eq!((square.lower_bandwidth, square.upper_bandwidth), (1, 1));
         assert_eq!((square.dominant_rows, square.zero_diagonals), (3, 0));
         assert!(square.positive_diagonal);
-        let kappa = s.spectrum.and_then(|s| s.condition()).expect("definite");
+        let (kappa, proved) = s.spectrum.as_ref().and_then(Spectrum::condition).expect("definite");
+        assert!(proved);
         assert!((kappa - (2.0 + 2f64.sqrt()) / (2.0 - 2f64.sqrt())).abs() < 1e-12);
         let text = s.to_string();
-        for part in ["3 × 3", "2 to 3, 2.33 on average", "3 of 3 rows", "5.8284e0", "3 Lanczos"] {
+        for part in
+            ["3 × 3", "2 to 3, 2.33 on average", "3 of 3 rows", "5.8284e0", "yes: its Cholesky"]
+        {
             assert!(text.contains(part), "{part}: {text}");
         }
         let json = serde_json::to_value(&s).expect("plain data");
@@ -198,7 +223,7 @@ mod tests {
     fn what_is_wrong_with_a_matrix_is_told() {
         let s = of(4, 4, &[(0, 0, 1.0), (0, 3, 2.0), (1, 1, -1.0), (3, 3, 0.0), (2, 2, 1.0)]);
         assert!(s.spectrum.is_none());
-        let square = s.square.as_ref().expect("square");
+        let square = s.square.clone().expect("square");
         assert!(!square.pattern_symmetric && !square.symmetric && !square.positive_diagonal);
         assert_eq!((square.lower_bandwidth, square.upper_bandwidth), (0, 3));
         let u = square.unequal.expect("unsymmetric");
@@ -209,11 +234,19 @@ mod tests {
         for part in ["no: (0, 3) is 2e0, across is 0e0", "no, 1 zero, the first in row 3"] {
             assert!(text.contains(part), "{part}: {text}");
         }
+        assert!(square.singular.is_some_and(|why| why.contains("a rank of at most 3")));
         // Equal values on an unsymmetric pattern; symmetric but indefinite; not square.
         let s = of(2, 2, &[(0, 0, 1.0), (1, 1, -1.0), (0, 1, 0.0)]);
         let square = s.square.as_ref().expect("square");
-        assert!(!square.pattern_symmetric && square.symmetric);
-        assert!(s.to_string().contains("not positive definite"));
+        assert!(!square.pattern_symmetric && square.symmetric && square.singular.is_none());
+        assert!(s.to_string().contains("positive definite  no: a(1, 1) = -1e0"), "{s}");
+        let s = of(3, 3, &[(0, 1, 2.0), (1, 0, 3.0), (2, 1, 1.0)]);
+        assert!(
+            s.to_string().contains("singular           yes: the pattern allows a rank of"),
+            "{s}"
+        );
+        let s = of(2, 2, &[(0, 0, 1.0), (0, 1, -1.0), (1, 0, -3.0), (1, 1, 3.0)]);
+        assert!(s.to_string().contains("singular           yes: its null space is "), "{s}");
         let s = of(2, 5, &[(1, 4, 1.0)]);
         assert!(s.square.is_none() && s.spectrum.is_none());
         assert_eq!((s.row_min, s.row_max, s.cols), (0, 1, 5));

@@ -9,7 +9,7 @@
 //!
 //! Reference: H. A. van der Vorst, *Bi-CGSTAB*, SIAM J. Sci. Stat. Comput. 13 (1992); Y. Saad,
 //! *Iterative Methods for Sparse Linear Systems*, 2nd ed., SIAM 2003, Algorithm 7.7.
-use super::run::{Go, Run, axpy, broke_down};
+use super::run::{Go, Resume, Run, axpy, broke_down};
 use std::convert::Infallible;
 
 /// Inner products smaller than this, relative to the norms of their vectors, count as zero.
@@ -54,8 +54,7 @@ pub(super) fn iterate(run: &mut Run, x: &mut [f64], r: &mut [f64]) -> Go<Infalli
             axpy(-omega, &t, r);
             let [rr, hr] = run.dots([(&*r, &*r), (&r_hat, &*r)])?;
             let met = run.step(x, rr, &y)?;
-            if met {
-                run.confirm(x, r)?;
+            if met && run.confirm(x, r, &mut t)? == Resume::Anew {
                 break;
             }
             if rr == 0.0 {

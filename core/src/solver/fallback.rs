@@ -4,8 +4,10 @@
 //! from the best iterate so far,
 //! 1. by conjugate gradients with the same M, where A is symmetric, M is declared positive definite
 //!    and was not seen to be otherwise: in exact arithmetic they converge whatever the spectrum is;
-//! 2. else, or where that fails too, with the replacement (a method's unlearned form): by conjugate
-//!    gradients where A and it allow them, by GMRES else.
+//! 2. else, or where that fails too, with what replaces M (a method's unlearned form, the next choice
+//!    of a method that chooses), one after the other: by conjugate gradients where A and it allow
+//!    them, by MINRES where only A is not definite or MINRES it was, by GMRES else;
+//! 3. with the fastest of them, unwatched, where that was only slow and nothing is left.
 //!
 //! Iterations with M count from the first, whatever the method: neither stage outstays what the contraction
 //! promises.
@@ -13,22 +15,34 @@
 //! Every switch costs a residual, an n-vector is kept for the best iterate and copied to whenever
 //! the measure improves. Iterations of all stages count.
 use super::guard::Guard;
-use super::run::Past;
-use super::{Method, Outcome, Report, Stop, Switch, Watcher, stage};
+use super::run::{Past, Stage};
+use super::{Method, Norm, Outcome, Report, Stop, Switch, Watcher, stage};
 use crate::Result;
 use crate::kernel::lanczos;
-use crate::matrix::DistCsr;
+use crate::matrix::{Operator, Symmetry};
 use crate::precond::Preconditioner;
 
-/// Sets a preconditioner up; collective.
-pub type SetUp<'f> = dyn FnMut() -> Result<Box<dyn Preconditioner>> + 'f;
+/// What comes next in the place of M, set up; none where nothing is left. It is told whether A was
+/// seen not to be positive definite. Collective.
+pub type Next<'f> = dyn FnMut(bool) -> Option<Replacement> + 'f;
+
+/// What takes the place of a preconditioner that fails.
+pub struct Replacement {
+    /// The method's name.
+    pub name: String,
+    /// Factor that the measure has to fall by, an iteration, as in [`Fallback::contraction`]; none
+    /// where nothing comes after it, so that there is nothing to watch for.
+    pub contraction: Option<f64>,
+    /// Its M, or why there is none.
+    pub made: Result<Box<dyn Preconditioner>>,
+}
 
 /// Where a solve goes on when its preconditioner fails.
 pub struct Fallback<'f> {
     /// Factor that the measure has to fall by, an iteration, on average; 1 where any speed will do.
     pub contraction: f64,
-    /// What takes the place of M, by name, and how it is set up (once, where it is needed).
-    pub replacement: Option<(&'f str, &'f mut SetUp<'f>)>,
+    /// What takes the place of M; asked where M fails, and again where that does.
+    pub next: Option<&'f mut Next<'f>>,
     /// A failure that is known beforehand: the solve goes on by other means at once.
     pub foreseen: Option<Foreseen>,
 }
@@ -56,11 +70,21 @@ const CHECK_STEPS: usize = 12;
 /// communicator report.
 pub fn foresee(
     method: &Method,
-    a: &DistCsr,
+    a: &dyn Operator,
     m: &dyn Preconditioner,
     contraction: f64,
 ) -> Result<(String, Option<Foreseen>)> {
-    a.require_symmetric("the Lanczos check")?;
+    match a.symmetric()? {
+        Symmetry::Symmetric => {}
+        Symmetry::Unsymmetric(at) => {
+            let why = format!("the Lanczos check needs a symmetric matrix; {at}");
+            return Err(crate::Error::Unsupported(why));
+        }
+        Symmetry::Unknown => {
+            let why = "the Lanczos check needs a matrix that is known to be symmetric";
+            return Err(crate::Error::Unsupported(why.into()));
+        }
+    }
     if !m.properties().symmetric {
         let why = "the Lanczos check needs a symmetric preconditioner";
         return Err(crate::Error::Unsupported(why.into()));
@@ -76,7 +100,15 @@ pub fn foresee(
         Err(other) => return Err(other),
     };
     let (min, max) = (ends.min, ends.max);
-    let said = format!("spectrum of MA from {min:.3} to {max:.3} ({} Lanczos steps)", ends.steps);
+    let how = match ends.converged {
+        true => String::new(),
+        false => format!(
+            ", an estimate: the nearest eigenvalues are within {:.1e} and {:.1e}",
+            ends.min_error, ends.max_error
+        ),
+    };
+    let steps = ends.steps;
+    let said = format!("spectrum of MA from {min:.3} to {max:.3} ({steps} Lanczos steps{how})");
     let krylov = match ends.condition().map(f64::sqrt) {
         Some(root) => (root - 1.0) / (root + 1.0),
         None => f64::INFINITY,
@@ -103,12 +135,12 @@ const RESTART: usize = 30;
 ///
 /// # Errors
 /// As [`solve`](super::solve), plus [`Error::Parameter`](crate::Error::Parameter) for a contraction
-/// outside 0 to 1. A replacement that cannot be set up is no error: the breakdown that is reported
-/// says so.
+/// outside 0 to 1. A replacement that cannot be set up is no error: the next one is asked for, and
+/// where none is left the breakdown that is reported says so.
 #[allow(clippy::too_many_arguments, reason = "those of `solve`, and one more")]
 pub fn solve_with_fallback(
     method: &Method,
-    a: &DistCsr,
+    a: &dyn Operator,
     m: &dyn Preconditioner,
     b: &[f64],
     x: &mut [f64],
@@ -121,10 +153,12 @@ pub fn solve_with_fallback(
         let why = format!("contraction {contraction} must be greater than 0 and at most 1");
         return Err(crate::Error::Parameter(why));
     }
-    let guard = |method: &Method| Some(Guard::new(contraction, stop.tolerance, method));
+    let watching = |contraction, method: &Method| Guard::new(contraction, stop.tolerance, method);
+    let guard = |method: &Method| Some(watching(contraction, method));
     // What goes on after a breakdown has its own conditions: A symmetric is asked when it matters.
-    let can_replace = fallback.replacement.is_some();
-    let same = !matches!(method, Method::Cg) && m.properties().positive_definite;
+    let can_replace = fallback.next.is_some();
+    let conjugate = matches!(method, Method::Cg | Method::FlexibleCg | Method::Minres);
+    let same = !conjugate && m.properties().positive_definite;
     let watched = if can_replace || same { guard(method) } else { None };
     let foreseen = fallback.foreseen.take().filter(|_| watched.is_some());
     let past = Past::new(watched).foreseen(foreseen);
@@ -132,7 +166,7 @@ pub fn solve_with_fallback(
     if !failed(&at.report) || !(can_replace || same) {
         return Ok(at.report);
     }
-    let symmetric = a.first_unsymmetric()?.is_none();
+    let symmetric = a.symmetric()? == Symmetry::Symmetric;
     if same && symmetric && at.sound {
         note(&mut at.report, "cg with the same preconditioner");
         let (first, done) = (at.report.history.first().copied(), at.report.iterations);
@@ -143,35 +177,76 @@ pub fn solve_with_fallback(
             return Ok(at.report);
         }
     }
-    let Some((name, set_up)) = fallback.replacement.as_mut() else { return Ok(at.report) };
-    let m = match set_up() {
-        Ok(m) => m,
-        Err(e) => {
+    let Some(next) = fallback.next.as_mut() else { return Ok(at.report) };
+    // The fastest of those that were only slow, to go on with where nothing is left; no M is the
+    // first one.
+    let mut slow = at.slow.then(|| (pace(&at, 0), *method, None));
+    let (asked, norm) = (method, stop.criterion.residual().0);
+    while let Some(Replacement { name, contraction, made }) = next(at.indefinite) {
+        let m = match made {
+            Ok(m) => m,
+            Err(e) => {
+                let why = reason(&at.report.outcome);
+                let why = format!("{why}; its replacement {name} cannot be set up: {e}");
+                at.report.outcome = Outcome::Breakdown(why);
+                continue;
+            }
+        };
+        let is = m.properties();
+        let method = match symmetric && is.positive_definite && is.constant {
+            true if at.indefinite || *asked == Method::Minres => Method::Minres,
+            true => Method::Cg,
+            false if is.constant && norm == Norm::Preconditioned => {
+                Method::LeftGmres { restart: RESTART }
+            }
+            false if is.constant => Method::Gmres { restart: RESTART },
+            false => Method::FlexibleGmres { restart: RESTART },
+        };
+        if let Some(refused) = method.refuses(norm) {
             let why = reason(&at.report.outcome);
-            let why = format!("{why}; its replacement {name} cannot be set up: {e}");
+            let why = format!("{why}; with its replacement {name}, {refused}");
             at.report.outcome = Outcome::Breakdown(why);
+            continue;
+        }
+        note(&mut at.report, &format!("{} with {name}", method.name()));
+        let (indefinite, before) = (at.indefinite, at.report.iterations);
+        let watched = contraction.map(|contraction| watching(contraction, &method));
+        at = stage(&method, a, m.as_ref(), b, x, stop, watch, at.past(watched))?;
+        at.indefinite |= indefinite;
+        if !failed(&at.report) {
             return Ok(at.report);
         }
+        let pace = pace(&at, before);
+        if at.slow && slow.as_ref().is_none_or(|(fastest, ..)| pace < *fastest) {
+            slow = Some((pace, method, Some((name, m))));
+        }
+    }
+    let Some((_, method, replaced)) = slow else { return Ok(at.report) };
+    let (name, m) = match &replaced {
+        Some((name, replacement)) => (name.as_str(), replacement.as_ref()),
+        None => ("the first preconditioner", m),
     };
-    let is = m.properties();
-    let method = match symmetric && !at.indefinite && is.positive_definite {
-        true => Method::Cg,
-        false if is.constant => Method::Gmres { restart: RESTART },
-        false => Method::FlexibleGmres { restart: RESTART },
-    };
-    note(&mut at.report, &format!("{} with {name}", method.name()));
-    Ok(stage(&method, a, m.as_ref(), b, x, stop, watch, at.past(None))?.report)
+    note(&mut at.report, &format!("{} with {name} again, the fastest so far", method.name()));
+    Ok(stage(&method, a, m, b, x, stop, watch, at.past(None))?.report)
+}
+
+/// Factor by which the measure fell, an iteration, in the stage that began after `before` of them.
+fn pace(at: &Stage, before: usize) -> f64 {
+    let history = &at.report.history;
+    match (history.get(before), history.last()) {
+        (Some(first), Some(last)) if history.len() > before + 1 => {
+            (last / first).powf(1.0 / (history.len() - 1 - before) as f64)
+        }
+        _ => f64::INFINITY,
+    }
 }
 
 fn failed(report: &Report) -> bool {
-    matches!(report.outcome, Outcome::Diverged | Outcome::Breakdown(_))
+    matches!(report.outcome, Outcome::Diverged(_) | Outcome::Breakdown(_))
 }
 
 fn reason(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Breakdown(why) => why.clone(),
-        _ => "the measure grew beyond the limit".to_owned(),
-    }
+    outcome.reason().unwrap_or_default().to_owned()
 }
 
 /// The stage that `report` tells of failed, and the solve goes on with `to`.

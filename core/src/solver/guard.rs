@@ -12,7 +12,10 @@
 //!   asked for, and at that rate more than another [`WINDOW`] are needed. In conjugate gradients,
 //!   whose residual may pause, the Ritz values must agree: the extreme eigenvalues θ of the Lanczos
 //!   matrix T with Tⱼⱼ = 1/αⱼ + βⱼ/αⱼ₋₁, Tⱼ,ⱼ₋₁ = √βⱼ/αⱼ₋₁ lie within the spectrum of MA, so
-//!   (√κ − 1)/(√κ + 1) with κ = θmax/θmin is at most what its bound promises.
+//!   (√κ − 1)/(√κ + 1) with κ = θmax/θmin is at most what its bound promises;
+//! - where no contraction is asked for, it fell so slowly over the last [`STRETCH`] iterations
+//!   ([`LONG_STRETCH`] where it may pause) that at that rate the iterations that are allowed are
+//!   not enough.
 //!
 //! All ranks see the same bits, so all trip together.
 //!
@@ -27,10 +30,22 @@ const OSCILLATION: f64 = 1e3;
 const RISES: usize = 3;
 /// Iterations that the contraction is averaged over.
 const WINDOW: usize = 6;
+/// Iterations after which a solve that nothing is asked of is looked at: Richardson's, and GMRES,
+/// whose restarts lie within.
+const STRETCH: usize = 100;
+/// The same for methods whose residual may pause for long and then fall fast.
+const LONG_STRETCH: usize = 1000;
 /// Iterations beyond those that the contraction takes.
 const NEAR: usize = 3;
 /// Ritz values are those of the first so many steps after a start.
 const STEPS: usize = 200;
+
+/// Why a solve should not go on like this.
+pub(super) struct Trip {
+    pub why: String,
+    /// It is only slow: where nothing better is there it may go on.
+    pub slow: bool,
+}
 
 /// What is watched in one stage of a solve.
 pub(super) struct Guard {
@@ -44,6 +59,9 @@ pub(super) struct Guard {
     steps: usize,
     best: f64,
     rises: usize,
+    /// Iterations after which the pace is looked at, and the measure when it last was.
+    stretch: usize,
+    mark: f64,
     /// The measure at the start of the solve, and iterations done with this M.
     first: Option<f64>,
     done: usize,
@@ -53,15 +71,25 @@ pub(super) struct Guard {
 
 impl Guard {
     pub fn new(contraction: f64, tolerance: f64, method: &super::Method) -> Self {
-        let cg = matches!(method, super::Method::Cg);
+        use super::Method::{Cg, FlexibleGmres, Gmres, LeftGmres, Richardson};
+        let cg = matches!(method, Cg);
+        let stretch = match *method {
+            Richardson { .. } => STRETCH,
+            Gmres { restart } | LeftGmres { restart } | FlexibleGmres { restart } => {
+                STRETCH.checked_next_multiple_of(restart).unwrap_or(LONG_STRETCH)
+            }
+            _ => LONG_STRETCH,
+        };
         Guard {
             contraction,
             tolerance,
-            stationary: matches!(method, super::Method::Richardson { .. }),
+            stationary: matches!(method, Richardson { .. }),
             recent: [f64::NAN; WINDOW + 1],
             steps: 0,
             best: f64::INFINITY,
             rises: 0,
+            stretch,
+            mark: f64::NAN,
             first: None,
             done: 0,
             coefficients: cg.then(Vec::new),
@@ -78,6 +106,7 @@ impl Guard {
         (self.best, self.steps) = (measure, 0);
         self.first.get_or_insert(measure);
         self.recent[WINDOW] = measure;
+        self.mark = measure;
     }
 
     /// Conjugate gradients took a step α with β = 0 where they started (again).
@@ -91,8 +120,9 @@ impl Guard {
         }
     }
 
-    /// Looks at the measure after an iteration; why the solve should not go on like this, if so.
-    pub fn look(&mut self, now: f64) -> Option<String> {
+    /// Looks at the measure after an iteration, when `left` are allowed; why the solve should not
+    /// go on like this, if so.
+    pub fn look(&mut self, now: f64, left: usize) -> Option<Trip> {
         let before = self.recent[WINDOW];
         self.recent.rotate_left(1);
         self.recent[WINDOW] = now;
@@ -100,9 +130,18 @@ impl Guard {
         self.rises = if now > before { self.rises + 1 } else { 0 };
         let limit = if self.stationary { GROWTH } else { OSCILLATION };
         if now > limit * self.best || self.stationary && self.rises == RISES {
-            return Some(format!("the measure grew from {:.1e} to {now:.1e}", self.best));
+            let why = format!("the measure grew from {:.1e} to {now:.1e}", self.best);
+            return Some(Trip { why, slow: false });
         }
         self.best = self.best.min(now);
+        let slow =
+            if self.contraction < 1.0 { self.too_slow(now) } else { self.out_of_reach(now, left) };
+        slow.map(|why| Trip { why, slow: true })
+    }
+
+    /// Why M does not keep its promise: the iterations that it has are over, or the pace of the last
+    /// window is not the contraction that is asked for.
+    fn too_slow(&self, now: f64) -> Option<String> {
         let allowed = self.allowed();
         if self.done >= allowed && now > self.tolerance {
             return Some(format!(
@@ -110,7 +149,7 @@ impl Guard {
                 self.done
             ));
         }
-        if self.steps < WINDOW || self.contraction >= 1.0 {
+        if self.steps < WINDOW {
             return None;
         }
         let rate = (now / self.recent[0]).powf(1.0 / WINDOW as f64);
@@ -126,6 +165,24 @@ impl Guard {
         ((root - 1.0) / (root + 1.0) > self.contraction).then(|| {
             format!(
                 "the coefficients of cg show a condition of MA of {condition:.0} or more, {asked}"
+            )
+        })
+    }
+
+    /// Why the iterations that are left will not do, at the pace of the last stretch.
+    fn out_of_reach(&mut self, now: f64, left: usize) -> Option<String> {
+        if !self.steps.is_multiple_of(self.stretch) {
+            return None;
+        }
+        let before = std::mem::replace(&mut self.mark, now);
+        let pace = (now / before).powf(1.0 / self.stretch as f64).min(1.0);
+        let needed =
+            if pace < 1.0 { (self.tolerance / now).ln() / pace.ln() } else { f64::INFINITY };
+        (needed > left as f64).then(|| {
+            let stretch = self.stretch;
+            format!(
+                "the last {stretch} iterations took the measure from {before:.1e} to {now:.1e}: at \
+                 that rate the {left} that are left are not enough"
             )
         })
     }
@@ -167,7 +224,7 @@ mod tests {
     fn first_trip(method: &Method, history: &[f64]) -> Option<(usize, String)> {
         let mut guard = Guard::new(0.7, 1e-5, method);
         guard.start(history[0]);
-        (1..history.len()).find_map(|k| Some((k, guard.look(history[k])?)))
+        (1..history.len()).find_map(|k| Some((k, guard.look(history[k], usize::MAX)?.why)))
     }
 
     fn falling(rate: f64, steps: i32) -> Vec<f64> {
@@ -197,6 +254,22 @@ mod tests {
     }
 
     #[test]
+    fn a_solve_that_nothing_is_asked_of_has_to_get_there_in_time() {
+        let trips = |method: &Method, rate: f64, allowed: usize| {
+            let mut guard = Guard::new(1.0, 1e-5, method);
+            guard.start(1.0);
+            (1..allowed).find(|&k| guard.look(rate.powi(k as i32), allowed - k).is_some())
+        };
+        let gmres = Method::Gmres { restart: 30 };
+        // 0.999 an iteration needs 11 508 of them.
+        assert_eq!(trips(&RICHARDSON, 0.999, 12_000), None);
+        assert_eq!(trips(&RICHARDSON, 0.999, 10_000), Some(STRETCH));
+        assert_eq!(trips(&gmres, 0.999, 10_000), Some(120));
+        assert_eq!(trips(&Method::Cg, 0.999, 10_000), Some(LONG_STRETCH));
+        assert_eq!(trips(&gmres, 1.0, usize::MAX), Some(120));
+    }
+
+    #[test]
     fn nobody_stays_longer_than_was_promised() {
         // 0.1 an iteration to 1e-8: eight, and three more.
         let trip = |rate: f64, first: f64, before: usize| {
@@ -208,7 +281,7 @@ mod tests {
             let look = |k: i32| {
                 // Of a good preconditioner, as far as cg sees.
                 guard.coefficients(1.0, if k == 1 { 0.0 } else { 1e-4 });
-                Some((k, guard.look(first * rate.powi(k))?))
+                Some((k, guard.look(first * rate.powi(k), usize::MAX)?.why))
             };
             (1..40).find_map(look)
         };
@@ -247,7 +320,7 @@ mod tests {
         guard.start(1.0);
         for k in 1..20 {
             guard.coefficients(1.0, if k == 1 { 0.0 } else { 1e-4 });
-            assert_eq!(guard.look(1.0), None, "{k}");
+            assert!(guard.look(1.0, usize::MAX).is_none(), "{k}");
         }
     }
 }

@@ -3,178 +3,82 @@
 //! | file | for | vectors of length n | a product with A, M and reductions an iteration |
 //! |---|---|---|---|
 //! | `richardson.rs` | any A, M | 2 | 1, 1, 1 |
-//! | `cg.rs` | A, M symmetric positive definite | 4 | 1, 1, 3 |
-//! | `gmres.rs` | any A; M constant, or any in the flexible form | m + 4, flexible 2m + 3 | 1, 1, 2 |
+//! | `cg.rs` | A, M symmetric positive definite; M constant, or any in the flexible form | 4 | 1, 1, 3 |
+//! | `minres.rs` | A symmetric, M symmetric positive definite | 7 | 1, 1, 3 |
+//! | `gmres.rs` | any A; M constant on the right or on the left, or any in the flexible form | at most m + 4, flexible 2m + 3 | 1, 1, 2 |
 //! | `bicgstab.rs` | any A, M constant | 6 | 2, 2, 3 |
 //!
-//! All of them measure the *unpreconditioned* residual, or the error where x* is known, so their
-//! counts compare. A recurrence that says "converged" is not believed: b − Ax is computed, and where
-//! it is more than [`TRUST`] times the tolerance, the method starts again from it. Where that no
-//! longer helps, the outcome is a breakdown that says so.
+//! They measure the *unpreconditioned* residual, or the error where x* is known, so their counts
+//! compare. Other norms ([`Norm`]) are for those who ask for them:
+//!
+//! | | unpreconditioned ‖r‖₂ | preconditioned ‖Mr‖₂ | natural √(rᵀMr) |
+//! |---|---|---|---|
+//! | Richardson | yes | yes | – |
+//! | CG, flexible CG, MINRES | yes | yes | yes |
+//! | GMRES with M on the right, flexible GMRES, BiCGStab | yes | – | – |
+//! | GMRES with M on the left | – | yes | – |
+//!
+//! The tolerance is met where ‖r‖ ≤ max(tolerance · ‖b‖, absolute tolerance), as in PETSc. A
+//! recurrence that says so is not believed: b − Ax is computed, and where it is more than [`TRUST`]
+//! times the tolerance, the method starts again from it. Where that no longer helps, the outcome is a
+//! breakdown that says so.
+//!
+//! Nor is a norm believed that sees some rows only: where the residual of a row, relative to the size
+//! of the row ([`Report::scaled_residual`]), is neither within the tolerance nor within [`APART`] times
+//! the relative residual, the method goes on. See `run/rows.rs`.
+//!
+//! A is anything with a product ([`Operator`]). Where it is known to be singular the methods never see
+//! it: they work within its range (`singular.rs`).
 //!
 //! [`solve_with_fallback`] watches a solve and goes on by other means where the preconditioner
 //! fails (`guard.rs`, `fallback.rs`).
 //!
+//! A, b and x are brought into the middle of the range of floating point by powers of two
+//! (`run/units.rs`), which change no bit of any system that does not need it.
+//!
 //! On several ranks every decision rests on reductions that give all ranks the same bits. Two words
 //! ride along in each of them: a rank's failed `apply`, and its watcher's wish to stop. So either
 //! reaches all ranks without a message of its own.
+mod assumed;
 mod bicgstab;
 mod cg;
 mod fallback;
 mod gmres;
 mod guard;
+mod method;
+mod minres;
+mod report;
 mod richardson;
 mod run;
+mod singular;
+mod stop;
 
-use crate::matrix::DistCsr;
+use crate::matrix::{NullSpaces, Operator, Space, Symmetry, sign_hint};
 use crate::precond::Preconditioner;
 use crate::{Error, Result};
 use run::{Halt, Past, Run, Stage};
-use std::ops::ControlFlow;
 
-pub use fallback::{Fallback, Foreseen, SetUp, foresee, solve_with_fallback};
+pub use assumed::AssumedDefinite;
+pub use fallback::{Fallback, Foreseen, Next, Replacement, foresee, solve_with_fallback};
+pub use method::Method;
+pub use report::{Outcome, Outside, Report, Switch};
+pub use run::{Residuals, residuals};
+pub use stop::{Criterion, Norm, Step, Stop, Watcher};
 
 /// A solve is [`Outcome::Converged`] where the true residual is at most this many times the
 /// tolerance; the residual of a method's recurrence has met the tolerance itself.
 pub const TRUST: f64 = 1.1;
 
-/// How a solve ended. Not converging is no error.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The stopping criterion holds.
-    Converged,
-    /// It does not hold after the allowed number of iterations.
-    IterationLimit,
-    /// The stopping measure grew beyond the divergence limit, or is not finite.
-    Diverged,
-    /// The method cannot go on; the text says why.
-    Breakdown(String),
-    /// The watcher asked to stop.
-    Interrupted,
-}
+/// Times the relative residual, or the tolerance, that the scaled residual may be apart from it.
+pub const APART: f64 = 1e3;
 
-/// What is measured to decide when to stop.
-#[derive(Clone, Copy, Debug)]
-pub enum Criterion<'a> {
-    /// ‖b − Ax‖₂ / ‖b‖₂, unpreconditioned.
-    RelativeResidual,
-    /// ‖x − x*‖₂ for the given x* (own entries).
-    AbsoluteError(&'a [f64]),
-}
-
-/// When to stop.
-#[derive(Clone, Copy, Debug)]
-pub struct Stop<'a> {
-    /// What is measured.
-    pub criterion: Criterion<'a>,
-    /// Stop when the measure is at most this.
-    pub tolerance: f64,
-    /// Iterations allowed.
-    pub max_iterations: usize,
-    /// Give up when the measure exceeds this many times its initial value; may be infinite.
-    pub divergence: f64,
-}
-
-/// A step of a solve, as its watcher sees it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Step {
-    /// Iterations done.
-    pub iteration: usize,
-    /// The stopping measure.
-    pub measure: f64,
-}
-
-/// Who looks on while a solve goes; may ask to stop. Called on all ranks, for the initial guess
-/// (iteration 0) and after each iteration.
+/// `b ←` its part in the range of a matrix with these null spaces; says what lay outside, of which
+/// nothing is known (zero) without a left null space. Collective.
 ///
-/// On one rank the wish to stop is granted at once; on several it travels with the next reduction,
-/// so that one more iteration may be done, and one rank's wish stops all.
-pub type Watcher<'w> = dyn FnMut(&Step) -> ControlFlow<()> + 'w;
-
-/// How a solve went.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Report {
-    /// How it ended.
-    pub outcome: Outcome,
-    /// Iterations done.
-    pub iterations: usize,
-    /// The stopping measure before the first and after every iteration.
-    pub history: Vec<f64>,
-    /// ‖b − Ax‖₂ / ‖b‖₂ of the returned x, recomputed at the end.
-    pub true_relative_residual: f64,
-    /// Where a watched solve went on by other means; see [`solve_with_fallback`].
-    pub switches: Vec<Switch>,
-}
-
-/// A solve noticed that its preconditioner fails, and went on by other means.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Switch {
-    /// Iterations done before.
-    pub iteration: usize,
-    /// What was noticed.
-    pub reason: String,
-    /// What the solve went on with.
-    pub to: String,
-}
-
-/// A solver and its own parameters.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Method {
-    /// x ← x + ω M (b − A x).
-    Richardson {
-        /// ω.
-        damping: f64,
-    },
-    /// Conjugate gradients, for symmetric positive definite A and M.
-    Cg,
-    /// Generalised minimal residuals, right-preconditioned, restarted.
-    Gmres {
-        /// Iterations between restarts.
-        restart: usize,
-    },
-    /// GMRES for preconditioners that change from application to application.
-    FlexibleGmres {
-        /// Iterations between restarts.
-        restart: usize,
-    },
-    /// Stabilised bi-conjugate gradients.
-    Bicgstab,
-}
-
-impl Report {
-    /// What a user should try where the solve ended at the iteration limit and the history shows
-    /// why.
-    pub fn hint(&self, method: &Method) -> Option<String> {
-        let &(Method::Gmres { restart } | Method::FlexibleGmres { restart }) = method else {
-            return None;
-        };
-        let &[.., last] = self.history.as_slice() else { return None };
-        let before = *self.history.get(self.history.len().checked_sub(restart + 1)?)?;
-        let stagnates = self.outcome == Outcome::IterationLimit && last > STAGNANT * before;
-        stagnates.then(|| {
-            format!(
-                "gmres stagnates: the last {restart} iterations, one restart to the next, took the \
-                 measure from {before:.1e} to {last:.1e}; raise 'restart', or take a better \
-                 preconditioner"
-            )
-        })
-    }
-}
-
-/// A measure that falls by less than this between two restarts stagnates.
-const STAGNANT: f64 = 0.9;
-
-impl Method {
-    /// What a user types.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Method::Richardson { .. } => "richardson",
-            Method::Cg => "cg",
-            Method::Gmres { .. } => "gmres",
-            Method::FlexibleGmres { .. } => "flexible-gmres",
-            Method::Bicgstab => "bicgstab",
-        }
-    }
+/// # Errors
+/// What the communicator reports.
+pub fn project_rhs(null: &NullSpaces, space: &Space, b: &mut [f64]) -> Result<Outside> {
+    singular::split(null, space, b)
 }
 
 /// Solves A x = b from the initial guess in `x`, preconditioned by `m`. Collective.
@@ -182,19 +86,25 @@ impl Method {
 /// Vectors hold own entries. b = 0 gives x = 0 at once. `x` holds the last iterate whatever the
 /// outcome.
 ///
+/// A may be any [`Operator`]. Where it is known to be singular ([`Operator::null_spaces`]) the
+/// least-squares solution with the smallest norm is found: b, residuals and iterates are projected,
+/// `m` may be singular in the same way, and [`Report::outside`] tells what of b is out of reach.
+///
 /// # Errors
 /// All ranks fail together:
-/// - [`Error::Data`] for vectors of the wrong length, values of b, x0 or A that are not finite;
+/// - [`Error::Data`] for vectors of the wrong length, values of b, x0 or A that are not finite, and
+///   solutions outside the range of floating point;
 /// - [`Error::Parameter`] for a tolerance, damping or restart that makes no sense;
-/// - [`Error::Unsupported`] where the method cannot work with this A or M: conjugate gradients with
-///   an unsymmetric A, or an M that is not known to be positive definite; anything but Richardson
-///   and flexible GMRES with an M that is not constant;
+/// - [`Error::Unsupported`] where the method cannot work with this A or M: conjugate gradients and
+///   MINRES with an A known to be unsymmetric, or an M that is not known to be positive definite (see
+///   [`AssumedDefinite`]); anything but Richardson and the flexible methods with an M that is not
+///   constant; a norm that the method does not have; no memory for the basis of GMRES;
 /// - what `apply` reports on any rank ([`Error::Elsewhere`] on the others).
 ///
 /// A panic in `apply` is [`Error::Panicked`] on one rank; on several ranks it ends the job.
 pub fn solve(
     method: &Method,
-    a: &DistCsr,
+    a: &dyn Operator,
     m: &dyn Preconditioner,
     b: &[f64],
     x: &mut [f64],
@@ -208,7 +118,7 @@ pub fn solve(
 #[allow(clippy::too_many_arguments, reason = "those of `solve`, and one more")]
 fn stage(
     method: &Method,
-    a: &DistCsr,
+    a: &dyn Operator,
     m: &dyn Preconditioner,
     b: &[f64],
     x: &mut [f64],
@@ -216,93 +126,48 @@ fn stage(
     watch: &mut Watcher,
     past: Past,
 ) -> Result<Stage> {
-    let checked = check_parameters(method, stop).and_then(|()| check_vectors(a, b, x, stop));
+    let checked = method.check(stop).and_then(|()| stop.check());
+    let checked = checked.and_then(|()| stop.check_vectors(a.space(), b, x));
     a.space().comm().agree(checked)?;
-    check_preconditioner(method, m)?;
-    if matches!(method, Method::Cg) {
-        a.require_symmetric("the method of conjugate gradients").map_err(|e| match e {
-            Error::Unsupported(why) => Error::Unsupported(format!("{why}; use gmres or bicgstab")),
-            other => other,
-        })?;
+    if let Some(null) = a.null_spaces() {
+        let (mut done, outside) =
+            singular::within(null, (a, m), b, x, stop, |a, m, b, x, stop| {
+                stage(method, a, m, b, x, stop, watch, past)
+            })?;
+        done.report.outside = Some(outside);
+        return Ok(done);
+    }
+    method.check_preconditioner(m).map_err(|e| match e {
+        Error::Unsupported(why) => Error::Unsupported(why + sign_hint(a)),
+        other => other,
+    })?;
+    if let Some(who) = method.symmetric()
+        && let Symmetry::Unsymmetric(at) = a.symmetric()?
+    {
+        let why = format!("{who} needs a symmetric matrix; {at}; use gmres or bicgstab");
+        return Err(Error::Unsupported(why));
     }
     let mut r = vec![0.0; x.len()];
-    let mut run = Run::new(a, m, b, stop, watch, past)?;
+    let mut run = Run::new(method, a, m, b, stop, watch, past)?;
     let ended = run.start(x, &mut r).and_then(|()| match *method {
         Method::Richardson { damping } => richardson::iterate(&mut run, damping, x, &mut r),
-        Method::Cg => cg::iterate(&mut run, x, &mut r),
-        Method::Gmres { restart } => gmres::iterate(&mut run, restart, false, x, &mut r),
-        Method::FlexibleGmres { restart } => gmres::iterate(&mut run, restart, true, x, &mut r),
+        Method::Cg => cg::iterate(&mut run, false, x, &mut r),
+        Method::FlexibleCg => cg::iterate(&mut run, true, x, &mut r),
+        Method::Minres => minres::iterate(&mut run, x, &mut r),
+        Method::Gmres { restart } => {
+            gmres::iterate(&mut run, restart, gmres::Form::Right, x, &mut r)
+        }
+        Method::LeftGmres { restart } => {
+            gmres::iterate(&mut run, restart, gmres::Form::Left, x, &mut r)
+        }
+        Method::FlexibleGmres { restart } => {
+            gmres::iterate(&mut run, restart, gmres::Form::Flexible, x, &mut r)
+        }
         Method::Bicgstab => bicgstab::iterate(&mut run, x, &mut r),
     });
     match ended {
         Ok(never) => match never {},
-        Err(Halt::Failed(e)) => Err(run.fault().unwrap_or(e)),
+        Err(Halt::Failed(e)) => Err(run.failed(e, x)),
         Err(Halt::Ended(outcome)) => run.report(outcome, x, &mut r),
     }
-}
-
-fn check_parameters(method: &Method, stop: &Stop) -> Result<()> {
-    let fail = |text: String| Err(Error::Parameter(text));
-    if !(stop.tolerance >= 0.0 && stop.tolerance.is_finite()) {
-        return fail(format!("tolerance {} must be a number from 0", stop.tolerance));
-    }
-    if stop.divergence.is_nan() || stop.divergence < 1.0 {
-        return fail(format!("divergence limit {} must be at least 1", stop.divergence));
-    }
-    match *method {
-        Method::Richardson { damping } if damping == 0.0 || !damping.is_finite() => {
-            fail(format!("damping {damping} must be a finite number other than 0"))
-        }
-        Method::Gmres { restart: 0 } | Method::FlexibleGmres { restart: 0 } => {
-            fail("restart must be at least 1".into())
-        }
-        _ => Ok(()),
-    }
-}
-
-fn check_vectors(a: &DistCsr, b: &[f64], x: &[f64], stop: &Stop) -> Result<()> {
-    let target = match stop.criterion {
-        Criterion::RelativeResidual => None,
-        Criterion::AbsoluteError(target) => Some(("the known solution x*", target)),
-    };
-    for (name, v) in
-        [("the right-hand side b", b), ("the initial guess x0", x)].into_iter().chain(target)
-    {
-        if v.len() != a.n_own() {
-            return Err(Error::Data(format!(
-                "{name} has {} entries for {} rows",
-                v.len(),
-                a.n_own()
-            )));
-        }
-        if let Some(i) = v.iter().position(|v| !v.is_finite()) {
-            return Err(Error::Data(format!(
-                "{name} is {} in global row {}",
-                v[i],
-                a.global_row(i)
-            )));
-        }
-    }
-    Ok(())
-}
-
-fn check_preconditioner(method: &Method, m: &dyn Preconditioner) -> Result<()> {
-    let is = m.properties();
-    let needs_constant =
-        !matches!(method, Method::Richardson { .. } | Method::FlexibleGmres { .. });
-    if needs_constant && !is.constant {
-        return Err(Error::Unsupported(format!(
-            "{} needs a preconditioner that is the same in every iteration, and this one is not; \
-             use flexible-gmres",
-            method.name()
-        )));
-    }
-    if matches!(method, Method::Cg) && !is.positive_definite {
-        return Err(Error::Unsupported(format!(
-            "the method of conjugate gradients needs a symmetric positive definite preconditioner, \
-             and this one is {}; use gmres or bicgstab",
-            if is.symmetric { "not known to be positive definite" } else { "not symmetric" }
-        )));
-    }
-    Ok(())
 }

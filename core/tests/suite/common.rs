@@ -206,9 +206,11 @@ pub fn run(
     Ok((report, x))
 }
 
-pub const METHODS: [Method; 5] = [
+pub const METHODS: [Method; 7] = [
     Method::Richardson { damping: 0.9 },
     Method::Cg,
+    Method::FlexibleCg,
+    Method::Minres,
     Method::Gmres { restart: 30 },
     Method::FlexibleGmres { restart: 30 },
     Method::Bicgstab,

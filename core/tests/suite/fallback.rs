@@ -3,11 +3,14 @@ use crate::common::*;
 use precondor_core::matrix::{Csr, DistCsr};
 use precondor_core::precond::{Identity, Preconditioner, Properties};
 use precondor_core::solver::{
-    Fallback, Method, Outcome, Report, SetUp, Stop, foresee, solve, solve_with_fallback,
+    Fallback, Method, Outcome, Replacement, Report, Stop, foresee, solve, solve_with_fallback,
 };
 use precondor_core::{Error, Result};
 
 const RICHARDSON: Method = Method::Richardson { damping: 1.0 };
+
+/// Sets a preconditioner up.
+type SetUp<'f> = dyn FnMut() -> Result<Box<dyn Preconditioner>> + 'f;
 
 /// Solves from zero, watched.
 fn watched(
@@ -20,17 +23,16 @@ fn watched(
 ) -> Result<(Report, Vec<f64>)> {
     let b = vector(a.n_global() as usize);
     let (b, mut x) = (own(a, &b).to_vec(), vec![0.0; a.n_own()]);
-    // The box makes the lifetimes of closure and name meet.
-    let replacement = replacement.map(|set_up| ("jacobi", set_up));
-    let mut make;
-    let replacement = match replacement {
-        None => None,
-        Some((name, set_up)) => {
-            make = move || set_up();
-            Some((name, &mut make as &mut SetUp))
-        }
+    let replaced = replacement.is_some();
+    let mut once = replacement.into_iter();
+    let mut next = |_| {
+        let set_up = once.next()?;
+        Some(Replacement { name: "jacobi".into(), contraction: None, made: set_up() })
     };
-    let mut fallback = Fallback { contraction, replacement, foreseen: None };
+    let mut fallback = Fallback { contraction, next: Some(&mut next), foreseen: None };
+    if !replaced {
+        fallback.next = None;
+    }
     let report =
         solve_with_fallback(&method, a, m, &b, &mut x, stop, &mut unwatched, &mut fallback)?;
     Ok((report, x))
@@ -104,7 +106,8 @@ fn a_preconditioner_that_is_not_finite_or_not_definite_is_replaced() {
         let (report, x) =
             watched(method, &dist, &nan, &stop(1e-8), 1.0, Some(&mut jacobi(&dist))).unwrap();
         solved(&a, &report, &x);
-        assert_eq!(told(&report), ["0: cg with jacobi"], "{method:?}");
+        let kind = if method == Method::Minres { "minres" } else { "cg" };
+        assert_eq!(told(&report), [format!("0: {kind} with jacobi")], "{method:?}");
         let why = "the preconditioner returned NaN in global row 70 at iteration 1";
         assert_eq!(report.switches[0].reason, why);
     }
@@ -157,7 +160,7 @@ fn without_conjugate_gradients_the_replacement_goes_into_gmres() {
         watched(RICHARDSON, &dist, &Identity, &long, 1.0, Some(&mut || Ok(Box::new(Identity))))
             .unwrap();
     assert_eq!(report.switches[0].to, "cg with the same preconditioner");
-    assert_eq!(report.switches[1].to, "gmres with jacobi");
+    assert_eq!(report.switches[1].to, "minres with jacobi");
     assert!(report.switches[1].reason.starts_with("A is not positive definite"), "{report:?}");
     solved(&a, &report, &x);
 }
@@ -186,6 +189,66 @@ fn where_nothing_helps_the_best_iterate_and_the_reasons_remain() {
     let (report, x) = watched(RICHARDSON, &dist, &m, &stop(1e-8), 1.0, Some(&mut { nan })).unwrap();
     assert!(matches!(&report.outcome, Outcome::Breakdown(why) if why.contains("NaN")));
     assert!(x.iter().all(|x| x.is_finite()) && report.true_relative_residual <= 1.0);
+}
+
+/// Solves with a chain of replacements `m0`, `m1`, … that are watched for their reach.
+fn in_turn(a: &DistCsr, stop: &Stop, chain: Vec<Result<Scaled>>) -> (Report, Vec<f64>) {
+    let (b, mut x) = (vector(a.n_global() as usize), vec![0.0; a.n_own()]);
+    let mut chain = chain.into_iter().enumerate();
+    let mut next = |_| {
+        let (k, made) = chain.next()?;
+        let made = made.map(|m| Box::new(m) as Box<dyn Preconditioner>);
+        Some(Replacement { name: format!("m{k}"), contraction: Some(1.0), made })
+    };
+    let mut fallback = Fallback { contraction: 1.0, next: Some(&mut next), foreseen: None };
+    let m = Scaled { scale: vec![f64::NAN; b.len()], properties: Properties::GENERAL };
+    let report =
+        solve_with_fallback(&RICHARDSON, a, &m, &b, &mut x, stop, &mut unwatched, &mut fallback)
+            .unwrap();
+    (report, x)
+}
+
+#[test]
+fn what_fails_is_replaced_again_until_something_works() {
+    let a = convection_diffusion(12);
+    let dist = DistCsr::solo(a.clone()).unwrap();
+    let general = |scale: f64| Scaled { scale: vec![scale; 144], properties: Properties::GENERAL };
+    let refused = || Err(Error::breakdown(3, "no such thing"));
+    let chain = vec![Ok(general(f64::NAN)), refused(), Ok(general(0.25)), Ok(general(f64::NAN))];
+    let (report, x) = in_turn(&dist, &stop(1e-8), chain);
+    solved(&a, &report, &x);
+    assert_eq!(told(&report), ["0: gmres with m0", "0: gmres with m2"]);
+    let why = &report.switches[1].reason;
+    assert!(why.contains("NaN") && why.contains("its replacement m1 cannot be set up"), "{why}");
+    // Nothing works.
+    let (report, x) = in_turn(&dist, &stop(1e-8), vec![Ok(general(f64::NAN)), refused()]);
+    assert!(
+        matches!(&report.outcome, Outcome::Breakdown(why) if why.contains("m1 cannot be set up"))
+    );
+    assert!(x.iter().all(|x| x.is_finite()));
+}
+
+#[test]
+fn what_is_only_slow_is_left_for_what_is_faster_and_taken_up_again_where_nothing_is() {
+    // GMRES(30) takes more than 300 iterations with I, few with the inverse of the diagonal.
+    let n = 400;
+    let diagonal = |i: usize| 1.0 + (i * i) as f64;
+    let a = Csr::from_triplets(n, n, (0..n).map(|i| (i, i, diagonal(i)))).unwrap();
+    let dist = DistCsr::solo(a.clone()).unwrap();
+    let with = |scale: &dyn Fn(usize) -> f64| {
+        Ok(Scaled { scale: (0..n).map(scale).collect(), properties: Properties::GENERAL })
+    };
+    let one = |_: usize| 1.0;
+    let inverse = |i: usize| 1.0 / diagonal(i);
+    let short = Stop { max_iterations: 200, ..stop(1e-8) };
+    let (report, x) = in_turn(&dist, &short, vec![with(&one), with(&inverse)]);
+    solved(&a, &report, &x);
+    assert_eq!(told(&report), ["0: gmres with m0", "120: gmres with m1"]);
+    let why = &report.switches[1].reason;
+    assert!(why.contains("the 80 that are left are not enough"), "{why}");
+    let (report, _) = in_turn(&dist, &short, vec![with(&one)]);
+    assert_eq!(told(&report)[1], "120: gmres with m0 again, the fastest so far");
+    assert_eq!((report.outcome, report.iterations), (Outcome::IterationLimit, 200));
 }
 
 #[test]
@@ -250,7 +313,7 @@ fn a_check_beforehand_foresees_what_would_happen() {
     assert!(refused.to_string().contains("needs a symmetric preconditioner"), "{refused}");
     // What is foreseen is acted upon before the first iteration.
     let (b, mut x) = (vector(144), vec![0.0; 144]);
-    let mut fallback = Fallback { contraction: 1.0, replacement: None, foreseen: Some(foreseen) };
+    let mut fallback = Fallback { contraction: 1.0, next: None, foreseen: Some(foreseen) };
     let report = solve_with_fallback(
         &RICHARDSON,
         &dist,

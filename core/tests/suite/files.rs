@@ -6,7 +6,7 @@ use precondor_core::matrix::{Csr, DistCsr, Space};
 use precondor_core::{Error, Result};
 use std::fmt::Write;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A folder of this test that is removed in the end.
@@ -192,12 +192,89 @@ fn every_fault_of_a_vector_is_told_with_its_place() {
     fails("more", &[first, "2 3\n2 1 1\n"], "00001:2: '1' is one number too many");
 }
 
-const BAD: [(&str, &str); 6] = [
+/// A matrix of all ranks, whatever its reader has to say.
+fn read_on_ranks(path: &Path, comm: &Comm) -> Result<DistCsr> {
+    matrix_market::read_on_ranks(path, comm, &mut Vec::new())
+}
+
+#[test]
+fn the_first_rank_is_told_how_many_entries_were_added_up() {
+    let folder = Folder::new("mm-notes");
+    let text =
+        "%%MatrixMarket matrix coordinate real general\n3 3 5\n1 1 1\n3 3 1\n3 1 1\n3 3 1\n3 1 1\n";
+    let path = folder.write("twice.mtx", text);
+    for size in [1, 2, 3] {
+        let notes = threads::run(size, |comm| {
+            let mut notes = Vec::new();
+            let a = matrix_market::read_on_ranks(&path, &Comm::new(comm), &mut notes).unwrap();
+            assert!((0..a.n_own()).filter(|&k| a.global_row(k) == 2).all(|k| a.diagonal(k) == 2.0));
+            notes
+        });
+        assert_eq!(
+            notes[0],
+            ["2 entries stand at the place of an earlier one and were added to it"]
+        );
+        assert!(notes[1..].iter().all(Vec::is_empty));
+        // A sum that is no number fails on all ranks.
+        let text = "%%MatrixMarket matrix coordinate real general\n3 3 2\n3 3 1e308\n3 3 1e308\n";
+        let path = folder.write("infinite.mtx", text);
+        let told = threads::run(size, |comm| read_on_ranks(&path, &Comm::new(comm)).unwrap_err());
+        assert!(told.iter().any(|e| e.to_string().contains("infinite.mtx: ")), "{told:?}");
+    }
+    // A vector of as many rows as the matrix may have a single entry, however long it is.
+    let text = "%%MatrixMarket matrix coordinate real general\n3000000 1 1\n7 1 2.5\n";
+    let path = folder.write("load.mtx", text);
+    threads::run(2, |comm| {
+        let space = Space::even(Comm::new(comm), 3_000_000);
+        let x = matrix_market::read_vector_on_ranks(&path, &space, &mut Vec::new()).unwrap();
+        assert_eq!(x.iter().sum::<f64>(), if space.start() == 0 { 2.5 } else { 0.0 });
+    });
+}
+
+#[test]
+fn a_part_stands_for_all_and_binary_ones_are_refused() {
+    let folder = Folder::new("ij-names");
+    let a = convection_diffusion(5);
+    let name = write_parts(&folder, "A.IJ", &ij(&a, &[0, 7, 25], 0));
+    for k in 0..2 {
+        let part = folder.0.join(format!("A.IJ.0000{k}"));
+        assert!(hypre_ij::is_part(&part) && !hypre_ij::is_hypre_ij(&part));
+        assert_eq!(hypre_ij::name_of_part(&part), Some(name.clone()));
+    }
+    // Files that are only named so.
+    let text = "%%MatrixMarket matrix coordinate real general\n1 1 1\n1 1 1\n";
+    folder.write("step.00000", text);
+    assert!(!hypre_ij::is_part(&folder.write("step.00001", text)));
+    assert!(!hypre_ij::is_part(&folder.0.join("A.IJ.00002")));
+    assert_eq!(hypre_ij::name_of_part(&folder.0.join("A.IJ.001")), None);
+    assert_eq!(hypre_ij::name_of_part(&folder.0.join(".00001")), None);
+    // hypre's binary parts.
+    let part = folder.write("B.IJ.00000.bin", "\u{1}\0\0\0");
+    let name = hypre_ij::name_of_part(&part).unwrap();
+    assert!(hypre_ij::is_part(&part) && hypre_ij::is_hypre_ij(&name));
+    let text = error_of(|comm| hypre_ij::read(&name, comm).map(|_| ()));
+    assert!(
+        text.contains("B.IJ.00000.bin: hypre's binary IJ format is not read; write the"),
+        "{text}"
+    );
+    // Gzipped parts.
+    let parts = ij(&a, &[0, 7, 25], 0);
+    for (k, text) in parts.iter().enumerate() {
+        use std::io::Write;
+        let file = fs::File::create(folder.0.join(format!("Z.{k:05}"))).unwrap();
+        let mut packed = flate2::write::GzEncoder::new(file, flate2::Compression::default());
+        packed.write_all(text.as_bytes()).unwrap();
+        packed.finish().unwrap();
+    }
+    assert!(hypre_ij::is_part(&folder.0.join("Z.00001")));
+    assert_rows(&hypre_ij::read(&folder.0.join("Z"), &Comm::solo()).unwrap(), &a);
+}
+
+const BAD: [(&str, &str); 5] = [
     ("coordinate real general\n3 3 2\n1 1 1\n", ":3: the file ends after 1 of 2 entries"),
     ("coordinate real general\n3 3 1\n1 9 1\n", ":3: column 9 is not within 1..3"),
     ("coordinate real general\n2 3 1\n1 1 1\n", ": the matrix is 2×3; it must be square"),
-    ("coordinate real symmetric\n3 3 3\n1 1 1\n2 1 1\n1 2 1\n", ":5: entry (1, 2) is given twice"),
-    ("coordinate real general\n3 3 3\n1 1 1\n3 3 1\n3 3 2\n", ":5: entry (3, 3) is given twice"),
+    ("coordinate real general\n9 9 2000\n1 1 1\n", ":2: 2000 entries have no room in this file"),
     ("coordinate complex general\n3 3 1\n1 1 1 1\n", ":1: complex matrices are not supported"),
 ];
 
@@ -214,6 +291,7 @@ fn matrix_market_files_give_the_same_rows_on_any_number_of_ranks() {
         ("skew.mtx", "coordinate real skew-symmetric\n4 4 2\n2 1 -1\n4 2 7\n"),
         ("pattern.mtx", "coordinate pattern symmetric\n4 4 3\n1 1\n4 2\n3 3\n"),
         ("array.mtx", "array real symmetric\n3 3\n1\n0\n2\n3\n0\n4\n"),
+        ("twice.mtx", "coordinate real symmetric\n3 3 5\n1 1 1\n3 1 2\n1 1 5\n1 3 4\n1 1 -6.5\n"),
         ("zeros.mtx", "coordinate real general\n3 3 2\n1 1 0\n3 2 0\n"),
     ];
     let others = others.map(|(name, text)| folder.write(name, &format!("{head}{text}")));
@@ -221,7 +299,7 @@ fn matrix_market_files_give_the_same_rows_on_any_number_of_ranks() {
         let whole = matrix_market::read(path).unwrap();
         for size in [1, 2, 3, 5, 30] {
             threads::run(size, |comm| {
-                assert_rows(&matrix_market::read_on_ranks(path, &Comm::new(comm)).unwrap(), &whole);
+                assert_rows(&read_on_ranks(path, &Comm::new(comm)).unwrap(), &whole);
             });
         }
     }
@@ -232,16 +310,17 @@ fn faults_of_matrix_market_files_are_told_on_all_ranks() {
     let folder = Folder::new("mm-faults");
     for (text, why) in BAD {
         let path = folder.write("bad.mtx", &format!("%%MatrixMarket matrix {text}"));
-        let told = error_of(|comm| matrix_market::read_on_ranks(&path, comm).map(|_| ()));
+        let told = error_of(|comm| read_on_ranks(&path, comm).map(|_| ()));
         assert!(told.contains(&format!("bad.mtx{why}")), "{told}");
     }
     let path = folder.0.join("nothing.mtx");
-    let told = error_of(|comm| matrix_market::read_on_ranks(&path, comm).map(|_| ()));
+    let told = error_of(|comm| read_on_ranks(&path, comm).map(|_| ()));
     assert!(told.contains("nothing.mtx"), "{told}");
     let path = folder.0.join("long.mtx");
     matrix_market::write_vector(&path, &[1.0; 5], "").unwrap();
     let told = error_of(|comm| {
-        matrix_market::read_vector_on_ranks(&path, &Space::even(comm.clone(), 4)).map(|_| ())
+        let space = Space::even(comm.clone(), 4);
+        matrix_market::read_vector_on_ranks(&path, &space, &mut Vec::new()).map(|_| ())
     });
     assert!(told.contains("long.mtx: this vector has 5 entries, the matrix 4 rows"), "{told}");
 }

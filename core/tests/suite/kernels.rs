@@ -4,7 +4,7 @@ use crate::common::*;
 use precondor_core::Error;
 use precondor_core::host::Alone;
 use precondor_core::kernel::batch::{self, Fits, LANES, Lanes, packed};
-use precondor_core::kernel::pattern::{Part, Pattern, digest, strong_entries};
+use precondor_core::kernel::pattern::{Bound, MAX_ROW, Part, Pattern, digest, strong_entries};
 use precondor_core::kernel::{chunks, least_squares, remote};
 use precondor_core::matrix::{Csr, DistCsr};
 use std::collections::BTreeSet;
@@ -180,7 +180,9 @@ fn patterns_of_powers_are_those_of_boolean_products() {
             let expected = reached(&a, power, part);
             for (size, with_empty) in SIZES.into_iter().flat_map(|s| [(s, false), (s, true)]) {
                 let rows = on_ranks(size, with_empty, &a, |a| {
-                    let mut pattern = Pattern::power(&Alone, &a, power, part).unwrap();
+                    let mut pattern =
+                        Pattern::power(&Alone, &a, power, part, &Bound::new(&a, MAX_ROW).unwrap())
+                            .unwrap();
                     let global = |pattern: &Pattern, i: usize| -> Vec<u64> {
                         pattern.row(i).iter().map(|&j| pattern.numbering().global(j)).collect()
                     };
@@ -201,6 +203,72 @@ fn patterns_of_powers_are_those_of_boolean_products() {
                 });
                 assert_eq!(rows.concat(), expected, "power {power} on {size} ranks");
             }
+        }
+    }
+}
+
+/// Rows of a pattern of power 2 with at most `most` entries, by the definition of strength; how many
+/// were longer, and the first of them.
+fn bounded(a: &Csr, most: usize, part: Part) -> (Vec<Vec<u64>>, (u64, u64)) {
+    let n = a.n_rows();
+    let scaled = |i: usize, j: usize| {
+        let size = |i: usize| a.view().get(i, i).abs();
+        a.view().get(i, j).abs() / (size(i) * size(j)).sqrt()
+    };
+    let near = |i: usize| a.view().row_cols(i).iter().map(|&j| j as usize);
+    let long = |i: usize| near(i).count() > most;
+    let row = |i: usize| {
+        let mut strength = vec![None; n];
+        strength[i] = Some(f64::INFINITY);
+        near(i).filter(|&j| j != i).for_each(|j| strength[j] = Some(scaled(i, j)));
+        if !long(i) {
+            let first = strength.clone();
+            for k in near(i).filter(|&k| k != i && !long(k)) {
+                for j in near(k).filter(|&j| first[j].is_none()) {
+                    let path = scaled(i, k) * scaled(k, j);
+                    strength[j] = Some(strength[j].map_or(path, |s: f64| s.max(path)));
+                }
+            }
+        }
+        let kept = |&j: &usize| strength[j].is_some() && (part == Part::Full || j <= i);
+        let mut order: Vec<usize> = (0..n).filter(kept).collect();
+        order.sort_by(|&x, &y| strength[y].partial_cmp(&strength[x]).unwrap().then(x.cmp(&y)));
+        let longer = order.len() > most;
+        order.truncate(most);
+        order.sort_unstable();
+        (order.into_iter().map(|j| j as u64).collect(), longer)
+    };
+    let (rows, longer): (Vec<_>, Vec<bool>) = (0..n).map(row).unzip();
+    let first = longer.iter().position(|&longer| longer).unwrap_or(0);
+    (rows, (longer.iter().filter(|&&longer| longer).count() as u64, first as u64))
+}
+
+#[test]
+fn rows_of_patterns_keep_the_strongest_entries() {
+    // Values that make no two paths equally strong, and a row that is full.
+    let n = 40;
+    let value = |i: usize, j: usize| 1.0 + ((i * 37 + j * 61) % 101) as f64 / 97.0;
+    let near = |i: usize, j: usize| i == 11 || j == 11 || [0, 1, 5, 6].contains(&i.abs_diff(j));
+    let all = (0..n).flat_map(|i| (0..n).map(move |j| (i, j)));
+    let entries = all.filter(|&(i, j)| near(i, j)).map(|(i, j)| (i, j, value(i, j)));
+    let a = Csr::from_triplets(n, n, entries.collect::<Vec<_>>()).unwrap();
+    for (most, part) in
+        [6u32, 9, 10, 14, 39].into_iter().flat_map(|m| [(m, Part::Full), (m, Part::Lower)])
+    {
+        let (expected, longer) = bounded(&a, most as usize, part);
+        for size in SIZES {
+            let rows = on_ranks(size, false, &a, |a| {
+                let bound = Bound::new(&a, most).unwrap();
+                assert!(bound.exceeded);
+                let pattern = Pattern::power(&Alone, &a, 2, part, &bound).unwrap();
+                let global = |&j: &u32| pattern.numbering().global(j);
+                let rows = (0..a.n_own()).map(|i| pattern.row(i).iter().map(global).collect());
+                let cut = pattern.cut().of_all(a.space().comm()).unwrap();
+                (rows.collect::<Vec<Vec<u64>>>(), cut)
+            });
+            assert!(rows.iter().all(|(_, cut)| (cut.rows, cut.first) == (longer.0, longer.1)));
+            let rows: Vec<Vec<u64>> = rows.into_iter().flat_map(|(rows, _)| rows).collect();
+            assert_eq!(rows, expected, "at most {most} on {size} ranks");
         }
     }
 }
@@ -270,7 +338,7 @@ fn rows_within_steps_are_those_that_paths_reach() {
                         reached[own.clone()].iter().flatten().copied().collect();
                     let others = met.into_iter().filter(|&id| !own.contains(&(id as usize)));
                     let expected: Vec<u64> = others.collect();
-                    let rows = remote::neighbours(&mine, steps).unwrap();
+                    let rows = remote::neighbours(&mine, steps, usize::MAX).unwrap();
                     assert_eq!(rows.ids, expected, "{steps} steps on {size} ranks");
                     for (k, &id) in rows.ids.iter().enumerate() {
                         let range = rows.row_ptr[k]..rows.row_ptr[k + 1];

@@ -39,11 +39,13 @@ fn general_methods_find_the_dense_solution_of_unsymmetric_and_indefinite_matrice
     for a in [convection_diffusion(12), symmetric_indefinite(12)] {
         let (b, dist) = (vector(144), solo(&a));
         let exact = dense_solve(&a, &b);
-        for method in [
+        let symmetric = dist.first_unsymmetric().unwrap().is_none();
+        let general = [
             Method::Gmres { restart: 150 },
             Method::FlexibleGmres { restart: 150 },
             Method::Bicgstab,
-        ] {
+        ];
+        for method in general.into_iter().chain(symmetric.then_some(Method::Minres)) {
             let (report, x) = run(method, &dist, &Identity, &b, &stop(1e-11)).unwrap();
             assert_eq!(report.outcome, Outcome::Converged, "{method:?}");
             assert!(distance(&x, &exact) < 1e-8 * norm(&exact), "{method:?}");
@@ -126,12 +128,12 @@ fn richardson_diverges_where_it_must() {
     let a = solo(&laplace(8));
     let method = Method::Richardson { damping: 2.1 };
     let (report, x) = run(method, &a, &Scaled::jacobi(&a), &vector(64), &stop(1e-8)).unwrap();
-    assert_eq!(report.outcome, Outcome::Diverged);
+    assert!(matches!(report.outcome, Outcome::Diverged(_)), "{report:?}");
     assert!(report.history.last().unwrap() > &1e6 && x.iter().all(|x| x.is_finite()));
     // No limit: until numbers run out.
     let endless = Stop { divergence: f64::INFINITY, ..stop(1e-8) };
     let (report, _) = run(method, &a, &Scaled::jacobi(&a), &vector(64), &endless).unwrap();
-    assert_eq!(report.outcome, Outcome::Diverged);
+    assert!(matches!(report.outcome, Outcome::Diverged(_)), "{report:?}");
 }
 
 #[test]
@@ -163,6 +165,60 @@ fn conjugate_gradients_need_as_many_steps_as_there_are_eigenvalues() {
     let (report, _) =
         run(Method::Cg, &solo(&diagonal(&d)), &Identity, &vector(60), &stop(1e-10)).unwrap();
     assert_eq!((report.outcome, report.iterations), (Outcome::Converged, 4));
+}
+
+#[test]
+fn minres_needs_as_many_steps_as_there_are_eigenvalues_of_either_sign() {
+    let d: Vec<f64> = (0..60).map(|i| [1.0, -2.0, 5.0, -11.0][i % 4]).collect();
+    let (report, x) =
+        run(Method::Minres, &solo(&diagonal(&d)), &Identity, &vector(60), &stop(1e-10)).unwrap();
+    assert_eq!((report.outcome, report.iterations), (Outcome::Converged, 4));
+    assert!(d.iter().zip(&x).zip(vector(60)).all(|((d, x), b)| (d * x - b).abs() < 1e-9));
+}
+
+#[test]
+fn minres_minimises_over_the_space_that_gmres_has() {
+    let a = symmetric_indefinite(12);
+    let (b, dist) = (vector(144), solo(&a));
+    let (short, x) = run(Method::Minres, &dist, &Identity, &b, &stop(1e-9)).unwrap();
+    let (long, _) = run(Method::Gmres { restart: 200 }, &dist, &Identity, &b, &stop(1e-9)).unwrap();
+    assert!(distance(&x, &dense_solve(&a, &b)) < 1e-7 * norm(&x));
+    for (k, (short, long)) in short.history.iter().zip(&long.history).take(30).enumerate() {
+        assert!((short - long).abs() < 1e-8, "step {k}: {short} {long}");
+    }
+    // Preconditioned, it does in the norm of M what the same method does on M^½ A M^½.
+    let root: Vec<f64> = (0..144).map(|i| 1.0 / (1.0 + (i % 7) as f64)).collect();
+    let squares = root.iter().map(|s| s * s).collect();
+    let m = Scaled { scale: squares, properties: Properties::SPD };
+    let view = a.view();
+    let scaled = (0..144).flat_map(|i| view.row(i).map(move |(j, v)| (i, j, v)));
+    let scaled: Vec<_> = scaled.map(|(i, j, v)| (i, j, root[i] * v * root[j])).collect();
+    let scaled = solo(&Csr::from_triplets(144, 144, scaled).unwrap());
+    let c: Vec<f64> = b.iter().zip(&root).map(|(b, s)| s * b).collect();
+    for k in [1, 5, 12] {
+        let stop = Stop { max_iterations: k, ..stop(0.0) };
+        let (_, x) = run(Method::Minres, &dist, &m, &b, &stop).unwrap();
+        let (_, y) = run(Method::Minres, &scaled, &Identity, &c, &stop).unwrap();
+        let y: Vec<f64> = y.iter().zip(&root).map(|(y, s)| s * y).collect();
+        assert!(distance(&x, &y) < 1e-10 * norm(&x), "step {k}");
+    }
+}
+
+#[test]
+fn minres_tells_a_singular_matrix_and_an_indefinite_preconditioner() {
+    let a = solo(&diagonal(&[1.0, -2.0, 0.0, 4.0]));
+    let (report, x) = run(Method::Minres, &a, &Identity, &[1.0; 4], &stop(1e-12)).unwrap();
+    assert!(breakdown(&report.outcome).starts_with("A is singular"), "{:?}", report.outcome);
+    assert!(x.iter().all(|x| x.is_finite()) && report.true_relative_residual < 1.0);
+    let m = Scaled { scale: vec![1.0, -1.0, 1.0, -1.0], properties: Properties::SPD };
+    let a = solo(&diagonal(&[1.0, -2.0, 3.0, 4.0]));
+    let (report, _) = run(Method::Minres, &a, &m, &[1.0, 2.0, 1.0, 2.0], &stop(1e-12)).unwrap();
+    let why = breakdown(&report.outcome);
+    assert!(why.starts_with("M is not positive definite: rᵀMr = -"), "{why}");
+    let unsymmetric = solo(&convection_diffusion(4));
+    let refused =
+        run(Method::Minres, &unsymmetric, &Identity, &[1.0; 16], &stop(1e-8)).unwrap_err();
+    assert!(refused.to_string().starts_with("minres needs a symmetric matrix"), "{refused}");
 }
 
 #[test]
@@ -268,7 +324,7 @@ fn flexible_gmres_works_with_a_preconditioner_that_changes() {
     assert!(distance(&times(&a, &x), &b) <= 1.1e-9 * norm(&b));
     let (plain, _) = run(method, &dist, &Identity, &b, &stop(1e-9)).unwrap();
     assert!(2 * flexible.iterations < plain.iterations);
-    for method in [Method::Gmres { restart: 30 }, Method::Bicgstab, Method::Cg] {
+    for method in [Method::Gmres { restart: 30 }, Method::Bicgstab, Method::Minres] {
         let refused = run(method, &symmetric, &m, &b, &stop(1e-9)).unwrap_err();
         assert!(matches!(&refused, Error::Unsupported(why) if why.contains("use flexible-gmres")));
     }
@@ -329,8 +385,9 @@ fn nan_from_the_preconditioner_is_told_with_row_and_iteration() {
     for method in METHODS {
         let m = Late(0.into());
         let (report, _) = run(method, &a, &m, &vector(64), &stop(1e-8)).unwrap();
-        // The third application: BiCGStab does two an iteration.
-        let at = if method == Method::Bicgstab { 2 } else { 3 };
+        // The third application: BiCGStab does two an iteration, MINRES one before the first.
+        let early = matches!(method, Method::Bicgstab | Method::Minres);
+        let at = if early { 2 } else { 3 };
         assert_eq!(
             breakdown(&report.outcome),
             format!("the preconditioner returned NaN in global row 5 at iteration {at}"),

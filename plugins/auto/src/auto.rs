@@ -4,10 +4,14 @@
 //!   cheapest there, from setup to solution. Notes say what was chosen, by how many votes, which
 //!   features decided, and which of them lie outside what was seen in training.
 //! - A method that refuses the matrix is passed over for the next by votes, then for the one with
-//!   the least to lose on average; where A is symmetric with a positive diagonal, so is one whose M
-//!   is not known to be positive definite, because conjugate gradients could not use it.
-//! - **Setup**: the features, some three products with A, then that of the method chosen.
-//!   **Application, communication**: those of the method chosen.
+//!   the least to lose on average, then for those of [`LAST`], which take nearly any matrix. Where A is
+//!   symmetric with a positive diagonal, a method whose M is not known to be positive definite comes
+//!   after all the others, because conjugate gradients could not use it. Where the forest has seen no
+//!   matrix that lacks this, and A does, it is not asked.
+//! - A solve that fails goes on with the next choice: the host excludes the method that failed
+//!   ([`Preconditioner::delegate`]) and sets `auto` up again.
+//! - **Setup**: the features (`features.rs`), then that of the method chosen, and what those that
+//!   refuse take to find out. **Application, communication**: those of the method chosen.
 //! - **Reference**: J. R. Rice, *The Algorithm Selection Problem*, Advances in Computers 15 (1976);
 //!   for preconditioners S. Xu, J. Zhang, *A data mining approach to matrix preconditioning problem*,
 //!   ICDM 2005.
@@ -33,7 +37,7 @@ static SHIPPED: LazyLock<Result<Model>> =
     crate = "precondor_sdk::schemars",
     extend(
         "x-precondor-models" = shipped(),
-        "x-precondor-fallback" = json!({"name": METHOD, "exclude": ["mlp-reference"]})
+        "x-precondor-fallback" = METHOD
     )
 )]
 pub struct Params {
@@ -41,9 +45,11 @@ pub struct Params {
     #[schemars(extend("x-precondor-file" = true))]
     pub model: Option<String>,
     /// Methods that must not be chosen.
+    #[schemars(extend("x-precondor-exclude" = true))]
     pub exclude: Vec<String>,
-    /// Whether M must be known to be positive definite; yes, where it is left out, for a symmetric A
-    /// with a positive diagonal.
+    /// Whether A is positive definite, so that M must be known to be. Where it is left out, methods with
+    /// such an M come first for a symmetric A with a positive diagonal.
+    #[schemars(extend("x-precondor-definite" = true))]
     pub positive_definite: Option<bool>,
 }
 
@@ -60,8 +66,15 @@ pub struct Auto;
 /// M of the method that was chosen.
 pub struct Chosen {
     m: Box<dyn Preconditioner>,
+    /// Its name.
+    name: String,
     notes: Vec<String>,
 }
+
+/// What is tried, in this order, where no candidate of the model takes the matrix, or the forest knows
+/// nothing of its kind: incomplete factors, a sparse inverse (which needs no diagonal), and what is
+/// left where these break down.
+pub const LAST: [&str; 4] = ["ilu", "spai", "gauss-seidel", "jacobi"];
 
 /// Features that a note names.
 const TOLD: usize = 3;
@@ -93,6 +106,53 @@ fn reasons(model: &Model, votes: &Votes, seen: &Features) -> Result<Vec<String>>
     Ok(notes)
 }
 
+/// A method that may be chosen, with its parameters.
+struct Choice {
+    name: String,
+    section: Value,
+    /// What notes call it.
+    label: String,
+}
+
+/// The candidates of the model, in the order of the forest's classes, then those of [`LAST`].
+fn choices(model: &Model) -> Result<Vec<Choice>> {
+    let trained = model.candidates.iter().map(|candidate| {
+        let (name, section) = candidate.named()?;
+        Ok(Choice { name, section, label: label(&model.candidates, candidate)? })
+    });
+    let last =
+        LAST.map(|name| Ok(Choice { name: name.into(), section: json!({}), label: name.into() }));
+    trained.chain(last).collect()
+}
+
+/// The forest's classes by votes, then by what they cost in training.
+fn by_preference(model: &Model, votes: &Votes) -> Vec<usize> {
+    let voted = votes.order().into_iter().filter(|&class| votes.counts[class] > 0);
+    let mut order: Vec<usize> = voted.collect();
+    for class in model.by_mean_cost() {
+        if !order.contains(&class) {
+            order.push(class);
+        }
+    }
+    order
+}
+
+/// M of the candidate `class`, with what is told about the choice.
+fn chosen(
+    candidates: Vec<Choice>,
+    class: usize,
+    m: Box<dyn Instance>,
+    reasons: Vec<String>,
+    passed: Vec<String>,
+) -> Chosen {
+    let Choice { name, label, .. } = &candidates[class];
+    let mut notes = vec![format!("chosen: {label}")];
+    notes.extend(reasons);
+    notes.extend(passed.into_iter().map(|why| format!("passed over {why}")));
+    notes.extend(m.notes().into_iter().map(|note| format!("{name}: {note}")));
+    Chosen { m, name: name.clone(), notes }
+}
+
 fn short(value: f32) -> String {
     let rounded = (value * 1000.0).round() / 1000.0;
     rounded.to_string()
@@ -106,6 +166,7 @@ impl Generator for Auto {
         transpose: true,
         many: true,
         persist: true,
+        delegate: true,
         ..Capabilities::NONE
     };
     type Params = Params;
@@ -125,49 +186,69 @@ impl Generator for Auto {
         let Some(forest) = &model.forest else {
             return Err(Error::Data("the model has no forest".into()));
         };
-        let known =
-            model.candidates.iter().map(|c| Ok(c.named()?.0)).collect::<Result<Vec<_>>>()?;
-        if let Some(unknown) = params.exclude.iter().find(|name| !known.contains(name)) {
+        let candidates = choices(model)?;
+        if let Some(unknown) =
+            params.exclude.iter().find(|name| candidates.iter().all(|c| c.name != **name))
+        {
+            let mut known: Vec<&str> = Vec::new();
+            for Choice { name, .. } in &candidates {
+                if !known.contains(&name.as_str()) {
+                    known.push(name);
+                }
+            }
             return Err(Error::Parameter(format!(
                 "parameter 'exclude': '{unknown}' is no candidate (they are: {})",
                 known.join(", ")
             )));
         }
         let seen = Features::of(system.a())?;
-        let votes = forest.votes(&seen, model.candidates.len());
-        let reasons = reasons(model, &votes, &seen)?;
-        let by_votes = votes.order().into_iter().filter(|&class| votes.counts[class] > 0);
-        let mut order: Vec<usize> = by_votes.collect();
-        for class in model.by_mean_cost() {
-            if !order.contains(&class) {
+        let allows = seen.allows_conjugate_gradients();
+        let definite = params.positive_definite.unwrap_or(allows);
+        let (order, reasons) = if definite || model.knows_others() {
+            let votes = forest.votes(&seen, model.candidates.len());
+            (by_preference(model, &votes), reasons(model, &votes, &seen)?)
+        } else {
+            let why = "A is not positive definite, as all that it was trained on was";
+            (Vec::new(), vec![why.to_owned()])
+        };
+        let last = model.candidates.len()..candidates.len();
+        let known = order.into_iter().chain(last);
+        // What is beyond the reach of the forest comes in the order of `LAST`, then by what it cost.
+        let rest: Vec<usize> = model.by_mean_cost();
+        let mut order: Vec<usize> = Vec::new();
+        for class in known.chain(rest) {
+            let is = &candidates[class];
+            let same = |&other: &usize| {
+                candidates[other].name == is.name && candidates[other].section == is.section
+            };
+            if !order.iter().any(same) && !params.exclude.contains(&candidates[class].name) {
                 order.push(class);
             }
         }
-        let definite = match params.positive_definite {
-            Some(asked) => asked,
-            None => seen.allows_conjugate_gradients(),
-        };
         let mut passed = Vec::new();
+        // The first that works though conjugate gradients may not be able to use it.
+        let mut doubtful = None;
         for class in order {
-            let (name, section) = model.candidates[class].named()?;
-            if params.exclude.contains(&name) {
-                continue;
-            }
-            match system.host().inner(&name, &section, system) {
-                Ok(m) if definite && !m.properties().positive_definite => {
-                    passed.push(format!("{name}: not known to be positive definite"));
+            let Choice { name, section, .. } = &candidates[class];
+            match system.host().inner(name, section, system) {
+                Ok(m) if m.properties().positive_definite => {
+                    return Ok(chosen(candidates, class, m, reasons, passed));
                 }
                 Ok(m) => {
-                    let chosen = label(&model.candidates, &model.candidates[class])?;
-                    let mut notes = vec![format!("chosen: {chosen}")];
-                    notes.extend(reasons);
-                    notes.extend(passed.into_iter().map(|why| format!("passed over {why}")));
-                    notes.extend(m.notes().into_iter().map(|note| format!("{name}: {note}")));
-                    return Ok(Chosen { m, notes });
+                    if !definite {
+                        return Ok(chosen(candidates, class, m, reasons, passed));
+                    }
+                    passed.push(format!("{name}: not known to be positive definite"));
+                    if params.positive_definite.is_none() && doubtful.is_none() {
+                        doubtful = Some((class, m));
+                    }
                 }
                 Err(e @ Error::Comm(_)) => return Err(e),
                 Err(e) => passed.push(format!("{name}: {e}")),
             }
+        }
+        if let Some((class, m)) = doubtful {
+            return Ok(chosen(candidates, class, m, reasons, passed));
         }
         let why = if passed.is_empty() { "all are excluded".into() } else { passed.join("; ") };
         Err(Error::Unsupported(format!("no candidate takes this matrix: {why}")))
@@ -176,7 +257,7 @@ impl Generator for Auto {
     fn load(bytes: &[u8], system: &System) -> Result<Chosen> {
         let rows = Rows::read(bytes, system)?;
         let notes = rows.about.notes.clone();
-        Ok(Chosen { m: Box::new(Stored::new(rows, system)?), notes })
+        Ok(Chosen { m: Box::new(Stored::new(rows, system)?), name: String::new(), notes })
     }
 }
 
@@ -212,5 +293,8 @@ impl Preconditioner for Chosen {
     }
     fn notes(&self) -> Vec<String> {
         self.notes.clone()
+    }
+    fn delegate(&self) -> Option<String> {
+        (!self.name.is_empty()).then(|| self.name.clone())
     }
 }

@@ -114,8 +114,7 @@ pub fn run(
     };
     if report.outcome != Outcome::Converged {
         let ended = match report.outcome {
-            Outcome::Breakdown(why) => why,
-            Outcome::Diverged => "diverged".into(),
+            Outcome::Breakdown(why) | Outcome::Diverged(why) => why,
             _ => "too many iterations".into(),
         };
         return Ok(Err(format!("{ended} ({} iterations)", report.iterations)));

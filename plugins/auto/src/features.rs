@@ -8,6 +8,7 @@
 //! Cost: one pass over A, one for its symmetry (kept with the matrix), one for its grid; one exchange
 //! of the diagonal, two reductions. Some three products with A.
 use precondor_sdk::core::kernel::grid::Grid;
+use precondor_sdk::core::matrix::dot_local;
 use precondor_sdk::prelude::*;
 
 /// Names of the features, in order.
@@ -46,6 +47,108 @@ const ROUNDING: f64 = 1e-12;
 /// Exponents of ten that a ratio is kept within.
 const DECADES: f64 = 12.0;
 
+/// Rows whose numbers are added up at once.
+const BLOCK: usize = 512;
+
+/// What a coupling needs to know of the rows at its two ends, for own and for ghost columns.
+struct Sides {
+    /// 1/√|d| with d on the diagonal, infinite where that is zero.
+    own_scale: Vec<f64>,
+    ghost_scale: Vec<f64>,
+    /// log d, NaN where d is not positive.
+    own_log: Vec<f64>,
+    ghost_log: Vec<f64>,
+}
+
+impl Sides {
+    /// Collective.
+    fn of(a: &DistCsr) -> Result<Self> {
+        let diagonal: Vec<f64> = (0..a.n_own()).map(|i| a.diagonal(i)).collect();
+        let mut ghost = vec![0.0; a.ghost_ids().len()];
+        let token = a.exchange_start(&diagonal)?;
+        a.exchange_finish(token, &mut ghost)?;
+        let scale = |d: &f64| 1.0 / d.abs().sqrt();
+        let log = |&d: &f64| if d > 0.0 { d.ln() } else { f64::NAN };
+        Ok(Sides {
+            own_scale: diagonal.iter().map(scale).collect(),
+            ghost_scale: ghost.iter().map(scale).collect(),
+            own_log: diagonal.iter().map(log).collect(),
+            ghost_log: ghost.iter().map(log).collect(),
+        })
+    }
+}
+
+/// Longest row, bandwidth, −least and greatest logarithm of the diagonal, jump, −least dominance,
+/// coupling.
+struct Most([f64; 7]);
+
+impl Most {
+    fn raise(&mut self, k: usize, value: f64) {
+        self.0[k] = greater(self.0[k], value);
+    }
+}
+
+/// What row `i` adds to the sums; raises the extremes.
+fn look(a: &DistCsr, sides: &Sides, grid: Option<Grid>, i: usize, most: &mut Most) -> [f64; SUMS] {
+    let (d, scale, log) = (a.diagonal(i), sides.own_scale[i], sides.own_log[i]);
+    let row = a.global_row(i);
+    let mut sums = [0.0; SUMS];
+    let mut off = 0.0;
+    // Column, where the numbers of its row stand, entry.
+    let mut couple = |col: u64, beside: f64, beside_log: f64, value: f64| {
+        off += value.abs();
+        let distance = row.abs_diff(col);
+        most.raise(1, distance as f64);
+        let size = value.abs() * (scale * beside);
+        // Beside a zero on the diagonal any coupling is great.
+        let size = match (value.is_finite(), size.is_finite()) {
+            (false, _) => f64::NAN,
+            (true, true) => size,
+            (true, false) => MOST_DOMINANT,
+        };
+        most.raise(6, if size > MOST_DOMINANT { MOST_DOMINANT } else { size });
+        sums[Sum::Couplings as usize] += 1.0;
+        sums[Sum::Size as usize] += size;
+        sums[Sum::Square as usize] += size * size;
+        if value > 0.0 {
+            sums[Sum::SizePositive as usize] += size;
+        }
+        let jump = (beside_log - log).abs();
+        if !jump.is_nan() {
+            most.raise(4, jump);
+            sums[Sum::Jumps as usize] += jump * jump;
+        }
+        // In the rows of a grid the node before and the one behind are neighbours along the row.
+        match grid {
+            Some(Grid { mx, .. }) if distance == mx as u64 => sums[Sum::Across as usize] += size,
+            Some(_) if distance == 1 => sums[Sum::Along as usize] += size,
+            _ => {}
+        }
+    };
+    let (own, ghost) = (a.own().view(), a.ghost().view());
+    for (j, value) in own.row(i).filter(|&(j, _)| j != i) {
+        couple(a.global_row(j), sides.own_scale[j], sides.own_log[j], value);
+    }
+    for (g, value) in ghost.row(i) {
+        couple(a.ghost_ids()[g], sides.ghost_scale[g], sides.ghost_log[g], value);
+    }
+    let entries = (own.range(i).len() + ghost.range(i).len()) as f64;
+    most.raise(0, entries);
+    sums[Sum::Entries as usize] = entries;
+    if d > 0.0 {
+        most.raise(2, -log);
+        most.raise(3, log);
+        sums[Sum::Positive as usize] = 1.0;
+    }
+    let dominance = if off > 0.0 { (d.abs() / off).min(MOST_DOMINANT) } else { MOST_DOMINANT };
+    // A NaN of the row must not get lost in `min`.
+    let dominance = if (d + off).is_nan() { f64::NAN } else { dominance };
+    most.raise(5, -dominance);
+    sums[Sum::Dominance as usize] = dominance;
+    sums[Sum::Dominant as usize] = f64::from(u8::from(d.abs() >= off * (1.0 - ROUNDING)));
+    sums
+}
+
 /// What is added up over the rows.
 #[derive(Clone, Copy)]
 enum Sum {
@@ -76,74 +179,31 @@ impl Features {
         }
         let grid = Grid::of(a, None).ok();
         let symmetric = a.first_unsymmetric()?.is_none();
-        let diagonal: Vec<f64> = (0..n).map(|i| a.diagonal(i)).collect();
-        let mut ghost = vec![0.0; a.ghost_ids().len()];
-        let token = a.exchange_start(&diagonal)?;
-        a.exchange_finish(token, &mut ghost)?;
-
-        let mut sums: [Vec<f64>; SUMS] = std::array::from_fn(|_| vec![0.0; n]);
-        // Longest row, bandwidth, −least and greatest diagonal, jump, −least dominance, coupling.
-        let mut most = [0.0, 0.0, f64::NEG_INFINITY, f64::NEG_INFINITY, 0.0, -MOST_DOMINANT, 0.0];
-        let mut raise = |k: usize, value: f64| most[k] = greater(most[k], value);
-        for i in 0..n {
-            let (row, d) = (a.global_row(i), diagonal[i]);
-            let mut set = |which: Sum, value: f64| sums[which as usize][i] += value;
-            let (mut entries, mut off) = (0usize, 0.0);
-            for (col, value) in a.global_entries(i) {
-                entries += 1;
-                if col == row {
-                    continue;
-                }
-                off += value.abs();
-                raise(1, row.abs_diff(col) as f64);
-                let beside = match a.ghost_ids().binary_search(&col) {
-                    Ok(k) => ghost[k],
-                    Err(_) => diagonal[(col - space.start()) as usize],
-                };
-                let size = value.abs() / (d * beside).abs().sqrt();
-                // Beside a zero on the diagonal any coupling is great.
-                let size = match (value.is_finite(), size.is_finite()) {
-                    (false, _) => f64::NAN,
-                    (true, true) => size,
-                    (true, false) => MOST_DOMINANT,
-                };
-                raise(6, if size > MOST_DOMINANT { MOST_DOMINANT } else { size });
-                set(Sum::Couplings, 1.0);
-                set(Sum::Size, size);
-                set(Sum::Square, size * size);
-                if value > 0.0 {
-                    set(Sum::SizePositive, size);
-                }
-                if d > 0.0 && beside > 0.0 {
-                    let jump = (beside / d).ln().abs();
-                    raise(4, jump);
-                    set(Sum::Jumps, jump * jump);
-                }
-                if let Some(grid) = grid {
-                    let along = grid.place(row).1 == grid.place(col).1;
-                    let across = grid.place(row).0 == grid.place(col).0;
-                    set(Sum::Along, if along { size } else { 0.0 });
-                    set(Sum::Across, if across { size } else { 0.0 });
-                }
+        let sides = Sides::of(a)?;
+        let blocks = n.div_ceil(BLOCK);
+        let mut parts = vec![0.0; 2 * SUMS * blocks];
+        let mut most =
+            Most([0.0, 0.0, f64::NEG_INFINITY, f64::NEG_INFINITY, 0.0, -MOST_DOMINANT, 0.0]);
+        let mut rows = vec![[0.0; BLOCK]; SUMS];
+        let ones = [1.0; BLOCK];
+        for block in 0..blocks {
+            let range = block * BLOCK..n.min((block + 1) * BLOCK);
+            for (k, i) in range.clone().enumerate() {
+                let sums = look(a, &sides, grid, i, &mut most);
+                rows.iter_mut().zip(sums).for_each(|(row, sum)| row[k] = sum);
             }
-            raise(0, entries as f64);
-            set(Sum::Entries, entries as f64);
-            if d > 0.0 {
-                raise(2, -d.ln());
-                raise(3, d.ln());
-                set(Sum::Positive, 1.0);
+            for (which, row) in rows.iter().enumerate() {
+                let [high, low] = dot_local(&row[..range.len()], &ones[..range.len()]);
+                parts[2 * which * blocks + block] = high;
+                parts[(2 * which + 1) * blocks + block] = low;
             }
-            let dominance =
-                if off > 0.0 { (d.abs() / off).min(MOST_DOMINANT) } else { MOST_DOMINANT };
-            // A NaN of the row must not get lost in `min`.
-            let dominance = if (d + off).is_nan() { f64::NAN } else { dominance };
-            raise(5, -dominance);
-            set(Sum::Dominance, dominance);
-            set(Sum::Dominant, f64::from(u8::from(d.abs() >= off * (1.0 - ROUNDING))));
         }
+        let mut most = most.0;
         space.comm().max(&mut most)?;
-        let ones = vec![1.0; n];
-        let sums = space.dots(std::array::from_fn::<_, SUMS, _>(|k| (&sums[k][..], &ones[..])))?;
+        let ones = vec![1.0; blocks];
+        let part = |k: usize| (&parts[k * blocks..(k + 1) * blocks], &ones[..]);
+        let both = space.dots(std::array::from_fn::<_, { 2 * SUMS }, _>(part))?;
+        let sums = std::array::from_fn(|k| both[2 * k] + both[2 * k + 1]);
         Self::new(a.n_global() as f64, symmetric, grid.is_some(), sums, most)
     }
 

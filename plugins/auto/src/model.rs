@@ -158,6 +158,12 @@ impl Model {
         order
     }
 
+    /// Whether some training system was not symmetric with a positive diagonal.
+    pub fn knows_others(&self) -> bool {
+        let others = |record: &Record| record.seen().is_ok_and(|s| !s.allows_conjugate_gradients());
+        self.runs.iter().any(others)
+    }
+
     /// Features of `seen` outside the range of the training systems, with that range.
     pub fn unknown(&self, seen: &Features) -> Vec<(usize, f32, [f32; 2])> {
         let outside = |(k, &value): (usize, &f32)| {

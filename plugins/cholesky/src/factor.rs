@@ -1,11 +1,14 @@
 //! The factor, made and solved with by `faer`, on one thread.
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt::factor::LltError;
+use faer::perm::PermRef;
 use faer::sparse::linalg::cholesky::{
     LltRef, SymbolicCholesky, SymmetricOrdering, factorize_symbolic_cholesky,
 };
 use faer::sparse::{SparseColMatRef, SymbolicSparseColMatRef};
 use faer::{Conj, MatMut, Par, Side};
+use precondor_sdk::core::kernel::ordering::Ordering;
+use precondor_sdk::core::memory;
 use precondor_sdk::prelude::*;
 
 /// L, its pattern, and room to work in.
@@ -24,16 +27,34 @@ fn columns<'a>(a: &CsrView<'a>) -> SparseColMatRef<'a, u32, f64> {
 }
 
 impl Factor {
-    pub fn new(a: &Csr) -> Result<Self> {
-        let ordering = SymmetricOrdering::Amd;
+    /// L, its columns in this order; AMD is that of the crate.
+    pub fn new(a: &Csr, ordering: Ordering) -> Result<Self> {
+        let forward = match ordering {
+            Ordering::Natural | Ordering::Amd => None,
+            Ordering::Rcm => ordering.rows(a.view())?,
+        };
+        let inverse = forward.as_ref().map(|forward| {
+            let mut inverse = vec![0u32; forward.len()];
+            forward.iter().enumerate().for_each(|(k, &i)| inverse[i as usize] = k as u32);
+            inverse
+        });
+        let ordering = match (&forward, &inverse, ordering) {
+            (Some(forward), Some(inverse), _) => {
+                SymmetricOrdering::Custom(PermRef::new_checked(forward, inverse, forward.len()))
+            }
+            (_, _, Ordering::Natural) => SymmetricOrdering::Identity,
+            _ => SymmetricOrdering::Amd,
+        };
         let pattern = columns(&a.view()).symbolic();
         let symbolic =
             factorize_symbolic_cholesky(pattern, Side::Lower, ordering, Default::default());
         let symbolic = symbolic
             .map_err(|e| Error::Unsupported(format!("cholesky: the factor's pattern: {e:?}")))?;
+        let bytes = 8 * symbolic.len_val() as u128;
+        memory::require(bytes, "the Cholesky factor; take an incomplete one (ic, fsai)")?;
         let request = symbolic.solve_in_place_scratch::<f64>(1, Par::Seq);
         let mut factor = Factor {
-            values: vec![0.0; symbolic.len_val()],
+            values: memory::vec_of(0.0, symbolic.len_val(), "the Cholesky factor")?,
             scratch: MemBuffer::new(request),
             scratch_bytes: request.unaligned_bytes_required(),
             symbolic,

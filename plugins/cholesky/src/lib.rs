@@ -1,10 +1,12 @@
 //! Sparse Cholesky: M = A⁻¹ = Q (L Lᵀ)⁻¹ Qᵀ, a direct solver, as the peer of everything iterative.
 //!
-//! Q orders the rows by approximate minimum degree, so that L has few entries; where it gets dense
+//! Q orders the rows, by approximate minimum degree if nothing else is asked for, so that L has few
+//! entries; where it gets dense
 //! enough, columns with the same pattern are factorised as one dense block. A direct solve takes one
 //! iteration of any method; what it costs grows faster than the matrix.
 //!
-//! Works for symmetric positive definite A; for others the factorisation fails with the pivot.
+//! Works for symmetric positive definite A, and for semidefinite A whose null space is known; for others
+//! the factorisation fails with the pivot.
 //!
 //! Cost on a plane mesh of n nodes: L has O(n log n) entries, setup O(n^1.5) flops, an application four
 //! for each entry. New values on the same pattern ([`Generator::refresh`]) reuse ordering and pattern of
@@ -23,15 +25,25 @@ mod factor;
 
 use factor::Factor;
 use precondor_sdk::core::kernel::gather::Gather;
+use precondor_sdk::core::kernel::ordering::Ordering;
 use precondor_sdk::core::kernel::remote;
 use precondor_sdk::prelude::*;
 use std::sync::{Mutex, PoisonError};
 
-/// Parameters of [`Cholesky`]: none.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+/// Parameters of [`Cholesky`].
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
 #[schemars(crate = "precondor_sdk::schemars")]
-pub struct Params {}
+pub struct Params {
+    /// In which order rows and columns are eliminated.
+    pub ordering: Ordering,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Params { ordering: Ordering::Amd }
+    }
+}
 
 /// The method.
 pub struct Cholesky;
@@ -41,6 +53,7 @@ pub struct Solve {
     pattern: Csr,
     first: usize,
     ranks: usize,
+    ordering: Ordering,
     work: Mutex<Work>,
 }
 
@@ -63,23 +76,26 @@ impl Generator for Cholesky {
         Invariances { permutation: true, ..Invariances::BOTH }
     }
 
-    fn generate(_: &Params, system: &System) -> Result<Solve> {
+    fn generate(params: &Params, system: &System) -> Result<Solve> {
+        let system = &*system.regular()?;
         let a = system.a();
         a.require_symmetric(Self::NAME)?;
         let whole = whole(a)?;
-        let factor = Factor::new(&whole)?;
+        let factor = Factor::new(&whole, params.ordering)?;
         let work =
             Work { factor, gather: Gather::new(a.space()), whole: vec![0.0; whole.n_rows()] };
         let (first, ranks) = (a.space().start() as usize, a.space().comm().size());
-        Ok(Solve { pattern: whole, first, ranks, work: Mutex::new(work) })
+        let ordering = params.ordering;
+        Ok(Solve { pattern: whole, first, ranks, ordering, work: Mutex::new(work) })
     }
 
-    fn refresh(m: &mut Solve, _: &Params, system: &System) -> Result<()> {
+    fn refresh(m: &mut Solve, params: &Params, system: &System) -> Result<()> {
+        let system = &*system.regular()?;
         let a = system.a();
         a.require_symmetric(Self::NAME)?;
         let whole = whole(a)?;
         let (old, new) = (m.pattern.view(), whole.view());
-        if (old.row_ptr, old.cols) != (new.row_ptr, new.cols) {
+        if (old.row_ptr, old.cols, m.ordering) != (new.row_ptr, new.cols, params.ordering) {
             return Err(Error::PatternChanged);
         }
         let work = m.work.get_mut().unwrap_or_else(PoisonError::into_inner);

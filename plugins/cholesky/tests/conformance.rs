@@ -4,5 +4,6 @@ use precondor_plugin_cholesky::Cholesky;
 
 precondor_sdk::conformance! {
     cholesky: Kit::<Cholesky>::new(json!({}));
+    rcm: Kit::<Cholesky>::new(json!({"ordering": "rcm"}));
     larger: Kit::<Cholesky>::new(json!({})).level(4);
 }

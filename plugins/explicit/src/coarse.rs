@@ -8,6 +8,7 @@ use crate::dense::{Pivots, invert};
 use crate::rows::from_rows;
 use ndarray::Array2;
 use precondor_sdk::core::kernel::grid::Grid;
+use precondor_sdk::core::memory;
 use precondor_sdk::prelude::*;
 use std::sync::{Mutex, PoisonError};
 
@@ -51,10 +52,13 @@ impl Coarse {
             })
             .collect();
         let count = kx * ky;
+        let what = format_args!("parameter 'coarse': the matrix of {kx} by {ky} nodes; take fewer");
+        memory::require(4 * 8 * memory::count(&[count as u64; 2], what)? as u128, what)?;
         let galerkin = Self::galerkin(a, &weights, count)?;
         let size = galerkin.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
         let mut inverse = galerkin;
-        invert(&mut inverse, Pivots::Definite, f64::EPSILON * size).map_err(|node| {
+        let inverted = invert(&mut inverse, Pivots::Definite, f64::EPSILON * size, |_| Ok(()))?;
+        inverted.map_err(|node| {
             Error::Breakdown(format!(
                 "parameter 'coarse': the coarse matrix is not positive definite at its node {node}; \
                  use fewer coarse nodes than rows, and a positive definite matrix"

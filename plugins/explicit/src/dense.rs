@@ -6,6 +6,7 @@
 //!
 //! Reference: N. Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., SIAM 2002, §14.4.
 use ndarray::{Array2, s};
+use precondor_sdk::prelude::*;
 
 /// Columns eliminated at once.
 const BLOCK: usize = 48;
@@ -21,11 +22,20 @@ pub(crate) enum Pivots {
 }
 
 /// Replaces the square `a` by its inverse. A pivot of at most `smallest` ends the work; its column is
-/// returned.
-pub(crate) fn invert(a: &mut Array2<f64>, pivots: Pivots, smallest: f64) -> Result<(), usize> {
+/// returned. `look` is called before each block with the columns done.
+///
+/// # Errors
+/// Those of `look`.
+pub(crate) fn invert(
+    a: &mut Array2<f64>,
+    pivots: Pivots,
+    smallest: f64,
+    look: impl Fn(usize) -> Result<()>,
+) -> Result<std::result::Result<(), usize>> {
     let n = a.nrows();
     let mut swaps = Vec::new();
     for from in (0..n).step_by(BLOCK) {
+        look(from)?;
         let to = (from + BLOCK).min(n);
         for k in from..to {
             let chosen = match pivots {
@@ -36,7 +46,7 @@ pub(crate) fn invert(a: &mut Array2<f64>, pivots: Pivots, smallest: f64) -> Resu
             };
             let size = if pivots == Pivots::Definite { a[[k, k]] } else { a[[chosen, k]].abs() };
             if size.is_nan() || size <= smallest {
-                return Err(k);
+                return Ok(Err(k));
             }
             if chosen != k {
                 let (mut upper, mut lower) = a.view_mut().split_at(ndarray::Axis(0), chosen);
@@ -58,7 +68,7 @@ pub(crate) fn invert(a: &mut Array2<f64>, pivots: Pivots, smallest: f64) -> Resu
             a.swap([row, i], [row, j]);
         }
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
 /// One step of the elimination, pivot (k, k), within the columns of a block.
@@ -96,6 +106,21 @@ mod tests {
         }
     }
 
+    fn inverted(
+        a: &mut Array2<f64>,
+        pivots: Pivots,
+        smallest: f64,
+    ) -> std::result::Result<(), usize> {
+        invert(a, pivots, smallest, |_| Ok(())).expect("nobody asks it to stop")
+    }
+
+    #[test]
+    fn an_inverse_that_takes_long_can_be_stopped() {
+        let mut a = matrix(3 * BLOCK, rough);
+        let stop = |done| if done == BLOCK { Err(Error::Interrupted) } else { Ok(()) };
+        assert_eq!(invert(&mut a, Pivots::Largest, 0.0, stop), Err(Error::Interrupted));
+    }
+
     fn off(a: &Array2<f64>, inverse: &Array2<f64>) -> f64 {
         let gap = a.dot(inverse) - Array2::<f64>::eye(a.nrows());
         gap.iter().fold(0.0, |m: f64, x| m.max(x.abs()))
@@ -107,13 +132,13 @@ mod tests {
             let definite = matrix(n, |i, j| 1.0 / (1.0 + i.abs_diff(j) as f64).powi(2));
             for pivots in [Pivots::Definite, Pivots::Largest] {
                 let mut x = definite.clone();
-                invert(&mut x, pivots, 0.0).expect("positive definite");
+                inverted(&mut x, pivots, 0.0).expect("positive definite");
                 assert!(off(&definite, &x) < 1e-12, "{n}: {:e}", off(&definite, &x));
             }
             if n > 1 {
                 let a = matrix(n, rough);
                 let mut x = a.clone();
-                invert(&mut x, Pivots::Largest, 1e-12).expect("regular");
+                inverted(&mut x, Pivots::Largest, 1e-12).expect("regular");
                 assert!(off(&a, &x) < 1e-9, "{n}: {:e}", off(&a, &x));
             }
         }
@@ -124,10 +149,10 @@ mod tests {
         let n = BLOCK + 9;
         let mut singular = matrix(n, rough);
         singular.row_mut(BLOCK + 3).fill(0.0);
-        assert!(invert(&mut singular.clone(), Pivots::Largest, 1e-12).is_err());
+        assert!(inverted(&mut singular.clone(), Pivots::Largest, 1e-12).is_err());
         let mut indefinite: Array2<f64> = Array2::eye(n);
         indefinite[[BLOCK + 2, BLOCK + 2]] = -1.0;
-        assert_eq!(invert(&mut indefinite.clone(), Pivots::Definite, 0.0), Err(BLOCK + 2));
-        assert_eq!(invert(&mut indefinite, Pivots::Largest, 0.0), Ok(()));
+        assert_eq!(inverted(&mut indefinite.clone(), Pivots::Definite, 0.0), Err(BLOCK + 2));
+        assert_eq!(inverted(&mut indefinite, Pivots::Largest, 0.0), Ok(()));
     }
 }

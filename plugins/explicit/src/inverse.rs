@@ -1,6 +1,6 @@
 //! The exact inverse M = A⁻¹, dense.
 //!
-//! Works for any regular A of at most [`ROWS`] rows; more are refused. Solvers then end after one
+//! Works for any regular A, and singular A whose null space is known (`System::regular`), of at most [`ROWS`] rows; more are refused. Solvers then end after one
 //! iteration. It is meant to be looked at, filtered and compared with: what an approximate inverse of
 //! a given sparsity could be, and what a network that imitates A⁻¹ aims at.
 //!
@@ -17,6 +17,7 @@ use crate::dense::{Pivots, invert};
 use ndarray::Array2;
 use precondor_sdk::core::kernel::{dense_rows, remote};
 use precondor_sdk::core::matrix::{Explicit, ExplicitKind};
+use precondor_sdk::core::memory;
 use precondor_sdk::core::persist::Rows;
 use precondor_sdk::prelude::*;
 
@@ -52,13 +53,15 @@ impl Generator for Inverse {
     }
 
     fn generate(_: &Params, system: &System) -> Result<Exact> {
-        let (whole, properties, notes) = invert_whole(system.a())?;
+        let system = &*system.regular()?;
+        let (whole, properties, notes) = invert_whole(system)?;
         let own = own(system.a(), &whole);
         Ok(Exact { m: dense_rows::matrix(system.a().space(), own)?, properties, notes })
     }
 
     fn refresh(m: &mut Exact, _: &Params, system: &System) -> Result<()> {
-        let (whole, properties, notes) = invert_whole(system.a())?;
+        let system = &*system.regular()?;
+        let (whole, properties, notes) = invert_whole(system)?;
         let m_of_rows = dense_rows::renewed(&m.m, own(system.a(), &whole))?;
         *m = Exact { m: m_of_rows, properties, notes };
         Ok(())
@@ -72,7 +75,9 @@ impl Generator for Inverse {
 }
 
 /// A⁻¹ on every rank, row after row, with what is known of it. Collective.
-fn invert_whole(a: &DistCsr) -> Result<(Vec<f64>, Properties, Vec<String>)> {
+fn invert_whole(system: &System) -> Result<(Vec<f64>, Properties, Vec<String>)> {
+    let (a, host) = (system.a(), system.host());
+    let look = |done| host.step(done, a.n_global() as usize, "columns");
     if a.n_global() > ROWS {
         return Err(Error::Unsupported(format!(
             "inverse stores all n² entries, so it takes at most {ROWS} unknowns; this matrix has \
@@ -88,10 +93,10 @@ fn invert_whole(a: &DistCsr) -> Result<(Vec<f64>, Properties, Vec<String>)> {
     let size = whole.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
     let smallest = f64::EPSILON * size;
     let mut inverse = whole.clone();
-    let definite = symmetric && invert(&mut inverse, Pivots::Definite, smallest).is_ok();
+    let definite = symmetric && invert(&mut inverse, Pivots::Definite, smallest, look)?.is_ok();
     if !definite {
         inverse.assign(&whole);
-        invert(&mut inverse, Pivots::Largest, smallest).map_err(|column| {
+        invert(&mut inverse, Pivots::Largest, smallest, look)?.map_err(|column| {
             Error::Breakdown(format!(
                 "the matrix is singular: its column {column} depends on those before"
             ))
@@ -119,7 +124,13 @@ fn own<'a>(a: &DistCsr, whole: &'a [f64]) -> &'a [f64] {
 /// All of A, on every rank. Collective.
 fn gather(a: &DistCsr) -> Result<Array2<f64>> {
     let n = a.n_global() as usize;
-    let mut whole = Array2::zeros((n, n));
+    let what = format_args!("the inverse of {n} rows holds all n² entries; take a sparse method");
+    let count = memory::count(&[a.n_global(), a.n_global()], what)?;
+    // The matrix, its inverse, and a third while it is made symmetric.
+    memory::require(3 * 8 * count as u128, what)?;
+    let whole = memory::vec_of(0.0, count, what)?;
+    let mut whole =
+        Array2::from_shape_vec((n, n), whole).map_err(|e| Error::Data(e.to_string()))?;
     let mine = a.space().start()..a.space().start() + a.n_own() as u64;
     for i in 0..a.n_own() {
         for (col, value) in a.global_entries(i) {

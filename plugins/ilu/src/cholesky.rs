@@ -43,7 +43,7 @@ pub fn factorise(
         let mut pivot = shifted;
         for t in 0..lower.row(i).0.len() {
             let k = lower.row(i).0[t] as usize;
-            let wk = work[k] - lower.row_dot(k, &work);
+            let wk = work[k] - lower.row_dot_among(k, &work, &lower.row(i).0[..t]);
             let l = wk * inverse[k];
             work[k] = wk;
             lower.row_mut(i).1[t] = l;

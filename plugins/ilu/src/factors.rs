@@ -1,4 +1,7 @@
 //! A ≈ (I + L) D (I + U): pivots, and substitution forward and backward.
+//!
+//! Errors name rows by their places in the block that is factorised, as "global row"; the methods
+//! renumber them.
 use precondor_sdk::core::kernel::triangular::{Shape, Triangle};
 use precondor_sdk::prelude::*;
 
@@ -26,18 +29,30 @@ impl Factors {
         }
     }
 
+    /// No rows, and the room for as many as there were.
+    pub fn clear(&mut self) {
+        self.lower.clear();
+        self.upper.clear();
+        self.inverse.clear();
+    }
+
+    /// x ← (I + U)⁻¹ D⁻¹ (I + L)⁻¹ x.
+    pub fn solve_in_place(&self, x: &mut [f64]) {
+        self.lower.solve(x, |i, x| x[i]);
+        self.upper.solve(x, |i, x| x[i] * self.inverse[i]);
+    }
+
     /// z = (I + U)⁻¹ D⁻¹ (I + L)⁻¹ r.
     pub fn solve(&self, r: &[f64], z: &mut [f64]) {
         self.lower.solve(z, |i, _| r[i]);
         self.upper.solve(z, |i, z| z[i] * self.inverse[i]);
     }
 
-    /// z = (I + L)⁻ᵀ D⁻¹ (I + U)⁻ᵀ r.
-    pub fn solve_transposed(&self, r: &[f64], z: &mut [f64]) {
-        z.copy_from_slice(r);
-        self.upper.solve_transposed(z);
-        z.iter_mut().zip(&self.inverse).for_each(|(z, inverse)| *z *= inverse);
-        self.lower.solve_transposed(z);
+    /// x ← (I + L)⁻ᵀ D⁻¹ (I + U)⁻ᵀ x.
+    pub fn solve_transposed_in_place(&self, x: &mut [f64]) {
+        self.upper.solve_transposed(x);
+        x.iter_mut().zip(&self.inverse).for_each(|(x, inverse)| *x *= inverse);
+        self.lower.solve_transposed(x);
     }
 
     /// Entries of L, D and U.
@@ -60,35 +75,39 @@ pub struct Pivots {
 }
 
 impl Pivots {
-    /// The pivot to use in own row `i`, where elimination left `pivot`.
+    /// Those of one attempt at a factorisation.
+    pub fn new(shift: Option<f64>) -> Self {
+        Pivots { shift, moved: 0 }
+    }
+
+    /// The pivot to use in row `i` of `a`, where elimination left `pivot`.
     ///
     /// # Errors
-    /// [`Error::Breakdown`] naming the global row, where it must not be divided by.
-    pub fn take(&mut self, a: &DistCsr, i: usize, pivot: f64) -> Result<f64> {
-        let sum: f64 = a.own().view().row_values(i).iter().map(|v| v.abs()).sum();
+    /// [`Error::Breakdown`] naming the row, where it must not be divided by.
+    pub fn take(&mut self, a: CsrView<'_>, i: usize, pivot: f64) -> Result<f64> {
+        let sum: f64 = a.row_values(i).iter().map(|v| v.abs()).sum();
         let mut used = pivot;
         if let Some(shift) = self.shift.filter(|shift| pivot.abs() < shift * sum) {
-            used = (shift * sum).copysign(pivot);
+            // The sign of a rounding error is chance.
+            let sign = if pivot.abs() > ZERO * sum { pivot } else { 1.0 };
+            used = (shift * sum).copysign(sign);
             self.moved += 1;
         }
         if used.abs() > ZERO * sum && used.is_finite() && used.recip().is_finite() {
             return Ok(used);
         }
+        let stored = a.row_cols(i).binary_search(&(i as u32)).is_ok();
         Err(Error::breakdown(
-            a.global_row(i),
-            match (sum.is_finite(), sum == 0.0, has_diagonal(a, i)) {
+            i as u64,
+            match (sum.is_finite(), sum == 0.0, stored) {
                 (false, ..) => "an entry is not a finite number".to_owned(),
                 (_, true, _) => "it has no entry but zeros in this rank's block".to_owned(),
                 (.., true) => format!("the pivot is {pivot:e}; set 'shift' to move zero pivots"),
                 (.., false) => format!(
-                    "no diagonal entry is stored and the pivot is {pivot:e}; reorder the rows, \
-                     or set 'shift' to move zero pivots"
+                    "no diagonal entry is stored and the pivot is {pivot:e}; set 'shift' to move \
+                     zero pivots"
                 ),
             },
         ))
     }
-}
-
-fn has_diagonal(a: &DistCsr, i: usize) -> bool {
-    a.own().view().row_cols(i).binary_search(&(i as u32)).is_ok()
 }

@@ -7,6 +7,8 @@
 //! the fullest row, where the shifted matrix is diagonally dominant if A is definite: beyond that A
 //! is refused.
 //!
+//! `ordering` permutes rows and columns of the block alike before that, which leaves M symmetric.
+//!
 //! Each rank factorises the block of columns that it owns and shifts it as that block needs: block
 //! Jacobi between the ranks, and M depends on their number. `schwarz` with `inner = "ic"` lets the blocks
 //! overlap.
@@ -21,6 +23,8 @@
 //! Comput. 21 (1999) 24–45 (its doubling).
 use crate::cholesky;
 use crate::factors::Factors;
+use crate::rearranged::Rearranged;
+use precondor_sdk::core::kernel::ordering::Ordering;
 use precondor_sdk::prelude::*;
 
 /// First shift tried after a breakdown without one.
@@ -34,6 +38,8 @@ pub struct Params {
     /// Shift α of the first attempt at A + α diag(A).
     #[schemars(range(min = 0.0))]
     pub shift: f64,
+    /// In which order rows and columns are eliminated.
+    pub ordering: Ordering,
 }
 
 /// The method.
@@ -42,6 +48,8 @@ pub struct Ic;
 /// The factors of this rank's block.
 pub struct IncompleteCholesky {
     factors: Factors,
+    /// Where rows are not eliminated in their order.
+    places: Option<Rearranged>,
     shifts: Shifts,
     refreshed: u32,
     ranks: usize,
@@ -66,30 +74,43 @@ impl Generator for Ic {
     }
 
     fn generate(params: &Params, system: &System) -> Result<IncompleteCholesky> {
+        let system = &*system.regular()?;
         let a = system.a();
-        let diagonal = checked_diagonal(a)?;
-        let mut factors = cholesky::pattern(a.own().view())?;
-        let shifts = factorise(params, a, &diagonal, &mut factors)?;
+        check(a)?;
+        let places = Rearranged::ordered(a.own().view(), params.ordering)?;
+        let own = in_order(places.as_ref(), a)?;
+        let mut factors = cholesky::pattern(own.view())?;
+        let shifts = factorise(params, a, &own, places.as_ref(), &mut factors)?;
         let ranks = a.space().comm().size();
-        Ok(IncompleteCholesky { factors, shifts, refreshed: 0, ranks })
+        Ok(IncompleteCholesky { factors, places, shifts, refreshed: 0, ranks })
     }
 
     fn refresh(m: &mut IncompleteCholesky, params: &Params, system: &System) -> Result<()> {
-        let a = system.a();
-        if a.space().comm().any(!cholesky::fits(&m.factors, a.own().view()))? {
+        let system = &*system.regular()?;
+        let (a, places) = (system.a(), m.places.as_ref());
+        let own =
+            if a.n_own() == m.factors.inverse.len() { Some(in_order(places, a)?) } else { None };
+        let own = own.filter(|own| cholesky::fits(&m.factors, own.view()));
+        let same = own.is_some() && places.is_some() == (params.ordering != Ordering::Natural);
+        if a.space().comm().any(!same)? {
             return Err(Error::PatternChanged);
         }
-        let diagonal = checked_diagonal(a)?;
-        m.shifts = factorise(params, a, &diagonal, &mut m.factors)?;
+        let Some(own) = own else { return Err(Error::PatternChanged) };
+        check(a)?;
+        m.shifts = factorise(params, a, &own, places, &mut m.factors)?;
         m.refreshed += 1;
         Ok(())
     }
 }
 
-/// The diagonal of the own block of a matrix that may be positive definite. Collective.
-fn checked_diagonal(a: &DistCsr) -> Result<Vec<f64>> {
-    let own = a.own().view();
-    let diagonal: Vec<f64> = (0..a.n_own()).map(|i| own.get(i, i)).collect();
+/// The own block of `a`, its rows and columns at their places.
+fn in_order(places: Option<&Rearranged>, a: &DistCsr) -> Result<Csr> {
+    places.map_or_else(|| Ok(a.own().clone()), |places| places.matrix(a.own().view()))
+}
+
+/// That `a` may be positive definite. Collective.
+fn check(a: &DistCsr) -> Result<()> {
+    let diagonal = diagonal(a.own().view());
     if let Some(i) = diagonal.iter().position(|d| !d.is_finite() || *d <= 0.0) {
         return Err(Error::breakdown(
             a.global_row(i),
@@ -99,23 +120,29 @@ fn checked_diagonal(a: &DistCsr) -> Result<Vec<f64>> {
             ),
         ));
     }
-    a.require_symmetric("ic")?;
-    Ok(diagonal)
+    a.require_symmetric("ic")
 }
 
-/// Factorises, shifted as far as needed. Collective.
+fn diagonal(a: CsrView<'_>) -> Vec<f64> {
+    (0..a.n_rows()).map(|i| a.get(i, i)).collect()
+}
+
+/// Factorises `own`, the block of `a` at its places, shifted as far as needed. Collective.
 fn factorise(
     params: &Params,
     a: &DistCsr,
-    diagonal: &[f64],
+    own: &Csr,
+    places: Option<&Rearranged>,
     factors: &mut Factors,
 ) -> Result<Shifts> {
-    let own = a.own().view();
+    let own = own.view();
+    let diagonal = diagonal(own);
     let fullest = (0..own.n_rows()).map(|i| own.row_cols(i).len()).max().unwrap_or(0);
     let mut most = [params.shift, 0.0];
     let [alpha, failed] = &mut most;
-    while let Some(row) = cholesky::factorise(factors, own, diagonal, *alpha) {
+    while let Some(row) = cholesky::factorise(factors, own, &diagonal, *alpha) {
         if *alpha > fullest as f64 {
+            let row = places.and_then(|places| places.row(row as u64)).map_or(row, |i| i as usize);
             return Err(Error::breakdown(
                 a.global_row(row),
                 format_args!(
@@ -133,7 +160,10 @@ fn factorise(
 
 impl Preconditioner for IncompleteCholesky {
     fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        self.factors.solve(r, z);
+        match &self.places {
+            None => self.factors.solve(r, z),
+            Some(places) => places.apply(r, z, |x| self.factors.solve_in_place(x)),
+        }
         Ok(())
     }
     fn properties(&self) -> Properties {
@@ -143,7 +173,7 @@ impl Preconditioner for IncompleteCholesky {
         self.factors.lower.nnz() + self.factors.inverse.len()
     }
     fn bytes(&self) -> usize {
-        self.factors.bytes()
+        self.factors.bytes() + self.places.as_ref().map_or(0, Rearranged::bytes)
     }
     fn notes(&self) -> Vec<String> {
         let mut notes = crate::notes(self.ranks, self.refreshed, "the pattern of the factors kept");

@@ -1,10 +1,17 @@
 //! ILU(k): which entries are kept, and their values.
 use crate::factors::{Factors, Pivots};
+use precondor_sdk::core::kernel::triangular::SEARCHED;
 use precondor_sdk::prelude::*;
 
-/// The pattern of L and U, with zeros for values: entries of A (and its diagonal) have level 0, an
-/// entry that elimination makes of two others the sum of their levels plus one; those up to
-/// `level` are kept.
+/// Entries of a row of U through which fill is made, at most.
+const LONGEST: usize = 1000;
+
+/// The pattern of L and U, their values still to be filled in: entries of A (and its diagonal) have
+/// level 0, an entry that elimination makes of two others the sum of their levels plus one; those up
+/// to `level` are kept.
+///
+/// A row of U with more than [`LONGEST`] entries makes no fill: behind one dense row of A, all of U would
+/// fill in.
 ///
 /// Rows are merged in a list linked through their sorted columns (Saad, §10.3.3).
 pub fn pattern(a: CsrView<'_>, level: u32) -> Result<Factors> {
@@ -22,9 +29,8 @@ pub fn pattern(a: CsrView<'_>, level: u32) -> Result<Factors> {
         }
         return Ok(factors);
     }
-    // Levels of the entries of U, where its rows start among them, and, of the row under
-    // construction, the next column after each (`end` heads the list and ends it).
-    let (mut levels, mut starts) = (Vec::<u32>::new(), Vec::<usize>::with_capacity(n));
+    // Values of U are the levels of its entries here. Of the row under construction: the next column
+    // after each (`end` heads the list and ends it).
     let end = n as u32;
     let mut next = vec![end; n + 1];
     let (mut level_of, mut seen) = (vec![0u32; n], vec![u32::MAX; n]);
@@ -40,10 +46,14 @@ pub fn pattern(a: CsrView<'_>, level: u32) -> Result<Factors> {
 
         let mut k = next[n];
         while k < i {
-            let (cols, _) = upper.row(k as usize);
+            let (cols, levels) = upper.row(k as usize);
+            if cols.len() > LONGEST {
+                k = next[k as usize];
+                continue;
+            }
             let mut place = k;
-            for (t, &j) in cols.iter().enumerate() {
-                let made = level_of[k as usize] + levels[starts[k as usize] + t] + 1;
+            for (&j, &other) in cols.iter().zip(levels) {
+                let made = level_of[k as usize] + other as u32 + 1;
                 if made > level {
                     continue;
                 }
@@ -62,16 +72,16 @@ pub fn pattern(a: CsrView<'_>, level: u32) -> Result<Factors> {
             k = next[k as usize];
         }
 
-        starts.push(levels.len());
-        let mut j = next[n];
-        while j != end {
+        let row = || std::iter::successors(Some(next[n]), |&j| Some(next[j as usize]));
+        let row = || row().take_while(|&j| j != end);
+        lower.reserve(row().take_while(|&j| j < i).count())?;
+        upper.reserve(row().skip_while(|&j| j <= i).count())?;
+        for j in row() {
             if j < i {
                 lower.push(j, 0.0);
             } else if j > i {
-                upper.push(j, 0.0);
-                levels.push(level_of[j as usize]);
+                upper.push(j, f64::from(level_of[j as usize]));
             }
-            j = next[j as usize];
         }
         lower.end_row()?;
         upper.end_row()?;
@@ -92,9 +102,9 @@ fn around_diagonal(a: CsrView<'_>, i: usize) -> (&[u32], &[u32]) {
 /// eliminated by those above it, what falls outside the pattern discarded).
 ///
 /// # Errors
-/// [`Error::Breakdown`] naming the first global row without a pivot.
-pub fn values(a: &DistCsr, factors: &mut Factors, pivots: &mut Pivots) -> Result<()> {
-    let (n, own) = (a.n_own(), a.own().view());
+/// [`Error::Breakdown`] naming the first row without a pivot.
+pub fn values(a: CsrView<'_>, factors: &mut Factors, pivots: &mut Pivots) -> Result<()> {
+    let n = a.n_rows();
     let Factors { lower, upper, inverse } = factors;
     // Row under construction; what lies outside its pattern is never read.
     let mut work = vec![0.0; n];
@@ -104,13 +114,24 @@ pub fn values(a: &DistCsr, factors: &mut Factors, pivots: &mut Pivots) -> Result
             work[j as usize] = 0.0;
         }
         work[i] = 0.0;
-        for (j, value) in own.row(i) {
+        for (j, value) in a.row(i) {
             work[j] = value;
         }
         for (&k, l) in below.iter().zip(l) {
             let wk = work[k as usize];
             *l = wk * inverse[k as usize];
             let (cols, u) = upper.row(k as usize);
+            let rest = below.len() + upper.row(i).0.len() + 1;
+            if cols.len() > SEARCHED * rest {
+                // A long row of U is searched for what this one keeps.
+                let i = i as u32;
+                for &j in below.iter().chain(&[i]).chain(upper.row(i as usize).0) {
+                    if let Ok(at) = cols.binary_search(&j) {
+                        work[j as usize] -= wk * u[at];
+                    }
+                }
+                continue;
+            }
             for (&j, u) in cols.iter().zip(u) {
                 work[j as usize] -= wk * u;
             }

@@ -1,20 +1,24 @@
-//! Incomplete factorisations: `ilu` ([`ilu`]: ILU(0), ILU(k), ILUT) and `ic` ([`ic`]: IC(0)).
+//! Incomplete factorisations: `ilu` ([`ilu`]: ILU(0), ILU(k), ILUT, ILUTP) and `ic` ([`ic`]: IC(0)).
 //!
 //! | file | what |
 //! |---|---|
 //! | [`ilu`], [`ic`] | the methods: parameters, setup, application |
+//! | `block` | one attempt at a block: permuted, scaled, factorised as asked |
+//! | `rearranged` | rows and columns in another order, and scaled |
 //! | `level` | ILU(k): fill by level, then values on that pattern |
-//! | `threshold` | ILUT: fill by size |
+//! | `threshold` | ILUT, ILUTP: fill by size, columns exchanged |
 //! | `cholesky` | IC(0): values on the pattern of A |
 //! | `factors` | A ≈ (I + L) D (I + U): pivots, substitutions |
 #![deny(missing_docs)]
 use precondor_sdk::prelude::*;
 
+mod block;
 mod cholesky;
 mod factors;
 pub mod ic;
 pub mod ilu;
 mod level;
+mod rearranged;
 mod threshold;
 
 pub use ic::Ic;

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Keys: `samples=10` systems a family, `seed=91000` of the systems, `model=FILE` (the shipped one
-//! otherwise), `check=0`, `repeats=1` (times are medians of so many), `only=K` (that family alone, 0 the first), `adaptive=JSON` (parameters of
+//! otherwise), `check=10`, `repeats=1` (times are medians of so many), `only=K` (that family alone, 0 the first), `adaptive=JSON` (parameters of
 //! `fsai`, `{"power":0,"steps":8,"growth":1}` otherwise), and any parameter of the problems (`nodes=63`;
 //! `cube=16` is the `nodes` of the kind `cube`).
 //!

@@ -312,8 +312,9 @@ impl<'a> Rows<'a> {
                 None => {
                     return Err(Error::Unsupported(format!(
                         "global row {row} does not fit the seven-point pattern of a {mx} by {} grid: column \
-                     {col} is none of its neighbours",
-                        grid.my
+                     {col} is none of its neighbours{}",
+                        grid.my,
+                        grid.other_diagonal(self.a, k, col as u64)
                     )));
                 }
             }

@@ -6,6 +6,7 @@
 //! Reference: G. H. Golub, C. F. Van Loan, *Matrix Computations*, 4th ed., §4.3.5.
 use crate::stencil::{Stencil, at};
 use precondor_sdk::core::kernel::grid::Grid;
+use precondor_sdk::core::memory;
 use precondor_sdk::prelude::*;
 
 /// Numbers that a factor may have.
@@ -36,7 +37,11 @@ impl Direct {
                 n.saturating_mul(width)
             )));
         }
-        let mut factor = vec![0.0; n * width];
+        let what = format_args!(
+            "parameter 'levels': a direct solve on {} by {} nodes; allow more levels",
+            grid.mx, grid.my
+        );
+        let mut factor = memory::vec_of(0.0, n * width, what)?;
         for j in 0..grid.my {
             for i in 0..grid.mx {
                 let here = number(grid, along_y, i, j);

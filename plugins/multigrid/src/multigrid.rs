@@ -166,6 +166,7 @@ struct Kept {
 
 /// The cycle for a matrix on a grid, in what is left of an earlier one. Collective.
 fn cycle(params: &Params, grid: Grid, kept: Option<Kept>, system: &System) -> Result<Cycle> {
+    let system = &*system.regular()?;
     let a = system.a();
     let ranks = a.space().comm().size();
     let mut coarsest = Stencil::gather(a, grid)?;

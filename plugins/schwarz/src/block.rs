@@ -16,10 +16,10 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// Own rows of `a` and `layers` layers of rows around them in the graph of A, with the rows of
-    /// others. Collective.
-    pub fn around(a: &DistCsr, layers: u32) -> Result<(Self, Rows)> {
-        let rows = neighbours(a, layers as usize)?;
+    /// Own rows of `a` and `layers` layers of rows around them in the graph of A, none of them reached
+    /// through a row of more than `longest` entries, with the rows of others. Collective.
+    pub fn around(a: &DistCsr, layers: u32, longest: u32) -> Result<(Self, Rows)> {
+        let rows = neighbours(a, layers as usize, longest as usize)?;
         let start = a.space().start();
         let below = rows.ids.partition_point(|&id| id < start);
         Ok((Block { others: rows.ids.clone(), start, n_own: a.n_own(), below }, rows))

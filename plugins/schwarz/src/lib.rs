@@ -39,7 +39,9 @@ use block::{Block, Ways};
 use precondor_sdk::core::instance::Instance;
 use precondor_sdk::core::kernel::pattern;
 use precondor_sdk::core::kernel::remote::Rows;
+use precondor_sdk::core::matrix::NullSpaces;
 use precondor_sdk::core::schema::named_method;
+use precondor_sdk::core::system::NULL_SPACE;
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::Value;
 use std::sync::{Mutex, PoisonError};
@@ -55,6 +57,10 @@ pub struct Params {
     /// Layers of rows around a rank's own that its block has besides.
     #[schemars(range(max = 100))]
     pub overlap: u32,
+    /// No layer is reached through a row with more entries than this: one dense row would make every
+    /// block the whole matrix.
+    #[schemars(range(min = 1))]
+    pub max_row: u32,
     /// What becomes of corrections on rows of others. Where it is left out: `weighted` if the inner
     /// method is symmetric positive definite on every rank, so that conjugate gradients can be used,
     /// else `restricted`.
@@ -63,7 +69,7 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Params { inner: "ilu".into(), overlap: 1, variant: None }
+        Params { inner: "ilu".into(), overlap: 1, max_row: pattern::MAX_ROW, variant: None }
     }
 }
 
@@ -133,7 +139,7 @@ impl Generator for Schwarz {
 
     fn generate(params: &Params, system: &System) -> Result<Blocks> {
         let (a, space) = (system.a(), system.a().space());
-        let (block, theirs) = Block::around(a, params.overlap)?;
+        let (block, theirs) = Block::around(a, params.overlap, params.max_row)?;
         let mut all = [block.len() as f64];
         space.comm().sum(&mut all)?;
         let rows = [all[0] as u64, a.n_global()];
@@ -165,6 +171,20 @@ impl Generator for Schwarz {
     }
 }
 
+/// The system of this rank's block. Where A is singular the block may be so, too: in one block its null
+/// space is A's, among several what can be seen is known. Not collective.
+fn local(system: &System, block: &Block, theirs: &Rows) -> Result<System> {
+    let local = system.for_matrix(block.matrix(system.a(), theirs)?);
+    let Some(null) = system.aux(NULL_SPACE) else { return Ok(local) };
+    if system.a().space().comm().size() == 1 {
+        return local.with_aux(NULL_SPACE, null.width, null.values.to_vec());
+    }
+    match NullSpaces::find(local.a())?.and_then(|found| found.right) {
+        Some(null) => local.with_aux(NULL_SPACE, null.len(), null.by_rows()),
+        None => Ok(local),
+    }
+}
+
 impl Inner {
     /// Sets the method up on this rank's block; `theirs` are the rows of others in it. Collective.
     fn new(
@@ -175,7 +195,7 @@ impl Inner {
         overlapping: bool,
     ) -> Result<Self> {
         let method = if block.len() > 0 {
-            let local = system.for_matrix(block.matrix(system.a(), theirs)?);
+            let local = local(system, block, theirs)?;
             Some(Self::set_up(params, &local, block)?)
         } else {
             None
@@ -209,7 +229,7 @@ impl Inner {
     ) -> Result<()> {
         let mut method = self.method.take();
         if let Some(method) = &mut method {
-            let local = system.for_matrix(block.matrix(system.a(), theirs)?);
+            let local = local(system, block, theirs)?;
             match method.refresh(&local) {
                 Ok(()) => {}
                 Err(e) if matches!(e.root(), Error::Unsupported(_) | Error::PatternChanged) => {

@@ -71,7 +71,7 @@ fn spread(a: &Dense, starts: &[u64], comm: Comm) -> System {
 }
 
 fn params(inner: Value, overlap: u32, variant: Option<Variant>) -> Params {
-    Params { inner, overlap, variant }
+    Params { inner, overlap, variant, ..Params::default() }
 }
 
 /// M, or its transpose, on all ranks together.
@@ -310,6 +310,50 @@ fn errors_of_the_inner_method_name_rows_of_the_whole_matrix_on_all_ranks() {
     assert!(text.contains("global row 12: a(12, 18) = -0.75 but a(18, 12) = -1.25"), "{text}");
 }
 
+/// A saddle point whose zero block one rank owns: `ilu` alone has nothing to factorise there, and its
+/// error writes the section that helps.
+#[test]
+fn overlap_helps_where_a_rank_has_no_entries_of_its_own() {
+    use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
+    let n = 40;
+    let mut a = vec![vec![0.0; 2 * n]; 2 * n];
+    for i in 0..n {
+        a[i][i] = 3.0;
+        if i > 0 {
+            (a[i][i - 1], a[i - 1][i]) = (-1.0, -1.2);
+        }
+        (a[i][n + i], a[n + i][i]) = (1.0, 1.0);
+        let next = (i + 1) % n;
+        (a[i][n + next], a[n + next][i]) = (-0.5, -0.5);
+    }
+    let counts = threads::run(2, |comm| {
+        let system = spread(&a, &[0, 40, 80], Comm::new(comm));
+        let system = System::new(system.a().clone()).with_host(host());
+        let comm = system.a().space().comm();
+        let told = comm.scope(|| Native::<Ilu>::method().generate(&json!({}), &system).map(|_| ()));
+        let told = told.unwrap_err().to_string();
+        assert!(
+            told.contains("global row 40: it has no entry but zeros in this rank's block"),
+            "{told}"
+        );
+        assert!(told.contains(" (rank 1); "), "{told}");
+        let section = "name = \"schwarz\", inner = \"ilu\", overlap = 1 in [preconditioner]";
+        assert!(told.ends_with(section), "{told}");
+
+        let m = Schwarz::generate(&params(json!("ilu"), 1, None), &system).unwrap();
+        let b = vec![1.0; system.a().n_own()];
+        let mut x = vec![0.0; b.len()];
+        let criterion = Criterion::RelativeResidual;
+        let stop = Stop { criterion, tolerance: 1e-8, max_iterations: 100, divergence: 1e5 };
+        let watch = &mut |_: &_| std::ops::ControlFlow::Continue(());
+        let method = Method::Gmres { restart: 30 };
+        let report = solve(&method, system.a(), &m, &b, &mut x, &stop, watch).unwrap();
+        assert_eq!(report.outcome, Outcome::Converged);
+        report.iterations
+    });
+    assert!(counts[0] == counts[1] && counts[0] < 40, "{counts:?}");
+}
+
 #[test]
 fn parameters_that_make_no_sense_are_refused() {
     let system = spread(&flow(), CUTS[0], Comm::solo());
@@ -321,4 +365,30 @@ fn parameters_that_make_no_sense_are_refused() {
     let why =
         Native::<Schwarz>::method().generate(&json!({"overlap": 101}), &system).err().unwrap();
     assert!(why.to_string().contains("overlap"), "{why}");
+}
+
+/// Through a dense row every row is next to every other: no layer is reached through it.
+#[test]
+fn a_dense_row_does_not_make_every_block_the_whole_matrix() {
+    let n = 40;
+    let entry = |i: usize, j: usize| match i.abs_diff(j) {
+        0 => 50.0,
+        1 => -1.0,
+        _ if i == 5 || j == 5 => -0.5,
+        _ => 0.0,
+    };
+    let a: Dense = (0..n).map(|i| (0..n).map(|j| entry(i, j)).collect()).collect();
+    let blocks = |max_row| {
+        let notes = threads::run(4, |comm| {
+            let system = spread(&a, &[0, 10, 20, 30, 40], Comm::new(comm));
+            let params = Params { max_row, ..params(json!("jacobi"), 2, None) };
+            Schwarz::generate(&params, &system).unwrap().notes().swap_remove(0)
+        });
+        notes[0].clone()
+    };
+    // Two rows on each side, and the dense one itself, which every row has an entry for.
+    let few = blocks(6);
+    assert!(few.ends_with("4 blocks with 55 rows for 40 of A"), "{few}");
+    let all = blocks(40);
+    assert!(all.ends_with("4 blocks with 160 rows for 40 of A"), "{all}");
 }

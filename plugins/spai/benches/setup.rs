@@ -5,7 +5,7 @@ use precondor_plugin_spai::{Fsai, FsaiParams, Spai, SpaiParams};
 use precondor_sdk::core::comm::Comm;
 use precondor_sdk::core::host::Alone;
 use precondor_sdk::core::kernel::batch::{Fits, LANES};
-use precondor_sdk::core::kernel::pattern::{Part, Pattern};
+use precondor_sdk::core::kernel::pattern::{Bound, MAX_ROW, Part, Pattern};
 use precondor_sdk::core::problem::{Poisson, Problem};
 use precondor_sdk::prelude::*;
 use std::hint::black_box;
@@ -19,7 +19,9 @@ fn main() -> Result<()> {
         println!("level {level}: {} rows, {} entries; ns a row", a.n_own(), a.nnz_own());
         let (r, mut z) = (vec![1.0; a.n_own()], vec![0.0; a.n_own()]);
         report("product with A", n, || a.spmv(&r, &mut z))?;
-        report("pattern of A", n, || Pattern::power(&Alone, a, 1, Part::Full))?;
+        report("pattern of A", n, || {
+            Pattern::power(&Alone, a, 1, Part::Full, &Bound::new(a, MAX_ROW)?)
+        })?;
         report("small solves alone, 19 × 7", n, || solves(a.n_own()))?;
         for power in [0, 1, 2] {
             let params = SpaiParams { power, ..SpaiParams::default() };

@@ -15,9 +15,10 @@
 //! much in what they are good for: anisotropy, jumps, unstructured meshes.
 //!
 //! Cost: a row of k entries O(k³ + steps·k·(k + entries of a row of A)); the factor of A(J, J) is
-//! extended, not computed again. Communication: the rows of A within power + steps edges of own
-//! ones, in one exchange before the first step (`kernel::remote::neighbours`). A row gains at most steps·growth
-//! entries. Bitwise the same pattern on any number of ranks.
+//! extended, not computed again. A row gains at most steps·growth entries; rows of A longer than
+//! [`max_row`](FsaiParams::max_row) do not grow, and none grows through them or beyond as many entries.
+//! Communication: the rows of A within power + steps edges of own ones, in one exchange before the first
+//! step (`kernel::remote::neighbours`). Bitwise the same pattern on any number of ranks.
 //!
 //! Reference: C. Janna, M. Ferronato, *Adaptive pattern research for block FSAI preconditioning*,
 //! SIAM J. Sci. Comput. 33 (2011), §3; I. Kaporin, *New convergence results and preconditioning
@@ -101,6 +102,8 @@ struct Row {
     psi: f64,
     /// L⁻ᵀ y: the row g̃ but for its last entry, 1.
     g: Vec<f64>,
+    /// Columns of A that a step asks for.
+    wanted: Vec<u32>,
     /// Columns outside J next to it, with (A g̃)ⱼ.
     found: Vec<(f64, u32)>,
     /// Of each column: where it stands in `found`, between steps [`ABSENT`].
@@ -118,6 +121,7 @@ impl Row {
             y: Vec::new(),
             psi: 0.0,
             g: Vec::new(),
+            wanted: Vec::new(),
             found: Vec::new(),
             slot: absent(),
         }
@@ -137,7 +141,10 @@ impl Row {
                 self.add(rows, j)?;
             }
         }
-        for _ in 0..params.steps {
+        // What a long row of A reaches is no neighbourhood to grow into.
+        let long = |j: u32| rows.reach.len(j) > params.max_row as usize;
+        let steps = if long(self.me) { 0 } else { params.steps };
+        for _ in 0..steps {
             let before = self.psi;
             self.solve();
             self.search(rows)?;
@@ -178,7 +185,10 @@ impl Row {
         self.factor.resize(packed(p + 1, 0), 0.0);
         let (above, row) = self.factor.split_at_mut(packed(p, 0));
         let (mut diagonal, mut y) = (0.0, 0.0);
-        rows.reach.visit(j, |c, value| {
+        self.wanted.clear();
+        self.wanted.extend_from_slice(&self.cols);
+        self.wanted.extend([j, self.me]);
+        rows.reach.visit_among(j, &self.wanted, |c, value| {
             if c == j {
                 diagonal = value;
             } else if c == self.me {
@@ -241,8 +251,16 @@ impl Row {
                 }
             });
         };
+        let short = |j: u32| rows.reach.len(j) <= rows.params.max_row as usize;
         gather(me, 1.0);
-        self.cols.iter().zip(&self.g).for_each(|(&j, &g)| gather(j, g));
+        let known = self.cols.iter().zip(&self.g);
+        known.clone().filter(|(j, _)| short(**j)).for_each(|(&j, &g)| gather(j, g));
+        // A long row of A leads nowhere, but counts where others led.
+        for (&j, g) in known.filter(|(j, _)| !short(**j)) {
+            let add =
+                |(sum, c): &mut (f64, u32)| *sum += g * rows.reach.entry(j, *c).unwrap_or(0.0);
+            found.iter_mut().for_each(add);
+        }
         for (gradient, j) in found.iter_mut() {
             slot[*j as usize] = ABSENT;
             if !gradient.is_finite() {
@@ -255,7 +273,8 @@ impl Row {
         let floor = f64::EPSILON * rows.size[me as usize];
         found.retain(|(gradient, _)| *gradient > floor);
         let order = |x: &(f64, u32), y: &(f64, u32)| y.0.total_cmp(&x.0).then(x.1.cmp(&y.1));
-        let growth = rows.params.growth as usize;
+        let room = (rows.params.max_row as usize).saturating_sub(self.cols.len() + 1);
+        let growth = (rows.params.growth as usize).min(room);
         if found.len() > growth {
             found.select_nth_unstable_by(growth, order);
             found.truncate(growth);

@@ -14,7 +14,12 @@
 //! positive definite. For other matrices it is an error that names the row. M alone leaves the
 //! number of iterations growing with the size of a grid, like any local method.
 //!
-//! Cost: setup O(n·k³) for k entries a row, eight rows at a time; communication of the rows of A
+//! One dense row in A would give its row of G n entries and, from the second power on, all others
+//! too: rows keep the strongest [`FsaiParams::max_row`] ([`Bound`]), which a note tells. M stays
+//! symmetric positive definite, on any lower pattern.
+//!
+//! Cost: setup O(n·k³) for k entries a row, eight rows at a time, and O(nnz(A)), however the entries
+//! of A are spread over its rows; communication of the rows of A
 //! within `power + steps` steps, in one exchange ([`neighbours`]; with a threshold and a power above 1
 //! two), and of the entries of G whose columns others own. Apply one product with G and
 //! one with Gᵀ, which is stored too. Bitwise the same G on any number of ranks.
@@ -25,10 +30,11 @@
 //! Perform. Comput. Appl. 15 (2001).
 //!
 //! [`neighbours`]: precondor_sdk::core::kernel::remote::neighbours
+//! [`Bound`]: precondor_sdk::core::kernel::pattern::Bound
 use crate::adaptive;
-use crate::plan::Plan;
+use crate::plan::{Ask, Plan};
 use precondor_sdk::core::kernel::fsai;
-use precondor_sdk::core::kernel::pattern::Part;
+use precondor_sdk::core::kernel::pattern::{MAX_ROW, Part};
 use precondor_sdk::core::kernel::reach::Reach;
 use precondor_sdk::core::matrix::{Explicit, ExplicitKind};
 use precondor_sdk::core::persist::Rows;
@@ -59,6 +65,10 @@ pub struct FsaiParams {
     /// computed again without them; 0 keeps all.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub filter: f64,
+    /// Entries of a row of G, at most: a row with more in that power of A keeps the strongest, by
+    /// |aᵢⱼ|/√(aᵢᵢ aⱼⱼ), and no path of the power leads through a longer row of A.
+    #[schemars(range(min = 1))]
+    pub max_row: u32,
 }
 
 impl FsaiParams {
@@ -70,7 +80,15 @@ impl FsaiParams {
 
 impl Default for FsaiParams {
     fn default() -> Self {
-        FsaiParams { power: 1, threshold: 0.0, steps: 0, growth: 1, tolerance: 1e-3, filter: 0.0 }
+        FsaiParams {
+            power: 1,
+            threshold: 0.0,
+            steps: 0,
+            growth: 1,
+            tolerance: 1e-3,
+            filter: 0.0,
+            max_row: MAX_ROW,
+        }
     }
 }
 
@@ -103,9 +121,12 @@ impl Generator for Fsai {
     }
 
     fn generate(params: &FsaiParams, system: &System) -> Result<Factored> {
+        let system = &*system.regular()?;
         system.a().require_symmetric(Self::NAME)?;
+        let FsaiParams { power, threshold, max_row, .. } = *params;
         let steps = params.grows().then_some(params.steps);
-        let (plan, near) = Plan::new(system, params.power, params.threshold, Part::Lower, steps)?;
+        let ask = Ask { power, threshold, part: Part::Lower, steps, max_row };
+        let (plan, near) = Plan::new(system, ask)?;
         factor(params, plan, &near, system)
     }
 
@@ -113,6 +134,7 @@ impl Generator for Fsai {
         let Some((_, mut plan)) = m.plan.take().filter(|(of, _)| of == params) else {
             return Err(Error::PatternChanged);
         };
+        let system = &*system.regular()?;
         plan.renew(system)?;
         system.a().require_symmetric(Self::NAME)?;
         let near = plan.rows(system.a())?;
@@ -168,6 +190,6 @@ fn factor(
     let values = fsai::entries(system.host().as_ref(), near, &plan.pattern, space.start())?;
     plan.computed += 1;
     let m = fsai::Factored::new(space, &plan.pattern, values)?;
-    let notes = vec![plan.note()];
+    let notes = plan.notes();
     Ok(Factored { m, plan: Some((params.clone(), plan)), notes })
 }

@@ -12,6 +12,7 @@ mod adaptive;
 mod fsai;
 mod plan;
 mod spai;
+mod wide;
 
 pub use fsai::{Factored, Fsai, FsaiParams};
 pub use spai::{Inverse, Spai, SpaiParams};

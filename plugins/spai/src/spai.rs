@@ -14,8 +14,14 @@
 //! it so, and then checks whether it is positive definite. M alone leaves the number of
 //! iterations growing with the size of a grid, like any local method.
 //!
+//! One dense row in A would make a row of M dense, from the second power on all of them, and every
+//! problem that it is part of long: rows of M keep the strongest [`SpaiParams::max_row`] entries
+//! ([`Bound`]), which a note tells, and problems with long rows of A are cut to the columns that count
+//! (`wide`).
+//!
 //! Cost: setup O(n·k³) for k entries a row, by normal equations, eight rows at a time, and by
-//! orthogonal factors for the rows that those would square out of reach; communication of the rows
+//! orthogonal factors for the rows that those would square out of reach, and O(nnz(A)), however the
+//! entries of A are spread over its rows; communication of the rows
 //! of A within `power` steps, in one exchange ([`neighbours`]; with a threshold and a power above 1 two).
 //! Apply one product with M. Bitwise the same M on any number of ranks.
 //!
@@ -25,14 +31,16 @@
 //! (1997), §2; E. Chow, SIAM J. Sci. Comput. 21 (2000) for the patterns.
 //!
 //! [`neighbours`]: precondor_sdk::core::kernel::remote::neighbours
-use crate::plan::{GRAIN, Plan};
+//! [`Bound`]: precondor_sdk::core::kernel::pattern::Bound
+use crate::plan::{Ask, GRAIN, Plan};
+use crate::wide::{self, Lengths, Wide};
 use precondor_sdk::core::kernel::batch::{Fits, LANES};
 use precondor_sdk::core::kernel::chunks::{self, Pool};
-use precondor_sdk::core::kernel::pattern::{Part, Pattern};
+use precondor_sdk::core::kernel::pattern::{MAX_ROW, Part, Pattern};
 use precondor_sdk::core::kernel::reach::Reach;
 use precondor_sdk::core::kernel::{least_squares, remote, symmetric};
 use precondor_sdk::core::matrix::{Explicit, ExplicitKind};
-use precondor_sdk::core::persist;
+use precondor_sdk::core::{memory, persist};
 use precondor_sdk::prelude::*;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -51,11 +59,15 @@ pub struct SpaiParams {
     pub threshold: f64,
     /// Replace M by (M + Mᵀ)/2, for conjugate gradients.
     pub symmetrise: bool,
+    /// Entries of a row of M, at most: a row with more in that power of A keeps the strongest, by
+    /// |aᵢⱼ|/√|aᵢᵢ aⱼⱼ|, and no path of the power leads through a longer row of A.
+    #[schemars(range(min = 1))]
+    pub max_row: u32,
 }
 
 impl Default for SpaiParams {
     fn default() -> Self {
-        SpaiParams { power: 1, threshold: 0.0, symmetrise: false }
+        SpaiParams { power: 1, threshold: 0.0, symmetrise: false, max_row: MAX_ROW }
     }
 }
 
@@ -95,7 +107,9 @@ impl Generator for Spai {
     }
 
     fn generate(params: &SpaiParams, system: &System) -> Result<Inverse> {
-        let (plan, near) = Plan::new(system, params.power, params.threshold, Part::Full, None)?;
+        let SpaiParams { power, threshold, max_row, .. } = *params;
+        let ask = Ask { power, threshold, part: Part::Full, steps: None, max_row };
+        let (plan, near) = Plan::new(system, ask)?;
         compute(params, plan, &near, system)
     }
 
@@ -130,7 +144,7 @@ fn compute(
     system: &System,
 ) -> Result<Inverse> {
     let (m, counts, definite) = invert(params, &mut plan, near, system)?;
-    let mut notes = vec![plan.note()];
+    let mut notes = plan.notes();
     if counts.orthogonal > 0 {
         notes.push(format!(
             "{} of this rank's rows solved by orthogonal factors (ill-conditioned), {} of them \
@@ -214,8 +228,9 @@ fn invert(
     system: &System,
 ) -> Result<(DistCsr, Counts, Option<symmetric::Definite>)> {
     let a = system.a();
-    let mut values = vec![0.0; plan.pattern.cols.len()];
-    let rows = Rows::new(a, near, &plan.pattern, system)?;
+    let what = "the approximate inverse; lower 'max_row' or 'power'";
+    let mut values = memory::vec_of(0.0, plan.pattern.cols.len(), what)?;
+    let rows = Rows::new(params, a, near, &plan.pattern, system)?;
     rows.fit(system, &mut values)?;
     let counts = rows.counts();
     let m = plan.pattern.matrix(a.space(), values)?;
@@ -232,6 +247,8 @@ fn invert(
 struct Rows<'a> {
     reach: &'a Reach<'a>,
     pattern: &'a Pattern,
+    /// What is known of long rows of A.
+    lengths: Lengths,
     /// Whether an own row of A is the one before, moved one to the right: on structured grids,
     /// long runs of rows have the same local problem but for the values.
     moved: Vec<bool>,
@@ -242,6 +259,7 @@ struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     fn new(
+        params: &SpaiParams,
         a: &DistCsr,
         reach: &'a Reach<'a>,
         pattern: &'a Pattern,
@@ -259,7 +277,8 @@ impl<'a> Rows<'a> {
         })?;
         let (orthogonal, dependent) = Default::default();
         let start = a.space().start();
-        Ok(Rows { reach, pattern, moved: moved.concat(), start, orthogonal, dependent })
+        let (lengths, moved) = (Lengths::new(reach, params.max_row as usize), moved.concat());
+        Ok(Rows { reach, pattern, lengths, moved, start, orthogonal, dependent })
     }
 
     fn counts(&self) -> Counts {
@@ -282,6 +301,14 @@ impl<'a> Rows<'a> {
         let first = self.pattern.row_ptr[range.start] as usize;
         let mut order = std::mem::take(&mut work.order);
         self.pattern.by_size(range, &mut order);
+        for &i in &order {
+            let columns = self.pattern.row(i as usize);
+            if self.lengths.wide(self.reach, columns) {
+                let to = self.pattern.row_ptr[i as usize] as usize - first;
+                self.fit_wide(i as usize, work, &mut out[to..to + columns.len()])?;
+            }
+        }
+        order.retain(|&i| !self.lengths.wide(self.reach, self.pattern.row(i as usize)));
         for rows in order.chunks(LANES) {
             self.gather(rows, work);
             let ratio = work.fits.solve();
@@ -296,17 +323,34 @@ impl<'a> Rows<'a> {
                 } else {
                     self.fit_alone(i, lane, work, row)?;
                 }
-                if row.iter().all(|&m| m == 0.0) {
-                    return Err(Error::breakdown(
-                        self.start + i as u64,
-                        "this row of the approximate inverse vanishes: its column of A has no \
-                         non-zero entry within the pattern (use a larger power)",
-                    ));
-                }
+                self.check(i, row)?;
             }
         }
         work.order = order;
         Ok(())
+    }
+
+    /// Refuses a row of M without entries.
+    fn check(&self, i: usize, row: &[f64]) -> Result<()> {
+        if row.iter().any(|&m| m != 0.0) {
+            return Ok(());
+        }
+        Err(Error::breakdown(
+            self.start + i as u64,
+            "this row of the approximate inverse vanishes: its column of A has no non-zero entry \
+             within the pattern (use a larger power)",
+        ))
+    }
+
+    /// Row `i`, whose problem is too large for a batch.
+    fn fit_wide(&self, i: usize, work: &mut Work, row: &mut [f64]) -> Result<()> {
+        let (number, columns) = (self.reach.numbering(), self.pattern.row(i));
+        let Work { wide, column, .. } = work;
+        wide.make_room(columns.len()).map_err(|e| e.of_row(self.start + i as u64))?;
+        let fitted = wide.fit(self.reach, &self.lengths, columns, number.of_own(i), column, row);
+        let dependent = fitted.map_err(|(j, what)| Error::breakdown(number.global(j), what))?;
+        self.dependent.fetch_add(usize::from(dependent), Ordering::Relaxed);
+        self.check(i, row)
     }
 
     /// Puts the problems of `rows` into a batch.
@@ -391,10 +435,10 @@ impl<'a> Rows<'a> {
             let of_row = &transposed[a * columns..(a + 1) * columns];
             let fault = |what| Error::breakdown(self.reach.numbering().global(j), what);
             if of_row.iter().any(|v| !v.is_finite()) {
-                return Err(fault("it has an entry that is not a finite number"));
+                return Err(fault(wide::NOT_FINITE));
             }
             if of_row.iter().all(|&v| v == 0.0) {
-                return Err(fault("it has no non-zero entry: the matrix is singular"));
+                return Err(fault(wide::ZERO));
             }
         }
         let (m, rank) = least_squares::solve(transposed, unit);
@@ -410,11 +454,12 @@ impl<'a> Rows<'a> {
 const SQUARABLE: f64 = 1e-6;
 
 /// A column that has no number in the local problem yet.
-const NEW: u32 = u32::MAX;
+pub(crate) const NEW: u32 = u32::MAX;
 
 /// What the fit of a chunk of rows works in.
 struct Work {
     fits: Fits,
+    wide: Wide,
     order: Vec<u32>,
     /// Number of every column in the problem that is traced; [`NEW`] between problems.
     column: Vec<u32>,
@@ -437,6 +482,7 @@ impl Work {
     fn new(n_columns: usize) -> Self {
         Work {
             fits: Fits::default(),
+            wide: Wide::default(),
             order: Vec::new(),
             column: vec![NEW; n_columns],
             columns: Vec::new(),

@@ -126,7 +126,7 @@ fn sections_of_inner_methods_are_checked_against_their_schemas() {
 /// The services as a method of another library sees them.
 fn across(host: &Arc<dyn Host>) -> Arc<dyn Host> {
     // SAFETY: a table of the bridge.
-    unsafe { bridge::take(&bridge::lend(host).table).expect("a host") }
+    unsafe { bridge::take(bridge::table(&bridge::lend(host))).expect("a host") }
 }
 
 #[test]

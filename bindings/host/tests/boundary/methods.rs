@@ -168,8 +168,14 @@ pub struct Kept(DistCsr, Vec<String>);
 impl Generator for Keeper {
     const NAME: &'static str = "keeper";
     const SUMMARY: &'static str = "keeps the matrix";
-    const CAPABILITIES: Capabilities =
-        Capabilities { explicit: true, transpose: true, refresh: true, many: true, persist: true };
+    const CAPABILITIES: Capabilities = Capabilities {
+        explicit: true,
+        transpose: true,
+        refresh: true,
+        many: true,
+        persist: true,
+        delegate: true,
+    };
     type Params = NoParams;
     type Output = Kept;
     fn generate(_: &NoParams, system: &System) -> Result<Kept> {
@@ -221,6 +227,10 @@ impl Preconditioner for Kept {
     }
     fn notes(&self) -> Vec<String> {
         self.1.clone()
+    }
+    /// The one row that it may have, in words.
+    fn delegate(&self) -> Option<String> {
+        (self.0.n_global() > 1).then(|| format!("keeper-of-{}", self.0.n_global()))
     }
 }
 

@@ -26,8 +26,8 @@ fn reason(plugins: &Plugins, name: &str) -> String {
 fn every_fault_of_a_library_is_named() {
     let folder = Scratch::new();
     let cases = [
-        ("NEWER_ABI", "it speaks plugin ABI 2.3, this program 1.0: use a newer Precondor"),
-        ("OLDER_ABI", "it speaks plugin ABI 0.0, this program 1.0: rebuild the plugin"),
+        ("NEWER_ABI", "it speaks plugin ABI 2.3, this program 1.1: use a newer Precondor"),
+        ("OLDER_ABI", "it speaks plugin ABI 0.0, this program 1.1: rebuild the plugin"),
         ("OTHER_MAGIC", "it is no Precondor plugin"),
         ("SHORT_ENTRY", "its entry table is 8 bytes long, 40 are needed"),
         ("SHORT_METHOD", "table precondor_method: it is 24 bytes long, 128 are needed"),

@@ -194,6 +194,14 @@ functions! {
     MatViewFromOptions(a: RawMat, of: Object, option: *const c_char);
     MatLoad(a: RawMat, viewer: Viewer);
     MatGetDM(a: RawMat, dm: *mut RawDm);
+    MatGetBlockSize(a: RawMat, size: *mut IntCell);
+    MatGetNullSpace(a: RawMat, null: *mut RawNullSpace);
+    MatGetNearNullSpace(a: RawMat, null: *mut RawNullSpace);
+    MatSetNullSpace(a: RawMat, null: RawNullSpace);
+    MatSetTransposeNullSpace(a: RawMat, null: RawNullSpace);
+    MatNullSpaceCreate(comm: MPI_Comm, constant: c_int, count: Int, vectors: *const RawVec, null: *mut RawNullSpace);
+    MatNullSpaceGetVecs(null: RawNullSpace, constant: *mut Bool, count: *mut IntCell, vectors: *mut *const RawVec);
+    MatNullSpaceDestroy(null: *mut RawNullSpace);
     MatDenseGetLDA(a: RawMat, lda: *mut IntCell);
     MatDenseGetArrayRead(a: RawMat, values: *mut *const f64);
     MatDenseRestoreArrayRead(a: RawMat, values: *mut *const f64);

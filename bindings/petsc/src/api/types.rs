@@ -27,6 +27,8 @@ opaque! {
     RawVec: PetscVec;
     /// A matrix.
     RawMat: PetscMat;
+    /// Vectors that a matrix takes to zero.
+    RawNullSpace: PetscNullSpace;
     /// A preconditioner.
     RawPc: PetscPc;
     /// A linear solver.

@@ -3,8 +3,8 @@ use super::options::checked;
 use super::vec::Vec;
 use super::viewer::{self, Viewer};
 use super::{Error, Petsc, Ranks, Result};
-use crate::api::{Int, IntCell, MatInfo, RawMat, slice};
-use precondor_core::matrix::DistCsr;
+use crate::api::{Int, IntCell, MatInfo, RawMat, RawNullSpace, slice};
+use precondor_core::matrix::{DistCsr, NullSpace, NullSpaces};
 use std::path::Path;
 use std::ptr::{null, null_mut};
 
@@ -111,6 +111,56 @@ impl Mat {
         self.petsc.together("Mat::view", &[self.ranks, to.ranks])?;
         // SAFETY: live objects of the same ranks.
         Ok(unsafe { self.petsc.api().MatView(self.raw, to.raw) }?)
+    }
+
+    /// Has PETSc's solvers take these null spaces out of iterates and right-hand sides
+    /// (`MatSetNullSpace`, `MatSetTransposeNullSpace`). Collective.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] for vectors of other lengths; what PETSc reports.
+    pub fn set_null_spaces(&mut self, of: &NullSpaces) -> Result<&mut Self> {
+        if let Some(right) = &of.right {
+            let [_, cols] = self.own_size();
+            let mut null = self.null_space(right, cols)?;
+            // SAFETY: live objects of the same ranks; PETSc keeps a reference of its own.
+            unsafe {
+                let set = self.petsc.api().MatSetNullSpace(self.raw, null);
+                self.petsc.api().MatNullSpaceDestroy(&mut null)?;
+                set?;
+            }
+        }
+        if let Some(left) = &of.left {
+            let [rows, _] = self.own_size();
+            let mut null = self.null_space(left, rows)?;
+            // SAFETY: as above.
+            unsafe {
+                let set = self.petsc.api().MatSetTransposeNullSpace(self.raw, null);
+                self.petsc.api().MatNullSpaceDestroy(&mut null)?;
+                set?;
+            }
+        }
+        Ok(self)
+    }
+
+    /// PETSc's form of a null space; whoever asks destroys it.
+    fn null_space(&self, null: &NullSpace, n_own: usize) -> Result<RawNullSpace> {
+        let vectors: std::vec::Vec<_> = (0..null.len()).map(|k| null.vector(k)).collect();
+        let fits = match vectors.iter().all(|v| v.len() == n_own) {
+            true => Ok(()),
+            false => Err(Error::misuse("Mat::set_null_spaces: vectors of another length")),
+        };
+        self.petsc.agree(self.ranks, fits)?;
+        let vectors = vectors.iter().map(|v| Vec::from_slice(&self.petsc, self.ranks, v));
+        let vectors: std::vec::Vec<Vec> = vectors.collect::<Result<_>>()?;
+        let raw: std::vec::Vec<_> = vectors.iter().map(|v| v.raw).collect();
+        let (api, mut made) = (self.petsc.api(), null_mut());
+        let count = api.to_int(raw.len())?;
+        // SAFETY: live vectors of these ranks, orthonormal, of which PETSc keeps references.
+        unsafe {
+            let comm = self.petsc.raw_comm(self.ranks);
+            api.MatNullSpaceCreate(comm, 0, count, raw.as_ptr(), &mut made)?;
+        }
+        Ok(made)
     }
 
     /// The ranks that share it.

@@ -52,6 +52,12 @@ impl Host for Lent {
     fn read(&self, path: &str) -> Result<Vec<u8>> {
         self.services.read(path)
     }
+    fn progress(&self, done: u64, total: u64, what: &str) {
+        self.services.progress(done, total, what);
+    }
+    fn cancelled(&self) -> bool {
+        self.services.cancelled()
+    }
     fn log(&self, level: Level, message: &str) {
         if level == Level::Warn && self.first {
             warn(message);

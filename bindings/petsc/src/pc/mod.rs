@@ -12,7 +12,9 @@
 //! |---|---|
 //! | `register` | loading: which PETSc, which MPI, which methods; the types |
 //! | `options` | `-pc_precondor_…`, read into a configuration and checked as one; help |
+//! | `value` | texts of options as values that a schema expects |
 //! | `setup` | matrix in, preconditioner out; what a failure becomes |
+//! | `null_space` | what a Mat knows of null spaces and blocks |
 //! | `grid` | what a DMDA says about the grid |
 //! | `explicit` | stored inverses as matrices of PETSc |
 //! | `apply` | products with M |
@@ -23,9 +25,11 @@ mod context;
 mod explicit;
 mod grid;
 mod host;
+mod null_space;
 mod options;
 mod register;
 mod setup;
+mod value;
 mod view;
 
 pub use context::live;

@@ -9,19 +9,22 @@
 //! | `_PARAM VALUE` | a parameter of the method |
 //! | `_PARAM NAME`, `_PARAM_name NAME` | a parameter that names a method |
 //! | `_PARAM_INNER VALUE` | a parameter of that method |
+//! | `_PARAM NAME,NAME` | a parameter that is a list of methods |
+//! | `_PARAM_K NAME`, `_PARAM_K_name NAME`, `_PARAM_K_INNER VALUE` | the method K of such a list, from 0 |
 //!
 //! Options have underscores where parameters have hyphens; the names of methods and of choices may be
-//! written with either. A list is `1,2`; yes and no are what PETSc takes for them.
+//! written with either. A list is `1,2`, one of lists `1,2;3`; yes and no are what PETSc takes for them.
 //!
 //! What begins like one of our options and is none ends with an error that lists those there are.
 use super::callback::{Done, guard};
 use super::context::{self, Context};
 use super::register::{TYPE, plugins, type_name, type_of};
+use super::value::{hyphens, value, yes};
 use crate::api::{Api, Bool, IntCell, MPI_Comm, Object, Options, RawPc, text};
 use precondor_core::comm::{Comm, Communicator};
-use precondor_core::config::{self, MethodConfig, Node};
+use precondor_core::config::{self, Content, MethodConfig, Node};
 use precondor_core::registry::Registry;
-use precondor_core::schema::{self, FILE, METHOD, named_method};
+use precondor_core::schema::{self, METHOD, named_method};
 use precondor_core::{Error, Result, words};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -253,6 +256,9 @@ impl Database {
             if is_method(schema, of) {
                 let inside = Place { keys: &keys, stem: &format!("{key}_"), depth: at.depth + 1 };
                 self.inner(root, &property["default"], inside, all, known)?;
+            } else if schema::lists_methods(schema, of) {
+                let inside = Place { keys: &keys, stem: &format!("{key}_"), depth: at.depth + 1 };
+                self.list(root, &property["default"], inside, all, known)?;
             } else if of["properties"].is_object() {
                 let mut with_definitions = of.clone();
                 with_definitions["$defs"] = schema["$defs"].clone();
@@ -283,7 +289,7 @@ impl Database {
             Some(name) => Some((key, name)),
             None => self.get(&full)?.map(|name| (&*full, name)),
         };
-        let there = at.keys.iter().try_fold(root, |node, key| node.get(key)).map(Node::json);
+        let there = at.find(root).map(Node::json);
         let (chosen, first) = match given {
             Some((key, name)) => {
                 let (value, said) = (hyphens(&name), format!("{} {name}", self.option(key)));
@@ -311,6 +317,62 @@ impl Database {
             all.insert(before, first);
         }
         Ok(())
+    }
+
+    /// Collects what options say about the methods of a list: those that it has, named by one option, by the
+    /// configuration or by default, and further ones that options name one by one.
+    fn list(
+        &self,
+        root: &Node,
+        default: &Value,
+        at: Place<'_>,
+        all: &mut Vec<Given>,
+        known: &mut Vec<String>,
+    ) -> Done {
+        let key = at.stem.trim_end_matches('_');
+        let put = |root: &mut Node, given: &Given| {
+            let keys: Vec<&str> = given.keys.iter().map(String::as_str).collect();
+            config::put(root, &keys, given.value.clone(), &given.said)
+        };
+        let mut root = root.clone();
+        let mut first = None;
+        if let Some(names) = self.get(key)? {
+            let value = names.split(',').map(hyphens).collect();
+            let said = format!("{} {names}", self.option(key));
+            let given = Given { keys: at.keys.to_vec(), value, said };
+            put(&mut root, &given)?;
+            all.push(given);
+        } else if at.find(&root).is_none() {
+            let (value, said) = (default.clone(), self.option(key));
+            let given = Given { keys: at.keys.to_vec(), value, said };
+            put(&mut root, &given)?;
+            first = Some(given);
+        }
+        let before = all.len();
+        let count = at.find(&root).map_or(0, |list| list.items().len());
+        for k in 0.. {
+            let stem = format!("{}{k}_", at.stem);
+            known.push(stem.trim_end_matches('_').to_owned());
+            if k >= count && !self.is_named(key, k)? {
+                break;
+            }
+            let keys: Vec<String> = at.keys.iter().cloned().chain([k.to_string()]).collect();
+            let item = Place { keys: &keys, stem: &stem, depth: at.depth };
+            self.inner(&root, &Value::Null, item, all, known)?;
+        }
+        // The default needs to be written down only where something is said about its methods.
+        if let Some(first) = first.filter(|_| all.len() > before) {
+            all.insert(before, first);
+        }
+        Ok(())
+    }
+
+    /// Whether an option names method `k` of the list `key`. PETSc reads `methods_name` for
+    /// `methods_0_name` and all others; that adds no method to a list.
+    fn is_named(&self, key: &str, k: usize) -> Done<bool> {
+        let shared = self.is_given(&format!("{key}_name"))?;
+        let named = || self.is_given(&format!("{key}_{k}_name"));
+        Ok(self.is_given(&format!("{key}_{k}"))? || (!shared && named()?))
     }
 
     /// Refuses options that look like ours and are none.
@@ -381,17 +443,41 @@ impl Database {
             let key = format!("{stem}{}", parameter.name.replace('-', "_"));
             lines.push(format!("  {}{}", self.option(&key), line(&parameter)));
             let of = schema::resolve(schema, &schema["properties"][&parameter.name]);
-            if !is_method(schema, of) || depth + 1 >= DEPTH {
+            if depth + 1 >= DEPTH {
                 continue;
             }
-            let given = self.get(&key)?.or(self.get(&format!("{key}_name"))?).map(|n| hyphens(&n));
-            let default = parameter.default.as_ref().and_then(named_method).map(|(name, _)| name);
-            let inner = given.or(default).and_then(|name| self.registry.get(&name).ok());
-            if let Some(inner) = inner {
-                self.describe(&inner.schema(), &format!("{key}_"), lines, depth + 1)?;
+            if is_method(schema, of) {
+                self.describe_inner(&key, parameter.default.as_ref(), lines, depth)?;
+            } else if schema::lists_methods(schema, of) {
+                let names = self.get(&key)?.map(|names| names.split(',').map(hyphens).collect());
+                let list = names.or(parameter.default).unwrap_or_default();
+                let items = list.as_array().cloned().unwrap_or_default();
+                for k in 0.. {
+                    let item = items.get(k);
+                    if item.is_none() && !self.is_named(&key, k)? {
+                        break;
+                    }
+                    self.describe_inner(&format!("{key}_{k}"), item, lines, depth)?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// Lines about the parameters of the method that an option names, or `default`.
+    fn describe_inner(
+        &self,
+        key: &str,
+        default: Option<&Value>,
+        lines: &mut Vec<String>,
+        depth: usize,
+    ) -> Done {
+        let given = self.get(key)?.or(self.get(&format!("{key}_name"))?).map(|n| hyphens(&n));
+        let default = default.and_then(named_method).map(|(name, _)| name);
+        match given.or(default).and_then(|name| self.registry.get(&name).ok()) {
+            Some(inner) => self.describe(&inner.schema(), &format!("{key}_"), lines, depth + 1),
+            None => Ok(()),
+        }
     }
 }
 
@@ -402,6 +488,16 @@ struct Place<'a> {
     keys: &'a [String],
     stem: &'a str,
     depth: usize,
+}
+
+impl Place<'_> {
+    /// What is there in a section.
+    fn find<'n>(&self, root: &'n Node) -> Option<&'n Node> {
+        self.keys.iter().try_fold(root, |node, key| match node.content() {
+            Content::List(items) => key.parse().ok().and_then(|k: usize| items.get(k)),
+            _ => node.get(key),
+        })
+    }
 }
 
 /// What help says about a parameter, after its option.
@@ -415,15 +511,11 @@ fn line(parameter: &words::Parameter) -> String {
     let kind = match parameter.kind.as_str() {
         "one of" => format!("one of {}", names.join(" ")),
         kind if kind.starts_with("a method") => "a method".into(),
+        kind if kind.starts_with("a list of methods") => "a list of methods".into(),
         kind => kind.to_owned(),
     };
     let about: Vec<&str> = parameter.about.split_whitespace().collect();
     format!("{default}: {} ({kind})", about.join(" "))
-}
-
-/// A name as methods and choices have it.
-fn hyphens(name: &str) -> String {
-    name.trim().replace('_', "-")
 }
 
 /// A prefix without the numbers of levels and blocks, which PETSc leaves out when it looks options up:
@@ -440,99 +532,9 @@ fn is_method(root: &Value, of: &Value) -> bool {
         || alternatives.into_iter().any(|one| is_method(root, schema::resolve(root, one)))
 }
 
-/// Yes and no, as PETSc reads them.
-fn yes(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "" | "1" | "true" | "yes" | "on" => Some(true),
-        "0" | "false" | "no" | "off" => Some(false),
-        _ => None,
-    }
-}
-
-/// The kinds of values that a schema allows.
-fn kinds<'a>(root: &'a Value, of: &'a Value) -> Vec<&'a str> {
-    let alternatives = ["anyOf", "oneOf"].iter().flat_map(|key| of[*key].as_array()).flatten();
-    let inner = alternatives.flat_map(|one| kinds(root, schema::resolve(root, one)));
-    let own: Vec<&str> = match &of["type"] {
-        Value::String(one) => vec![one],
-        Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
-        _ => vec![],
-    };
-    own.into_iter().chain(inner).collect()
-}
-
-/// The value that an option's text stands for, where the schema `of` says what is expected. What fits
-/// nothing stays a text, about which the check complains.
-fn value(root: &Value, of: &Value, given: &str) -> Value {
-    let (given, kinds) = (given.trim(), kinds(root, of));
-    let choices = words::choices(root, of);
-    let is_choice = |name: &str| choices.iter().any(|(choice, _)| choice == name);
-    if let Some(choice) = [given.to_owned(), hyphens(given)].into_iter().find(|n| is_choice(n)) {
-        return Value::String(choice);
-    }
-    let takes = |kind: &str| kinds.contains(&kind) || kinds.is_empty();
-    if let Some(yes) = yes(given).filter(|_| kinds.contains(&"boolean")) {
-        return Value::Bool(yes);
-    }
-    if takes("integer") || takes("number") {
-        if let Ok(whole) = given.parse::<i64>() {
-            return whole.into();
-        }
-        if let Some(number) = given.parse().ok().and_then(serde_json::Number::from_f64) {
-            return Value::Number(number);
-        }
-    }
-    if kinds.contains(&"array") {
-        let item = |k: usize| match of["prefixItems"].get(k) {
-            Some(item) => schema::resolve(root, item),
-            None => schema::resolve(root, &of["items"]),
-        };
-        let parts = given.split(',').filter(|part| !part.trim().is_empty());
-        return parts.enumerate().map(|(k, part)| value(root, item(k), part)).collect();
-    }
-    if of[FILE] == Value::Bool(true) {
-        // Relative to the current folder, whatever folder a configuration is in.
-        let path = std::path::absolute(given).unwrap_or_else(|_| given.into());
-        return Value::String(path.display().to_string());
-    }
-    Value::String(given.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn texts_become_the_values_that_a_schema_expects() {
-        let root = json!({"$defs": {"Sweep": {"oneOf": [
-            {"const": "forward", "type": "string"},
-            {"const": "symmetric-both", "type": "string"},
-        ]}}});
-        let sweep = json!({"anyOf": [{"$ref": "#/$defs/Sweep"}, {"type": "null"}]});
-        let grid = json!({"type": ["array", "null"], "items": {"type": "integer"}});
-        let number = json!({"type": ["number", "null"]});
-        for (of, text, expected) in [
-            (&number, "1", json!(1)),
-            (&number, ".5", json!(0.5)),
-            (&number, "2.", json!(2.0)),
-            (&number, "1e-3", json!(0.001)),
-            (&number, "inf", json!("inf")),
-            (&number, "x", json!("x")),
-            (&grid, "33,17", json!([33, 17])),
-            (&grid, "3", json!([3])),
-            (&grid, "3,x", json!([3, "x"])),
-            (&sweep, "symmetric_both", json!("symmetric-both")),
-            (&sweep, "forward", json!("forward")),
-            (&sweep, "backward", json!("backward")),
-            (&json!({"type": "boolean"}), "", json!(true)),
-            (&json!({"type": "boolean"}), "No", json!(false)),
-            (&json!({"type": "string"}), "12", json!("12")),
-            (&json!({"type": "array", "items": {"type": "string"}}), "a,b", json!(["a", "b"])),
-        ] {
-            assert_eq!(value(&root, of, text), expected, "{text}");
-        }
-    }
 
     #[test]
     fn levels_share_the_options_of_all_levels() {

@@ -1,6 +1,6 @@
 //! Setting up: the matrix that PETSc has in, a preconditioner out; and what a failure becomes.
 //!
-//! A breakdown (a zero diagonal, a zero pivot) is what PETSc calls a failed preconditioner: the solve
+//! A breakdown (a zero diagonal, a zero pivot, a factor that does not fit into memory) is what PETSc calls a failed preconditioner: the solve
 //! ends with `DIVERGED_PC_FAILED`, and our message stands on standard error and in `-ksp_view`. All
 //! else is a mistake of whoever called, and becomes an error of PETSc. Both on all ranks.
 use super::callback::{Done, Trouble, comm_of, guard};
@@ -8,6 +8,7 @@ use super::context::{self, Built, Context};
 use super::explicit;
 use super::grid::Dmda;
 use super::host::Lent;
+use super::null_space::Known;
 use super::options::Settings;
 use super::register::plugins;
 use crate::api::{Api, RawMat, RawPc};
@@ -119,6 +120,7 @@ unsafe fn build(
     // SAFETY: the caller's promise.
     unsafe {
         let grid = Dmda::of(api, pc, p)?;
+        let known = Known::of(api, p)?;
         matrix::lend(api, p, comm, |a| {
             let (n, nnz) = (a.n_own(), a.nnz_global()?);
             let mut config = settings.method.clone();
@@ -130,6 +132,7 @@ unsafe fn build(
                 }
                 system = grid.describe(system)?;
             }
+            system = known.describe(system)?;
             let with = (config, settings.base.clone());
             let same = built.take().filter(|built| built.with == with);
             let kept = same.map(|built| built.kept);
@@ -150,7 +153,7 @@ fn takes_grid(schema: &serde_json::Value) -> bool {
 fn is_breakdown(comm: &Comm, error: &Error) -> Result<bool> {
     let mine = match error.root() {
         Error::Elsewhere { .. } => 0,
-        Error::Breakdown(_) => 1,
+        Error::Breakdown(_) | Error::Memory(_) => 1,
         _ => 2,
     };
     let all = comm.all_gather(&[mine])?;

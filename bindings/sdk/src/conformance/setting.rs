@@ -216,7 +216,7 @@ impl<G: Generator> Kit<G> {
             // SAFETY: a table of this crate; what is lent outlives the call.
             unsafe {
                 let (lent, services) = (system::lend(on), host::lend(on.host()));
-                let (s, h) = (&raw const lent.table, &raw const services.table);
+                let (s, h) = (&raw const lent.table, host::table(&services));
                 let table = raw::table(table)?;
                 make(table, Text::new(&params), s, h, &mut instance)?;
                 Ok(Box::new(Loaded::new(table, instance, on.a(), &params, around)?) as _)
@@ -387,6 +387,7 @@ pub(super) struct Seen {
     bytes: usize,
     notes: Vec<String>,
     explicit: Option<String>,
+    delegate: Option<String>,
 }
 
 impl Seen {
@@ -410,6 +411,7 @@ pub(super) fn seen(m: &dyn Preconditioner, n: usize) -> Seen {
         bytes: m.bytes(),
         notes: m.notes(),
         explicit: m.explicit().map(|explicit| format!("{explicit:?}")),
+        delegate: m.delegate(),
     }
 }
 

@@ -16,22 +16,57 @@
 //! rows of its part; else rows are spread evenly. Each part is read by one rank, which sends entries
 //! on in batches: nobody holds the whole matrix, and indices have 64 bits.
 //!
+//! A part may be gzipped. What `HYPRE_IJMatrixPrintBinary` writes (`NAME.00000.bin`) is not read, and said
+//! so.
+//!
 //! Refused, with file and line: parts that are missing or do not follow one another, matrices that
 //! are not square, rows outside of their part, entries given twice, rows of a vector without a
 //! value, values that are not finite, a last line without its end (the file was cut short).
 use super::lines::{Lines, real, shown};
-use super::rows::spread;
+use super::rows::{Twice, spread};
+use super::source::{self, Source};
 use crate::comm::{Comm, Communicator};
 use crate::matrix::{DistCsr, Space};
 use crate::{Error, Result};
-use std::fs::File;
-use std::io::BufReader;
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Whether `path` is the common name of parts: `PATH.00000` is there.
+/// Whether `path` is the common name of parts: `PATH.00000` is there, or hypre's binary
+/// `PATH.00000.bin`, which [`read`] refuses.
 pub fn is_hypre_ij(path: &Path) -> bool {
-    part(path, 0).is_file()
+    part(path, 0).is_file() || binary(path, 0).is_file()
+}
+
+/// The common name of the parts of which `path` is named like one: `NAME` of `NAME.00003` or
+/// `NAME.00003.bin`.
+pub fn name_of_part(path: &Path) -> Option<PathBuf> {
+    let file = path.file_name()?.to_str()?;
+    let (name, number) = file.strip_suffix(".bin").unwrap_or(file).rsplit_once('.')?;
+    (!name.is_empty() && is_number(number)).then(|| path.with_file_name(name))
+}
+
+/// Whether `path` is a part of a file, by its name and its first line, or one in hypre's binary format,
+/// by its name.
+pub fn is_part(path: &Path) -> bool {
+    let Some(name) = name_of_part(path).filter(|name| path.is_file() && is_hypre_ij(name)) else {
+        return false;
+    };
+    if path.extension().is_some_and(|extension| extension == "bin") {
+        return !part(&name, 0).is_file();
+    }
+    let Ok(Source { text, .. }) = source::open(path) else { return false };
+    let mut lines = Lines::new(text, path);
+    let words: Option<Vec<i64>> = match lines.advance_to_content(None) {
+        Ok(true) => lines.words().map(integer).collect(),
+        _ => None,
+    };
+    words.is_some_and(|words| words.len() == 2 || words.len() == 4)
+}
+
+/// Whether this is how hypre numbers parts: five digits or more.
+fn is_number(text: &str) -> bool {
+    text.len() >= 5 && text.bytes().all(|c| c.is_ascii_digit())
 }
 
 /// Reads a matrix. Collective.
@@ -49,7 +84,7 @@ pub fn read(name: &Path, comm: &Comm) -> Result<DistCsr> {
         }
         let space = parts.space(comm, rows[0], n as u64)?;
         let next = || parts.next(|lines, head| matrix_entry(lines, head, rows[0], cols));
-        let (row_ptr, cols, values) = {
+        let ((row_ptr, cols, values), _) = {
             let place = |(i, j): (u64, u64)| (i as i64 + rows[0], j as i64 + cols[0]);
             let again = |entry| {
                 given_again::<4>(name, comm, |lines, head| {
@@ -58,7 +93,7 @@ pub fn read(name: &Path, comm: &Comm) -> Result<DistCsr> {
                         .then(|| format!("entry {:?} is given twice", place(entry))))
                 })
             };
-            spread(&space, next, again)?
+            spread(&space, next, Twice::Refuse(&again))?
         };
         DistCsr::from_rows(&space, &row_ptr, &cols, &values)
     })
@@ -86,7 +121,7 @@ pub fn read_vector(name: &Path, space: &Arc<Space>) -> Result<Vec<f64>> {
                 Ok((i == entry).then(|| format!("row {row} is given twice")))
             })
         };
-        let (row_ptr, _, values) = spread(space, next, again)?;
+        let ((row_ptr, _, values), _) = spread(space, next, Twice::Refuse(&again))?;
         match row_ptr.windows(2).position(|ends| ends[0] == ends[1]) {
             None => Ok(values),
             Some(i) => {
@@ -105,6 +140,13 @@ fn part(name: &Path, k: usize) -> PathBuf {
     file.into()
 }
 
+/// The file of part `k` in hypre's binary format.
+fn binary(name: &Path, k: usize) -> PathBuf {
+    let mut file = part(name, k).into_os_string();
+    file.push(".bin");
+    file.into()
+}
+
 /// Number of parts: one more than the largest number that a file beside the first one bears.
 fn count(name: &Path) -> Result<usize> {
     let folder = name.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -115,12 +157,17 @@ fn count(name: &Path) -> Result<usize> {
     for entry in std::fs::read_dir(folder).map_err(fail)? {
         let file = entry.map_err(fail)?.file_name();
         let number = file.to_str().and_then(|file| file.strip_prefix(&stem));
-        let digits = number.filter(|n| n.len() >= 5 && n.bytes().all(|c| c.is_ascii_digit()));
+        let digits = number.filter(|n| is_number(n));
         if let Some(k) = digits.and_then(|n| n.parse::<usize>().ok()) {
             parts = parts.max(k + 1);
         }
     }
     match parts {
+        0 if binary(name, 0).is_file() => {
+            let text = "hypre's binary IJ format is not read; write the text format \
+                        (HYPRE_IJMatrixPrint, HYPRE_IJVectorPrint)";
+            Err(Error::file(binary(name, 0), text))
+        }
         0 => Err(Error::file(part(name, 0), "there is no such file: no part of hypre's IJ format")),
         parts => Ok(parts),
     }
@@ -129,7 +176,7 @@ fn count(name: &Path) -> Result<usize> {
 /// Bytes of a line: two indices and a value of one digit each.
 const SHORTEST_LINE: u64 = 6;
 
-type Text = Lines<BufReader<File>>;
+type Text = Lines<Box<dyn BufRead>>;
 
 /// The parts of a file with `H` numbers in their first lines: what those say, and the parts that
 /// this rank reads.
@@ -150,13 +197,18 @@ impl<const H: usize> Parts<H> {
         let (mut mine, mut words) = (Vec::new(), Vec::new());
         for k in (0..n).filter(|&k| reader(k, n, comm.size()) == comm.rank()) {
             let path = part(name, k);
-            let file = File::open(&path).map_err(|e| {
-                let last = part(name, n - 1);
-                Error::file(&path, format!("{e}; the last part is {}", last.display()))
-            })?;
-            let mut lines = Lines::new(BufReader::with_capacity(1 << 16, file), &path);
+            let opened = source::open(&path).map_err(|e| match e {
+                Error::File { message, .. } if !path.exists() => {
+                    let last = part(name, n - 1);
+                    let text = format!("{message}; the last part is {}", last.display());
+                    Error::file(&path, text)
+                }
+                other => other,
+            });
+            let Source { text, size } = opened?;
+            let mut lines = Lines::new(text, &path);
             words.extend(head::<H>(&mut lines)?.map(|number| number as u64));
-            words.push(std::fs::metadata(&path).map_err(|e| Error::file(&path, e))?.len());
+            words.push(size.most().unwrap_or(0));
             mine.push((k, lines));
         }
         // Readers take their parts in rank order.

@@ -3,7 +3,7 @@ use crate::{Error, Result};
 use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 
-/// Bytes that a line may have.
+/// Bytes that a line may have, comments apart.
 const LONGEST_LINE: u64 = 1 << 16;
 
 /// A real number; Fortran's `D` may start the exponent.
@@ -43,12 +43,21 @@ pub(super) struct Lines<R> {
 impl<R: BufRead> Lines<R> {
     /// Goes to the next line; `false` at the end.
     pub(super) fn advance(&mut self) -> Result<bool> {
+        self.advance_past(None)
+    }
+
+    /// As [`advance`](Self::advance); of a comment that is too long, the start is kept.
+    fn advance_past(&mut self, comment: Option<u8>) -> Result<bool> {
         self.line.clear();
         let mut source = (&mut self.source).take(LONGEST_LINE);
         let read = source.read_until(b'\n', &mut self.line);
         let read = read.map_err(|e| Error::file(&self.path, e))?;
         self.number += usize::from(read > 0);
         if read as u64 == LONGEST_LINE && self.line.last() != Some(&b'\n') {
+            if comment.is_some() && self.first() == comment {
+                self.source.skip_until(b'\n').map_err(|e| Error::file(&self.path, e))?;
+                return Ok(true);
+            }
             return Err(self.fail(format!("a line of more than {LONGEST_LINE} bytes")));
         }
         Ok(read > 0)
@@ -57,13 +66,17 @@ impl<R: BufRead> Lines<R> {
     /// Goes to the next line that is neither blank nor a comment, which the given character starts;
     /// `false` at the end.
     pub(super) fn advance_to_content(&mut self, comment: Option<u8>) -> Result<bool> {
-        while self.advance()? {
-            let first = self.line.iter().find(|c| !c.is_ascii_whitespace());
-            if first.is_some_and(|&c| Some(c) != comment) {
+        while self.advance_past(comment)? {
+            if self.first().is_some_and(|c| Some(c) != comment) {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// The first character of the current line that is no space.
+    fn first(&self) -> Option<u8> {
+        self.line.iter().copied().find(|c| !c.is_ascii_whitespace())
     }
 }
 

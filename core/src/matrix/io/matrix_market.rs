@@ -10,26 +10,29 @@
 //! 3 3 2.0
 //! ```
 //!
-//! Read: `coordinate` and `array`; `real`, `double`, `integer` and `pattern` (entries of 1);
-//! `general`, `symmetric` and `skew-symmetric`, the given triangle being either. Fortran exponents
-//! (`1D-3`) are numbers. Refused, with the line: complex and hermitian matrices, entries given
-//! twice (also as mirror images of each other), values that are not finite. Zeros that a
-//! `coordinate` file lists stay stored; zeros of an `array` do not.
+//! Read: `coordinate` and `array`; `real`, `double`, `integer`, `unsigned-integer` and `pattern`
+//! (entries of 1, whatever stands after them); `general`, `symmetric` (of real numbers, `hermitian` is the
+//! same) and `skew-symmetric`, the given triangle being either. Fortran exponents (`1D-3`) are numbers.
+//! Entries that are given twice are added up, in a symmetric file those of both triangles, too; how many
+//! there were, and values of a pattern that were left aside, is told in notes. Files may be gzipped.
+//! Refused, with the line: complex matrices, values that are not finite. Zeros that a `coordinate` file
+//! lists stay stored; zeros of an `array` do not, nor those of a skew-symmetric diagonal.
 //!
 //! Cost: the text is read once through a fixed buffer; entries are mirrored and sorted in place, so
-//! the peak is 16 bytes an entry beside 8 a row: 1.5 × the matrix in memory.
+//! the peak is 16 bytes an entry beside 8 a row: 1.5 × the matrix in memory. Before memory is set aside,
+//! what a file announces is compared with its length.
 //!
 //! Reference: R. F. Boisvert, R. Pozo, K. A. Remington, *The Matrix Market exchange formats*,
 //! NISTIR 5935, 1996.
 mod text;
 
-use super::rows::{compress, spread};
+use super::rows::{Added, Twice, add_up, compress, spread};
+use super::source::{self, Size, Source};
 use crate::comm::{Comm, Communicator};
 use crate::file;
 use crate::matrix::{Csr, DistCsr, Space};
 use crate::{Error, Result};
-use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, Write};
 use std::path::Path;
 use text::{Entries, Format, Header, Symmetry};
 
@@ -38,45 +41,39 @@ use text::{Entries, Format, Header, Symmetry};
 /// # Errors
 /// [`Error::File`] with the line and what is wrong there.
 pub fn read(path: &Path) -> Result<Csr> {
-    let (source, size) = open(path)?;
-    matrix(source, path, Some(size)).map_err(|fault| match fault {
-        Fault::Twice(entry) => given_again(path, entry).unwrap_or_else(|e| e),
-        other => other.told(path),
-    })
+    read_noting(path, &mut Vec::new())
 }
 
-/// The line on which an entry is given again: only then is a second look at the file worth it.
-fn given_again(path: &Path, entry: (u64, u64)) -> Result<Error> {
-    let mut entries = Entries::new(open(path)?.0, path)?;
-    let mut before = false;
-    while let Some((i, j, _)) = entries.next()? {
-        let same = (i, j) == entry || entries.header.mirrored() && (j, i) == entry;
-        if same && before {
-            return Ok(entries.lines.fail(twice(entry)));
-        }
-        before |= same;
-    }
-    Ok(Fault::Twice(entry).told(path))
+/// As [`read`]; what the reader has to say about the file is added to `notes`.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_noting(path: &Path, notes: &mut Vec<String>) -> Result<Csr> {
+    let Source { text, size } = source::open(path)?;
+    matrix(Entries::new(text, path, size)?, notes)
 }
 
 /// Reads a matrix for all ranks, in blocks of nearly equally many rows. Rank 0 reads the file and
 /// sends entries on as they come, so that it holds no more than any other rank: while it reads, 44
-/// bytes for each of its own entries. Collective.
+/// bytes for each of its own entries. There the reader's notes are added to `notes`. Collective.
 ///
 /// # Errors
 /// [`Error::File`] with the line and what is wrong there, on all ranks; for a matrix that is not
 /// square.
-pub fn read_on_ranks(path: &Path, comm: &Comm) -> Result<DistCsr> {
+pub fn read_on_ranks(path: &Path, comm: &Comm, notes: &mut Vec<String>) -> Result<DistCsr> {
     let in_file = |e| match e {
         Error::Data(why) => Error::file(path, why),
         other => other,
     };
     if comm.size() == 1 {
-        return DistCsr::solo(read(path)?).map_err(in_file);
+        return DistCsr::solo(read_noting(path, notes)?).map_err(in_file);
     }
     comm.scope(|| {
         let mut entries = match comm.rank() {
-            0 => Some(Entries::new(open(path)?.0, path)?),
+            0 => {
+                let Source { text, size } = source::open(path)?;
+                Some(Entries::new(text, path, size)?)
+            }
             _ => None,
         };
         if let Some(entries) = &entries {
@@ -109,11 +106,10 @@ pub fn read_on_ranks(path: &Path, comm: &Comm) -> Result<DistCsr> {
             }
             Ok(None)
         };
-        let again = |entry| match comm.rank() {
-            0 => given_again(path, entry).and_then(Err),
-            _ => Ok(()),
-        };
-        let (row_ptr, cols, values) = spread(&space, next, again)?;
+        let ((row_ptr, cols, values), added) = spread(&space, next, Twice::Add).map_err(in_file)?;
+        if let Some(entries) = &entries {
+            entries.tell(added, notes);
+        }
         DistCsr::from_rows(&space, &row_ptr, &cols, &values)
     })
 }
@@ -121,9 +117,9 @@ pub fn read_on_ranks(path: &Path, comm: &Comm) -> Result<DistCsr> {
 /// Reads a matrix from `source`; errors call it `name`.
 ///
 /// # Errors
-/// As [`read`], without the line for an entry that is given twice.
+/// As [`read`].
 pub fn read_from(source: impl BufRead, name: &Path) -> Result<Csr> {
-    matrix(source, name, None).map_err(|fault| fault.told(name))
+    matrix(Entries::new(source, name, Size::Unknown)?, &mut Vec::new())
 }
 
 /// Reads a vector: an `array` or `coordinate` file with one column.
@@ -131,26 +127,31 @@ pub fn read_from(source: impl BufRead, name: &Path) -> Result<Csr> {
 /// # Errors
 /// As [`read`]; where there are more columns.
 pub fn read_vector(path: &Path) -> Result<Vec<f64>> {
-    let (source, size) = open(path)?;
-    vector(source, path, Some(size)).map_err(|fault| fault.told(path))
+    let Source { text, size } = source::open(path)?;
+    vector(Entries::new(text, path, size)?, false, &mut Vec::new())
 }
 
 /// Reads a vector for all ranks: rank 0 reads the file, holds the whole vector while it does, and
-/// hands every rank the entries of its rows. Collective.
+/// hands every rank the entries of its rows. The reader's notes are added to its `notes`. Collective.
 ///
 /// # Errors
 /// As [`read_vector`], on all ranks; where the vector has not one entry for each row.
-pub fn read_vector_on_ranks(path: &Path, space: &Space) -> Result<Vec<f64>> {
+pub fn read_vector_on_ranks(
+    path: &Path,
+    space: &Space,
+    notes: &mut Vec<String>,
+) -> Result<Vec<f64>> {
     space.comm().scope(|| {
         let mut whole = None;
         if space.comm().rank() == 0 {
-            let values = read_vector(path)?;
-            let (n, rows) = (values.len(), space.n_global());
-            if n as u64 != rows {
+            let Source { text, size } = source::open(path)?;
+            let entries = Entries::new(text, path, size)?;
+            let (n, rows) = (entries.rows, space.n_global());
+            if n != rows && entries.cols == 1 {
                 let text = format!("this vector has {n} entries, the matrix {rows} rows");
                 return Err(Error::file(path, text));
             }
-            whole = Some(values);
+            whole = Some(vector(entries, true, notes)?);
         }
         space.scatter(whole.as_deref())
     })
@@ -161,7 +162,7 @@ pub fn read_vector_on_ranks(path: &Path, space: &Space) -> Result<Vec<f64>> {
 /// # Errors
 /// As [`read_vector`].
 pub fn read_vector_from(source: impl BufRead, name: &Path) -> Result<Vec<f64>> {
-    vector(source, name, None).map_err(|fault| fault.told(name))
+    vector(Entries::new(source, name, Size::Unknown)?, false, &mut Vec::new())
 }
 
 /// Writes a matrix, as its lower triangle where it is symmetric bit for bit, with a comment of any
@@ -226,48 +227,40 @@ fn check_finite(values: &[f64]) -> Result<()> {
     }
 }
 
-fn open(path: &Path) -> Result<(BufReader<File>, u64)> {
-    let fail = |e| Error::file(path, e);
-    let file = File::open(path).map_err(fail)?;
-    let size = file.metadata().map_err(fail)?.len();
-    Ok((BufReader::with_capacity(1 << 16, file), size))
-}
-
-/// Why there is no matrix.
-enum Fault {
-    Error(Error),
-    Twice((u64, u64)),
-}
-
-impl From<Error> for Fault {
-    fn from(e: Error) -> Self {
-        Fault::Error(e)
-    }
-}
-
-impl Fault {
-    fn told(self, path: &Path) -> Error {
-        match self {
-            Fault::Error(e) => e,
-            Fault::Twice(entry) => Error::file(path, twice(entry)),
+impl<R: BufRead> Entries<R> {
+    /// What is to be known of a file that was read.
+    fn tell(&self, [below, above]: Added, notes: &mut Vec<String>) {
+        // Each entry of a triangle was added together with its mirror image.
+        let added = if self.header.mirrored() { below } else { below + above };
+        if added > 0 {
+            let mirrored = match self.both_sides() {
+                true => {
+                    ", mirror images of one another among them: this file says that it is symmetric \
+                         and has entries on both sides of the diagonal"
+                }
+                false => "",
+            };
+            notes.push(format!(
+                "{added} entries stand at the place of an earlier one and were added to it{mirrored}"
+            ));
+        }
+        if self.ignored > 0 {
+            let lines = self.ignored;
+            notes
+                .push(format!("a pattern with values on {lines} lines: ignored, every entry is 1"));
         }
     }
 }
 
-fn twice((i, j): (u64, u64)) -> String {
-    format!("entry ({}, {}) is given twice; add duplicates up first", i + 1, j + 1)
-}
-
-fn matrix(source: impl BufRead, path: &Path, size: Option<u64>) -> std::result::Result<Csr, Fault> {
-    let mut entries = Entries::new(source, path)?;
+fn matrix(mut entries: Entries<impl BufRead>, notes: &mut Vec<String>) -> Result<Csr> {
     entries.check_limit()?;
     let header = entries.header;
     let copies = if header.mirrored() { 2 } else { 1 };
     if entries.count > u64::from(u32::MAX) / copies {
-        return Err(entries.lines.fail("2³² or more entries; use more ranks").into());
+        return Err(entries.lines.fail("2³² or more entries; use more ranks"));
     }
     let sparse = header.format == Format::Coordinate;
-    let room = entries.room(if sparse { size } else { None }) as usize;
+    let room = if sparse { entries.room() } else { 0 };
     let with_room = || Vec::<u32>::with_capacity(room);
     let (mut rows, mut cols, mut values) = (with_room(), with_room(), Vec::with_capacity(room));
     while let Some((i, j, v)) = entries.next()? {
@@ -295,36 +288,55 @@ fn matrix(source: impl BufRead, path: &Path, size: Option<u64>) -> std::result::
         }
     }
     entries.check_rows()?;
-    match compress(entries.rows as usize, rows, cols, values) {
-        Ok((row_ptr, cols, values)) => Ok(Csr::new(entries.cols as usize, row_ptr, cols, values)?),
-        Err((i, j)) => Err(Fault::Twice((i.into(), j.into()))),
-    }
+    let mut made = compress(entries.rows as usize, rows, cols, values);
+    let added =
+        add_up(&mut made, |i| i as u32).map_err(|(i, j)| infinite(&entries, i, j as usize))?;
+    entries.tell(added, notes);
+    let (row_ptr, cols, values) = made;
+    Csr::new(entries.cols as usize, row_ptr, cols, values)
 }
 
+/// One column. `backed`: there are as many rows as the matrix has.
 fn vector(
-    source: impl BufRead,
-    path: &Path,
-    size: Option<u64>,
-) -> std::result::Result<Vec<f64>, Fault> {
-    let mut entries = Entries::new(source, path)?;
+    mut entries: Entries<impl BufRead>,
+    backed: bool,
+    notes: &mut Vec<String>,
+) -> Result<Vec<f64>> {
     if entries.cols != 1 {
         let text = format!("a vector has one column, this has {}", entries.cols);
-        return Err(entries.lines.fail(text).into());
+        return Err(entries.lines.fail(text));
     }
     entries.check_limit()?;
     if entries.header.format == Format::Array {
-        let mut x = Vec::with_capacity(entries.room(size) as usize);
+        let mut x = Vec::with_capacity(entries.room());
         while let Some((_, _, v)) = entries.next()? {
             x.push(v);
         }
         return Ok(x);
     }
-    entries.check_rows()?;
-    let mut x = vec![None; entries.rows as usize];
-    while let Some((i, j, v)) = entries.next()? {
-        if x[i as usize].replace(v).is_some() {
-            return Err(entries.lines.fail(twice((i, j))).into());
-        }
+    let mut given = Vec::with_capacity(entries.room());
+    while let Some((i, _, v)) = entries.next()? {
+        given.push((i as usize, v));
     }
-    Ok(x.into_iter().map(|v| v.unwrap_or(0.0)).collect())
+    if !backed {
+        entries.check_rows()?;
+    }
+    let (n, mut x) = (entries.rows as usize, Vec::new());
+    x.try_reserve_exact(n).map_err(|e| {
+        Error::file(entries.lines.path(), format!("no memory for its {n} rows: {e}"))
+    })?;
+    x.resize(n, 0.0);
+    given.sort_by_key(|&(i, _)| i);
+    let added = given.windows(2).filter(|pair| pair[0].0 == pair[1].0).count();
+    given.into_iter().for_each(|(i, v)| x[i] += v);
+    if let Some(i) = x.iter().position(|v| !v.is_finite()) {
+        return Err(infinite(&entries, i, 0));
+    }
+    entries.tell([added as u64, 0], notes);
+    Ok(x)
+}
+
+fn infinite<R>(entries: &Entries<R>, i: usize, j: usize) -> Error {
+    let text = format!("the entries at ({}, {}) add up to more than f64 can hold", i + 1, j + 1);
+    Error::file(entries.lines.path(), text)
 }

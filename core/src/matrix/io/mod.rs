@@ -4,3 +4,4 @@ mod lines;
 pub mod matrix_market;
 pub mod petsc_binary;
 mod rows;
+mod source;

@@ -137,7 +137,15 @@ impl PetscFile {
             Object::Matrix { rows, cols, entries } => Some((part, [rows, cols, entries])),
             _ => None,
         });
-        found.ok_or_else(|| Error::file(&self.path, "there is no matrix in this PETSc file"))
+        found.ok_or_else(|| {
+            let none = "there is no matrix in this PETSc file";
+            let there: Vec<String> = self.objects().map(|object| object.to_string()).collect();
+            let text = match there.is_empty() {
+                true => none.to_owned(),
+                false => format!("{none}, only {}", there.join(", ")),
+            };
+            Error::file(&self.path, text)
+        })
     }
 
     fn first_vector(&self) -> Result<(Part, u64)> {
@@ -228,10 +236,12 @@ impl PetscFile {
             values.push(v);
             Ok(())
         })?;
-        rows::sort(row_ptr, &mut cols, &mut values).map_err(|(i, j)| {
+        rows::sort(row_ptr, &mut cols, &mut values);
+        if let Some((i, j)) = rows::twice(row_ptr, &cols) {
             let at = start + (first + u64::from(row_ptr[i])) * width;
-            self.fail(at, format!("row {}: column {j} is given twice", rows.start + i as u64))
-        })?;
+            let text = format!("row {}: column {j} is given twice", rows.start + i as u64);
+            return Err(self.fail(at, text));
+        }
         Ok((cols, values))
     }
 

@@ -11,14 +11,25 @@ const BATCH: usize = 1 << 17;
 /// Bytes of an entry on its way: row, column, value.
 const ENTRY: usize = 24;
 
+/// Entries that were added to others at the same place, below the diagonal or on it, and above.
+pub(super) type Added = [u64; 2];
+
+/// What is done about an entry that is given twice.
+pub(super) enum Twice<'a> {
+    /// Its values are added up.
+    Add,
+    /// It is refused. All ranks are asked about it: who has read it says where.
+    Refuse(&'a dyn Fn((u64, u64)) -> Result<()>),
+}
+
 /// Sorts entries into rows in place: by row (each is swapped to its place at most once), then by
-/// column within each row. An entry that is given twice comes back instead.
+/// column within each row. Entries that are given twice stand beside one another.
 pub(super) fn compress<C: Copy + Ord>(
     n_rows: usize,
     mut rows: Vec<u32>,
     mut cols: Vec<C>,
     mut values: Vec<f64>,
-) -> std::result::Result<Rows<C>, (u32, C)> {
+) -> Rows<C> {
     let mut row_ptr = vec![0u32; n_rows + 1];
     for &i in &rows {
         row_ptr[i as usize + 1] += 1;
@@ -38,48 +49,79 @@ pub(super) fn compress<C: Copy + Ord>(
         }
     }
     drop(rows);
-    sort(&row_ptr, &mut cols, &mut values).map_err(|(i, j)| (i as u32, j))?;
+    sort(&row_ptr, &mut cols, &mut values);
     cols.shrink_to_fit();
     values.shrink_to_fit();
-    Ok((row_ptr, cols, values))
+    (row_ptr, cols, values)
 }
 
-/// Sorts each row by column; a row and its column that is given twice come back instead.
-pub(super) fn sort<C: Copy + Ord>(
-    row_ptr: &[u32],
-    cols: &mut [C],
-    values: &mut [f64],
-) -> std::result::Result<(), (usize, C)> {
+/// Sorts each row by column.
+pub(super) fn sort<C: Copy + Ord>(row_ptr: &[u32], cols: &mut [C], values: &mut [f64]) {
     let mut row = Vec::new();
-    for (i, pair) in row_ptr.windows(2).enumerate() {
+    for pair in row_ptr.windows(2) {
         let range = pair[0] as usize..pair[1] as usize;
         if !cols[range.clone()].is_sorted() {
             row.clear();
             row.extend(range.clone().map(|k| (cols[k], values[k])));
             row.sort_unstable_by_key(|&(j, _)| j);
-            for (k, &(j, v)) in range.clone().zip(&row) {
+            for (k, &(j, v)) in range.zip(&row) {
                 (cols[k], values[k]) = (j, v);
             }
         }
-        if let Some(pair) = cols[range].windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err((i, pair[0]));
-        }
     }
-    Ok(())
+}
+
+/// The first row, and a column of it, that is given twice in sorted rows.
+pub(super) fn twice<C: Copy + Ord>(row_ptr: &[u32], cols: &[C]) -> Option<(usize, C)> {
+    row_ptr.windows(2).enumerate().find_map(|(i, pair)| {
+        let row = &cols[pair[0] as usize..pair[1] as usize];
+        row.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| (i, pair[0]))
+    })
+}
+
+/// Adds up entries at the same place in sorted rows, in order of their values, so that the sum does
+/// not depend on the order in which they came. `row` gives the number of a row as columns count.
+///
+/// # Errors
+/// The row and column of a sum that is not finite.
+pub(super) fn add_up<C: Copy + Ord>(
+    (row_ptr, cols, values): &mut Rows<C>,
+    row: impl Fn(usize) -> C,
+) -> std::result::Result<Added, (usize, C)> {
+    let (mut to, mut from, mut added) = (0, 0, [0; 2]);
+    for i in 0..row_ptr.len() - 1 {
+        let end = row_ptr[i + 1] as usize;
+        while from < end {
+            let j = cols[from];
+            let same = cols[from..end].iter().take_while(|&&other| other == j).count();
+            values[from..from + same].sort_unstable_by(f64::total_cmp);
+            let sum: f64 = values[from + 1..from + same].iter().fold(values[from], |s, v| s + v);
+            if !sum.is_finite() {
+                return Err((i, j));
+            }
+            added[usize::from(j > row(i))] += same as u64 - 1;
+            (cols[to], values[to]) = (j, sum);
+            to += 1;
+            from += same;
+        }
+        row_ptr[i + 1] = to as u32;
+    }
+    cols.truncate(to);
+    values.truncate(to);
+    Ok(added)
 }
 
 /// The rows that this rank owns, out of entries `(row, column, value)` that any rank reads: `next`
 /// gives those of this one. They travel in batches, so that no rank holds many of other ranks'.
-/// `again` is asked on all ranks about an entry that was given twice: who has read it says where.
-/// Collective, inside a scope.
+/// With the rows comes how many entries were added to others on all ranks. Collective, inside a scope.
 ///
 /// # Errors
-/// What `next` and `again` report; [`Error::Data`] where a rank would own 2³² entries or more.
+/// What `next` and `given_twice` report; [`Error::Data`] where a rank would own 2³² entries or more.
 pub(super) fn spread(
     space: &Space,
     mut next: impl FnMut() -> Result<Option<(u64, u64, f64)>>,
-    again: impl Fn((u64, u64)) -> Result<()>,
-) -> Result<Rows<u64>> {
+    given_twice: Twice<'_>,
+) -> Result<(Rows<u64>, Added)> {
     let comm = space.comm();
     let (mut rows, mut cols, mut values) = (Vec::new(), Vec::new(), Vec::new());
     let mut more = true;
@@ -112,14 +154,29 @@ pub(super) fn spread(
             break;
         }
     }
-    let made = compress(space.n_own(), rows, cols, values);
-    let mine = match &made {
-        Ok(_) => vec![],
-        Err((i, j)) => vec![space.start() + u64::from(*i), *j],
-    };
-    if let Some(entry) = comm.all_gather(&mine)?.into_iter().find(|entry| !entry.is_empty()) {
-        comm.agree(again((entry[0], entry[1])))?;
-        return Err(Error::Data(format!("entry ({}, {}) is given twice", entry[0], entry[1])));
+    let mut made = compress(space.n_own(), rows, cols, values);
+    let start = space.start();
+    match given_twice {
+        Twice::Add => {
+            let added = add_up(&mut made, |i| start + i as u64).map_err(|(i, j)| {
+                let i = start + i as u64;
+                Error::Data(format!("entry ({i}, {j}) is given twice, and the sum is not finite"))
+            })?;
+            let all = comm.all_gather(&added)?;
+            Ok((made, [0, 1].map(|side| all.iter().map(|added| added[side]).sum())))
+        }
+        Twice::Refuse(again) => {
+            let mine = twice(&made.0, &made.1);
+            let mine = mine.map_or(vec![], |(i, j)| vec![start + i as u64, j]);
+            if let Some(entry) = comm.all_gather(&mine)?.into_iter().find(|entry| !entry.is_empty())
+            {
+                comm.agree(again((entry[0], entry[1])))?;
+                return Err(Error::Data(format!(
+                    "entry ({}, {}) is given twice",
+                    entry[0], entry[1]
+                )));
+            }
+            Ok((made, [0; 2]))
+        }
     }
-    made.map_err(|(i, j)| Error::Data(format!("entry ({i}, {j}) is given twice")))
 }

@@ -2,5 +2,7 @@
 #![allow(clippy::unwrap_used)]
 #[path = "../../../../tests/support/dense.rs"]
 mod dense;
+mod dense_row;
 mod ic;
 mod ilu;
+mod pivoting;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use precondor_sdk::core::host::Host;
 use precondor_sdk::core::kernel::chunks::{self, Pool};
 use precondor_sdk::core::kernel::fsai;
-use precondor_sdk::core::kernel::pattern::{Part, Pattern};
+use precondor_sdk::core::kernel::pattern::{Bound, MAX_ROW, Part, Pattern};
 use precondor_sdk::core::kernel::reach::Reach;
 use precondor_sdk::prelude::*;
 
@@ -50,7 +50,7 @@ pub fn scaled(a: &DistCsr) -> Result<(DistCsr, Vec<f64>)> {
             }
             scale.push(1.0 / d.sqrt());
         }
-        let ghost_scale = on_ghosts(a, &scale)?;
+        let ghost_scale = a.on_ghosts(&scale)?;
         let block = |block: CsrView<'_>, columns: &[f64], square: bool| -> Vec<f64> {
             let mut values = Vec::with_capacity(block.values.len());
             for (i, scale) in scale.iter().enumerate() {
@@ -66,16 +66,6 @@ pub fn scaled(a: &DistCsr) -> Result<(DistCsr, Vec<f64>)> {
         let ghost = block(a.ghost().view(), &ghost_scale, false);
         Ok((a.with_values(own, ghost)?, scale))
     })
-}
-
-/// Values of own rows, fetched for the ghost columns of `a`. Collective.
-fn on_ghosts(a: &DistCsr, own: &[f64]) -> Result<Vec<f64>> {
-    let mut ghost = vec![0.0; a.ghost_ids().len()];
-    if a.space().comm().size() > 1 {
-        let token = a.exchange_start(own)?;
-        a.exchange_finish(token, &mut ghost)?;
-    }
-    Ok(ghost)
 }
 
 /// FSAI's factor of a scaled matrix.
@@ -94,7 +84,8 @@ impl<'a> Plain<'a> {
     /// # Errors
     /// [`Error::Breakdown`] where the matrix is not positive definite; what the communicator reports.
     pub fn new(host: &dyn Host, scaled: &'a DistCsr, power: u32) -> Result<Self> {
-        Self::on(host, scaled, Pattern::power(host, scaled, power as usize, Part::Lower)?)
+        let bound = Bound::new(scaled, MAX_ROW)?;
+        Self::on(host, scaled, Pattern::power(host, scaled, power as usize, Part::Lower, &bound)?)
     }
 
     /// On a lower pattern that was made for the same pattern of the matrix. Collective.
@@ -105,6 +96,11 @@ impl<'a> Plain<'a> {
         let reach = pattern.reach_around(scaled)?;
         let entries = fsai::entries(host, &reach, &pattern, scaled.space().start())?;
         Ok(Plain { reach, pattern, entries })
+    }
+
+    /// Entries of own row `i`.
+    pub fn row(&self, i: usize) -> &[f64] {
+        &self.entries[self.pattern.row_ptr[i] as usize..self.pattern.row_ptr[i + 1] as usize]
     }
 }
 
@@ -117,7 +113,7 @@ pub fn unscaled(
     scale: &[f64],
 ) -> Result<fsai::Factored> {
     let g = pattern.matrix(scaled.space(), entries)?;
-    let ghost_scale = on_ghosts(&g, scale)?;
+    let ghost_scale = g.on_ghosts(scale)?;
     let block = |block: CsrView<'_>, columns: &[f64]| -> Vec<f64> {
         block.cols.iter().zip(block.values).map(|(&j, v)| v * columns[j as usize]).collect()
     };
@@ -163,7 +159,7 @@ impl Gather {
             self.place[j as usize] = a as u32;
         }
         for (&j, row) in columns.iter().zip(self.block.chunks_exact_mut(k)) {
-            reach.visit(j, |c, value| {
+            reach.visit_among(j, columns, |c, value| {
                 if let Some(cell) = row.get_mut(self.place[c as usize] as usize) {
                     *cell = value;
                 }
@@ -175,20 +171,42 @@ impl Gather {
     }
 }
 
-/// The corrected factor of own rows.
-pub struct Corrected {
-    /// Its entries, on the pattern of the plain one.
-    pub entries: Vec<f64>,
-    /// Entries off the diagonal that have a feature out of the range of the training.
-    pub unusual: u64,
-}
-
 impl Weights {
-    /// Corrects FSAI's factor. Not collective.
+    /// Counts the entries off the diagonal that have a feature out of the range of the training, by
+    /// the matrix alone; stops counting beyond `limit`. Not collective.
     ///
     /// # Errors
     /// What the host reports.
-    pub fn correct(&self, host: &dyn Host, plain: &Plain<'_>) -> Result<Corrected> {
+    pub fn unusual(&self, host: &dyn Host, plain: &Plain<'_>, limit: u64) -> Result<u64> {
+        let surroundings = Surroundings::new(&plain.reach);
+        let (pool, unusual) = (Pool::default(), AtomicU64::new(0));
+        chunks::collect(host, plain.reach.n_own(), GRAIN, |rows| {
+            pool.with(
+                || Description::new(surroundings.len()),
+                |work| {
+                    for i in rows {
+                        if unusual.load(Ordering::Relaxed) > limit {
+                            break;
+                        }
+                        let (columns, g) = (plain.pattern.row(i), plain.row(i));
+                        let mut far = 0;
+                        surroundings.describe(i, columns, g, work, |features| {
+                            far += u64::from(self.is_far(features));
+                        });
+                        unusual.fetch_add(far, Ordering::Relaxed);
+                    }
+                    Ok(())
+                },
+            )
+        })?;
+        Ok(unusual.into_inner().min(limit.saturating_add(1)))
+    }
+
+    /// The entries of FSAI's factor, corrected. Not collective.
+    ///
+    /// # Errors
+    /// What the host reports.
+    pub fn correct(&self, host: &dyn Host, plain: &Plain<'_>) -> Result<Vec<f64>> {
         let surroundings = Surroundings::new(&plain.reach);
         let pool = Pool::default();
         let make = || Work {
@@ -200,7 +218,6 @@ impl Weights {
             gather: Gather::new(surroundings.len()),
             image: Vec::new(),
         };
-        let unusual = AtomicU64::new(0);
         let mut entries = plain.entries.clone();
         let row_ptr = &plain.pattern.row_ptr;
         chunks::fill(host, row_ptr, GRAIN, &mut entries, |rows, out| {
@@ -211,16 +228,17 @@ impl Weights {
                     return Ok(());
                 }
                 work.inputs.resize(FEATURES * count, 0.0);
-                let (mut sample, mut far) = (0, 0);
+                let mut sample = 0;
                 for i in rows.clone() {
                     let (columns, at) = (plain.pattern.row(i), row_ptr[i] as usize - first);
                     let g = &out[at..at + columns.len()];
                     surroundings.describe(i, columns, g, &mut work.description, |features| {
-                        far += u64::from(self.put(features, &mut work.inputs, count, sample));
+                        for (f, x) in self.normal(features).enumerate() {
+                            work.inputs[f * count + sample] = x;
+                        }
                         sample += 1;
                     });
                 }
-                unusual.fetch_add(far, Ordering::Relaxed);
                 if work.room < count {
                     (work.activations, work.room) = (self.net.activations(count), count);
                 }
@@ -246,24 +264,18 @@ impl Weights {
                 Ok(())
             })
         })?;
-        Ok(Corrected { entries, unusual: unusual.into_inner() })
+        Ok(entries)
     }
 
-    /// Puts the features of a sample into its column of the inputs; whether some were far off.
-    fn put(
-        &self,
-        features: &[f64; FEATURES],
-        inputs: &mut [f32],
-        count: usize,
-        sample: usize,
-    ) -> bool {
-        let mut far = false;
-        for (f, &feature) in features.iter().enumerate() {
-            let x = normal(feature, self.mean[f], self.inverse_deviation[f]);
-            far |= x.abs() >= FARTHEST;
-            inputs[f * count + sample] = x;
-        }
-        far
+    /// The features of a sample in standard deviations.
+    fn normal(&self, features: &[f64; FEATURES]) -> impl Iterator<Item = f32> {
+        let scales = self.mean.iter().zip(&self.inverse_deviation);
+        features.iter().zip(scales).map(|(&feature, (&mean, &by))| normal(feature, mean, by))
+    }
+
+    /// Whether some of them are far off.
+    fn is_far(&self, features: &[f64; FEATURES]) -> bool {
+        self.normal(features).any(|x| x.abs() >= FARTHEST)
     }
 }
 

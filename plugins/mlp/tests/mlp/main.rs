@@ -5,6 +5,7 @@ mod configurations;
 mod dense;
 mod foreign;
 mod fsai;
+mod grids;
 mod methods;
 mod ranks;
 mod support;

@@ -4,6 +4,7 @@ mod adaptive;
 mod common;
 mod errors;
 mod fsai;
+mod long_rows;
 mod random;
 mod ranks;
 mod refresh;

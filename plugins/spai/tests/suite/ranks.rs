@@ -35,7 +35,7 @@ where
     all
 }
 
-fn compare<G: Generator>(params: &G::Params, a: &Csr, what: &str)
+pub fn compare<G: Generator>(params: &G::Params, a: &Csr, what: &str)
 where
     G::Params: Sync,
 {
@@ -54,7 +54,7 @@ fn spai_is_bitwise_the_same() {
     let matrices = [poisson(12), convection(12)];
     for (a, power) in matrices.iter().flat_map(|a| [0, 1, 2, 4].map(|power| (a, power))) {
         for (threshold, symmetrise) in [(0.0, false), (0.18, false), (0.0, true)] {
-            let params = SpaiParams { power, threshold, symmetrise };
+            let params = SpaiParams { power, threshold, symmetrise, ..SpaiParams::default() };
             compare::<Spai>(&params, a, &format!("{params:?}"));
         }
     }
@@ -142,7 +142,8 @@ fn rows_come_in_one_exchange_whatever_the_pattern() {
     // Blocks of four rows of the grid each: four steps end in the next block.
     let a = poisson(12);
     let spai = |power, threshold, symmetrise, size| {
-        exchanges::<Spai>(&SpaiParams { power, threshold, symmetrise }, &a, size)
+        let params = SpaiParams { power, threshold, symmetrise, ..SpaiParams::default() };
+        exchanges::<Spai>(&params, &a, size)
     };
     let fsai = |power, threshold, steps, filter, size| {
         let params = FsaiParams { power, threshold, steps, filter, ..FsaiParams::default() };
@@ -171,4 +172,59 @@ fn rows_come_in_one_exchange_whatever_the_pattern() {
     // cross two blocks at most and cost two more, not seven.
     assert_eq!(spai(5, 0.0, false, 3), [inverse[0] + 2, inverse[1]]);
     assert_eq!(spai(8, 0.0, false, 5), [inverse[0] + 4, inverse[1]]);
+}
+
+/// Asks for the end of a setup after so many steps, on one rank.
+struct Asks {
+    rank_asks: bool,
+    steps: std::sync::atomic::AtomicUsize,
+    after: usize,
+}
+
+impl precondor_sdk::core::host::Host for Asks {
+    fn inner(
+        &self,
+        _: &str,
+        _: &precondor_sdk::serde_json::Value,
+        _: &System,
+    ) -> Result<Box<dyn precondor_sdk::core::instance::Instance>> {
+        Err(Error::Parameter("no methods".into()))
+    }
+    fn read(&self, path: &str) -> Result<Vec<u8>> {
+        Err(Error::file(path, "no files"))
+    }
+    fn log(&self, _: precondor_sdk::core::host::Level, _: &str) {}
+    fn cancelled(&self) -> bool {
+        let done = self.steps.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.rank_asks && done >= self.after
+    }
+}
+
+fn stops<G: Generator>(params: &G::Params)
+where
+    G::Params: Sync,
+{
+    let a = poisson(12);
+    for (size, after) in [(1, 0), (1, 1), (3, 0), (3, 1), (5, 0)] {
+        let last = size - 1;
+        let ends = on_ranks(size, &a, |system| {
+            let comm = system.a().space().comm().clone();
+            let rank_asks = comm.rank() == last;
+            let steps = Default::default();
+            let system = system.with_host(Arc::new(Asks { rank_asks, steps, after }));
+            comm.scope(|| G::generate(params, &system)).err()
+        });
+        for (rank, end) in ends.into_iter().enumerate() {
+            let elsewhere = Error::Elsewhere { rank: last, message: "interrupted".into() };
+            let right = if rank == last { Error::Interrupted } else { elsewhere };
+            assert_eq!(end, Some(right), "rank {rank} of {size}, after {after} steps");
+        }
+    }
+}
+
+#[test]
+fn a_setup_that_one_rank_is_asked_to_end_ends_on_all() {
+    stops::<Spai>(&SpaiParams { power: 2, ..SpaiParams::default() });
+    stops::<Fsai>(&FsaiParams { power: 2, ..FsaiParams::default() });
+    stops::<Fsai>(&FsaiParams { steps: 2, ..FsaiParams::default() });
 }

@@ -1,5 +1,6 @@
 //! The text of a Matrix Market file: header, sizes, entries line by line, and what may be wrong.
 use crate::matrix::io::lines::{Lines, natural, quoted, real, shown};
+use crate::matrix::io::source::Size;
 use crate::{Error, Result};
 use std::io::BufRead;
 use std::path::Path;
@@ -17,6 +18,7 @@ pub(super) enum Format {
 pub(super) enum Field {
     Real,
     Integer,
+    Unsigned,
     Pattern,
 }
 
@@ -38,8 +40,17 @@ impl Header {
     fn parse(line: &[u8]) -> std::result::Result<Self, String> {
         let line = String::from_utf8_lossy(line).to_ascii_lowercase();
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
-        if words.first() != Some(&"%%matrixmarket") {
-            return Err("no Matrix Market file: it starts with no %%MatrixMarket".into());
+        // Some programs write one % only.
+        if !matches!(words.first(), Some(&("%%matrixmarket" | "%matrixmarket"))) {
+            let none = "no Matrix Market file: it starts with no %%MatrixMarket";
+            let numbers = words.len() > 1 && words.iter().all(|word| real(word).is_some());
+            let how = if numbers {
+                "; before rows of numbers, put '%%MatrixMarket matrix coordinate real general' and a \
+                 line with the numbers of rows, columns and entries (indices from 1)"
+            } else {
+                ""
+            };
+            return Err(format!("{none}{how}"));
         }
         let &[_, object, format, field, symmetry] = words.as_slice() else {
             return Err("the header must be '%%MatrixMarket matrix FORMAT FIELD SYMMETRY'".into());
@@ -57,18 +68,19 @@ impl Header {
             "real" | "double" => Field::Real,
             "integer" => Field::Integer,
             "pattern" => Field::Pattern,
-            "complex" => return Err("complex matrices are not supported".into()),
-            _ => return not(field, "'real', 'double', 'integer' or 'pattern'"),
+            "unsigned-integer" => Field::Unsigned,
+            "complex" => return Err("complex matrices are not supported, only real ones".into()),
+            _ => return not(field, "'real', 'double', 'integer', 'unsigned-integer' or 'pattern'"),
         };
         let symmetry = match symmetry {
             "general" => Symmetry::General,
-            "symmetric" => Symmetry::Symmetric,
+            // Of real numbers, that is the same.
+            "symmetric" | "hermitian" => Symmetry::Symmetric,
             "skew-symmetric" => Symmetry::Skew,
-            "hermitian" => return Err("hermitian matrices are not supported".into()),
             _ => return not(symmetry, "'general', 'symmetric' or 'skew-symmetric'"),
         };
-        if field == Field::Pattern && (format == Format::Array || symmetry == Symmetry::Skew) {
-            return Err("a pattern is 'coordinate', and 'general' or 'symmetric'".into());
+        if field == Field::Pattern && format == Format::Array {
+            return Err("a pattern is 'coordinate'".into());
         }
         Ok(Header { format, field, symmetry })
     }
@@ -88,13 +100,18 @@ pub(super) struct Entries<R> {
     pub(super) count: u64,
     /// Entries read so far.
     done: u64,
+    size: Size,
+    /// Entries of a pattern that had a value all the same.
+    pub(super) ignored: u64,
+    /// Whether there were entries below and above the diagonal.
+    sides: [bool; 2],
     /// Where the next entry of an array is.
     at: (u64, u64),
 }
 
 impl<R: BufRead> Entries<R> {
     /// Reads the header and the sizes.
-    pub(super) fn new(source: R, path: &Path) -> Result<Self> {
+    pub(super) fn new(source: R, path: &Path, size: Size) -> Result<Self> {
         let mut lines = Lines::new(source, path);
         lines.advance()?;
         let header = Header::parse(lines.current()).map_err(|why| lines.fail(why))?;
@@ -117,18 +134,31 @@ impl<R: BufRead> Entries<R> {
         if header.mirrored() && rows != cols {
             return Err(lines.fail(format!("{rows}×{cols} can't be symmetric: it is not square")));
         }
-        let places = match header.symmetry {
+        // Entries that are given twice may make more than there are places.
+        let count = sizes.get(2).copied().unwrap_or(match header.symmetry {
             Symmetry::General => rows.saturating_mul(cols),
             Symmetry::Symmetric => rows.saturating_mul(rows.saturating_add(1)) / 2,
             Symmetry::Skew => rows.saturating_mul(rows.saturating_sub(1)) / 2,
-        };
-        let count = sizes.get(2).copied().unwrap_or(places);
-        if count > places {
-            let text = format!("{count} entries have no room in {places} places");
-            return Err(lines.fail(text));
-        }
+        });
         let at = (u64::from(header.symmetry == Symmetry::Skew), 0);
-        Ok(Entries { lines, header, rows, cols, count, done: 0, at })
+        let (done, ignored, sides) = (0, 0, [false; 2]);
+        let entries = Entries { lines, header, rows, cols, count, done, size, ignored, sides, at };
+        match size.most().map(|bytes| bytes / entries.shortest_line() + 1) {
+            Some(most) if count > most => {
+                let text = format!("{count} entries have no room in this file: it ends before");
+                Err(entries.lines.fail(text))
+            }
+            _ => Ok(entries),
+        }
+    }
+
+    /// Bytes of a line with an entry, at least.
+    fn shortest_line(&self) -> u64 {
+        match (self.header.format, self.header.field) {
+            (Format::Array, _) => 2,
+            (_, Field::Pattern) => 4,
+            _ => 6,
+        }
     }
 
     /// Refuses what has no room in one memory; right after the sizes were read.
@@ -140,14 +170,10 @@ impl<R: BufRead> Entries<R> {
         Err(self.lines.fail(format!("{rows}×{cols} is too large: 2³² − 2 is the limit of a rank")))
     }
 
-    /// Entries to make room for: what is announced, unless the file cannot hold as many.
-    pub(super) fn room(&self, size: Option<u64>) -> u64 {
-        let shortest_line = match (self.header.format, self.header.field) {
-            (Format::Array, _) => 2,
-            (_, Field::Pattern) => 4,
-            _ => 6,
-        };
-        self.count.min(size.map_or(FIRST_ROOM, |bytes| bytes / shortest_line + 1))
+    /// Entries to make room for: those announced, where the file was seen to be long enough.
+    pub(super) fn room(&self) -> usize {
+        let known = matches!(self.size, Size::Bytes(_));
+        (if known { self.count } else { self.count.min(FIRST_ROOM) }) as usize
     }
 
     /// Refuses sizes that nothing in the file backs, before memory is set aside for them.
@@ -159,7 +185,33 @@ impl<R: BufRead> Entries<R> {
         Err(Error::file(self.lines.path(), text))
     }
 
+    /// Whether a symmetric file has entries on both sides of the diagonal.
+    pub(super) fn both_sides(&self) -> bool {
+        self.header.mirrored() && self.sides == [true; 2]
+    }
+
     pub(super) fn next(&mut self) -> Result<Option<(u64, u64, f64)>> {
+        loop {
+            match self.following()? {
+                // A skew-symmetric file may list the zeros of its diagonal.
+                Some((i, j, v)) if i == j && self.header.symmetry == Symmetry::Skew => {
+                    if v != 0.0 {
+                        let text = "a skew-symmetric matrix has no diagonal entries";
+                        return Err(self.lines.fail(text));
+                    }
+                }
+                Some((i, j, v)) => {
+                    self.sides[0] |= i > j;
+                    self.sides[1] |= i < j;
+                    return Ok(Some((i, j, v)));
+                }
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// The next entry of the file.
+    fn following(&mut self) -> Result<Option<(u64, u64, f64)>> {
         let content = self.lines.advance_to_content(Some(b'%'))?;
         if !content {
             let text = format!("the file ends after {} of {} entries", self.done, self.count);
@@ -181,11 +233,12 @@ impl<R: BufRead> Entries<R> {
             Field::Pattern => 1.0,
             field => self.value(words.next(), field)?,
         };
-        if let Some(word) = words.next() {
-            return Err(self.lines.fail(format!("{} is one number too many", shown(word))));
-        }
-        if i == j && self.header.symmetry == Symmetry::Skew {
-            return Err(self.lines.fail("a skew-symmetric matrix has no diagonal entries"));
+        match words.next() {
+            Some(_) if self.header.field == Field::Pattern => self.ignored += 1,
+            Some(word) => {
+                return Err(self.lines.fail(format!("{} is one number too many", shown(word))));
+            }
+            None => {}
         }
         if self.header.format == Format::Array {
             self.at = match (self.header.symmetry, i + 1 < self.rows) {
@@ -212,6 +265,7 @@ impl<R: BufRead> Entries<R> {
         let text = std::str::from_utf8(word).ok();
         let value = match field {
             Field::Integer => text.and_then(|t| t.parse::<i64>().ok()).map(|v| v as f64),
+            Field::Unsigned => natural(word).map(|v| v as f64),
             _ => text.and_then(real),
         };
         match value {
@@ -219,6 +273,10 @@ impl<R: BufRead> Entries<R> {
             Some(_) => Err(self.lines.fail(format!("{} is not finite", shown(word)))),
             None if field == Field::Integer => {
                 Err(self.lines.fail(format!("{} is no integer of 64 bits", shown(word))))
+            }
+            None if field == Field::Unsigned => {
+                let text = format!("{} is no integer of 64 bits without a sign", shown(word));
+                Err(self.lines.fail(text))
             }
             None => Err(self.lines.fail(format!("{} is not a number", shown(word)))),
         }

@@ -1,0 +1,153 @@
+//! A system that is given in files, and the keys of `[problem]` that say how they are meant.
+use crate::formats;
+use crate::session::Session;
+use precondor_core::config::Node;
+use precondor_core::matrix::{DistCsr, Eliminated, Space, Triangle};
+use precondor_core::{Error, Result};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The keys that [`Given`] reads.
+const KEYS: [&str; 4] = ["matrix", "rhs", "symmetric", "eliminate"];
+
+/// What `[problem]` says of files.
+pub struct Given {
+    /// The file of A.
+    pub matrix: PathBuf,
+    rhs: Option<PathBuf>,
+    /// The triangle that the file has of a symmetric matrix.
+    symmetric: Option<Triangle>,
+    /// Whether unknowns that identity rows determine are taken out.
+    eliminate: bool,
+}
+
+/// What was read.
+pub struct Read {
+    /// A, without what was taken out.
+    pub a: DistCsr,
+    /// b, without what was taken out.
+    pub b: Vec<f64>,
+    /// What was taken out, if that was asked for.
+    pub whole: Option<Whole>,
+    /// What is to be known of the files, the same on all ranks.
+    pub notes: Vec<String>,
+}
+
+/// The system before unknowns were taken out of it.
+#[derive(Clone)]
+pub struct Whole {
+    left: Eliminated,
+    b: Vec<f64>,
+}
+
+impl Whole {
+    /// The distribution of its rows.
+    pub fn space(&self) -> &Arc<Space> {
+        self.left.space()
+    }
+
+    /// The entries of a vector of the whole system that belong to the rows that are left.
+    pub fn restrict(&self, x: &[f64]) -> Vec<f64> {
+        self.left.restrict(x)
+    }
+
+    /// Its solution, out of that of the rows that are left.
+    pub fn solution(&self, x: &[f64]) -> Vec<f64> {
+        self.left.extend(x, &self.b)
+    }
+}
+
+impl Given {
+    /// Out of the section, for the file that `matrix` names.
+    pub fn from_section(matrix: &Node, section: &Node) -> Result<Self> {
+        section.only(&KEYS)?;
+        let symmetric = match section.get("symmetric") {
+            None => None,
+            Some(node) => match node.text()? {
+                "upper" => Some(Triangle::Upper),
+                "lower" => Some(Triangle::Lower),
+                _ => {
+                    let why = "is not \"upper\" or \"lower\", the triangle that the file has of a \
+                               symmetric matrix";
+                    return Err(node.wrong(why));
+                }
+            },
+        };
+        let eliminate = match section.get("eliminate") {
+            None => false,
+            Some(node) if node.text()? == "identity-rows" => true,
+            Some(node) => {
+                return Err(
+                    node.wrong("is not \"identity-rows\", which is all that can be taken out")
+                );
+            }
+        };
+        let rhs = section.get("rhs").map(Node::path).transpose()?;
+        Ok(Given { matrix: matrix.path()?, rhs, symmetric, eliminate })
+    }
+
+    /// Reads the files. Collective, in a scope.
+    pub fn read(&self, session: &Session) -> Result<Read> {
+        let (comm, mut notes) = (session.comm(), Vec::new());
+        let a = formats::read_on_ranks(&self.matrix, comm, &mut notes)?;
+        let b = match &self.rhs {
+            Some(path) => {
+                formats::read_vector_on_ranks(path, a.space(), "right-hand side", &mut notes)?
+            }
+            None => match formats::read_rhs_beside(&self.matrix, a.space())? {
+                Some(b) => b,
+                None => vec![1.0; a.n_own()],
+            },
+        };
+        let said = session.broadcast(notes.join("\n").into_bytes())?;
+        let mut notes: Vec<String> =
+            String::from_utf8_lossy(&said).lines().map(str::to_owned).collect();
+        let a = match self.symmetric {
+            Some(triangle) => mirrored(&a, triangle, &self.matrix)?,
+            None => {
+                notes.extend(
+                    a.one_triangle()?.map(|t| one_triangle(t, &format!("symmetric = \"{t}\""))),
+                );
+                a
+            }
+        };
+        if !self.eliminate {
+            return Ok(Read { a, b, whole: None, notes });
+        }
+        let left = a.without_identity_rows()?;
+        notes.push(match left.count() {
+            0 => "eliminate: there are no identity rows".to_owned(),
+            count => format!(
+                "{count} of {} unknowns were taken out: their rows have a diagonal entry only",
+                a.n_global()
+            ),
+        });
+        let (a, kept) = (left.a.clone(), left.right_hand_side(&b)?);
+        Ok(Read { a, b: kept, whole: Some(Whole { left, b }), notes })
+    }
+
+    /// Whether unknowns are taken out.
+    pub fn eliminates(&self) -> bool {
+        self.eliminate
+    }
+}
+
+/// The symmetric matrix of which `a`, out of a file, is a triangle. Collective.
+pub fn mirrored(a: &DistCsr, triangle: Triangle, path: &Path) -> Result<DistCsr> {
+    a.mirrored(triangle).map_err(|e| match e {
+        Error::Data(why) => Error::file(path, why),
+        other => other,
+    })
+}
+
+/// What is to be said of a matrix whose entries all lie in one triangle; `key` says that a triangle is meant.
+pub fn one_triangle(triangle: Triangle, key: &str) -> String {
+    let side = match triangle {
+        Triangle::Upper => "above",
+        Triangle::Lower => "below",
+    };
+    format!(
+        "all entries lie on the diagonal or {side} it; if the file has one triangle of a symmetric matrix, \
+         as PETSc writes MATSBAIJ, say {key}"
+    )
+}
