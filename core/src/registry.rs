@@ -114,8 +114,8 @@ impl Registry {
         let schema = method.schema();
         let mut all = method.invariances(params)?;
         for (key, of_field) in schema["properties"].as_object().into_iter().flatten() {
-            let of_field = schema::resolve(&schema, of_field);
             let value = params.get(key).unwrap_or(&of_field["default"]);
+            let of_field = schema::resolve(&schema, of_field);
             let names = |schema: &Value| schema[schema::METHOD] == Value::Bool(true);
             // One method, or a list of them.
             let named: &[Value] = match value.as_array() {
