@@ -95,6 +95,11 @@ impl Generator for Composite {
     type Params = Params;
     type Output = Composed;
 
+    fn invariances(_: &Params) -> Invariances {
+        // Sums and products of parts that have them.
+        Invariances::ALL
+    }
+
     fn generate(params: &Params, system: &System) -> Result<Composed> {
         let count = params.methods.len();
         let weights = params.weights.clone().unwrap_or_else(|| vec![1.0; count]);

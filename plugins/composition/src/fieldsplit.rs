@@ -183,6 +183,15 @@ impl Generator for Fieldsplit {
     type Params = Params;
     type Output = Split;
 
+    fn invariances(params: &Params) -> Invariances {
+        // Fields are numbers of unknowns: their order counts.
+        match params.approximation {
+            _ if params.matrix.is_some() => Invariances::NONE,
+            Some(Approximation::Lumped) => Invariances { rows: true, ..Invariances::SCALING },
+            _ => Invariances::ROWS_AND_COLUMNS,
+        }
+    }
+
     fn generate(params: &Params, system: &System) -> Result<Split> {
         let a = system.a();
         let sorted = sort(params, system)?;
