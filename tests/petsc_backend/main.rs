@@ -65,6 +65,32 @@ fn every_method_counts_as_our_own() {
 }
 
 #[test]
+fn norms_count_as_our_own() {
+    let folder = Folder::new("petsc-norms");
+    for (method, preconditioner) in [
+        ("method = 'cg'\nnorm = 'natural'", "name = 'ic'"),
+        ("method = 'cg'\nnorm = 'preconditioned'", "name = 'jacobi'"),
+        ("method = 'gmres'\nside = 'left'\nnorm = 'preconditioned'", "name = 'ilu'"),
+        ("method = 'cg'\nabsolute_tolerance = 1e-5", "name = 'jacobi'"),
+    ] {
+        let ours = solve(&folder, &config(method, preconditioner), &["--json"]).json();
+        let petsc = format!("{method}\nbackend = 'petsc'");
+        let theirs = solve(&folder, &config(&petsc, preconditioner), &["--json"]).json();
+        assert_eq!(
+            (&ours["outcome"], &theirs["outcome"]),
+            (&"converged".into(), &"converged".into())
+        );
+        assert_eq!(theirs["iterations"], ours["iterations"], "{method} {preconditioner}");
+        for key in ["relative_residual", "preconditioned_residual", "natural_residual"] {
+            assert_eq!(ours[key].is_number(), theirs[key].is_number(), "{key}: {theirs}");
+        }
+        assert!(theirs["scaled_residual"].is_number(), "{theirs}");
+    }
+    let minres = config("method = 'minres'\nbackend = 'petsc'", "name = 'jacobi'");
+    solve(&folder, &minres, &[]).fails_with(&["PETSc's minres", "norm = 'preconditioned'"]);
+}
+
+#[test]
 fn the_same_factorisation_counts_the_same_whoever_makes_it() {
     let folder = Folder::new("petsc-ic");
     let cg = "method = 'cg'\nbackend = 'petsc'";
