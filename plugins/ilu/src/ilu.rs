@@ -299,7 +299,8 @@ fn enlarges_a_residual(m: &Block, a: CsrView<'_>) -> bool {
     // Scaled, that squares do not overflow; a residual that is not finite is larger.
     let largest = b.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
     let square = |x: &[f64]| x.iter().map(|v| (v / largest) * (v / largest)).sum::<f64>();
-    largest > 0.0 && !(square(&r) <= square(&b))
+    let (left, before) = (square(&r), square(&b));
+    largest > 0.0 && (left > before || left.is_nan())
 }
 
 /// The row that a breakdown names first.
