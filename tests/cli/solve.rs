@@ -157,11 +157,11 @@ fn methods_of_a_list_are_set_and_checked_as_others_are() {
     ];
     assert_eq!(iterations(&POISSON.replace("name = 'jacobi'", ""), &by_flags), given);
     run(&config.replace("damping", "dampin"), &[]).fails_with(&[
-        "config.toml:12:30: 'dampin': there is no such key; did you mean 'damping'?",
+        "config.toml:12:31: 'dampin': there is no such key; did you mean 'damping'?",
         "^^^^^^",
     ]);
     run(&config.replace("'ic'", "'ik'"), &[])
-        .fails_with(&["config.toml:12:53: 'name': no preconditioner 'ik'; did you mean 'ic'?"]);
+        .fails_with(&["config.toml:12:48: 'name': no preconditioner 'ik'; did you mean 'ic'?"]);
     run(&config, &["preconditioner.methods.1.damping=2"])
         .fails_with(&["--set preconditioner.methods.1.damping=2: 'damping': there is no such key"]);
     run(&config, &["preconditioner.methods.2=ic"])
@@ -224,13 +224,13 @@ fn the_example_of_a_stokes_system_solves_one() {
         assert_eq!(ran.code, 0, "{}", ran.err);
         ran.json()["iterations"].as_u64().unwrap()
     };
-    assert_eq!(iterations(&[]), 0);
+    assert_eq!(iterations(&[]), 34);
     let minres = [
         "solver.method=minres",
         "preconditioner.factorisation=diag",
         "preconditioner.methods.0=ic",
     ];
-    assert_eq!(iterations(&minres), 0);
+    assert_eq!(iterations(&minres), 86);
 }
 
 #[test]
