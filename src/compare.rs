@@ -283,7 +283,8 @@ fn one(
     exact: Option<&[f64]>,
 ) -> (std::result::Result<Entry, String>, Vec<f64>) {
     let exact = exact.filter(|_| run.solver.stop == StopRule::AbsoluteError);
-    let task = &*task.under(&run.solver);
+    let task = task.under(&run.solver);
+    let task: &Task = &task;
     let how = (&run.solver, &run.plan);
     let measured = match kept {
         None => measure(session, task, run.method.as_ref(), how, exact, &mut |_| ())

@@ -9,6 +9,7 @@ use precondor_core::{Error, Result};
 use precondor_host::Onlooker;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Exit status of a program that an interrupt ended, as shells have it.
 pub const STATUS: u8 = 130;
@@ -16,8 +17,11 @@ pub const STATUS: u8 = 130;
 /// Whether a preconditioner is being set up, and whether that shall end. Of the process, as a signal is.
 static SETTING_UP: AtomicBool = AtomicBool::new(false);
 static ASKED: AtomicBool = AtomicBool::new(false);
-/// What is shown meanwhile.
-static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
+/// When that setup began, and what is shown meanwhile.
+static SHOWN: Mutex<Option<(Instant, Option<ProgressBar>)>> = Mutex::new(None);
+
+/// Setups shorter than this show nothing.
+const SHORT: Duration = Duration::from_millis(500);
 
 /// Shows setups of this session on a terminal, and lets interrupts end them.
 pub fn watch(session: &Session) -> Result<()> {
@@ -48,10 +52,12 @@ pub fn watch(session: &Session) -> Result<()> {
 
 /// Sets something up, which an interrupt may end.
 pub fn guarded<T>(setup: impl FnOnce() -> Result<T>) -> Result<T> {
+    let shown = || SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    *shown() = Some((Instant::now(), None));
     let before = SETTING_UP.swap(true, Ordering::Relaxed);
     let made = setup();
     SETTING_UP.store(before, Ordering::Relaxed);
-    if let Some(bar) = BAR.lock().unwrap_or_else(PoisonError::into_inner).take() {
+    if let Some((_, Some(bar))) = shown().take() {
         bar.finish_and_clear();
     }
     made
@@ -67,7 +73,8 @@ pub fn check(session: &Session) -> Result<()> {
 
 /// On a terminal only: a bar draws nowhere else.
 fn show(done: u64, total: u64, what: &str) {
-    let mut bar = BAR.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some((_, bar)) = shown.as_mut().filter(|(start, _)| start.elapsed() > SHORT) else { return };
     let bar = bar.get_or_insert_with(|| {
         let bar = ProgressBar::new(total);
         match ProgressStyle::with_template("setup {bar:30} {pos}/{len} {msg}, {elapsed}") {

@@ -93,7 +93,7 @@ pub fn measure_with(
 ) -> Result<Measured> {
     let (a, iteration) = (task.system.a(), config.method());
     let assumed = AssumedDefinite(m);
-    let m = if config.assume == Some(Assume::Spd) { &assumed } else { m };
+    let m: &dyn Preconditioner = if config.assume == Some(Assume::Spd) { &assumed } else { m };
     let start = Instant::now();
     let mut notes = [task.notes(), m.notes()].concat();
     let foreseen = match plan.check {

@@ -114,11 +114,16 @@ impl Registry {
         let schema = method.schema();
         let mut all = method.invariances(params)?;
         for (key, of_field) in schema["properties"].as_object().into_iter().flatten() {
-            if schema::resolve(&schema, of_field)[schema::METHOD] != Value::Bool(true) {
-                continue;
-            }
             let value = params.get(key).unwrap_or(&of_field["default"]);
-            if let Some((name, section)) = schema::named_method(value) {
+            let of_field = schema::resolve(&schema, of_field);
+            let names = |schema: &Value| schema[schema::METHOD] == Value::Bool(true);
+            // One method, or a list of them.
+            let named: &[Value] = match value.as_array() {
+                Some(list) if names(&of_field["items"]) => list,
+                None if names(of_field) => std::slice::from_ref(value),
+                _ => continue,
+            };
+            for (name, section) in named.iter().filter_map(schema::named_method) {
                 let inner = self.invariances(&**self.get(&name)?, &section)?;
                 all = all.zip(inner).map(|(all, inner)| all.and(inner));
             }

@@ -13,6 +13,7 @@ mod plugins;
 mod reproduce;
 mod solve;
 mod spaces;
+mod stopping;
 mod support;
 mod train;
 mod units;

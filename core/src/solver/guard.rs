@@ -192,7 +192,8 @@ impl Guard {
         let first = self.first.unwrap_or(1.0);
         let needed = (self.tolerance / first).ln() / self.contraction.ln();
         if self.contraction < 1.0 && needed.is_finite() {
-            (needed.max(0.0).ceil() as usize).max(WINDOW - NEAR) + NEAR
+            // Logarithms of powers are rounded.
+            ((needed - 1e-9).max(0.0).ceil() as usize).max(WINDOW - NEAR) + NEAR
         } else {
             usize::MAX
         }

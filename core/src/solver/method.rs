@@ -147,13 +147,13 @@ impl Method {
             )));
         }
         if let Some(who) = self.symmetric().filter(|_| !is.positive_definite) {
-            let (is, hint) = match is.symmetric {
-                true => ("not known to be positive definite", "assume = 'spd' where it is, or "),
-                false => ("not symmetric", ""),
+            let is = match is.symmetric {
+                true => "not known to be positive definite",
+                false => "not symmetric",
             };
             return Err(Error::Unsupported(format!(
                 "{who} needs a symmetric positive definite preconditioner, and this one is {is}; use \
-                 {hint}gmres or bicgstab"
+                 gmres or bicgstab, or say assume = 'spd' where it is nevertheless"
             )));
         }
         Ok(())

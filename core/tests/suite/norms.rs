@@ -27,7 +27,7 @@ fn within(norm: Norm, absolute: f64, tolerance: f64) -> Stop<'static> {
 
 /// Far from the identity, so that norms differ.
 fn weights(n: usize) -> Vec<f64> {
-    (0..n).map(|i| 0.05 + 0.2 * (1.0 + (0.7 * i as f64).sin())).collect()
+    (0..n).map(|i| 0.02 + 0.1 * (1.0 + (0.7 * i as f64).sin())).collect()
 }
 
 fn spd(scale: Vec<f64>) -> Scaled {
@@ -118,7 +118,7 @@ fn norms_that_a_method_does_not_have_are_refused_by_name() {
     let a = solo(&laplace(3));
     let all = METHODS.into_iter().chain([LEFT]);
     for (method, kind) in all.flat_map(|method| NORMS.map(|norm| (method, norm))) {
-        let got = run(method, &a, &Identity, &[1.0; 9], &within(kind, 0.0, 1e-8));
+        let got = run(method, &a, &Scaled::jacobi(&a), &[1.0; 9], &within(kind, 0.0, 1e-8));
         if method.has(kind) {
             assert_eq!(got.unwrap().0.outcome, Outcome::Converged, "{method:?} {kind:?}");
         } else {
@@ -206,7 +206,7 @@ fn flexible_conjugate_gradients_take_an_m_that_changes_and_are_the_plain_ones_el
     let (flexible, x) = run(Method::FlexibleCg, &dist, &Inner(&dist), &b, &stop(1e-9)).unwrap();
     assert_eq!(flexible.outcome, Outcome::Converged);
     assert!(distance(&times(&a, &x), &b) <= TRUST * 1e-9 * norm(&b));
-    assert!(3 * flexible.iterations < plain.iterations, "{} iterations", flexible.iterations);
+    assert!(2 * flexible.iterations < plain.iterations, "{} iterations", flexible.iterations);
     // It does not do worse than flexible GMRES needs it to.
     let method = Method::FlexibleGmres { restart: 50 };
     let (gmres, _) = run(method, &dist, &Inner(&dist), &b, &stop(1e-9)).unwrap();

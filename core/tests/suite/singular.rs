@@ -447,7 +447,9 @@ fn an_operator_with_nothing_but_a_product_counts_as_its_matrix() {
             let b = own(&a, &vector(144)).to_vec();
             let m = Scaled::jacobi(&a);
             for method in &METHODS[1..] {
-                let (expected, y) = run(*method, &a, &m, &b, &stop(1e-9)).unwrap();
+                let (mut expected, y) = run(*method, &a, &m, &b, &stop(1e-9)).unwrap();
+                // The size of a row is not known without its entries.
+                expected.scaled_residual = expected.true_relative_residual;
                 for symmetry in [Symmetry::Symmetric, Symmetry::Unknown] {
                     let free = Free { a: &a, symmetry };
                     let mut x = vec![0.0; a.n_own()];

@@ -347,7 +347,8 @@ fn conjugate_gradients_refuse_what_they_cannot_use() {
     assert_eq!(
         refused.to_string(),
         "the method of conjugate gradients needs a symmetric matrix; global row 0: a(0, 1) = -1 but \
-         a(1, 0) = -1.9; use gmres or bicgstab"
+         a(1, 0) = -1.9; entries differ from their mirror images by up to 1.6e-1 of the largest of their \
+         row, and 'symmetry_tolerance' is 1e-10; use gmres or bicgstab"
     );
     let a = solo(&laplace(4));
     for (symmetric, word) in [(true, "not known to be positive definite"), (false, "not symmetric")]

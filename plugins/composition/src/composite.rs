@@ -12,10 +12,12 @@
 //!
 //! **Symmetric positive definite.** A sum is where every part is. The symmetric product is symmetric where
 //! A and every part are. With W_k = c_k M_k and
-//! Wᵢ = 2cᵢMᵢ − cᵢ²MᵢAMᵢ + (I − cᵢMᵢA) Wᵢ₊₁ (I − cᵢAMᵢ) it is W₁; so it is positive definite where every
-//! part is and λmax(cᵢMᵢA) < 2 for all parts but the last, which may have any. Beyond that it need not be. The eigenvalues are estimated by 30 Lanczos
-//! steps, bound on the error included; where the estimate is 2 or more, or A is not positive definite,
-//! M is declared symmetric alone, and a note says which part it was. `weights` below 1 cure it.
+//! Wᵢ = 2cᵢMᵢ − cᵢ²MᵢAMᵢ + (I − cᵢMᵢA) Wᵢ₊₁ (I − cᵢAMᵢ) it is W₁. The first two terms are
+//! cᵢMᵢ (2(cᵢMᵢ)⁻¹ − A) cᵢMᵢ, positive definite where Mᵢ is and λmax(cᵢMᵢA) < 2, and the last one is where
+//! Wᵢ₊₁ is: so M is positive definite where every part is and that holds of all parts but the last, which
+//! may have any λmax. Beyond that it need not be. The eigenvalues are estimated by 30 Lanczos steps, the
+//! bound on their error included; where the estimate is 2 or more, or A is not positive definite, M is
+//! declared symmetric alone, and a note says which part it was. Smaller `weights` cure it.
 //!
 //! Cost: setup that of all parts (and the Lanczos steps); 2 n-vectors. Communication: that of the parts
 //! and products. A transpose is there where all parts have one. A refresh refreshes every part, or sets
@@ -94,6 +96,11 @@ impl Generator for Composite {
         Capabilities { transpose: true, refresh: true, ..Capabilities::NONE };
     type Params = Params;
     type Output = Composed;
+
+    fn invariances(_: &Params) -> Invariances {
+        // Sums and products of parts that have them.
+        Invariances::ALL
+    }
 
     fn generate(params: &Params, system: &System) -> Result<Composed> {
         let count = params.methods.len();

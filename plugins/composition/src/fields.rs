@@ -1,5 +1,5 @@
 //! Which row is in which field, as parameters say it.
-use crate::fieldsplit::Params;
+use crate::params::Params;
 use precondor_sdk::prelude::*;
 use std::path::Path;
 

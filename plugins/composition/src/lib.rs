@@ -8,6 +8,7 @@
 pub mod composite;
 mod fields;
 pub mod fieldsplit;
+pub mod params;
 mod part;
 mod split;
 

@@ -1,5 +1,5 @@
 //! The blocks of A that a split multiplies with, and signs of matrices.
-use crate::fieldsplit::{Factorisation, Kind};
+use crate::params::{Factorisation, Kind};
 use precondor_sdk::core::comm::Communicator;
 use precondor_sdk::core::host::Host;
 use precondor_sdk::core::kernel::split::{Block, Fields};

@@ -207,11 +207,14 @@ impl Generator for Ilu {
     type Output = IncompleteLu;
 
     fn invariances(params: &Params) -> Invariances {
-        let rows = Invariances { rows: true, ..Invariances::SCALING };
-        // Entries are dropped, and pivots moved, by the size of their rows.
-        match (params.fill(), params.shift) {
-            (Ok(Fill::Level(_)), None) => Invariances::ROWS_AND_COLUMNS,
-            _ => rows,
+        // Entries are dropped, and pivots moved, by the size of their rows; what a matching scales by is one
+        // choice of many.
+        let by_level = matches!(params.fill(), Ok(Fill::Level(_))) && params.shift.is_none();
+        match params.matching {
+            Matching::Product => Invariances::SCALING,
+            Matching::None | Matching::Auto if by_level => Invariances::ROWS_AND_COLUMNS,
+            Matching::None => Invariances { rows: true, ..Invariances::SCALING },
+            Matching::Auto => Invariances::SCALING,
         }
     }
 

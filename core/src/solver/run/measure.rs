@@ -114,10 +114,11 @@ impl Run<'_> {
         }
         let recurred = self.truth.is_none();
         let next = match self.truth {
-            Some(relative) => self.judge(x, r, relative, false),
+            Some(relative) => self.judge(x, r, relative, None),
             None => {
                 let relative = self.true_residual(x, work)?;
-                self.judge(x, work, relative, true)
+                let plain = self.norm == Norm::Unpreconditioned;
+                self.judge(x, work, relative, plain.then_some(&*r))
             }
         };
         match next {
@@ -128,8 +129,14 @@ impl Run<'_> {
         next
     }
 
-    /// What the true residual `r` says of a measure that meets the tolerance.
-    fn judge(&mut self, x: &[f64], r: &[f64], relative: f64, recurred: bool) -> Go<Resume> {
+    /// What the true residual `r`, beside the one that was `recurred`, says of a measure that meets the tolerance.
+    fn judge(
+        &mut self,
+        x: &[f64],
+        r: &[f64],
+        relative: f64,
+        recurred: Option<&[f64]>,
+    ) -> Go<Resume> {
         let measure = self.true_measure(r, relative)?;
         if measure == 0.0 && relative > 0.0 {
             return Err(broke_down("M r = 0 for a residual r that is not: M is singular"));

@@ -11,9 +11,10 @@
 //! Else it goes on with the recurrence that it has, and looks again after [`LOOK`] iterations, then
 //! ever more rarely (a quarter of those done since, so that few are wasted and few products spent).
 //! It ends where ρ meets that bound, or where going on no longer helps: at the iteration limit, where
-//! the recurrence fell by [`IDLE`] or [`PATIENCE`] iterations went by and ρ did not halve. Then ρ ≤
-//! [`APART`] · tolerance is good enough, and anything else is [`Outcome::RowsUnsolved`], which names
-//! the worst rows.
+//! the recurred residual meets the bound and, started anew from b − Ax, does so again without the true
+//! one, or where ρ did not halve in [`PATIENCE`] iterations. Then ρ ≤ [`APART`] · tolerance is good
+//! enough, and anything else is [`Outcome::RowsUnsolved`](crate::solver::Outcome::RowsUnsolved), which
+//! names the worst rows.
 //!
 //! Cost: a pass over the entries of A and two reductions where the tolerance is met.
 //!
@@ -29,8 +30,6 @@ use crate::solver::{APART, TRUST};
 
 /// Iterations to the second look.
 const LOOK: usize = 4;
-/// A fall of the recurrence that ought to show in ρ.
-const IDLE: f64 = 1e-3;
 /// Iterations in which ρ ought to halve.
 const PATIENCE: usize = 1000;
 /// Rows that are named.
@@ -38,9 +37,8 @@ const NAMED: usize = 3;
 
 /// A solve that goes on although its norm is satisfied.
 pub(super) struct Apart {
-    /// The best ρ, and the measure and the iteration where it was seen.
+    /// The best ρ, and the iteration where it was seen.
     best: f64,
-    measure: f64,
     iteration: usize,
     /// Where the tolerance was met first.
     since: usize,
@@ -73,40 +71,42 @@ impl Run<'_> {
     }
 
     /// The tolerance is met with the relative residual `relative`: whether the rows are solved, too.
-    /// `kept`: the method has a recurrence to go on with, which fell to the last measure.
+    /// `recurred` is the residual that the method has to go on with, where it has one.
     pub(super) fn look_at_rows(
         &mut self,
         x: &[f64],
         r: &[f64],
         relative: f64,
-        kept: bool,
+        recurred: Option<&[f64]>,
     ) -> Result<Verdict> {
         let rho = self.scaled_residual(x, r, relative)?;
-        if rho <= (TRUST * self.target).max(APART * relative) {
+        let bound = TRUST * self.target;
+        if rho <= bound.max(APART * relative) {
             return Ok(Verdict::Solved);
         }
-        let (now, measure) = (self.history.len() - 1, self.history.last().copied().unwrap_or(0.0));
+        let now = self.history.len() - 1;
         let patience = self.patience.max(LOOK);
-        let apart = self.apart.get_or_insert(Apart {
-            best: f64::INFINITY,
-            measure,
-            iteration: now,
-            since: now,
-            next: now,
-            renewed: false,
-        });
+        let start =
+            Apart { best: f64::INFINITY, iteration: now, since: now, next: now, renewed: false };
+        let apart = self.apart.get_or_insert(start);
         apart.next = now + patience.max((now - apart.since) / 4);
         if rho <= super::PROGRESS * apart.best {
-            (apart.best, apart.measure, apart.iteration) = (rho, measure, now);
-            apart.renewed = false;
+            (apart.best, apart.iteration, apart.renewed) = (rho, now, false);
             return Ok(Verdict::Go(Resume::On));
         }
-        let fell = kept && measure <= IDLE * apart.measure;
-        if !fell && now - apart.iteration < PATIENCE {
+        let (renewed, patient) = (apart.renewed, now - apart.iteration < PATIENCE);
+        let finished = match recurred {
+            None => false,
+            Some(r) => {
+                let rows = Rows::new(self.a, self.b, &self.units, x)?;
+                rows.largest(r)?.is_none_or(|rho| rho <= bound)
+            }
+        };
+        if patient && !finished {
             return Ok(Verdict::Go(Resume::On));
         }
-        if kept && !apart.renewed {
-            (apart.renewed, apart.measure, apart.iteration) = (true, f64::INFINITY, now);
+        if let Some(apart) = self.apart.as_mut().filter(|_| finished && !renewed) {
+            apart.renewed = true;
             return Ok(Verdict::Go(Resume::Anew));
         }
         Ok(if rho <= APART * self.target { Verdict::Solved } else { Verdict::Idle })

@@ -74,7 +74,7 @@ use crate::run;
     extend(
         "x-precondor-models" = model::shipped(&SHIPPED),
         "x-precondor-fallback" = "multigrid",
-        "x-precondor-contraction" = 0.15
+        "x-precondor-contraction" = 0.1
     )
 )]
 pub struct Params {
