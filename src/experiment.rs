@@ -20,7 +20,7 @@
 //! (systems 0 to 19 of each level), or a list of matrices. It may also have several sections
 //! `[[problem]]`, each of these forms and with a `label` that its tables are called by.
 use crate::formats;
-use crate::given::{Given, Read, Whole};
+use crate::given::{self, Given, Read, Whole};
 use crate::session::Session;
 use precondor_core::config::{Content, Node, SolverConfig};
 use precondor_core::matrix::{DistCsr, NullSpace, NullSpaces};
@@ -303,13 +303,18 @@ fn more(section: &mut Node) -> Result<More> {
 
 impl Wanted {
     /// What is asked for, without what was taken out of the whole system. Collective.
-    fn read(&self, a: &DistCsr, whole: Option<&Whole>) -> Result<Option<NullSpace>> {
+    fn read(
+        &self,
+        a: &DistCsr,
+        whole: Option<&Whole>,
+        notes: &mut Vec<String>,
+    ) -> Result<Option<NullSpace>> {
         match self {
             Wanted::Any | Wanted::None => Ok(None),
             Wanted::Constant => NullSpace::constant(a.space()).map(Some),
             Wanted::File(path) => {
                 let space = whole.map_or(a.space(), Whole::space);
-                let mut vectors = formats::read_vectors_on_ranks(path, space, "null space")?;
+                let mut vectors = formats::read_vectors_on_ranks(path, space, "null space", notes)?;
                 if let Some(whole) = whole {
                     vectors.iter_mut().for_each(|v| *v = whole.restrict(v));
                 }
@@ -338,8 +343,9 @@ impl More {
         &self,
         a: &DistCsr,
         whole: Option<&Whole>,
+        notes: &mut Vec<String>,
     ) -> Result<Option<(NullSpaces, Known)>> {
-        let (right, left) = (self.right.read(a, whole)?, self.left.read(a, whole)?);
+        let (right, left) = (self.right.read(a, whole, notes)?, self.left.read(a, whole, notes)?);
         if right.is_some() || left.is_some() {
             let mut null = NullSpaces::given(a, right, left)?;
             // The other side of an unsymmetric A may still be seen.
@@ -362,9 +368,12 @@ impl More {
     }
 
     /// The matrix that the preconditioner is made from, where it is another one. Collective.
-    fn preconditioner(&self, a: &DistCsr) -> Result<Option<DistCsr>> {
+    fn preconditioner(&self, a: &DistCsr, notes: &mut Vec<String>) -> Result<Option<DistCsr>> {
         let Some(path) = &self.preconditioner else { return Ok(None) };
-        let p = formats::read_on_ranks(path, a.space().comm(), &mut Vec::new())?;
+        let before = notes.len();
+        let p = formats::read_on_ranks(path, a.space().comm(), notes)?;
+        let of = "the preconditioner's matrix";
+        notes[before..].iter_mut().for_each(|note| *note = format!("{of}: {note}"));
         if p.n_global() != a.n_global() {
             return Err(Error::file(
                 path,
@@ -407,7 +416,7 @@ impl Case {
     }
 
     fn make(&self, index: u64, session: &Session) -> Result<Task> {
-        let (system, b, whole, files) = match &self.source {
+        let (system, b, whole, mut files) = match &self.source {
             Source::Model(problem) => {
                 let (system, b) = problem.generate_nth(session.comm().clone(), index)?;
                 (system, b, None, Vec::new())
@@ -417,21 +426,21 @@ impl Case {
                 (System::new(a), b, whole, notes)
             }
         };
-        let (more, whole_ref) = (&self.more, whole.as_ref());
+        let (more, whole_ref, mut notes) = (&self.more, whole.as_ref(), Vec::new());
         let x0 = match &more.x0 {
             Some(path) => {
                 let space = whole_ref.map_or(system.a().space(), Whole::space);
-                let mut notes = Vec::new();
                 let x0 = formats::read_vector_on_ranks(path, space, "initial guess", &mut notes)?;
                 whole_ref.map_or_else(|| x0.clone(), |whole| whole.restrict(&x0))
             }
             None => vec![0.0; system.a().n_own()],
         };
-        let other = more.preconditioner(system.a())?.map(System::new);
-        let (system, null) = match more.null_spaces(system.a(), whole_ref)? {
+        let other = more.preconditioner(system.a(), &mut notes)?.map(System::new);
+        let (system, null) = match more.null_spaces(system.a(), whole_ref, &mut notes)? {
             Some((null, known)) => (system.with_null_spaces(null), Some(known)),
             None => (system, None),
         };
+        files.extend(given::on_all_ranks(notes, session)?);
         let nnz = system.a().nnz_global()?;
         let other = other.map(|other| other.with_host(session.host()));
         let system = system.with_host(session.host());

@@ -92,15 +92,23 @@ pub fn read_vector_on_ranks(
 }
 
 /// Reads vectors that are spread like the rows of a matrix: the columns of a Matrix Market file, the one
-/// vector of another. Rank 0 holds them whole while it reads. Collective, in a scope.
-pub fn read_vectors_on_ranks(path: &Path, space: &Arc<Space>, what: &str) -> Result<Vec<Vec<f64>>> {
+/// vector of another. Rank 0 holds them whole while it reads, and has what is to be known of the file added to
+/// its `notes`. Collective, in a scope.
+pub fn read_vectors_on_ranks(
+    path: &Path,
+    space: &Arc<Space>,
+    what: &str,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Vec<f64>>> {
     let comm = space.comm();
     if !matches!(Format::on_ranks(path, comm)?, Format::MatrixMarket) {
-        return Ok(vec![read_vector_on_ranks(path, space, what, &mut Vec::new())?]);
+        return Ok(vec![read_vector_on_ranks(path, space, what, notes)?]);
     }
     let mut columns = Vec::new();
     if comm.rank() == 0 {
-        let whole = matrix_market::read(path)?;
+        let before = notes.len();
+        let whole = matrix_market::read_noting(path, notes)?;
+        notes[before..].iter_mut().for_each(|note| *note = format!("{what}: {note}"));
         if whole.n_rows() as u64 != space.n_global() {
             return Err(Error::file(
                 path,

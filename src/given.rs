@@ -99,9 +99,7 @@ impl Given {
                 None => vec![1.0; a.n_own()],
             },
         };
-        let said = session.broadcast(notes.join("\n").into_bytes())?;
-        let mut notes: Vec<String> =
-            String::from_utf8_lossy(&said).lines().map(str::to_owned).collect();
+        let mut notes = on_all_ranks(notes, session)?;
         let a = match self.symmetric {
             Some(triangle) => mirrored(&a, triangle, &self.matrix)?,
             None => {
@@ -130,6 +128,12 @@ impl Given {
     pub fn eliminates(&self) -> bool {
         self.eliminate
     }
+}
+
+/// What the first rank notes, on all ranks. Collective.
+pub fn on_all_ranks(notes: Vec<String>, session: &Session) -> Result<Vec<String>> {
+    let said = session.broadcast(notes.join("\n").into_bytes())?;
+    Ok(String::from_utf8_lossy(&said).lines().map(str::to_owned).collect())
 }
 
 /// The symmetric matrix of which `a`, out of a file, is a triangle. Collective.

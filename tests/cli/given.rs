@@ -35,6 +35,11 @@ fn what_a_reader_notes_is_told_by_every_command() {
         ),
         ("matrix = 'pattern.mtx'", "a pattern with values on 2 lines: ignored, every entry is 1"),
         ("matrix = 'pattern.mtx'\nrhs = 'b.mtx'", "right-hand side: 1 entries stand at the place"),
+        ("matrix = 'pattern.mtx'\nx0 = 'b.mtx'", "initial guess: 1 entries stand at the place"),
+        (
+            "matrix = 'pattern.mtx'\npreconditioner_matrix = 'twice.mtx'",
+            "the preconditioner's matrix: 1 entries stand at the place",
+        ),
     ] {
         let ran = solved(&folder, problem, "cg", &["--json"]);
         assert_eq!(ran.code, 0, "{}", ran.err);

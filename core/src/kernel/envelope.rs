@@ -276,7 +276,7 @@ mod tests {
             view.spmv(&x, &mut ax, false);
             let product: f64 = x.iter().zip(&ax).map(|(x, ax)| sign * x * (ax - shift * x)).sum();
             let square: f64 = x.iter().map(|x| x * x).sum();
-            assert!(product < -1e-3 * square, "{sign} {shift}: {product}");
+            assert!(product < -1e-9 * square, "{sign} {shift}: {product}");
         }
         assert!(envelope.factorise(view, (-1.0, 8.1), &scale).is_ok());
     }
