@@ -74,7 +74,9 @@ pub fn check(session: &Session) -> Result<()> {
 /// On a terminal only: a bar draws nowhere else.
 fn show(done: u64, total: u64, what: &str) {
     let mut shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some((_, bar)) = shown.as_mut().filter(|(start, _)| start.elapsed() > SHORT) else { return };
+    let Some((_, bar)) = shown.as_mut().filter(|(start, _)| start.elapsed() > SHORT) else {
+        return;
+    };
     let bar = bar.get_or_insert_with(|| {
         let bar = ProgressBar::new(total);
         match ProgressStyle::with_template("setup {bar:30} {pos}/{len} {msg}, {elapsed}") {

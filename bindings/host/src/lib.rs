@@ -27,4 +27,4 @@ pub use nested::fault;
 pub use plugins::{Library, Plugins, Problem};
 pub use probe::{MethodInfo, PROBE, probe, probe_child};
 pub use search::{Candidate, Found, Search};
-pub use services::{Onlooker, services};
+pub use services::{Onlooker, Progress, services};

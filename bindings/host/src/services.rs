@@ -36,11 +36,14 @@ pub fn services(registry: &Arc<Registry>, base: &Path) -> Arc<dyn Host> {
     Arc::new(Services::new(&peers, base))
 }
 
+/// Is told how much of a setup is done, of how much, and of what.
+pub type Progress = dyn Fn(u64, u64, &str) + Send + Sync;
+
 /// Who looks on while methods are set up. Both are called between the parts of a setup, on the thread
 /// that runs it.
 pub struct Onlooker {
     /// So many of so many units are done, and what these are.
-    pub progress: Box<dyn Fn(u64, u64, &str) + Send + Sync>,
+    pub progress: Box<Progress>,
     /// Whether setup shall stop.
     pub cancelled: Box<dyn Fn() -> bool + Send + Sync>,
 }
