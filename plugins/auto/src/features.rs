@@ -12,13 +12,12 @@ use precondor_sdk::core::matrix::dot_local;
 use precondor_sdk::prelude::*;
 
 /// Names of the features, in order.
-pub const NAMES: [&str; 18] = [
+pub const NAMES: [&str; 17] = [
     "log-unknowns",
     "entries-a-row",
     "longest-row",
     "symmetric",
     "positive-diagonal",
-    "log-diagonal",
     "diagonal-spread",
     "diagonal-jumps",
     "greatest-jump",
@@ -37,9 +36,6 @@ pub const NAMES: [&str; 18] = [
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Features([f32; NAMES.len()]);
 
-/// The diagonal that every matrix is seen with, that of the reference matrix of a grid: what units A is in must
-/// not play a part. The feature says nothing; models that were trained with it have its place.
-const LEVEL: f64 = 4.0;
 /// Dominance of a row without couplings, and the most that any row is said to have.
 const MOST_DOMINANT: f64 = 10.0;
 /// Row sums this much above the diagonal, relatively, still count as dominated: rounding.
@@ -225,7 +221,6 @@ impl Features {
             longest,
             f64::from(u8::from(symmetric)),
             positive / n,
-            LEVEL.log10(),
             spread.min(DECADES),
             ratio(sum(Sum::Jumps), sum(Sum::Couplings)).sqrt(),
             jump,
@@ -307,7 +302,6 @@ mod tests {
             ("longest-row", 3.0),
             ("symmetric", 0.0),
             ("positive-diagonal", 1.0),
-            ("log-diagonal", 4f64.log10()),
             ("diagonal-spread", 2.0),
             ("diagonal-jumps", (jumps.iter().map(|j| j * j).sum::<f64>() / 3.0).sqrt()),
             ("greatest-jump", 100f64.ln()),
