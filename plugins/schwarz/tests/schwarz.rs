@@ -381,7 +381,7 @@ fn a_dense_row_does_not_make_every_block_the_whole_matrix() {
     let blocks = |max_row| {
         let notes = threads::run(4, |comm| {
             let system = spread(&a, &[0, 10, 20, 30, 40], Comm::new(comm));
-            let params = Params { max_row, ..params(json!("jacobi"), 2, None) };
+            let params = Params { max_row, ..params(json!("gauss-seidel"), 2, None) };
             Schwarz::generate(&params, &system).unwrap().notes().swap_remove(0)
         });
         notes[0].clone()
