@@ -27,7 +27,7 @@ pub(super) struct Units {
     pub b: i32,
     /// μ; none where M has not been applied yet and A is not plain.
     pub m: Option<i32>,
-    /// Whether b has an entry other than 0.
+    /// b = 0.
     pub zero: bool,
 }
 
