@@ -119,10 +119,13 @@ pub fn read_vectors_on_ranks(
                 ),
             ));
         }
-        columns = vec![vec![0.0; whole.n_rows()]; whole.n_cols()];
-        for i in 0..whole.n_rows() {
-            whole.view().row(i).for_each(|(k, value)| columns[k][i] = value);
-        }
+        let transposed = whole.transpose();
+        let column = |k: usize| {
+            let mut column = vec![0.0; whole.n_rows()];
+            transposed.view().row(k).for_each(|(i, value)| column[i] = value);
+            column
+        };
+        columns = (0..whole.n_cols()).map(column).collect();
     }
     let count = comm.all_gather(&[columns.len() as u64])?[0][0] as usize;
     (0..count).map(|k| space.scatter(columns.get(k).map(Vec::as_slice))).collect()

@@ -179,7 +179,7 @@ fn telling_rows(a: &DistCsr, null: &Aux) -> Result<Vec<usize>> {
                  apart"
             )));
         }
-        let last = sizes().enumerate().filter(|(_, size)| *size >= LARGE * largest[0]).last();
+        let last = sizes().enumerate().rfind(|(_, size)| *size >= LARGE * largest[0]);
         let words = last.map_or(Vec::new(), |(i, _)| {
             rest[i * width..(i + 1) * width].iter().map(|v| v.to_bits()).collect()
         });

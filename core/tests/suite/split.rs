@@ -59,8 +59,8 @@ fn blocks_and_their_transposes_multiply_as_the_dense_ones_on_any_ranks() {
             (out, whole)
         });
         let entry = |i: usize, j: usize| a.view().get(i, j);
-        let mut k = 0;
-        for (f, g) in (0..3).flat_map(|f| (0..3).map(move |g| (f, g))) {
+        let all_pairs = (0..3).flat_map(|f| (0..3).map(move |g| (f, g)));
+        for (k, (f, g)) in all_pairs.enumerate() {
             let sum = |i: usize, from: &[usize], of: &dyn Fn(usize, usize) -> f64| -> f64 {
                 from.iter().map(|&j| of(i, j) * x[j]).sum()
             };
@@ -72,7 +72,6 @@ fn blocks_and_their_transposes_multiply_as_the_dense_ones_on_any_ranks() {
                 let got: Vec<f64> = parts.iter().flat_map(|(out, _)| out[k][t].clone()).collect();
                 assert!(distance(&got, expected) < 1e-13, "block {f}, {g} on {size} ranks");
             }
-            k += 1;
         }
         let got: Vec<f64> = parts.into_iter().flat_map(|(_, whole)| whole).collect();
         assert!(distance(&got, &times(&a.transpose(), &x)) < 1e-13, "on {size} ranks");

@@ -341,8 +341,8 @@ impl Split {
                 }
                 for f in (0..count - 1).rev().filter(|_| both_ways) {
                     self.fields.take(f, r, &mut rest[f]);
-                    for g in 0..count {
-                        blocks.product(transposed, [f, g], &found[g], &mut t[f])?;
+                    for (g, found) in found.iter().enumerate() {
+                        blocks.product(transposed, [f, g], found, &mut t[f])?;
                         subtract(&t[f], &mut rest[f]);
                     }
                     apply(f, &rest[f], &mut t[f], &mut failed);
