@@ -166,8 +166,9 @@ pub fn parameters<P: crate::precond::Parameters>(json: &Value) -> Result<P> {
     serde_json::from_value(json.clone()).map_err(|e| Error::Parameter(e.to_string()))
 }
 
-/// A breakdown, with what to try where A has the wrong sign.
-fn hinted(error: Error, system: &System) -> Error {
+/// The error of a setup for `system`: a breakdown with what to try where A has the wrong sign. Not
+/// collective.
+pub fn hinted(error: Error, system: &System) -> Error {
     match error {
         Error::In { part, source } => Error::In { part, source: Box::new(hinted(*source, system)) },
         Error::Breakdown(text) => {

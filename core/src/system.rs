@@ -155,6 +155,19 @@ impl System {
     }
 }
 
+/// Names the first own row without a diagonal entry in which the null space is not zero.
+fn without_diagonal(a: &DistCsr, null: &Aux) -> Result<()> {
+    let rows = null.values.chunks_exact(null.width).enumerate();
+    let found = rows.filter(|(i, row)| a.diagonal(*i) == 0.0 && row.iter().any(|v| *v != 0.0));
+    match found.map(|(i, _)| a.global_row(i)).next() {
+        None => Ok(()),
+        Some(row) => {
+            let why = "A is singular, and nothing on the diagonal of this row could be made larger";
+            Err(Error::breakdown(row, why))
+        }
+    }
+}
+
 /// Rows with less than this part of the largest are not chosen.
 const LARGE: f64 = 0.5;
 
@@ -174,6 +187,7 @@ fn telling_rows(a: &DistCsr, null: &Aux) -> Result<Vec<usize>> {
         let mut largest = [sizes().fold(0.0, f64::max)];
         comm.max(&mut largest)?;
         if largest[0] <= f64::MIN_POSITIVE {
+            comm.agree_first(without_diagonal(a, null))?;
             return Err(Error::Data(format!(
                 "the null space has {width} vectors that A's rows with a diagonal entry do not tell \
                  apart"

@@ -224,7 +224,7 @@ fn right_hand_sides_of_any_size_are_right_hand_sides() {
             let ran = solve(&folder, &config(&solver, "gauss-seidel"), &["--json"]);
             assert_eq!(ran.json()["outcome"], "iteration-limit", "{method} {size:e}: {}", ran.out);
             let told = number(&ran, "true_relative_residual");
-            assert!((1e-6..0.5).contains(&told), "{method} {size:e}: {told}");
+            assert!((1e-6..0.9).contains(&told), "{method} {size:e}: {told}");
             let solver = format!("method = '{method}'");
             let ran = solve(&folder, &config(&solver, "gauss-seidel"), &["--json"]);
             assert_eq!(ran.json()["outcome"], "converged", "{method} {size:e}: {}", ran.out);

@@ -136,7 +136,13 @@ fn methods_of_a_list_are_named_one_by_one_or_all_at_once() {
 fn wrong_options_end_with_an_error_that_says_what_is_right() {
     let Some(ex2) = Petsc::Narrow.tutorial("ex2") else { return };
     for (options, parts) in [
-        ("-pc_type precondor", ["-pc_precondor_name is missing", "auto, cholesky, filter, fsai"]),
+        (
+            "-pc_type precondor",
+            [
+                "-pc_precondor_name is missing",
+                "auto, cholesky, composite, fieldsplit, filter, fsai",
+            ],
+        ),
         (
             "-pc_type precondor -pc_precondor_name jacoby",
             ["no preconditioner 'jacoby'; did you mean 'jacobi'?", "looked for plugins in"],

@@ -180,7 +180,11 @@ fn what_petsc_does_not_know_or_use_is_an_error() {
             "name = 'jacobi'",
             "options: sp_type; mis",
         ),
-        ("backend = 'petsc'\nksp = 'minres'", "name = 'jacobi'", "KSP minres does not support"),
+        (
+            "backend = 'petsc'\nksp = 'minres'",
+            "name = 'jacobi'",
+            "PETSc's minres does not measure the unpreconditioned residual",
+        ),
         (petsc, "name = 'spai'\npower = -1", "'power'"),
     ] {
         solve(&folder, &config(solver, preconditioner), &[]).fails_with(&[wanted]);

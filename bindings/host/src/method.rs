@@ -12,7 +12,7 @@ use precondor_core::instance::{self, Instance};
 use precondor_core::invariance::Invariances;
 use precondor_core::persist::no_persist;
 use precondor_core::precond::Capabilities;
-use precondor_core::registry::DynGenerator;
+use precondor_core::registry::{DynGenerator, hinted};
 use precondor_core::system::System;
 use precondor_core::train::Training;
 use precondor_core::{Error, Result};
@@ -119,7 +119,8 @@ impl Method {
             unsafe {
                 let (system_table, host_table) = (system::lend(system), host::lend(services));
                 let (s, h) = (&raw const system_table.table, host::table(&host_table));
-                call(|why| make(Text::new(&params), s, h, &mut instance, why))?;
+                call(|why| make(Text::new(&params), s, h, &mut instance, why))
+                    .map_err(|e| hinted(e, system))?;
                 let around = Arc::clone(&self.around);
                 made = Some(Loaded::new(self.table, instance, a, &params, around)?);
             }

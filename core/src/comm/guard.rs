@@ -124,20 +124,36 @@ impl Comm {
     /// # Errors
     /// The first failing rank's: there its own, elsewhere [`Error::Elsewhere`].
     pub fn agree_first<T>(&self, mine: Result<T>) -> Result<T> {
+        self.agree_first_adding(mine, || Ok(String::new()))
+    }
+
+    /// The same, and what `more` says is added to the first error, as far as it is
+    /// [`Error::Unsupported`]: called on all ranks where one fails, so that it may be collective.
+    ///
+    /// # Errors
+    /// As [`agree_first`](Self::agree_first); those of `more`.
+    pub fn agree_first_adding<T>(
+        &self,
+        mine: Result<T>,
+        more: impl FnOnce() -> Result<String>,
+    ) -> Result<T> {
         let text = match &mine {
             Ok(_) => Vec::new(),
             // A word that says so, since an error may have no text.
             Err(e) => std::iter::once(1).chain(e.to_string().bytes().map(u64::from)).collect(),
         };
         let said = self.all_gather(&text)?;
-        match said.iter().position(|text| !text.is_empty()) {
-            Some(rank) if rank != self.rank() => {
-                let bytes: Vec<u8> = said[rank][1..].iter().map(|&b| b as u8).collect();
-                let message = String::from_utf8_lossy(&bytes).into_owned();
-                Err(Error::Elsewhere { rank, message })
-            }
-            _ => mine,
+        let Some(rank) = said.iter().position(|text| !text.is_empty()) else { return mine };
+        let more = more()?;
+        if rank != self.rank() {
+            let bytes: Vec<u8> = said[rank][1..].iter().map(|&b| b as u8).collect();
+            let message = String::from_utf8_lossy(&bytes).into_owned() + &more;
+            return Err(Error::Elsewhere { rank, message });
         }
+        mine.map_err(|error| match error {
+            Error::Unsupported(why) => Error::Unsupported(why + &more),
+            other => other,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Option<Error>>> {

@@ -39,11 +39,8 @@ impl Grid {
         let comm = a.space().comm();
         comm.scope(|| {
             let grid = Self::agreed(a, given)?;
-            match comm.agree_first(grid.check(a)) {
-                Ok(()) => Ok(grid),
-                // On all ranks.
-                Err(e) => Err(a.naming_identity_rows(e)?),
-            }
+            comm.agree_first_adding(grid.check(a), || a.identity_rows_hint())?;
+            Ok(grid)
         })
     }
 

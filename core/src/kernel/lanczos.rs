@@ -70,8 +70,8 @@ impl Spectrum {
 /// The spectrum of A, which must be symmetric (not checked). Collective.
 ///
 /// # Errors
-/// [`Error::Data`] for a matrix without rows or with values that are not finite; what the
-/// communicator reports.
+/// [`Error::Data`] for a matrix without rows; [`Error::Breakdown`], on all ranks, where values are not
+/// finite; what the communicator reports.
 pub fn of_matrix(a: &DistCsr, options: &Options) -> Result<Spectrum> {
     let identity = |v: &[f64], u: &mut [f64]| {
         u.copy_from_slice(v);
@@ -114,8 +114,8 @@ impl Aim {
 /// The spectrum of MA for symmetric M and positive definite A. Collective.
 ///
 /// # Errors
-/// [`Error::Breakdown`] where A turns out not to be positive definite; [`Error::Data`] as
-/// [`of_matrix`]; what M and the communicator report.
+/// [`Error::Breakdown`], on all ranks, where A turns out not to be positive definite, or values are not
+/// finite; [`Error::Data`] as [`of_matrix`]; what M and the communicator report.
 pub fn of_preconditioned(
     a: &dyn Operator,
     m: &dyn Preconditioner,
@@ -152,7 +152,7 @@ fn lanczos(
         weigh(&z, &mut u)?;
         let [square] = space.dots([(&z, &u)])?;
         if !square.is_finite() {
-            return Err(Error::Data("values that are not finite turned up".into()));
+            return Err(Error::Breakdown("values that are not finite turned up".into()));
         }
         // Rounding may leave a small negative number of what is zero.
         let done = alphas.len();
@@ -404,7 +404,7 @@ mod tests {
         let got = of_preconditioned(&a, &one, &TIGHT).expect_err("indefinite");
         assert!(matches!(got, Error::Breakdown(_)), "{got}");
         let got = of_matrix(&diagonal(&[1.0, f64::NAN]), &TIGHT).expect_err("not finite");
-        assert!(matches!(got, Error::Data(_)), "{got}");
+        assert!(matches!(got, Error::Breakdown(_)), "{got}");
         assert!(of_matrix(&diagonal(&[]), &TIGHT).is_err());
         let zero = of_matrix(&diagonal(&[0.0; 5]), &TIGHT).expect("finite");
         assert_eq!((zero.min, zero.max), (0.0, 0.0));

@@ -39,19 +39,28 @@ impl DistCsr {
         })
     }
 
-    /// `error`, and how to do without identity rows, where there are some. Collective.
+    /// An error that all ranks have, and how to do without identity rows, where there are some.
+    /// Collective.
     pub(crate) fn naming_identity_rows(&self, error: Error) -> Result<Error> {
+        match error {
+            Error::Unsupported(why) => Ok(Error::Unsupported(why + &self.identity_rows_hint()?)),
+            other => Ok(other),
+        }
+    }
+
+    /// How to do without identity rows, where there are some. Collective.
+    pub(crate) fn identity_rows_hint(&self) -> Result<String> {
         let first = self.identity_rows().next().unwrap_or(0);
         let mine = [self.identity_rows().count() as u64, self.space().start() + first as u64];
         let all = self.space().comm().all_gather(&mine)?;
         let count: u64 = all.iter().map(|of_rank| of_rank[0]).sum();
         let first = all.iter().find(|of_rank| of_rank[0] > 0);
-        let (Some(first), Error::Unsupported(why)) = (first, &error) else { return Ok(error) };
-        Ok(Error::Unsupported(format!(
-            "{why}; {count} rows, global row {} the first, have a diagonal entry only, as nodes with a \
-             known value do: take them out (eliminate = \"identity-rows\" in [problem])",
+        let Some(first) = first else { return Ok(String::new()) };
+        Ok(format!(
+            "; {count} rows, global row {} the first, have a diagonal entry only, as nodes with a known \
+             value do: take them out (eliminate = \"identity-rows\" in [problem])",
             first[1]
-        )))
+        ))
     }
 
     /// Takes the unknowns of [`identity_rows`](Self::identity_rows) out. Collective.

@@ -94,7 +94,7 @@ pub fn foresee(
     let ends = match found {
         Ok(ends) => ends,
         // All ranks see the same numbers.
-        Err(crate::Error::Data(reason)) => {
+        Err(crate::Error::Breakdown(reason)) => {
             return Ok((reason.clone(), Some(Foreseen { reason, cg_works: false })));
         }
         Err(other) => return Err(other),

@@ -528,10 +528,14 @@ fn a_singular_matrix_is_made_regular_without_changing_its_solutions() {
     // Nothing is known: nothing is changed.
     let plain = System::new(DistCsr::solo(neumann(4)).unwrap());
     assert!(std::ptr::eq(&*plain.regular().unwrap(), &plain));
-    // Vectors that no row with a diagonal entry tells apart.
+    // A row without a diagonal entry, and vectors that no row with one tells apart.
     let hole = graph(3, [(0, 1, 1.0)]);
     let hole = System::new(DistCsr::solo(hole).unwrap());
     let hole = hole.with_aux("null-space", 1, vec![0.0, 0.0, 1.0]).unwrap();
     let why = hole.regular().err().unwrap().to_string();
+    assert!(why.starts_with("global row 2: A is singular"), "{why}");
+    let twice = System::new(DistCsr::solo(neumann(4)).unwrap());
+    let twice = twice.with_aux("null-space", 2, vec![0.25; 32]).unwrap();
+    let why = twice.regular().err().unwrap().to_string();
     assert!(why.contains("do not tell apart"), "{why}");
 }

@@ -178,6 +178,21 @@ fn worth(model: &Model, host: &Arc<dyn Host>) -> Result<()> {
         let system = system.with_host(Arc::clone(host));
         let mut y = vec![0.0; b.len()];
         let product = timed(|| system.a().spmv(&b, &mut y))?;
+        // What the check of symmetry finds stays with the matrix: a new one each time, and one that was
+        // checked.
+        let values = || system.a().own().view().values.to_vec();
+        let fresh = (0..9).map(|_| system.a().with_values(values(), vec![]));
+        let mut fresh = fresh.collect::<Result<Vec<_>>>()?;
+        let checked = system.a().clone();
+        checked.first_unsymmetric()?;
+        let symmetry =
+            timed(|| fresh.pop().unwrap_or(checked.clone()).first_unsymmetric().map(|_| ()))?;
+        let features = timed(|| Features::of(&checked).map(|_| ()))?;
+        let (symmetry, features) = (symmetry / product, features / product);
+        println!(
+            "| {} | features | {features:.1}, and {symmetry:.1} to check the symmetry, which conjugate gradients need, too | |",
+            describe(&problem)
+        );
         for candidate in &model.candidates {
             let (name, params) = candidate.named()?;
             let Ok(m) = system.host().inner(&name, &params, &system) else { continue };

@@ -66,8 +66,7 @@ pub struct Auto;
 /// M of the method that was chosen.
 pub struct Chosen {
     m: Box<dyn Preconditioner>,
-    /// Its name.
-    name: String,
+    /// The first one names the method, also to whoever loads M.
     notes: Vec<String>,
 }
 
@@ -75,6 +74,9 @@ pub struct Chosen {
 /// nothing of its kind: incomplete factors, a sparse inverse (which needs no diagonal), and what is
 /// left where these break down.
 pub const LAST: [&str; 4] = ["ilu", "spai", "gauss-seidel", "jacobi"];
+
+/// What the note begins with that names the method.
+const CHOSEN: &str = "chosen: ";
 
 /// Features that a note names.
 const TOLD: usize = 3;
@@ -146,11 +148,11 @@ fn chosen(
     passed: Vec<String>,
 ) -> Chosen {
     let Choice { name, label, .. } = &candidates[class];
-    let mut notes = vec![format!("chosen: {label}")];
+    let mut notes = vec![format!("{CHOSEN}{label}")];
     notes.extend(reasons);
     notes.extend(passed.into_iter().map(|why| format!("passed over {why}")));
     notes.extend(m.notes().into_iter().map(|note| format!("{name}: {note}")));
-    Chosen { m, name: name.clone(), notes }
+    Chosen { m, notes }
 }
 
 fn short(value: f32) -> String {
@@ -257,7 +259,7 @@ impl Generator for Auto {
     fn load(bytes: &[u8], system: &System) -> Result<Chosen> {
         let rows = Rows::read(bytes, system)?;
         let notes = rows.about.notes.clone();
-        Ok(Chosen { m: Box::new(Stored::new(rows, system)?), name: String::new(), notes })
+        Ok(Chosen { m: Box::new(Stored::new(rows, system)?), notes })
     }
 }
 
@@ -295,6 +297,7 @@ impl Preconditioner for Chosen {
         self.notes.clone()
     }
     fn delegate(&self) -> Option<String> {
-        (!self.name.is_empty()).then(|| self.name.clone())
+        let label = self.notes.first()?.strip_prefix(CHOSEN)?;
+        label.split(' ').next().map(str::to_owned)
     }
 }

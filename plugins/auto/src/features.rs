@@ -137,8 +137,8 @@ fn look(a: &DistCsr, sides: &Sides, grid: Option<Grid>, i: usize, most: &mut Mos
         sums[Sum::Positive as usize] = 1.0;
     }
     let dominance = if off > 0.0 { (d.abs() / off).min(MOST_DOMINANT) } else { MOST_DOMINANT };
-    // A NaN of the row must not get lost in `min`.
-    let dominance = if (d + off).is_nan() { f64::NAN } else { dominance };
+    // What is not finite must not get lost in `min`.
+    let dominance = if (d + off).is_finite() { dominance } else { f64::NAN };
     most.raise(5, -dominance);
     sums[Sum::Dominance as usize] = dominance;
     sums[Sum::Dominant as usize] = f64::from(u8::from(d.abs() >= off * (1.0 - ROUNDING)));

@@ -192,7 +192,6 @@ mod tests {
 
     #[test]
     fn numbers_are_rounded_to_the_nearest_of_their_kind() {
-        let scale = Scale::new(Precision::Int8, 2.54);
         for (precision, x, expected) in [
             (Precision::F64, 0.1, 0.1),
             (Precision::F32, 0.1, f64::from(0.1f32)),
@@ -203,7 +202,7 @@ mod tests {
             (Precision::Int8, -0.029, -0.02),
             (Precision::Int8, 0.009, 0.0),
         ] {
-            let rounded = scale.rounded(precision, x);
+            let rounded = Scale::new(precision, 2.54).rounded(precision, x);
             assert!((rounded - expected).abs() < 1e-15, "{precision:?} {x}: {rounded}");
         }
         assert_eq!(Scale::new(Precision::Int8, 0.0), Scale(1.0));

@@ -2,7 +2,7 @@
 //! or by size.
 //!
 //! Errors name rows by their numbers in the block, as "global row".
-use crate::factors::{Factors, Pivots};
+use crate::factors::{BeforeRow, Factors, Pivots};
 use crate::level;
 use crate::rearranged::Rearranged;
 use crate::threshold::{self, Rule};
@@ -73,7 +73,12 @@ impl Block {
 
     /// Factorises `a` as asked. What is made of the `last` matrix, in the same way and for the same
     /// pattern, is used again as far as it can be: the result has the same bits without.
-    pub fn make(asked: &Asked, a: CsrView<'_>, last: Option<Block>) -> Result<Block> {
+    pub fn make(
+        asked: &Asked,
+        a: CsrView<'_>,
+        last: Option<Block>,
+        before_row: &BeforeRow<'_>,
+    ) -> Result<Block> {
         let (mut room, before) = match last {
             Some(last) => (Some(last.factors), last.rearranged),
             None => (None, None),
@@ -95,12 +100,13 @@ impl Block {
         let mut pivots = Pivots::new(asked.shift);
         let made = match asked.fill {
             Fill::Level(level) => {
-                room.map_or_else(|| level::pattern(b, level), Ok).and_then(|mut factors| {
-                    level::values(b, &mut factors, &mut pivots)?;
+                let pattern = || level::pattern(b, level, before_row);
+                room.map_or_else(pattern, Ok).and_then(|mut factors| {
+                    level::values(b, &mut factors, &mut pivots, before_row)?;
                     Ok((factors, None))
                 })
             }
-            Fill::Threshold(rule) => threshold::factorise(b, &rule, &mut pivots, room),
+            Fill::Threshold(rule) => threshold::factorise(b, &rule, &mut pivots, room, before_row),
         };
         let (factors, columns) = made.map_err(|error| match &rearranged {
             Some(places) => error.renumbered(&|place| places.row(place).map(u64::from)),

@@ -65,6 +65,9 @@ impl Factors {
     }
 }
 
+/// Called before every row of a factorisation; ends it with its error.
+pub type BeforeRow<'w> = dyn Fn(usize) -> Result<()> + 'w;
+
 /// What is done about pivots that are too small.
 #[derive(Clone, Copy, Debug)]
 pub struct Pivots {

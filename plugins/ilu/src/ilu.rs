@@ -222,7 +222,7 @@ impl Generator for Ilu {
         let system = &*system.regular()?;
         let (a, asked) = (system.a(), params.asked()?);
         let own = a.own().view();
-        let (block, instead) = make(params, &asked, a, None)?;
+        let (block, instead) = make(params, &asked, system, None)?;
         let told = Told::on_all(a, &block, instead.as_ref())?;
         let hidden = match asked.fill {
             Fill::Level(k) => k > 0 || asked.matched || asked.ordering != Ordering::Natural,
@@ -244,7 +244,7 @@ impl Generator for Ilu {
             return Err(Error::PatternChanged);
         }
         let last = (std::mem::replace(&mut m.block, Block::none()), m.instead.take());
-        (m.block, m.instead) = make(params, &asked, a, Some(last))?;
+        (m.block, m.instead) = make(params, &asked, system, Some(last))?;
         m.told = Told::on_all(a, &m.block, m.instead.as_ref())?;
         m.refreshed += 1;
         Ok(())
@@ -255,10 +255,15 @@ impl Generator for Ilu {
 fn make(
     params: &Params,
     asked: &Asked,
-    a: &DistCsr,
+    system: &System,
     last: Option<(Block, Option<Instead>)>,
 ) -> Result<(Block, Option<Instead>)> {
+    let a = system.a();
     let own = a.own().view();
+    let before_row = |i: usize| match i % STEP {
+        0 => system.host().step(i, own.n_rows(), "rows factorised"),
+        _ => Ok(()),
+    };
     let global = |i: u64| Some(a.global_row(i as usize));
     let (room, other_room) = match last {
         Some((last, None)) => (Some(last), None),
@@ -267,7 +272,7 @@ fn make(
     };
     let zeros =
         params.matching == Matching::Auto && (0..own.n_rows()).any(|i| own.get(i, i) == 0.0);
-    let first = match Block::make(asked, own, room) {
+    let first = match Block::make(asked, own, room, &before_row) {
         Ok(block) if zeros && enlarges_a_residual(&block, own) => Ok(block),
         Ok(block) => return Ok((block, None)),
         Err(error @ Error::Breakdown(_)) if params.matching == Matching::Auto => Err(error),
@@ -276,15 +281,19 @@ fn make(
     let made = params.otherwise(asked, zeros);
     let by_size = matches!(made.fill, Fill::Threshold(_));
     let room = other_room.filter(|(_, last)| by_size && *last == made).map(|(room, _)| room);
-    match (Block::make(&made, own, room), first) {
+    match (Block::make(&made, own, room, &before_row), first) {
         (Ok(block), first) => {
             let row = first.err().and_then(|error| row_of(&error)).and_then(global);
             Ok((block, Some(Instead { row, made })))
         }
+        (Err(Error::Interrupted), _) => Err(Error::Interrupted),
         (Err(_), Ok(block)) => Ok((block, None)),
         (Err(_), Err(error)) => Err(advised(error, params, a).renumbered(&global)),
     }
 }
+
+/// Rows of a factorisation after which it is asked whether to go on.
+const STEP: usize = 4096;
 
 /// Whether ‖A M b − b‖ > ‖b‖ for a b = A x: whether nothing at all would be a better M.
 fn enlarges_a_residual(m: &Block, a: CsrView<'_>) -> bool {

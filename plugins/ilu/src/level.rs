@@ -1,5 +1,5 @@
 //! ILU(k): which entries are kept, and their values.
-use crate::factors::{Factors, Pivots};
+use crate::factors::{BeforeRow, Factors, Pivots};
 use precondor_sdk::core::kernel::triangular::SEARCHED;
 use precondor_sdk::prelude::*;
 
@@ -14,7 +14,7 @@ const LONGEST: usize = 1000;
 /// fill in.
 ///
 /// Rows are merged in a list linked through their sorted columns (Saad, §10.3.3).
-pub fn pattern(a: CsrView<'_>, level: u32) -> Result<Factors> {
+pub fn pattern(a: CsrView<'_>, level: u32, before_row: &BeforeRow<'_>) -> Result<Factors> {
     let n = a.n_rows();
     let mut factors = Factors::with_capacity(n, a.nnz());
     let Factors { lower, upper, inverse } = &mut factors;
@@ -35,6 +35,7 @@ pub fn pattern(a: CsrView<'_>, level: u32) -> Result<Factors> {
     let mut next = vec![end; n + 1];
     let (mut level_of, mut seen) = (vec![0u32; n], vec![u32::MAX; n]);
     for i in 0..n as u32 {
+        before_row(i as usize)?;
         let (below, above) = around_diagonal(a, i as usize);
         let mut last = end;
         for &j in below.iter().chain(&[i]).chain(above) {
@@ -103,12 +104,18 @@ fn around_diagonal(a: CsrView<'_>, i: usize) -> (&[u32], &[u32]) {
 ///
 /// # Errors
 /// [`Error::Breakdown`] naming the first row without a pivot.
-pub fn values(a: CsrView<'_>, factors: &mut Factors, pivots: &mut Pivots) -> Result<()> {
+pub fn values(
+    a: CsrView<'_>,
+    factors: &mut Factors,
+    pivots: &mut Pivots,
+    before_row: &BeforeRow<'_>,
+) -> Result<()> {
     let n = a.n_rows();
     let Factors { lower, upper, inverse } = factors;
     // Row under construction; what lies outside its pattern is never read.
     let mut work = vec![0.0; n];
     for i in 0..n {
+        before_row(i)?;
         let (below, l) = lower.row_mut(i);
         for &j in below.iter().chain(upper.row(i).0) {
             work[j as usize] = 0.0;
@@ -187,7 +194,7 @@ mod tests {
             let a = Csr::from_triplets(n, n, entries).unwrap();
             let mut last = 0;
             for level in [0, 1, 2, 3, u32::MAX] {
-                let factors = pattern(a.view(), level).unwrap();
+                let factors = pattern(a.view(), level, &|_| Ok(())).unwrap();
                 for i in 0..n {
                     let right = (0..n).filter(|&j| {
                         j != i && path_level(a.view(), i, j).is_some_and(|found| found <= level)

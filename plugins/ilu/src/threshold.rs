@@ -2,7 +2,7 @@
 //!
 //! Sizes are compared as numbers of 24 bits relative to the row of A, and ties go to the lower column:
 //! what differs by rounding only, as after a change of units, is decided alike.
-use crate::factors::{Factors, Pivots};
+use crate::factors::{BeforeRow, Factors, Pivots};
 use precondor_sdk::prelude::*;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -46,6 +46,7 @@ pub fn factorise(
     rule: &Rule,
     pivots: &mut Pivots,
     room: Option<Factors>,
+    before_row: &BeforeRow<'_>,
 ) -> Result<(Factors, Option<Vec<u32>>)> {
     let n = a.n_rows();
     let mut factors = room.unwrap_or_else(|| Factors::with_capacity(n, a.nnz()));
@@ -58,6 +59,7 @@ pub fn factorise(
     let (mut below, mut above) = (BinaryHeap::new(), Vec::new());
     let mut kept: Vec<(u32, f64)> = Vec::new();
     for i in 0..n {
+        before_row(i)?;
         let this = i as u32;
         let diagonal = places.column[i];
         (work[diagonal as usize], seen[diagonal as usize]) = (0.0, this);
@@ -260,7 +262,7 @@ mod tests {
             let stored: Vec<_> = full.filter(|entry| entry.2 != 0.0).collect();
             let matrix = Csr::from_triplets(n, n, stored).unwrap();
             let rule = Rule { tolerance, max_fill, fill_factor: None, pivoting: None };
-            let (factors, moved) = factorise(matrix.view(), &rule, &mut Pivots::new(None), None).unwrap();
+            let (factors, moved) = factorise(matrix.view(), &rule, &mut Pivots::new(None), None, &|_| Ok(())).unwrap();
             prop_assert_eq!(moved, None);
             let (ld, du) = by_definition(&a, tolerance, max_fill);
             for i in 0..n {

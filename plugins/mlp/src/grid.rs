@@ -52,8 +52,8 @@ impl Bands {
     /// The level of the matrix on the grid `whole` against the reference matrix (`kernel/level.rs` of the core):
     /// of the bands of every rank, which begin with row `first` of the whole, those rows of the matrix in `rows`
     /// are taken in that `takes` picks by their number from the first of these on; all, where it picks less than
-    /// one in [`FEW`]. With a coefficient `c`, one number a node of the bands, it is the level of `C^-½ A C^-½`.
-    /// Collective.
+    /// one in [`FEW`]. With a coefficient `c`, one number a node of the bands, it is the level of
+    /// `C⁻¹A`, whose rows still add up to zero where `c` varies. Collective.
     ///
     /// # Errors
     /// As [`Level::of_all`].
@@ -76,7 +76,6 @@ impl Bands {
         };
         let (grid, mut level) = (self.grid, Level::new(whole));
         let from = rows.start * grid.mx;
-        let root = |node: usize| coefficient.map_or(1.0, |c| c[node].sqrt());
         let mut entries = Vec::new();
         for j in rows {
             for i in 0..grid.mx {
@@ -85,10 +84,10 @@ impl Bands {
                     continue;
                 }
                 entries.clear();
+                let scale = coefficient.map_or(1.0, |c| c[node]);
                 let mut add = |value: f64, dx: isize, dy: isize| {
                     if value != 0.0 {
                         let other = (i.wrapping_add_signed(dx), j.wrapping_add_signed(dy));
-                        let scale = root(node) * root(other.1 * grid.mx + other.0);
                         entries.push(((other.0, first + other.1), value / scale));
                     }
                 };

@@ -263,3 +263,34 @@ fn size_is_that_of_the_factors() {
     assert_eq!(m.stored_entries(), a.nnz() + 2 * 9);
     assert_eq!(m.bytes(), bytes(m.stored_entries()) + 4 * (n + 1 + a.nnz()));
 }
+
+/// A host that wants every setup to stop.
+struct Stops;
+
+impl Host for Stops {
+    fn inner(
+        &self,
+        _: &str,
+        _: &precondor_sdk::serde_json::Value,
+        _: &System,
+    ) -> Result<Box<dyn Instance>> {
+        Err(Error::Parameter("no methods".into()))
+    }
+    fn read(&self, path: &str) -> Result<Vec<u8>> {
+        Err(Error::file(path, "no files"))
+    }
+    fn log(&self, _: precondor_sdk::core::host::Level, _: &str) {}
+    fn cancelled(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_factorisation_ends_where_that_is_asked_for() {
+    let a = dense(8, |i, j| if i == j { 4.0 } else { -1.0 / (1.0 + i.abs_diff(j) as f64) });
+    let system = system(&sparse(&a)).with_host(std::sync::Arc::new(Stops));
+    for params in [json!({}), json!({"level": 2}), json!({"drop_tolerance": 1e-3})] {
+        let ended = generate::<Ilu>(params.clone(), &system).err();
+        assert_eq!(ended, Some(Error::Interrupted), "{params}");
+    }
+}
