@@ -220,13 +220,13 @@ fn right_hand_sides_of_any_size_are_right_hand_sides() {
     for size in [1e-160, 1e-300, 1e200, 1e300] {
         write(&folder, &laplace(6, |_, _| 1.0), &[size; 36]);
         for method in ["richardson", "cg", "minres", "gmres", "bicgstab"] {
-            let solver = format!("method = '{method}'\nmax_iterations = 3");
-            let ran = solve(&folder, &config(&solver, "gauss-seidel"), &["--json"]);
+            let solver = format!("method = '{method}'\nmax_iterations = 2");
+            let ran = solve(&folder, &config(&solver, "jacobi"), &["--json"]);
             assert_eq!(ran.json()["outcome"], "iteration-limit", "{method} {size:e}: {}", ran.out);
             let told = number(&ran, "true_relative_residual");
-            assert!((1e-6..0.9).contains(&told), "{method} {size:e}: {told}");
+            assert!((1e-6..1.0).contains(&told), "{method} {size:e}: {told}");
             let solver = format!("method = '{method}'");
-            let ran = solve(&folder, &config(&solver, "gauss-seidel"), &["--json"]);
+            let ran = solve(&folder, &config(&solver, "jacobi"), &["--json"]);
             assert_eq!(ran.json()["outcome"], "converged", "{method} {size:e}: {}", ran.out);
         }
     }

@@ -131,7 +131,7 @@ pub(super) struct Run<'a> {
     scaled: Option<f64>,
     /// The tolerance is met, and rows are not solved.
     apart: Option<Apart>,
-    /// Iterations, at least, from one look at rows to the next.
+    /// Iterations to which the time from one look at rows to the next doubles, where that is more than a few.
     pub patience: usize,
     /// The true residual when it last contradicted the recurrence.
     contradicted: f64,

@@ -7,10 +7,10 @@
 //! well. It does not change where a row of A and of b is multiplied by a factor, and on a matrix
 //! with rows of one size it is below ‖b − Ax‖₂ / ‖b‖₂ ‖b‖₂ / ‖b‖∞: there it decides nothing.
 //!
-//! A solve that meets its tolerance is done where ρ ≤ max([`TRUST`] · tolerance, [`APART`] · ‖b − Ax‖₂ / ‖b‖₂)
-//! with the relative residual that it had when it first met it.
+//! A solve that meets its tolerance is done where ρ ≤ max([`TRUST`] · tolerance, [`APART`] · ‖b − Ax‖₂ / ‖b‖₂).
 //! Else it goes on with the recurrence that it has, and looks again after [`LOOK`] iterations, then
-//! ever more rarely (a quarter of those done since, so that few are wasted and few products spent).
+//! ever more rarely (a quarter of those done since, so that few are wasted and few products spent; GMRES,
+//! whose look is a restart, after twice as many each time, up to a whole cycle).
 //! It ends where ρ meets that bound, or where going on no longer helps: at the iteration limit, where
 //! the recurred residual meets the bound and, started anew from b − Ax, does so again without the true
 //! one, or where ρ did not halve in [`PATIENCE`] iterations. Then ρ ≤ [`APART`] · tolerance is good
@@ -41,9 +41,8 @@ pub(super) struct Apart {
     /// The best ρ, and the iteration where it was seen.
     best: f64,
     iteration: usize,
-    /// Where the tolerance was met first, and the relative residual there.
+    /// Where the tolerance was met first.
     since: usize,
-    first: f64,
     /// The iteration to look again.
     pub next: usize,
     /// Started again from b − Ax since then.
@@ -82,23 +81,17 @@ impl Run<'_> {
         recurred: Option<&[f64]>,
     ) -> Result<Verdict> {
         let rho = self.scaled_residual(x, r, relative)?;
-        let first = self.apart.as_ref().map_or(relative, |apart| apart.first);
-        let bound = (TRUST * self.target).max(APART * first);
-        if rho <= bound {
+        let bound = TRUST * self.target;
+        if rho <= bound.max(APART * relative) {
             return Ok(Verdict::Solved);
         }
         let now = self.history.len() - 1;
         let patience = self.patience.max(LOOK);
-        let start = Apart {
-            best: f64::INFINITY,
-            iteration: now,
-            since: now,
-            first,
-            next: now,
-            renewed: false,
-        };
+        let start =
+            Apart { best: f64::INFINITY, iteration: now, since: now, next: now, renewed: false };
         let apart = self.apart.get_or_insert(start);
-        apart.next = now + patience.max((now - apart.since) / 4);
+        let since = now - apart.since;
+        apart.next = now + since.clamp(LOOK, patience).max(since / 4);
         if rho <= super::PROGRESS * apart.best {
             (apart.best, apart.iteration, apart.renewed) = (rho, now, false);
             return Ok(Verdict::Go(Resume::On));
