@@ -5,7 +5,7 @@
 //! what cannot be had and says what would have taken how much, and which parameter to change.
 //!
 //! An operating system that overcommits hands out addresses for far more than there is and ends the
-//! process when it is used, so a request from [`LOOKED_AT`] on is also compared with what is available:
+//! process when it is used, so a request from `LOOKED_AT` on is also compared with what is available:
 //! the least of `MemAvailable` and free swap in `/proc/meminfo`, the limit of the control group, and the
 //! limit of the address space (`ulimit -v`). Where none is known, the allocator alone decides. The
 //! answer is a snapshot: other processes may take what was there.

@@ -18,7 +18,7 @@ pub struct Params {
     /// Unknowns of a node, which follow each other: row i is component i mod stride.
     #[schemars(range(min = 1))]
     pub stride: Option<u32>,
-    /// The components of every field, such as [[0, 1], [2]]; each one a field where it is left out.
+    /// The components of every field, such as `[[0, 1], [2]]`; each one a field where it is left out.
     pub fields: Option<Vec<Vec<u32>>>,
     /// The first global row of every field, and the first one behind it: [[0, 200], [200, 300]].
     pub ranges: Option<Vec<[u64; 2]>>,

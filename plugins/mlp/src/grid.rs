@@ -52,7 +52,7 @@ impl Bands {
     /// The level of the matrix on the grid `whole` against the reference matrix (`kernel/level.rs` of the core):
     /// of the bands of every rank, which begin with row `first` of the whole, those rows of the matrix in `rows`
     /// are taken in that `takes` picks by their number from the first of these on; all, where it picks less than
-    /// one in [`FEW`]. With a coefficient `c`, one number a node of the bands, it is the level of
+    /// one in `FEW`. With a coefficient `c`, one number a node of the bands, it is the level of
     /// `C⁻¹A`, whose rows still add up to zero where `c` varies. Collective.
     ///
     /// # Errors
