@@ -131,7 +131,7 @@ pub(super) struct Run<'a> {
     scaled: Option<f64>,
     /// The tolerance is met, and rows are not solved.
     apart: Option<Apart>,
-    /// Iterations to which the time from one look at rows to the next doubles, where that is more than a few.
+    /// Iterations from the second look at rows to the next, where that is more than a few.
     pub patience: usize,
     /// The true residual when it last contradicted the recurrence.
     contradicted: f64,
