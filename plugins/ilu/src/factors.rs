@@ -68,6 +68,9 @@ impl Factors {
 /// Called before every row of a factorisation; ends it with its error.
 pub type BeforeRow<'w> = dyn Fn(usize) -> Result<()> + 'w;
 
+/// A pivot below this, beside Σⱼ|aᵢⱼ|, may be what rounding left of a zero: its sign says nothing.
+const CHANCE: f64 = 1e-12;
+
 /// What is done about pivots that are too small.
 #[derive(Clone, Copy, Debug)]
 pub struct Pivots {
@@ -92,7 +95,7 @@ impl Pivots {
         let mut used = pivot;
         if let Some(shift) = self.shift.filter(|shift| pivot.abs() < shift * sum) {
             // The sign of a rounding error is chance.
-            let sign = if pivot.abs() > ZERO * sum { pivot } else { 1.0 };
+            let sign = if pivot.abs() > CHANCE * sum { pivot } else { 1.0 };
             used = (shift * sum).copysign(sign);
             self.moved += 1;
         }
