@@ -30,7 +30,9 @@ impl Factor {
     /// L, its columns in this order; AMD is that of the crate.
     pub fn new(a: &Csr, ordering: Ordering) -> Result<Self> {
         let forward = match ordering {
-            Ordering::Natural | Ordering::Amd => None,
+            Ordering::Amd => None,
+            // A permutation that changes nothing: without one, faer reads the other triangle.
+            Ordering::Natural => Some((0..a.n_rows() as u32).collect()),
             Ordering::Rcm => ordering.rows(a.view())?,
         };
         let inverse = forward.as_ref().map(|forward| {
@@ -38,11 +40,10 @@ impl Factor {
             forward.iter().enumerate().for_each(|(k, &i)| inverse[i as usize] = k as u32);
             inverse
         });
-        let ordering = match (&forward, &inverse, ordering) {
-            (Some(forward), Some(inverse), _) => {
+        let ordering = match (&forward, &inverse) {
+            (Some(forward), Some(inverse)) => {
                 SymmetricOrdering::Custom(PermRef::new_checked(forward, inverse, forward.len()))
             }
-            (_, _, Ordering::Natural) => SymmetricOrdering::Identity,
             _ => SymmetricOrdering::Amd,
         };
         let pattern = columns(&a.view()).symbolic();
