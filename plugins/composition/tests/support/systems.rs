@@ -2,7 +2,7 @@
 use precondor_sdk::prelude::*;
 
 /// Where the pressures stand.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared with other tests, which use other parts of it")]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Order {
     /// Behind the velocities: the zero block is the last one.
@@ -16,7 +16,7 @@ pub enum Order {
 /// Stokes flow in the unit square with walls all around, on m × m cells with velocities on their sides and
 /// pressures in their middles, the last one left out (it is zero): [−Δ, ∇; −div, 0], times h². And the field
 /// of every row, 0 for velocities and 1 for pressures.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared with other tests, which use other parts of it")]
 pub fn stokes(m: usize, order: Order) -> (Csr, Vec<u32>) {
     let h = 1.0 / m as f64;
     let (nu, np) = (m * (m - 1), m * m - 1);
