@@ -38,7 +38,7 @@ use crate::measure::{self, Made, Measured, measure, measure_with};
 use crate::report::{self, CaseInfo, Cell, Comparison, Entry, Provenance, Row};
 use crate::scaling::cluster::Cluster;
 use crate::scaling::reckon::{Scaling, Subject, reckon};
-use crate::session::{Session, configuration};
+use crate::session::Session;
 use crate::traffic::{self, Sent};
 use crate::{Status, exact, fallback};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -85,7 +85,11 @@ struct Run {
 }
 
 pub fn run(args: &Args, session: &Session) -> Result<Status> {
-    let (title, runs, cases, cluster) = session.comm().agree(asked(args, session))?;
+    let root = session.configuration(&args.config, &args.overrides)?;
+    let (title, runs, cases, cluster) = session.comm().agree(asked(&root, session))?;
+    let files: Vec<_> = cases.iter().flat_map(Case::files).collect();
+    let methods = runs.iter().flat_map(|run| run.method.iter().chain(&run.plan.replacement));
+    session.look_at(&files, methods.map(|method| &method.params))?;
     session.comm().agree(interrupt::watch(session))?;
     session.on_first(|| args.report.as_deref().map_or(Ok(()), make_folder))?;
     let systems = cases.iter().fold(0u64, |sum, case| sum.saturating_add(case.samples));
@@ -139,12 +143,11 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
 /// Title, methods, systems and the machine to reckon for.
 type Asked = (Option<String>, Vec<Run>, Vec<Case>, Option<Cluster>);
 
-fn asked(args: &Args, session: &Session) -> Result<Asked> {
-    let root = configuration(&args.config, &args.overrides)?;
+fn asked(root: &Node, session: &Session) -> Result<Asked> {
     root.only(&["title", "problem", "solver", "run", "cluster"])?;
     let title = root.get("title").map(|node| node.text().map(str::to_owned)).transpose()?;
     let cluster = root.get("cluster").map(Node::read::<Cluster>).transpose()?;
-    Ok((title, runs(&root, session)?, experiment::family(&root)?, cluster))
+    Ok((title, runs(root, session)?, experiment::family(root)?, cluster))
 }
 
 fn runs(root: &Node, session: &Session) -> Result<Vec<Run>> {

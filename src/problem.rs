@@ -1,6 +1,6 @@
 //! `precondor problem`: a model problem as files.
 use crate::files::print;
-use crate::session::{Session, configuration};
+use crate::session::Session;
 use crate::{Status, experiment, formats};
 use precondor_core::Result;
 use precondor_core::config::{self, Node};
@@ -31,7 +31,7 @@ pub struct Args {
 
 pub fn run(args: &Args, session: &Session) -> Result<Status> {
     let mut root = match &args.config {
-        Some(path) => configuration(path, &[])?,
+        Some(path) => config::read(path)?,
         None => default_problem()?,
     };
     args.overrides.iter().try_for_each(|flag| config::set(&mut root, flag))?;

@@ -20,7 +20,7 @@ use crate::Status;
 use crate::experiment;
 use crate::files::{print, write};
 use crate::report::format::{bytes, number, seconds};
-use crate::session::{Session, configuration};
+use crate::session::Session;
 use indicatif::{ProgressBar, ProgressStyle};
 use precondor_core::config::Node;
 use precondor_core::problem::Families;
@@ -80,8 +80,7 @@ struct Asked<'s> {
     checkpoint_every: u64,
 }
 
-fn asked<'s>(args: &Args, session: &'s Session) -> Result<Asked<'s>> {
-    let root = configuration(&args.config, &args.overrides)?;
+fn asked<'s>(args: &Args, root: &Node, session: &'s Session) -> Result<Asked<'s>> {
     root.only(&["model", "train", "data"])?;
     let section = |name: &str| {
         let missing = || root.error(format!("section [{name}] is missing"));
@@ -112,8 +111,10 @@ fn asked<'s>(args: &Args, session: &'s Session) -> Result<Asked<'s>> {
 
 pub fn run(args: &Args, session: &Session) -> Result<Status> {
     let (comm, host) = (session.comm(), session.host());
+    let root = session.configuration(&args.config, &args.overrides)?;
     let Asked { method, params, samples, output, checkpoint_every } =
-        comm.agree(asked(args, session))?;
+        comm.agree(asked(args, &root, session))?;
+    session.look_at(&[], std::iter::once(&params))?;
     session.on_first(|| match output.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => crate::files::make_folder(folder),
         _ => Ok(()),

@@ -5,6 +5,7 @@ use crate::services::{Onlooker, Peers, Services};
 use precondor_core::host::Host;
 use precondor_core::registry::{DynGenerator, Registry};
 use precondor_core::{Error, Result};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -186,6 +187,18 @@ impl Plugins {
     /// Lets `onlooker` see how far setups are, and end them. The first one stays.
     pub fn look_on(&self, onlooker: Onlooker) {
         self.host.look_on(onlooker);
+    }
+
+    /// Lets methods read every file once: from now on one that is read again is what it was the first
+    /// time, so that models do not change under a program that sets up several systems.
+    pub fn read_files_once(&self) {
+        self.host.read_files_once();
+    }
+
+    /// The files that methods have read on this rank since [`read_files_once`](Self::read_files_once), with
+    /// their contents.
+    pub fn files_read(&self) -> BTreeMap<PathBuf, Arc<[u8]>> {
+        self.host.files()
     }
 
     /// Shares this machine's processors with so many processes like this one: an equal part each,
