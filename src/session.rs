@@ -37,10 +37,12 @@ impl Session {
             return Err(Error::file(missing, "--plugin-path: there is no such folder"));
         }
         let base = base.filter(|path| path.is_dir()).unwrap_or(".".into());
-        let plugins = Plugins::load(&Search { extra: plugin_path.to_vec(), base: base.clone() })?;
+        let search = Search { extra: plugin_path.to_vec(), base: base.clone() };
+        let plugins = Plugins::beside(&precondor::linked(), &search)?;
         for problem in plugins.problems() {
             tracing::warn!("plugin {}: {}", problem.path.display(), problem.reason);
         }
+        plugins.replaced().iter().for_each(|what| tracing::info!("{what}"));
         Ok(Session {
             comm: Comm::solo(),
             counter: Counter::default(),

@@ -53,6 +53,7 @@ pub struct Plugins {
     problems: Vec<Problem>,
     looked_in: Vec<PathBuf>,
     host: Arc<Services>,
+    replaced: Vec<String>,
 }
 
 impl Plugins {
@@ -62,24 +63,83 @@ impl Plugins {
     /// # Errors
     /// [`Error::File`] where the base folder is none.
     pub fn load(search: &Search) -> Result<Self> {
-        let base = search.base.canonicalize().map_err(|e| Error::file(&search.base, e))?;
-        let found = search.find();
-        let peers = Arc::new(Peers::default());
-        let mut registry = Registry::new();
-        let (mut libraries, mut problems) = (Vec::new(), found.problems);
-        for candidate in found.candidates {
-            match Self::add(&candidate.path, &peers, &mut registry) {
-                Ok(library) => libraries.push(library),
-                Err(e) => problems.push(Problem::new(&candidate.path, e)),
-            }
-        }
-        let registry = Arc::new(registry);
-        peers.complete(&registry);
-        let host = Arc::new(Services::new(&peers, &base));
-        Ok(Plugins { registry, libraries, problems, looked_in: found.looked_in, host })
+        Self::beside(&[], search)
     }
 
-    fn add(path: &Path, peers: &Arc<Peers>, registry: &mut Registry) -> Result<Library> {
+    /// As [`load`](Plugins::load), beside methods that are linked in. A library replaces a linked method
+    /// of that name ([`replaced`](Plugins::replaced)).
+    ///
+    /// # Errors
+    /// As [`load`](Plugins::load); [`Error::Plugin`] for two linked methods of one name.
+    pub fn beside(linked: &[Arc<dyn DynGenerator>], search: &Search) -> Result<Self> {
+        let mut plugins = Self::none(&search.base)?;
+        let found = search.find();
+        (plugins.problems, plugins.looked_in) = (found.problems, found.looked_in);
+        let mut registry = Registry::new();
+        for candidate in found.candidates {
+            match Self::open(&candidate.path, &plugins.host.peers, &mut registry) {
+                Ok(library) => plugins.libraries.push(library),
+                Err(e) => plugins.problems.push(Problem::new(&candidate.path, e)),
+            }
+        }
+        let mut native = Registry::new();
+        for method in linked {
+            native.add(Arc::clone(method))?;
+            match registry.get(method.name()) {
+                Err(_) => registry.add(Arc::clone(method))?,
+                Ok(by) => plugins.replaced.push(format!(
+                    "method '{}' comes from {}, in place of the one that is linked in",
+                    method.name(),
+                    by.origin()
+                )),
+            }
+        }
+        plugins.complete(registry);
+        Ok(plugins)
+    }
+
+    /// Methods that are linked in and nothing else.
+    ///
+    /// # Errors
+    /// [`Error::File`] where the base folder is none; [`Error::Plugin`] for two methods of one name.
+    pub fn linked(linked: &[Arc<dyn DynGenerator>], base: &Path) -> Result<Self> {
+        let mut plugins = Self::none(base)?;
+        let mut registry = Registry::new();
+        linked.iter().try_for_each(|method| registry.add(Arc::clone(method)))?;
+        plugins.complete(registry);
+        Ok(plugins)
+    }
+
+    fn none(base: &Path) -> Result<Self> {
+        let base = base.canonicalize().map_err(|e| Error::file(base, e))?;
+        Ok(Plugins {
+            registry: Arc::default(),
+            libraries: Vec::new(),
+            problems: Vec::new(),
+            looked_in: Vec::new(),
+            host: Arc::new(Services::new(&Arc::default(), &base)),
+            replaced: Vec::new(),
+        })
+    }
+
+    /// These are the methods, which find each other from now on.
+    fn complete(&mut self, registry: Registry) {
+        self.registry = Arc::new(registry);
+        self.host.peers.complete(&self.registry);
+    }
+
+    /// Adds a method; others find it from now on.
+    ///
+    /// # Errors
+    /// [`Error::Plugin`] where another one has its name.
+    pub fn add(&mut self, method: Arc<dyn DynGenerator>) -> Result<()> {
+        let mut registry = (*self.registry).clone();
+        registry.add(method)?;
+        self.complete(registry);
+        Ok(())
+    }
+
+    fn open(path: &Path, peers: &Arc<Peers>, registry: &mut Registry) -> Result<Library> {
         let methods = library::open(path, peers)?;
         // All methods of a library, or none.
         let mut with_these = registry.clone();
@@ -110,6 +170,10 @@ impl Plugins {
     /// What was passed over.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
+    }
+    /// Linked methods that a library stands for, in words.
+    pub fn replaced(&self) -> &[String] {
+        &self.replaced
     }
     /// Folders that were looked in, in order.
     pub fn looked_in(&self) -> &[PathBuf] {

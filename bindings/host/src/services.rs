@@ -14,18 +14,18 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 
-/// The registry that methods find each other in, once it is complete.
+/// The registry that methods find each other in, once there is one.
 #[derive(Default)]
-pub(crate) struct Peers(OnceLock<Weak<Registry>>);
+pub(crate) struct Peers(RwLock<Weak<Registry>>);
 
 impl Peers {
     pub(crate) fn registry(&self) -> Option<Arc<Registry>> {
-        self.0.get()?.upgrade()
+        self.0.read().unwrap_or_else(PoisonError::into_inner).upgrade()
     }
     pub(crate) fn complete(&self, registry: &Arc<Registry>) {
-        self.0.get_or_init(|| Arc::downgrade(registry));
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(registry);
     }
 }
 
@@ -51,7 +51,7 @@ pub struct Onlooker {
 
 /// Services of a process: a thread pool, files relative to a folder, `tracing`, a registry.
 pub(crate) struct Services {
-    peers: Arc<Peers>,
+    pub(crate) peers: Arc<Peers>,
     base: PathBuf,
     pool: OnceLock<Option<rayon::ThreadPool>>,
     /// Processes that share the machine.
