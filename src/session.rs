@@ -30,8 +30,10 @@ impl Session {
         if let Some(missing) = plugin_path.iter().find(|folder| !folder.exists()) {
             return Err(Error::file(missing, "--plugin-path: there is no such folder"));
         }
+        crate::threads::check()?;
         let base = base.filter(|path| path.is_dir()).unwrap_or(".".into());
         let plugins = Plugins::load(&Search { extra: plugin_path.to_vec(), base })?;
+        tell(&plugins);
         for problem in plugins.problems() {
             tracing::warn!("plugin {}: {}", problem.path.display(), problem.reason);
         }
@@ -172,6 +174,15 @@ impl Session {
     /// Services lent to methods.
     pub fn host(&self) -> Arc<dyn Host> {
         self.plugins.host()
+    }
+}
+
+/// Logs what was loaded.
+fn tell(plugins: &Plugins) {
+    let methods: usize = plugins.libraries().iter().map(|library| library.methods.len()).sum();
+    tracing::info!("{methods} methods in {} plugins", plugins.libraries().len());
+    for library in plugins.libraries() {
+        tracing::debug!("{}: {}", library.path.display(), library.methods.join(", "));
     }
 }
 
