@@ -4,6 +4,7 @@ mod auto;
 mod bad_input;
 mod compare;
 mod fallback;
+mod files;
 mod formats;
 mod given;
 mod inputs;
