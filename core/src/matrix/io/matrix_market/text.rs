@@ -178,7 +178,7 @@ impl<R: BufRead> Entries<R> {
 
     /// Refuses sizes that nothing in the file backs, before memory is set aside for them.
     pub(super) fn check_rows(&self) -> Result<()> {
-        if self.rows <= 1_000_000 + self.count.saturating_mul(1000) {
+        if self.rows <= self.count.saturating_mul(1000).saturating_add(1_000_000) {
             return Ok(());
         }
         let text = format!("{} rows with only {} entries", self.rows, self.count);
