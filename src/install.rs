@@ -15,7 +15,7 @@ use crate::files::{make_folder, print};
 use crate::plugins::sdk;
 use crate::session::Session;
 use precondor_core::file::replace;
-use precondor_core::{Error, Result};
+use precondor_core::{Error, Result, input};
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -106,7 +106,7 @@ fn put(path: &Path, text: &str) -> Result<()> {
 
 /// A copy with the same permissions but for group and others, who may not write.
 fn copy(from: &Path, to: &Path) -> Result<()> {
-    let mut source = std::fs::File::open(from).map_err(|e| Error::file(from, e))?;
+    let mut source = input::open(from).map_err(|e| Error::file(from, e))?;
     let mode = source.metadata().map_err(|e| Error::file(from, e))?.permissions().mode();
     replace(to, |out| std::io::copy(&mut source, out).map(|_| ()))?;
     let permissions = std::fs::Permissions::from_mode(mode & 0o755);

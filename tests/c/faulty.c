@@ -9,10 +9,28 @@
 #define NAME precondor_plugin_faulty
 #endif
 
+/* Waits for ever. */
+#if defined HANGS_IN_LOAD || defined HANGS_IN_DESCRIBE || defined HANGS_IN_GENERATE || \
+    defined HANGS_IN_APPLY || defined HANGS_AT_THE_END
+static void hang(void) {
+    volatile int forever = 1;
+    while (forever) {}
+}
+#endif
+
 static precondor_status schema(const precondor_sink *out, precondor_failure *why) {
     (void)why;
+#if defined HANGS_IN_DESCRIBE
+    hang();
+#endif
 #if defined SCHEMA_IS_NO_JSON
     precondor_put(out, "damping: a number");
+#elif defined SCHEMA_IS_CYCLIC
+    precondor_put(out, "{\"properties\":{\"a\":{\"$ref\":\"#/$defs/A\"}},\"$defs\":{\"A\":{\"anyOf\":["
+                       "{\"$ref\":\"#/$defs/A\"},{\"type\":\"null\"}]}}}");
+#elif defined DEFAULT_OUT_OF_RANGE
+    precondor_put(out, "{\"type\":\"object\",\"properties\":{\"damping\":{\"type\":\"number\","
+                       "\"maximum\":1.0,\"default\":2.0}}}");
 #else
     precondor_put(out, "{\"type\":\"object\",\"properties\":{}}");
 #endif
@@ -23,6 +41,15 @@ static precondor_status generate(precondor_text params, const precondor_system *
                                  const precondor_host *host, void **instance,
                                  precondor_failure *why) {
     (void)params, (void)system, (void)host, (void)instance;
+#if defined HANGS_IN_GENERATE
+    hang();
+#elif defined PRINTS
+    fputs("hello\033[31m from generate", stdout);
+    fflush(stdout);
+#elif defined EXITS_IN_GENERATE
+    fputs("no licence\n", stderr);
+    exit(3);
+#endif
 #if defined TELL_AUX
     /* Says what comes along with the matrix, and does no more. */
     char text[2048] = "told of";
@@ -60,7 +87,15 @@ static precondor_status apply(void *instance, const double *r, double *z, size_t
                               precondor_failure *why) {
     size_t i;
     (void)instance, (void)r, (void)why;
+#if defined HANGS_IN_APPLY
+    hang();
+#endif
+#if defined RANK_DEPENDENT || defined PRINTS || defined DEFAULT_OUT_OF_RANGE
+    /* Divided by the number of own rows. */
+    for (i = 0; i < n; i++) z[i] = r[i] / (double)n;
+#else
     for (i = 0; i < n; i++) z[i] = NAN;
+#endif
 #if defined APPLY_STATUS
     return precondor_fail(why, APPLY_STATUS, "told to fail in apply");
 #else
@@ -70,7 +105,14 @@ static precondor_status apply(void *instance, const double *r, double *z, size_t
 #endif
 
 static void destroy(void *instance) { (void)instance; }
-static uint32_t properties(void *instance) { return (void)instance, PRECONDOR_CONSTANT; }
+static uint32_t properties(void *instance) {
+    (void)instance;
+#if defined RANK_DEPENDENT
+    return PRECONDOR_CONSTANT | PRECONDOR_RANK_INDEPENDENT;
+#else
+    return PRECONDOR_CONSTANT;
+#endif
+}
 static uint64_t none(void *instance) { return (void)instance, 0; }
 
 static precondor_status notes(void *instance, const precondor_sink *out, precondor_failure *why) {
@@ -107,6 +149,19 @@ static const void *extension(precondor_text id) {
     (void)id;
     return NULL;
 }
+
+#if defined HANGS_IN_LOAD
+__attribute__((constructor)) static void at_load(void) { hang(); }
+#elif defined HANGS_AT_THE_END
+__attribute__((destructor)) static void at_the_end(void) { hang(); }
+#endif
+
+#if defined TRACE
+__attribute__((constructor)) static void leave_a_trace(void) {
+    FILE *file = fopen(TRACE, "w");
+    if (file) fclose(file);
+}
+#endif
 
 #if defined CRASH
 __attribute__((constructor)) static void crash(void) { abort(); }

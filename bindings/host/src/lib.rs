@@ -13,6 +13,8 @@
 #![deny(missing_docs)]
 
 mod chain;
+mod child;
+mod here;
 mod library;
 mod method;
 mod nested;
@@ -22,9 +24,10 @@ mod search;
 mod services;
 mod trust;
 
+pub use child::{Asked, Printed, Step, answer, ask, tell};
 pub use library::{accept, load_library};
 pub use nested::fault;
 pub use plugins::{Library, Plugins, Problem};
-pub use probe::{MethodInfo, PROBE, probe, probe_child};
+pub use probe::{MethodInfo, PATIENCE, PROBE, probe, probe_child};
 pub use search::{Candidate, Found, Search};
 pub use services::{Onlooker, Progress, services};

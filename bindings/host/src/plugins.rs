@@ -1,4 +1,5 @@
 //! All plugins of a search path, loaded.
+use crate::child::Step;
 use crate::library;
 use crate::search::{self, Search};
 use crate::services::{Onlooker, Peers, Services};
@@ -46,6 +47,10 @@ impl Library {
 }
 
 /// The plugins that were found.
+///
+/// Loading a library runs its code. Only files that nobody but root and the user can have written, nor have
+/// put in the way of, are loaded; what these do is in their hands as the program itself is, and those that
+/// it is linked with.
 pub struct Plugins {
     registry: Arc<Registry>,
     libraries: Vec<Library>,
@@ -61,25 +66,48 @@ impl Plugins {
     /// # Errors
     /// [`Error::File`] where the base folder is none.
     pub fn load(search: &Search) -> Result<Self> {
-        let base = search.base.canonicalize().map_err(|e| Error::file(&search.base, e))?;
         let found = search.find();
+        let files = found.candidates.into_iter().map(|candidate| candidate.path);
+        let plugins = Self::of(files, &search.base, &|_| {})?;
+        let problems = found.problems.into_iter().chain(plugins.problems).collect();
+        Ok(Plugins { problems, looked_in: found.looked_in, ..plugins })
+    }
+
+    /// Loads these libraries and no others; `told` hears of every step. The first of two that have a method
+    /// in common stays.
+    ///
+    /// # Errors
+    /// As [`load`](Plugins::load).
+    pub fn of(
+        files: impl IntoIterator<Item = PathBuf>,
+        base: &Path,
+        told: &dyn Fn(Step),
+    ) -> Result<Self> {
+        let base = base.canonicalize().map_err(|e| Error::file(base, e))?;
         let peers = Arc::new(Peers::default());
         let mut registry = Registry::new();
-        let (mut libraries, mut problems) = (Vec::new(), found.problems);
-        for candidate in found.candidates {
-            match Self::add(&candidate.path, &peers, &mut registry) {
+        let (mut libraries, mut problems) = (Vec::new(), Vec::new());
+        for file in files {
+            match Self::add(&file, &peers, &mut registry, told) {
                 Ok(library) => libraries.push(library),
-                Err(e) => problems.push(Problem::new(&candidate.path, e)),
+                Err(e) => problems.push(Problem::new(&file, e)),
             }
         }
         let registry = Arc::new(registry);
         peers.complete(&registry);
         let host = Arc::new(Services::new(&peers, &base));
-        Ok(Plugins { registry, libraries, problems, looked_in: found.looked_in, host })
+        Ok(Plugins { registry, libraries, problems, looked_in: Vec::new(), host })
     }
 
-    fn add(path: &Path, peers: &Arc<Peers>, registry: &mut Registry) -> Result<Library> {
-        let methods = library::open(path, peers)?;
+    fn add(
+        path: &Path,
+        peers: &Arc<Peers>,
+        registry: &mut Registry,
+        told: &dyn Fn(Step),
+    ) -> Result<Library> {
+        // SAFETY: only root and the user can have written the file, or put it where it is, which is
+        // looked at before it is opened: it is trusted as the program itself.
+        let methods = unsafe { library::open(path, peers, told)? };
         // All methods of a library, or none.
         let mut with_these = registry.clone();
         for method in &methods {

@@ -6,7 +6,7 @@ use precondor_core::host::{Host, Level};
 use precondor_core::instance::Instance;
 use precondor_core::registry::Registry;
 use precondor_core::system::System;
-use precondor_core::{Error, Result};
+use precondor_core::{Error, Result, input};
 use rayon::prelude::*;
 use serde_json::Value;
 use std::cell::Cell;
@@ -169,7 +169,7 @@ impl Host for Services {
 
     fn read(&self, path: &str) -> Result<Vec<u8>> {
         let path = self.base.join(path);
-        std::fs::read(&path).map_err(|e| Error::file(path, e))
+        input::read(&path).map_err(|e| Error::file(path, e))
     }
 
     fn log(&self, level: Level, message: &str) {
