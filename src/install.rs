@@ -17,7 +17,6 @@ use crate::session::Session;
 use precondor_core::file::replace;
 use precondor_core::{Error, Result, input};
 use std::fmt::Write as _;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// The header for plugins in C.
@@ -107,8 +106,18 @@ fn put(path: &Path, text: &str) -> Result<()> {
 /// A copy with the same permissions but for group and others, who may not write.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     let mut source = input::open(from).map_err(|e| Error::file(from, e))?;
-    let mode = source.metadata().map_err(|e| Error::file(from, e))?.permissions().mode();
+    let permissions = source.metadata().map_err(|e| Error::file(from, e))?.permissions();
     replace(to, |out| std::io::copy(&mut source, out).map(|_| ()))?;
-    let permissions = std::fs::Permissions::from_mode(mode & 0o755);
-    std::fs::set_permissions(to, permissions).map_err(|e| Error::file(to, e))
+    std::fs::set_permissions(to, ours_to_write(permissions)).map_err(|e| Error::file(to, e))
+}
+
+#[cfg(unix)]
+fn ours_to_write(permissions: std::fs::Permissions) -> std::fs::Permissions {
+    use std::os::unix::fs::PermissionsExt;
+    PermissionsExt::from_mode(permissions.mode() & 0o755)
+}
+
+#[cfg(not(unix))]
+fn ours_to_write(permissions: std::fs::Permissions) -> std::fs::Permissions {
+    permissions
 }

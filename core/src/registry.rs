@@ -101,7 +101,9 @@ impl Registry {
     /// # Errors
     /// [`Error::Parameter`] with the nearest name and all that are there.
     pub fn get(&self, name: &str) -> Result<&Arc<dyn DynGenerator>> {
-        self.methods.get(name).ok_or_else(|| no_method(name, self.methods.keys().map(String::as_str)))
+        self.methods
+            .get(name)
+            .ok_or_else(|| no_method(name, self.methods.keys().map(String::as_str)))
     }
 
     /// What M of `method` keeps when A changes: what it declares, as far as the methods that its

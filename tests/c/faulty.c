@@ -28,6 +28,9 @@ static precondor_status schema(const precondor_sink *out, precondor_failure *why
 #elif defined SCHEMA_IS_CYCLIC
     precondor_put(out, "{\"properties\":{\"a\":{\"$ref\":\"#/$defs/A\"}},\"$defs\":{\"A\":{\"anyOf\":["
                        "{\"$ref\":\"#/$defs/A\"},{\"type\":\"null\"}]}}}");
+#elif defined INNER
+    precondor_put(out, "{\"type\":\"object\",\"required\":[\"solver\"],\"properties\":{\"solver\":"
+                       "{\"x-precondor-method\":true}}}");
 #elif defined DEFAULT_OUT_OF_RANGE
     precondor_put(out, "{\"type\":\"object\",\"properties\":{\"damping\":{\"type\":\"number\","
                        "\"maximum\":1.0,\"default\":2.0}}}");
@@ -36,6 +39,14 @@ static precondor_status schema(const precondor_sink *out, precondor_failure *why
 #endif
     return PRECONDOR_OK;
 }
+
+#if defined INNER
+/* The method inside this one. */
+struct inner {
+    const precondor_method *method;
+    void *instance;
+};
+#endif
 
 static precondor_status generate(precondor_text params, const precondor_system *system,
                                  const precondor_host *host, void **instance,
@@ -62,6 +73,12 @@ static precondor_status generate(precondor_text params, const precondor_system *
             at += (size_t)snprintf(text + at, sizeof text - at, " %g", aux->values[k]);
     }
     return precondor_fail(why, PRECONDOR_UNSUPPORTED, text);
+#elif defined INNER
+    struct inner *of = calloc(1, sizeof *of);
+    if (!of) return precondor_fail(why, PRECONDOR_MEMORY, "no memory");
+    *instance = of;
+    return host->inner(host->ctx, precondor_str("jacobi"), precondor_str("{}"), system,
+                       &of->method, &of->instance, why);
 #elif defined GENERATE_STATUS
     return precondor_fail(why, GENERATE_STATUS, "told to fail in generate");
 #elif defined WAITS
@@ -90,7 +107,15 @@ static precondor_status apply(void *instance, const double *r, double *z, size_t
 #if defined HANGS_IN_APPLY
     hang();
 #endif
-#if defined RANK_DEPENDENT || defined PRINTS || defined DEFAULT_OUT_OF_RANGE
+#if defined INNER
+    const struct inner *of = instance;
+    precondor_status status = of->method->apply(of->instance, r, z, n, why);
+#if defined NOT_LINEAR
+    for (i = 0; i < n; i++) z[i] *= z[i];
+#endif
+    (void)i;
+    return status;
+#elif defined RANK_DEPENDENT || defined PRINTS || defined DEFAULT_OUT_OF_RANGE
     /* Divided by the number of own rows. */
     for (i = 0; i < n; i++) z[i] = r[i] / (double)n;
 #else
@@ -104,7 +129,15 @@ static precondor_status apply(void *instance, const double *r, double *z, size_t
 }
 #endif
 
-static void destroy(void *instance) { (void)instance; }
+static void destroy(void *instance) {
+#if defined INNER
+    struct inner *of = instance;
+    if (of->method) of->method->destroy(of->instance);
+    free(of);
+#else
+    (void)instance;
+#endif
+}
 static uint32_t properties(void *instance) {
     (void)instance;
 #if defined RANK_DEPENDENT

@@ -2,12 +2,14 @@
 //! loaded.
 mod auto;
 mod bad_input;
+mod check;
 mod compare;
 mod fallback;
 mod formats;
 mod given;
 mod install;
 mod interrupt;
+mod irregular;
 mod kept;
 mod plugins;
 mod reproduce;

@@ -77,6 +77,9 @@ pub(crate) unsafe fn open(
         let text = format!("a plugin's file is called {FILE_PREFIX}NAME{FILE_SUFFIX}, {rule}");
         named(Error::Plugin(text))
     };
+    if cfg!(not(target_os = "linux")) {
+        return Err(named(elsewhere()));
+    }
     name_of(path).ok_or_else(misnamed)?;
     let real = trust::check(path).map_err(named)?;
     let name = name_of(&real).ok_or_else(misnamed)?;
@@ -114,7 +117,12 @@ unsafe fn symbol(path: &Path, symbol: &str) -> Result<*const abi::Plugin> {
 /// None is needed: nothing is loaded.
 #[cfg(not(target_os = "linux"))]
 unsafe fn symbol(_: &Path, _: &str) -> Result<*const abi::Plugin> {
-    Err(Error::Plugin("plugins are loaded on Linux only".into()))
+    Err(elsewhere())
+}
+
+/// What to say on other systems than Linux.
+pub(crate) fn elsewhere() -> Error {
+    Error::Plugin(format!("plugins are loaded on Linux only, this is {}", std::env::consts::OS))
 }
 
 /// The methods of an entry table that is in memory already: of a plugin that a program is linked

@@ -1,6 +1,6 @@
 //! Where plugins are looked for.
 use crate::here::own_folder;
-use crate::library::name_of;
+use crate::library::{elsewhere, name_of};
 use crate::plugins::Problem;
 use crate::trust;
 use precondor_core::{Error, input};
@@ -166,6 +166,9 @@ fn data_folder() -> Option<PathBuf> {
 
 /// What to say where a method is not there: what is, and where it was looked for.
 pub(crate) fn not_found(error: Error, looked_in: &[PathBuf]) -> Error {
+    if cfg!(not(target_os = "linux")) {
+        return Error::Parameter(format!("{error}; {}", elsewhere()));
+    }
     let folders: Vec<String> = looked_in.iter().map(|f| f.display().to_string()).collect();
     Error::Parameter(format!("{error}; looked for plugins in {}", folders.join(", ")))
 }

@@ -73,7 +73,9 @@ pub fn seal(mut bytes: Vec<u8>) -> Vec<u8> {
 pub(super) fn check_seal(bytes: &[u8]) -> Result<()> {
     match bytes.split_last_chunk::<SEALED>() {
         Some((content, seal)) if *seal == checksum(content) => Ok(()),
-        _ => Err(Error::Data("it is damaged, or was edited: it does not match its checksum".into())),
+        _ => {
+            Err(Error::Data("it is damaged, or was edited: it does not match its checksum".into()))
+        }
     }
 }
 

@@ -43,7 +43,8 @@ impl<'a> Walk<'a> {
             all.parts = all.parts.saturating_add(part.parts);
             all.depth = all.depth.max(part.depth + 1);
             let large = above + all.depth > DEPTH || all.parts > PARTS;
-            let text = format!("has more than {PARTS} parts, or {DEPTH} levels, with its references");
+            let text =
+                format!("has more than {PARTS} parts, or {DEPTH} levels, with its references");
             if large { Err(text) } else { Ok(()) }
         };
         if let Some(target) = schema["$ref"].as_str() {
@@ -127,13 +128,16 @@ mod tests {
                     "A": {"anyOf": [{"$ref": "#/$defs/B"}, {"type": "null"}]},
                     "B": {"items": {"$ref": "#/$defs/A"}},
                 }}),
-                "refers to itself: #/$defs/A → #/$defs/B → #/$defs/A",
+                "refers to itself: #/$defs/B → #/$defs/A → #/$defs/B",
             ),
             (
                 json!({"properties": {"default": {"$ref": "#/properties/default"}}}),
                 "refers to itself: #/properties/default → #/properties/default",
             ),
-            (json!({"properties": {"a": {"$ref": "#/$defs/A"}}}), "'#/$defs/A', which is not there"),
+            (
+                json!({"properties": {"a": {"$ref": "#/$defs/A"}}}),
+                "'#/$defs/A', which is not there",
+            ),
             (json!({"allOf": [{"$ref": "https://example.org/"}]}), "which is not there"),
         ] {
             let got = endless(&schema).unwrap_or_default();

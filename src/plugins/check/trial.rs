@@ -45,7 +45,8 @@ pub(super) fn names_methods(schema: &Value) -> bool {
 /// A method for every parameter that names some.
 fn inner_methods(schema: &Value) -> Map<String, Value> {
     let parameters = schema["properties"].as_object().into_iter().flatten();
-    let filled = parameters.filter_map(|(name, of)| Some((name.clone(), inner_method(schema, of)?)));
+    let filled =
+        parameters.filter_map(|(name, of)| Some((name.clone(), inner_method(schema, of)?)));
     filled.collect()
 }
 

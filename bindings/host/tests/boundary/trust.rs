@@ -74,7 +74,10 @@ fn what_everybody_can_write_is_refused() {
     for path in [place.file(), place.inside(), place.above()] {
         mode(&path, 0o777);
         let name = path.display().to_string();
-        refused(place.refusal(), &[&name, "can be written by everybody: not loaded; say chmod o-w"]);
+        refused(
+            place.refusal(),
+            &[&name, "can be written by everybody: not loaded; say chmod o-w"],
+        );
         mode(&path, 0o755);
         assert_eq!(place.refusal(), None);
     }
@@ -97,7 +100,10 @@ fn what_a_foreign_group_can_write_is_refused() {
         assert_eq!(place.refusal(), None, "it may read");
         mode(&path, 0o775);
         let name = path.display().to_string();
-        refused(place.refusal(), &[&name, "can be written by group 12345: not loaded", "chmod g-w"]);
+        refused(
+            place.refusal(),
+            &[&name, "can be written by group 12345: not loaded", "chmod g-w"],
+        );
         // That of root is as good as root.
         chown(&path, None, Some(0)).expect("root");
         assert_eq!(place.refusal(), None);

@@ -10,7 +10,10 @@ processes! {
 
 fn services() {
     let plugin = examples().join("libprecondor_plugin_keeps.so");
-    assert!(plugin.exists(), "build it: cargo build -p precondor-petsc --features petsc --examples");
+    assert!(
+        plugin.exists(),
+        "build it: cargo build -p precondor-petsc --features petsc --examples"
+    );
     let log = std::env::temp_dir().join(format!("precondor-kept-{}", std::process::id()));
     let petsc = Petsc::init(&["-info", log.to_str().expect("text")]).expect("PETSc");
     pc::register(&petsc).expect("registered");
