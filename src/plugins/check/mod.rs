@@ -1,18 +1,19 @@
 //! `precondor plugins check`: is a plugin sound?
 //!
 //! Beyond loading, every method is set up with its defaults (and `jacobi` inside it, where it needs a method
-//! and does not say which) for a small perturbed Poisson problem and applied: M has to overwrite `z` whatever
-//! it held, give finite numbers and the same bits every time, be linear where it says it is constant,
-//! symmetric and positive definite where it says so, the same on several ranks where it says so, and its
-//! transpose has to be one. Defaults have to be in their own ranges, and nothing may be printed, since that
-//! is where results go. All of it happens in a process of its own, which has so many seconds for a step.
+//! and does not say which) for a small perturbed Poisson problem, or else a saddle point problem, and
+//! applied: M has to overwrite `z` whatever it held, give finite numbers and the same bits every time, be
+//! linear where it says it is constant, symmetric and positive definite where it says so, the same on
+//! several ranks where it says so, and its transpose has to be one. Defaults have to be in their own ranges,
+//! and nothing may be printed, since that is where results go. All of it happens in a process of its own,
+//! which has so many seconds for a step.
 mod trial;
 
 use crate::Status;
 use crate::files::{print, print_json};
 use precondor_core::registry::no_method;
 use precondor_core::{Error, Result};
-use precondor_host::{MethodInfo, Search, answer, ask, probe};
+use precondor_host::{PATIENCE, Search, answer, ask, probe};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -50,12 +51,11 @@ struct Checked {
 
 pub fn run(args: &Args, plugin_path: &[PathBuf]) -> Result<Status> {
     let limit = Duration::from_secs(args.time_limit);
-    let Target { path, methods, others } = Target::find(&args.plugin, plugin_path, limit)?;
+    let Target { path, others } = Target::find(&args.plugin, plugin_path, limit)?;
     let mut command = Command::new(this_program()?);
     command.arg(CHECK).arg(&path);
-    if methods.iter().any(|method| trial::names_methods(&method.schema)) {
-        command.args(others.iter().filter(|other| probe(other, limit).is_ok()));
-    }
+    // Methods may ask for any other; what does not even load would be taken for a fault of this library.
+    command.args(others.iter().filter(|other| probe(other, PATIENCE).is_ok()));
     let asked = ask::<Vec<Checked>>(&mut command, &path, limit)?;
     let checked = asked.answer;
     let printed = asked.printed.map(|printed| {
@@ -77,7 +77,6 @@ pub fn run(args: &Args, plugin_path: &[PathBuf]) -> Result<Status> {
 /// The library that is meant.
 struct Target {
     path: PathBuf,
-    methods: Vec<MethodInfo>,
     /// The other libraries of the search path.
     others: Vec<PathBuf>,
 }
@@ -89,15 +88,15 @@ impl Target {
         let others = |path: &Path| candidates().filter(|other| other != path).collect();
         let file = Path::new(plugin);
         if plugin.contains('/') || file.is_file() {
-            let methods = probe(file, limit)?;
+            probe(file, limit)?;
             let path = file.canonicalize().map_err(|e| Error::file(file, e))?;
-            return Ok(Target { methods, others: others(&path), path });
+            return Ok(Target { others: others(&path), path });
         }
         let mut names = Vec::new();
         for path in candidates() {
-            let Ok(methods) = probe(&path, limit) else { continue };
+            let Ok(methods) = probe(&path, PATIENCE) else { continue };
             if methods.iter().any(|method| method.name == plugin) {
-                return Ok(Target { methods, others: others(&path), path });
+                return Ok(Target { others: others(&path), path });
             }
             names.extend(methods.into_iter().map(|method| method.name));
         }

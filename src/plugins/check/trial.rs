@@ -2,6 +2,7 @@
 use super::Checked;
 use precondor_core::comm::{Comm, threads};
 use precondor_core::host::Host;
+use precondor_core::matrix::{DistCsr, Space};
 use precondor_core::precond::Preconditioner;
 use precondor_core::problem::{Poisson, Problem};
 use precondor_core::registry::DynGenerator;
@@ -14,8 +15,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Levels of the test problem, until a method takes one.
-const LEVELS: [u32; 3] = [4, 3, 2];
+/// Systems that are tried until a method takes one.
+const TRIED: [Tried; 4] = [Tried::Poisson(4), Tried::Poisson(3), Tried::Poisson(2), Tried::Saddle];
 /// How far two numbers that should be equal may be apart, relative to their terms. Wide enough for
 /// methods that keep single precision.
 const CLOSE: f64 = 1e-4;
@@ -37,9 +38,48 @@ pub(super) fn tried(path: PathBuf, peers: impl Iterator<Item = PathBuf>) -> Resu
     names.iter().map(|name| Ok(try_out(&**plugins.get(name)?, &plugins.host()))).collect()
 }
 
-/// Whether parameters with this schema name methods.
-pub(super) fn names_methods(schema: &Value) -> bool {
-    !inner_methods(schema).is_empty()
+/// A system that methods are tried on.
+#[derive(Clone, Copy)]
+enum Tried {
+    /// Perturbed, at this level.
+    Poisson(u32),
+    /// `[A Bᵀ; B 0]`, A tridiagonal: for methods of systems with constraints.
+    Saddle,
+}
+
+impl Tried {
+    fn system(self, comm: Comm) -> Result<System> {
+        match self {
+            Tried::Poisson(level) => {
+                Ok(Problem::Poisson(Poisson::at_level(level)).generate(comm)?.0)
+            }
+            Tried::Saddle => saddle(comm),
+        }
+    }
+}
+
+/// Unknowns of the saddle point problem, three for each constraint.
+const UNKNOWNS: u64 = 24;
+
+fn saddle(comm: Comm) -> Result<System> {
+    let space = Space::even(comm, UNKNOWNS + UNKNOWNS / 3);
+    let (mut row_ptr, mut cols, mut values) = (vec![0], Vec::new(), Vec::new());
+    for i in space.start()..space.start() + space.n_own() as u64 {
+        let of_row: Vec<(u64, f64)> = match i.checked_sub(UNKNOWNS) {
+            Some(constraint) => vec![(3 * constraint, 1.0), (3 * constraint + 1, -1.0)],
+            None => {
+                let near = i.saturating_sub(1)..(i + 2).min(UNKNOWNS);
+                let of_a = near.map(|j| (j, if i == j { 2.5 } else { -1.0 }));
+                let sign = [1.0, -1.0, 0.0][(i % 3) as usize];
+                let of_b = (sign != 0.0).then_some((UNKNOWNS + i / 3, sign));
+                of_a.chain(of_b).collect()
+            }
+        };
+        cols.extend(of_row.iter().map(|(j, _)| *j));
+        values.extend(of_row.iter().map(|(_, v)| *v));
+        row_ptr.push(cols.len() as u32);
+    }
+    Ok(System::new(DistCsr::from_rows(&space, &row_ptr, &cols, &values)?))
 }
 
 /// A method for every parameter that names some.
@@ -78,12 +118,12 @@ fn try_out(method: &dyn DynGenerator, host: &Arc<dyn Host>) -> Checked {
     defaults(method, &filled, &mut check);
     let setting = Setting { method, host };
     match setting.set_up(&filled) {
-        Ok((params, level, m)) => {
-            let tried = setting.system(level, Comm::solo()).and_then(|system| {
+        Ok((params, on, m)) => {
+            let tried = setting.system(on, Comm::solo()).and_then(|system| {
                 tell(Step::Apply(method.name().to_owned()));
                 applies(&*m, method, system.a().n_own(), &mut check)?;
                 if m.properties().rank_independent {
-                    setting.on_ranks(&params, level, &*m, &mut check)?;
+                    setting.on_ranks(&params, on, &*m, &mut check)?;
                 }
                 Ok(())
             });
@@ -123,28 +163,27 @@ struct Setting<'a> {
     host: &'a Arc<dyn Host>,
 }
 
-/// Parameters, the level of the problem, and M.
-type SetUp = (Value, u32, Box<dyn precondor_core::instance::Instance>);
+/// Parameters, the system, and M.
+type SetUp = (Value, Tried, Box<dyn precondor_core::instance::Instance>);
 
 impl Setting<'_> {
-    fn system(&self, level: u32, comm: Comm) -> Result<System> {
-        let (system, _) = Problem::Poisson(Poisson::at_level(level)).generate(comm)?;
-        Ok(system.with_host(Arc::clone(self.host)))
+    fn system(&self, on: Tried, comm: Comm) -> Result<System> {
+        Ok(on.system(comm)?.with_host(Arc::clone(self.host)))
     }
 
     fn tell(&self, step: fn(String) -> Step) {
         tell(step(self.method.name().to_owned()));
     }
 
-    /// M for the first problem that the method takes: with its defaults, else with methods inside it.
+    /// M for the first system that the method takes: with its defaults, else with methods inside it.
     fn set_up(&self, filled: &Value) -> Result<SetUp> {
         let mut refusal = Error::Data("there is nothing to try it on".into());
         for params in [&json!({}), filled] {
-            for level in LEVELS {
-                let system = self.system(level, Comm::solo())?;
+            for on in TRIED {
+                let system = self.system(on, Comm::solo())?;
                 self.tell(Step::Generate);
                 match self.method.generate(params, &system) {
-                    Ok(m) => return Ok((params.clone(), level, m)),
+                    Ok(m) => return Ok((params.clone(), on, m)),
                     Err(e) if matches!(e.root(), Error::Panicked(_)) => return Err(e),
                     Err(e) => refusal = e,
                 }
@@ -160,16 +199,16 @@ impl Setting<'_> {
     fn on_ranks(
         &self,
         params: &Value,
-        level: u32,
+        on: Tried,
         alone: &dyn Preconditioner,
         check: &mut dyn FnMut(&str, Option<String>),
     ) -> Result<()> {
-        let n = self.system(level, Comm::solo())?.a().n_own();
+        let n = self.system(on, Comm::solo())?.a().n_own();
         let mut expected = vec![0.0; n];
         alone.apply(&wave(0..n, ONE), &mut expected)?;
         for ranks in RANKS {
             let what = format!("M is the same on {ranks} ranks as declared");
-            let parts = threads::run(ranks, |backend| self.part(params, level, Comm::new(backend)));
+            let parts = threads::run(ranks, |backend| self.part(params, on, Comm::new(backend)));
             let elsewhere = |e: &Error| matches!(e.root(), Error::Elsewhere { .. });
             let mut errors = parts.iter().filter_map(|part| part.as_ref().err());
             match errors.find(|e| !elsewhere(e)) {
@@ -189,8 +228,8 @@ impl Setting<'_> {
     }
 
     /// The own rows of M applied, on one of several ranks.
-    fn part(&self, params: &Value, level: u32, comm: Comm) -> Result<Vec<f64>> {
-        let system = self.system(level, comm)?;
+    fn part(&self, params: &Value, on: Tried, comm: Comm) -> Result<Vec<f64>> {
+        let system = self.system(on, comm)?;
         let space = Arc::clone(system.a().space());
         let first = space.start() == 0;
         if first {
