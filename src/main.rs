@@ -150,7 +150,7 @@ fn child() -> Option<ExitCode> {
     let (first, path) = (arguments.next()?, PathBuf::from(arguments.next()?));
     match first.to_str()? {
         precondor_host::PROBE => Some(precondor_host::probe_child(&path)),
-        plugins::CHECK => Some(plugins::check_child(&path)),
+        plugins::CHECK => Some(plugins::check_child(path, arguments.map(PathBuf::from))),
         _ => None,
     }
 }

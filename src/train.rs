@@ -29,7 +29,7 @@ use precondor_core::problem::Families;
 use precondor_core::registry::DynGenerator;
 use precondor_core::system::System;
 use precondor_core::train::{Progress, Samples, Training, Watch};
-use precondor_core::{Error, Result};
+use precondor_core::{Error, Result, input};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -232,7 +232,7 @@ fn beside(output: &Path) -> PathBuf {
 
 /// The checkpoint to go on from.
 fn state(checkpoint: &Path, resume: bool) -> Result<Option<Vec<u8>>> {
-    match (std::fs::read(checkpoint), resume) {
+    match (input::read(checkpoint), resume) {
         (Ok(state), true) => Ok(Some(state)),
         (Ok(_), false) => Err(Error::file(
             checkpoint,

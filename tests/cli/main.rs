@@ -2,6 +2,7 @@
 //! loaded.
 mod auto;
 mod bad_input;
+mod check;
 mod compare;
 mod fallback;
 mod files;
@@ -10,6 +11,7 @@ mod given;
 mod inputs;
 mod install;
 mod interrupt;
+mod irregular;
 mod kept;
 mod limits;
 mod plugins;
