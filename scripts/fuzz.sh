@@ -22,7 +22,9 @@ timeout --kill-after=10 $((FUZZ_SECONDS + 120)) nice "$test" --ignored --exact l
 for current in "$kept"/current-*; do
     [ -e "$current" ] || continue
     name=${current##*/current-}
-    mv "$current" "$kept/crash-$name-$FUZZ_SEED"
+    # Its length stands before the input, in a line.
+    tail -c +10 "$current" | head -c $((10#$(head -c 8 "$current"))) > "$kept/crash-$name-$FUZZ_SEED"
+    rm "$current"
     echo "the process ended at $kept/crash-$name-$FUZZ_SEED" >&2
     status=1
 done

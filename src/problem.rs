@@ -1,5 +1,5 @@
 //! `precondor problem`: a model problem as files.
-use crate::files::print;
+use crate::files::{self, print};
 use crate::session::Session;
 use crate::{Status, experiment, formats};
 use precondor_core::Result;
@@ -30,6 +30,8 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, session: &Session) -> Result<Status> {
+    let rhs = args.rhs.as_deref().filter(|rhs| *rhs != args.output);
+    files::ready(&[("--output", Some(&args.output)), ("--rhs", rhs)])?;
     let mut root = match &args.config {
         Some(path) => config::read(path)?,
         None => default_problem()?,

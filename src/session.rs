@@ -36,9 +36,11 @@ impl Session {
         if let Some(missing) = plugin_path.iter().find(|folder| !folder.exists()) {
             return Err(Error::file(missing, "--plugin-path: there is no such folder"));
         }
+        crate::threads::check()?;
         let base = base.filter(|path| path.is_dir()).unwrap_or(".".into());
         let search = Search { extra: plugin_path.to_vec(), base: base.clone() };
         let plugins = Plugins::beside(&precondor::linked(), &search)?;
+        tell(&plugins);
         for problem in plugins.problems() {
             tracing::warn!("plugin {}: {}", problem.path.display(), problem.reason);
         }
@@ -229,5 +231,14 @@ fn texts<'p>(params: &'p Value, found: &mut Vec<&'p str>) {
         Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
         Value::Object(fields) => fields.values().for_each(|field| texts(field, found)),
         _ => {}
+    }
+}
+
+/// Logs what was loaded.
+fn tell(plugins: &Plugins) {
+    let methods: usize = plugins.libraries().iter().map(|library| library.methods.len()).sum();
+    tracing::info!("{methods} methods in {} plugins", plugins.libraries().len());
+    for library in plugins.libraries() {
+        tracing::debug!("{}: {}", library.path.display(), library.methods.join(", "));
     }
 }

@@ -58,6 +58,15 @@ pub trait DynGenerator: Send + Sync {
     fn train(&self, params: &Value, training: Training<'_>) -> Result<Vec<u8>>;
 }
 
+/// What to say where a method is not among those `there`.
+pub fn no_method<'a>(name: &str, there: impl Iterator<Item = &'a str>) -> Error {
+    let names: Vec<&str> = there.collect();
+    let hint = schema::nearest(name, &names)
+        .map_or(String::new(), |near| format!("; did you mean '{near}'?"));
+    let there = if names.is_empty() { "none".into() } else { names.join(", ") };
+    Error::Parameter(format!("no preconditioner '{name}'{hint} (there are: {there})"))
+}
+
 /// Methods by name; later registrations of a name are refused.
 #[derive(Clone, Default)]
 pub struct Registry {
@@ -92,13 +101,9 @@ impl Registry {
     /// # Errors
     /// [`Error::Parameter`] with the nearest name and all that are there.
     pub fn get(&self, name: &str) -> Result<&Arc<dyn DynGenerator>> {
-        self.methods.get(name).ok_or_else(|| {
-            let names: Vec<&str> = self.methods.keys().map(String::as_str).collect();
-            let hint = schema::nearest(name, &names)
-                .map_or(String::new(), |near| format!("; did you mean '{near}'?"));
-            let there = if names.is_empty() { "none".into() } else { names.join(", ") };
-            Error::Parameter(format!("no preconditioner '{name}'{hint} (there are: {there})"))
-        })
+        self.methods
+            .get(name)
+            .ok_or_else(|| no_method(name, self.methods.keys().map(String::as_str)))
     }
 
     /// What M of `method` keeps when A changes: what it declares, as far as the methods that its

@@ -2,13 +2,16 @@
 //! loaded.
 mod auto;
 mod bad_input;
+mod check;
 mod compare;
 mod fallback;
+mod files;
 mod formats;
 mod given;
 mod inputs;
 mod install;
 mod interrupt;
+mod irregular;
 mod kept;
 mod limits;
 mod plugins;

@@ -8,6 +8,8 @@ mod parsers;
 
 use mutate::{Corpus, Random};
 use parsers::{PARSERS, Parser, World};
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -57,6 +59,27 @@ fn kept() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fuzz");
     std::fs::create_dir_all(&folder).expect("a folder");
     folder
+}
+
+/// The input that is being read: an abort leaves it behind. Its length, in eight digits and the end of a
+/// line, stands before it, so that one is written over the other.
+struct Current(PathBuf, File);
+
+impl Current {
+    fn new(name: &str) -> Self {
+        let path = kept().join(format!("current-{name}"));
+        let file = File::create(&path).expect("a file");
+        Current(path, file)
+    }
+
+    fn set(&mut self, input: &[u8]) {
+        let whole = [format!("{:08}\n", input.len()).as_bytes(), input].concat();
+        self.1.seek(SeekFrom::Start(0)).and_then(|_| self.1.write_all(&whole)).expect("written");
+    }
+
+    fn done(self) {
+        std::fs::remove_file(&self.0).expect("removed");
+    }
 }
 
 /// Inputs of each parser in the short part; those that take a whole system are slower.
@@ -123,12 +146,11 @@ fn long() {
         let world = World::new(parser.name);
         let corpus = corpus(parser, &world);
         let (mut random, mut count) = (Random::new(seed), Count::default());
-        // An abort leaves the input that led to it here.
-        let current = kept().join(format!("current-{}", parser.name));
+        let mut current = Current::new(parser.name);
         let (start, mut slowest) = (Instant::now(), Duration::ZERO);
         while start.elapsed() < each {
             let input = corpus.mutant(&mut random);
-            std::fs::write(&current, &input).expect("written");
+            current.set(&input);
             let before = Instant::now();
             meet(parser, &world, &input, &mut count);
             slowest = slowest.max(before.elapsed());
@@ -142,6 +164,6 @@ fn long() {
             count.refused,
             1e3 * slowest.as_secs_f64()
         );
-        std::fs::remove_file(&current).expect("removed");
+        current.done();
     }
 }

@@ -44,8 +44,10 @@ pub struct World {
 
 impl World {
     pub fn new(name: &str) -> Self {
-        let folder =
-            std::env::temp_dir().join(format!("precondor-fuzz-{}-{name}", std::process::id()));
+        // In memory, where there is such a folder: every input is a file.
+        let memory = PathBuf::from("/dev/shm");
+        let folder = if memory.is_dir() { memory } else { std::env::temp_dir() };
+        let folder = folder.join(format!("precondor-fuzz-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
         World { folder, system: OnceLock::new() }
     }

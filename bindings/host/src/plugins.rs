@@ -1,4 +1,5 @@
 //! All plugins of a search path, loaded.
+use crate::child::Step;
 use crate::library;
 use crate::search::{self, Search};
 use crate::services::{Onlooker, Peers, Services};
@@ -47,6 +48,10 @@ impl Library {
 }
 
 /// The plugins that were found.
+///
+/// Loading a library runs its code. Only files that nobody but root and the user can have written, nor have
+/// put in the way of, are loaded; what these do is in their hands as the program itself is, and those that
+/// it is linked with.
 pub struct Plugins {
     registry: Arc<Registry>,
     libraries: Vec<Library>,
@@ -72,16 +77,12 @@ impl Plugins {
     /// # Errors
     /// As [`load`](Plugins::load); [`Error::Plugin`] for two linked methods of one name.
     pub fn beside(linked: &[Arc<dyn DynGenerator>], search: &Search) -> Result<Self> {
-        let mut plugins = Self::none(&search.base)?;
         let found = search.find();
-        (plugins.problems, plugins.looked_in) = (found.problems, found.looked_in);
-        let mut registry = Registry::new();
-        for candidate in found.candidates {
-            match Self::open(&candidate.path, &plugins.host.peers, &mut registry) {
-                Ok(library) => plugins.libraries.push(library),
-                Err(e) => plugins.problems.push(Problem::new(&candidate.path, e)),
-            }
-        }
+        let files = found.candidates.into_iter().map(|candidate| candidate.path);
+        let mut plugins = Self::of(files, &search.base, &|_| {})?;
+        plugins.problems = found.problems.into_iter().chain(plugins.problems).collect();
+        plugins.looked_in = found.looked_in;
+        let mut registry = (*plugins.registry).clone();
         let mut native = Registry::new();
         for method in linked {
             native.add(Arc::clone(method))?;
@@ -139,8 +140,37 @@ impl Plugins {
         Ok(())
     }
 
-    fn open(path: &Path, peers: &Arc<Peers>, registry: &mut Registry) -> Result<Library> {
-        let methods = library::open(path, peers)?;
+    /// Loads these libraries and no others; `told` hears of every step. The first of two that have a method
+    /// in common stays.
+    ///
+    /// # Errors
+    /// As [`load`](Plugins::load).
+    pub fn of(
+        files: impl IntoIterator<Item = PathBuf>,
+        base: &Path,
+        told: &dyn Fn(Step),
+    ) -> Result<Self> {
+        let mut plugins = Self::none(base)?;
+        let mut registry = Registry::new();
+        for file in files {
+            match Self::open(&file, &plugins.host.peers, &mut registry, told) {
+                Ok(library) => plugins.libraries.push(library),
+                Err(e) => plugins.problems.push(Problem::new(&file, e)),
+            }
+        }
+        plugins.complete(registry);
+        Ok(plugins)
+    }
+
+    fn open(
+        path: &Path,
+        peers: &Arc<Peers>,
+        registry: &mut Registry,
+        told: &dyn Fn(Step),
+    ) -> Result<Library> {
+        // SAFETY: only root and the user can have written the file, or put it where it is, which is
+        // looked at before it is opened: it is trusted as the program itself.
+        let methods = unsafe { library::open(path, peers, told)? };
         // All methods of a library, or none.
         let mut with_these = registry.clone();
         for method in &methods {

@@ -6,7 +6,7 @@ use precondor_core::host::{Host, Level};
 use precondor_core::instance::Instance;
 use precondor_core::registry::Registry;
 use precondor_core::system::System;
-use precondor_core::{Error, Result};
+use precondor_core::{Error, Result, input};
 use rayon::prelude::*;
 use serde_json::Value;
 use std::cell::Cell;
@@ -187,7 +187,7 @@ impl Host for Services {
 
     fn read(&self, path: &str) -> Result<Vec<u8>> {
         let path = self.base.join(path);
-        let read = || std::fs::read(&path).map_err(|e| Error::file(&path, e));
+        let read = || input::read(&path).map_err(|e| Error::file(&path, e));
         let Some(files) = self.files.get() else { return read() };
         let mut files = files.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(content) = files.get(&path) {

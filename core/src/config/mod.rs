@@ -18,7 +18,7 @@ pub use solver::{
     Assume, Check, FallbackConfig, FallbackPlan, Side, SolverConfig, SolverKind, StopRule,
 };
 
-use crate::{Error, Result};
+use crate::{Error, Result, input};
 use place::{Place, Source};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,7 +29,7 @@ use std::sync::Arc;
 /// # Errors
 /// [`Error::File`] where it cannot be read.
 pub fn text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|e| match e.kind() {
+    input::read_to_string(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::InvalidData => Error::file(path, "is not a text file in UTF-8"),
         _ => Error::file(path, format!("cannot read the configuration: {e}")),
     })
