@@ -97,7 +97,7 @@ for k in 1 2 3 4 5; do
     wait $! 2> /dev/null
     if [ -e "$folder/model.safetensors.checkpoint" ]; then
         # The number of steps is part of what a checkpoint belongs to: another kill ends this one.
-        timeout -s KILL 3 "$program" train "$folder/train.toml" --resume > /dev/null 2> "$folder/err"
+        { timeout -s KILL 3 "$program" train "$folder/train.toml" --resume > /dev/null; } 2> "$folder/err"
         ! grep -q '^error: ' "$folder/err" || fault "$(cat "$folder/err")"
     fi
 done
