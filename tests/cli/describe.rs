@@ -146,7 +146,11 @@ fn the_schema_for_editors_takes_all_examples_and_is_the_one_that_is_kept() {
         if path.extension().is_some_and(|extension| extension == "toml") {
             assert_eq!(fault(&made, &made, &read(&path)), None, "{}", path.display());
             let first = std::fs::read_to_string(&path).expect("text");
-            assert!(first.starts_with("#:schema ../docs/config.schema.json\n"), "{}", path.display());
+            assert!(
+                first.starts_with("#:schema ../docs/config.schema.json\n"),
+                "{}",
+                path.display()
+            );
             seen += 1;
         }
     }
