@@ -119,7 +119,7 @@ fn blocks_say_their_language_and_configurations_are_toml() {
     let mut tables = 0;
     for page in pages() {
         for (language, text) in blocks(&read(&page)) {
-            let known = ["toml", "sh", "bash", "rust", "rust,no_run", "text", "c", "python"];
+            let known = ["", "toml", "sh", "bash", "rust", "rust,no_run", "text", "c", "python"];
             let is_known = known.contains(&language.as_str());
             assert!(is_known, "{}: a block of '{language}': {text}", page.display());
             if language == "toml" {
