@@ -12,6 +12,7 @@ mod support;
 
 mod faults;
 mod files;
+mod interrupt;
 mod runs;
 mod spaces;
 mod traffic;
