@@ -31,6 +31,18 @@ use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
+/// The keys of `[problem]` that are read here.
+const KEYS: [&str; 8] = [
+    "kind",
+    "label",
+    "levels",
+    "samples",
+    "x0",
+    "preconditioner_matrix",
+    "null_space",
+    "left_null_space",
+];
+
 /// Systems that belong together: a row of a table is their mean.
 pub struct Case {
     /// What tables call it.
@@ -400,13 +412,28 @@ impl More {
 
 /// A model problem out of `kind` and its parameters.
 fn problem(section: &Node) -> Result<Problem> {
-    let missing = || section.error("'kind' is missing: the kind of model problem");
-    let kind = section.get("kind").ok_or_else(missing)?;
+    let why = "'kind' is missing: the kind of model problem, or 'matrix' for one in a file";
+    let known = known_keys()?;
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let kind = section.needed("kind", Some(&known), why)?;
     let schema = Problem::schema(kind.text()?).map_err(|e| kind.error(e.to_string()))?;
     let mut parameters = section.clone();
     parameters.take("kind");
     parameters.check(&schema, &parameters.json())?;
     Problem::from_json(&section.json()).map_err(|e| section.error(e.to_string()))
+}
+
+/// Keys that a section without `kind` may mean: those of all kinds, of files, and that of a file.
+fn known_keys() -> Result<Vec<String>> {
+    let mut known: Vec<String> = Given::KEYS.into_iter().chain(KEYS).map(str::to_owned).collect();
+    for kind in Problem::KINDS {
+        let schema = Problem::schema(kind)?;
+        let keys = schema["properties"].as_object().into_iter().flatten();
+        known.extend(keys.map(|(key, _)| key.clone()));
+    }
+    known.sort_unstable();
+    known.dedup();
+    Ok(known)
 }
 
 impl Case {

@@ -7,9 +7,6 @@ use precondor_core::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The keys that [`Given`] reads.
-const KEYS: [&str; 4] = ["matrix", "rhs", "symmetric", "eliminate"];
-
 /// What `[problem]` says of files.
 pub struct Given {
     /// The file of A.
@@ -58,9 +55,12 @@ impl Whole {
 }
 
 impl Given {
+    /// The keys that are read here.
+    pub const KEYS: [&str; 4] = ["matrix", "rhs", "symmetric", "eliminate"];
+
     /// Out of the section, for the file that `matrix` names.
     pub fn from_section(matrix: &Node, section: &Node) -> Result<Self> {
-        section.only(&KEYS)?;
+        section.only(&Given::KEYS)?;
         let symmetric = match section.get("symmetric") {
             None => None,
             Some(node) => match node.text()? {

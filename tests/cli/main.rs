@@ -3,6 +3,7 @@
 mod auto;
 mod bad_input;
 mod compare;
+mod documents;
 mod fallback;
 mod files;
 mod formats;
@@ -10,6 +11,9 @@ mod given;
 mod install;
 mod interrupt;
 mod kept;
+#[path = "../support/mpirun.rs"]
+#[allow(dead_code, reason = "shared with other tests, which use other parts of it")]
+mod mpirun;
 mod plugins;
 mod reproduce;
 mod solve;
