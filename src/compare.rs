@@ -39,7 +39,7 @@ use crate::report::csv::Solve;
 use crate::report::{self, CaseInfo, Cell, Comparison, Entry, Provenance, Raw, Row};
 use crate::scaling::cluster::Cluster;
 use crate::scaling::reckon::{Scaling, Subject, reckon};
-use crate::session::{Session, configuration};
+use crate::session::Session;
 use crate::terminal::{self, clean};
 use crate::traffic::{self, Sent};
 use crate::{Status, exact, fallback};
@@ -90,7 +90,8 @@ struct Run {
 }
 
 pub fn run(args: &Args, session: &Session) -> Result<Status> {
-    let (title, runs, cases, cluster) = session.comm().agree(asked(args, session))?;
+    let root = session.configuration(&args.config, &args.overrides)?;
+    let (title, runs, cases, cluster) = session.comm().agree(asked(&root, session))?;
     let folder = args.report.as_deref().filter(|_| session.is_first());
     // Held until the end, by the rank that writes.
     let claim = folder.map(report::ready).transpose();
@@ -99,6 +100,9 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         session.on_first(|| files::sound(&args.config))?;
         return Ok(Status::Done);
     }
+    let files: Vec<_> = cases.iter().flat_map(Case::files).collect();
+    let methods = runs.iter().flat_map(|run| run.method.iter().chain(&run.plan.replacement));
+    session.look_at(&files, methods.map(|method| &method.params))?;
     let raw = session.comm().agree(folder.map(Raw::new).transpose())?;
     interrupt::watch(session);
     let rows = runs.iter().map(|run| Row {
@@ -164,12 +168,11 @@ fn tell(args: &Args, comparison: &Comparison, raw: Option<Raw>) -> Result<()> {
 /// Title, methods, systems and the machine to reckon for.
 type Asked = (Option<String>, Vec<Run>, Vec<Case>, Option<Cluster>);
 
-fn asked(args: &Args, session: &Session) -> Result<Asked> {
-    let root = configuration(&args.config, &args.overrides)?;
+fn asked(root: &Node, session: &Session) -> Result<Asked> {
     root.only(&["title", "problem", "solver", "run", "cluster"])?;
     let title = root.get("title").map(|node| node.text().map(str::to_owned)).transpose()?;
     let cluster = root.get("cluster").map(Node::read::<Cluster>).transpose()?;
-    Ok((title, runs(&root, session)?, experiment::family(&root)?, cluster))
+    Ok((title, runs(root, session)?, experiment::family(root)?, cluster))
 }
 
 fn runs(root: &Node, session: &Session) -> Result<Vec<Run>> {

@@ -21,6 +21,7 @@
 //! `[[problem]]`, each of these forms and with a `label` that its tables are called by.
 use crate::formats;
 use crate::given::{self, Given, Read, Whole};
+use crate::report::format::seconds;
 use crate::session::Session;
 use precondor_core::config::{Content, Node, SolverConfig};
 use precondor_core::matrix::{DistCsr, NullSpace, NullSpaces};
@@ -439,7 +440,17 @@ fn known_keys() -> Result<Vec<String>> {
 impl Case {
     /// System `index` of the case on the ranks of `session`, in its surroundings. Collective.
     pub fn task(&self, index: u64, session: &Session) -> Result<Task> {
-        session.comm().scope(|| self.make(index, session))
+        let start = std::time::Instant::now();
+        let made = session.comm().scope(|| self.make(index, session));
+        if let Ok(task) = &made {
+            let (n, taken) = (task.system.a().n_global(), seconds(start.elapsed().as_secs_f64()));
+            let label = &self.label;
+            tracing::info!(
+                "{label}, system {index}: {n} unknowns, {} entries, in {taken}",
+                task.nnz
+            );
+        }
+        made
     }
 
     fn make(&self, index: u64, session: &Session) -> Result<Task> {
@@ -468,10 +479,26 @@ impl Case {
             None => (system, None),
         };
         files.extend(given::on_all_ranks(notes, session)?);
+        session.files_unchanged()?;
         let nnz = system.a().nnz_global()?;
         let other = other.map(|other| other.with_host(session.host()));
         let system = system.with_host(session.host());
         Ok(Task { x0, other, null, whole, files, ..Task::new(system, nnz, b) })
+    }
+
+    /// The files of its systems; those of one matrix or vector belong together.
+    pub fn files(&self) -> Vec<Vec<PathBuf>> {
+        let given = match &self.source {
+            Source::Files(given) => given.files(),
+            Source::Model(_) => Vec::new(),
+        };
+        let More { x0, preconditioner, right, left } = &self.more;
+        let null_spaces = [right, left].into_iter().filter_map(|wanted| match wanted {
+            Wanted::File(path) => Some(path.as_path()),
+            _ => None,
+        });
+        let more = x0.iter().chain(preconditioner).map(PathBuf::as_path).chain(null_spaces);
+        given.into_iter().chain(more).map(formats::files).collect()
     }
 
     /// The file that the preconditioner is made from, where it is not A's.

@@ -15,9 +15,8 @@ use crate::files::{make_folder, print};
 use crate::plugins::sdk;
 use crate::session::Session;
 use precondor_core::file::replace;
-use precondor_core::{Error, Result};
+use precondor_core::{Error, Result, input};
 use std::fmt::Write as _;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// The header for plugins in C.
@@ -106,9 +105,19 @@ fn put(path: &Path, text: &str) -> Result<()> {
 
 /// A copy with the same permissions but for group and others, who may not write.
 fn copy(from: &Path, to: &Path) -> Result<()> {
-    let mut source = std::fs::File::open(from).map_err(|e| Error::file(from, e))?;
-    let mode = source.metadata().map_err(|e| Error::file(from, e))?.permissions().mode();
+    let mut source = input::open(from).map_err(|e| Error::file(from, e))?;
+    let permissions = source.metadata().map_err(|e| Error::file(from, e))?.permissions();
     replace(to, |out| std::io::copy(&mut source, out).map(|_| ()))?;
-    let permissions = std::fs::Permissions::from_mode(mode & 0o755);
-    std::fs::set_permissions(to, permissions).map_err(|e| Error::file(to, e))
+    std::fs::set_permissions(to, ours_to_write(permissions)).map_err(|e| Error::file(to, e))
+}
+
+#[cfg(unix)]
+fn ours_to_write(permissions: std::fs::Permissions) -> std::fs::Permissions {
+    use std::os::unix::fs::PermissionsExt;
+    PermissionsExt::from_mode(permissions.mode() & 0o755)
+}
+
+#[cfg(not(unix))]
+fn ours_to_write(permissions: std::fs::Permissions) -> std::fs::Permissions {
+    permissions
 }

@@ -11,6 +11,7 @@ mod fallback;
 mod files;
 mod formats;
 mod given;
+mod inputs;
 mod install;
 mod interrupt;
 mod kept;
@@ -21,6 +22,7 @@ mod plugins;
 mod problem;
 mod report;
 mod reproduce;
+mod same;
 mod scaling;
 mod session;
 mod solve;
@@ -64,6 +66,18 @@ enum Command {
     Install(install::Args),
 }
 
+impl Cli {
+    /// The configuration of a command that every rank reads it for.
+    fn config(&self) -> Option<&Path> {
+        match &self.command {
+            Command::Solve(args) => Some(&args.config),
+            Command::Compare(args) => Some(&args.config),
+            Command::Train(args) => Some(&args.config),
+            _ => None,
+        }
+    }
+}
+
 /// How a command ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Status {
@@ -85,7 +99,12 @@ fn main() -> ExitCode {
         Ok(world) => world,
         Err(e) => return world::no_world(&e),
     };
-    let cli = match Cli::try_parse() {
+    let parsed = Cli::try_parse();
+    // Before anything is said or done: ranks with other words would do other things.
+    if let Err(e) = same::program_and_words(world.comm(), parsed.as_ref().ok().map(Cli::config)) {
+        return world.end(Err(e));
+    }
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(e) => {
             if world.is_first() {
@@ -131,7 +150,7 @@ fn child() -> Option<ExitCode> {
     let (first, path) = (arguments.next()?, PathBuf::from(arguments.next()?));
     match first.to_str()? {
         precondor_host::PROBE => Some(precondor_host::probe_child(&path)),
-        plugins::CHECK => Some(plugins::check_child(&path)),
+        plugins::CHECK => Some(plugins::check_child(path, arguments.map(PathBuf::from))),
         _ => None,
     }
 }

@@ -5,7 +5,7 @@
 //! library are told by its method's schema, under `x-precondor-models`.
 use precondor_core::config::MethodConfig;
 use precondor_core::registry::DynGenerator;
-use precondor_core::{Error, Result};
+use precondor_core::{Error, Result, input};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use std::path::Path;
@@ -56,7 +56,7 @@ pub fn used(method: &dyn DynGenerator, config: &MethodConfig) -> Result<Vec<Mode
 /// # Errors
 /// [`Error::File`] where it cannot be read or is no model.
 pub fn of_file(path: &Path) -> Result<Model> {
-    let bytes = std::fs::read(path).map_err(|e| Error::file(path, e))?;
+    let bytes = input::read(path).map_err(|e| Error::file(path, e))?;
     let (_, header) = SafeTensors::read_metadata(&bytes)
         .map_err(|e| Error::file(path, format!("this is no model file: {e}")))?;
     let text = header.metadata().as_ref().and_then(|entries| entries.get(KEY));

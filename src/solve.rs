@@ -2,15 +2,16 @@
 use crate::experiment::{self, Case, Known, Task};
 use crate::fallback::Plan;
 use crate::files::{self, print, print_json};
+use crate::inputs::Input;
 use crate::kept::{self, Saved};
 use crate::measure::{self, Made, Measured, measure, measure_with};
 use crate::report::Provenance;
 use crate::report::format::{bytes, number, seconds};
-use crate::session::{Session, configuration};
+use crate::session::Session;
 use crate::{Status, exact, fallback, formats, interrupt, terminal};
 use indicatif::{ProgressBar, ProgressStyle};
 use precondor_core::comm::Communicator;
-use precondor_core::config::{Backend, MethodConfig, SolverConfig, StopRule};
+use precondor_core::config::{Backend, MethodConfig, Node, SolverConfig, StopRule};
 use precondor_core::matrix::NullSpace;
 use precondor_core::precond::Preconditioner;
 use precondor_core::solver::{Norm, Outcome, Step, Switch};
@@ -87,6 +88,8 @@ struct Summary<'a> {
     /// Where the solve noticed that its preconditioner fails, and went on by other means.
     fallback: &'a [Switch],
     notes: &'a [String],
+    /// The files that were read: of the system, and by methods.
+    files: Vec<Input>,
 }
 
 /// What `--json` prints of a singular A.
@@ -104,9 +107,10 @@ struct Singular {
 }
 
 pub fn run(args: &Args, session: &Session) -> Result<Status> {
+    let root = session.configuration(&args.config, &args.overrides)?;
     let saved = args.load_preconditioner.as_deref();
     let saved = saved.map(|path| Saved::read(session, path)).transpose()?;
-    let asked = asked(args, session, saved.as_ref());
+    let asked = asked(args, &root, session, saved.as_ref());
     let asked = session.comm().agree(asked)?;
     session.on_first(|| {
         files::ready(&[
@@ -118,6 +122,10 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         session.on_first(|| files::sound(&args.config))?;
         return Ok(Status::Done);
     }
+    let mut files = asked.case.files();
+    files.extend(args.load_preconditioner.iter().map(|path| vec![path.clone()]));
+    let methods = asked.method.iter().chain(&asked.plan.replacement);
+    session.look_at(&files, methods.map(|method| &method.params))?;
     interrupt::watch(session);
     let task = asked.case.task(0, session)?;
     let task = task.under(&asked.solver);
@@ -207,6 +215,7 @@ fn tell(
     session.on_first(|| match args.json {
         true => {
             let mut summary = summary(task, solver, method.as_ref(), measured, peak);
+            summary.files = session.files();
             summary.loaded_from = saved.map(Saved::name);
             (summary.preconditioner_matrix, summary.preconditioner_matrix_nnz) = other.unzip();
             print_json(&summary)
@@ -218,7 +227,12 @@ fn tell(
                 format!("; the preconditioner from matrix {path}: {nnz} entries")
             });
             let what = (case.describe(), from, how);
-            print(&text(what, ranks, task, solver, method.as_ref(), measured))
+            let mut out = text(what, ranks, task, solver, method.as_ref(), measured);
+            for file in session.files() {
+                // Writing to a string cannot fail.
+                let _ = writeln!(out, "{:<15} {}", "file", file.told());
+            }
+            print(&out)
         }
     })
 }
@@ -231,8 +245,7 @@ struct Asked {
     plan: Plan,
 }
 
-fn asked(args: &Args, session: &Session, saved: Option<&Saved>) -> Result<Asked> {
-    let root = configuration(&args.config, &args.overrides)?;
+fn asked(args: &Args, root: &Node, session: &Session, saved: Option<&Saved>) -> Result<Asked> {
     root.only(&["problem", "solver", "preconditioner"])?;
     let solver = match root.get("solver") {
         Some(section) => SolverConfig::from_node(section)?,
@@ -249,7 +262,7 @@ fn asked(args: &Args, session: &Session, saved: Option<&Saved>) -> Result<Asked>
         kept::can_be_saved(session, method.as_ref())?;
     }
     let plan = fallback::plan(session, root.get("solver"), &solver, method.as_ref())?;
-    Ok(Asked { case: experiment::single(&root)?, solver, method, plan })
+    Ok(Asked { case: experiment::single(root)?, solver, method, plan })
 }
 
 /// The most memory that any rank has had so far, in bytes, where the system tells. Collective.
@@ -320,6 +333,7 @@ fn summary<'a>(
         peak_memory_bytes,
         fallback: &report.switches,
         notes: &measured.notes,
+        files: Vec::new(),
     }
 }
 

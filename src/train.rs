@@ -21,7 +21,7 @@ use crate::experiment;
 use crate::files::{self, Claim, print, write};
 use crate::interrupt;
 use crate::report::format::{bytes, number, seconds};
-use crate::session::{Session, configuration};
+use crate::session::Session;
 use crate::terminal;
 use indicatif::{ProgressBar, ProgressStyle};
 use precondor_core::config::Node;
@@ -29,7 +29,7 @@ use precondor_core::problem::Families;
 use precondor_core::registry::DynGenerator;
 use precondor_core::system::System;
 use precondor_core::train::{Progress, Samples, Training, Watch};
-use precondor_core::{Error, Result};
+use precondor_core::{Error, Result, input};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -89,8 +89,7 @@ struct Asked<'s> {
     checkpoint_every: u64,
 }
 
-fn asked<'s>(args: &Args, session: &'s Session) -> Result<Asked<'s>> {
-    let root = configuration(&args.config, &args.overrides)?;
+fn asked<'s>(args: &Args, root: &Node, session: &'s Session) -> Result<Asked<'s>> {
     root.only(&["model", "train", "data"])?;
     let section = |name: &str| {
         let missing = || root.error(format!("section [{name}] is missing"));
@@ -121,7 +120,9 @@ fn asked<'s>(args: &Args, session: &'s Session) -> Result<Asked<'s>> {
 
 pub fn run(args: &Args, session: &Session) -> Result<Status> {
     let (comm, host) = (session.comm(), session.host());
-    let asked = comm.agree(asked(args, session))?;
+    let root = session.configuration(&args.config, &args.overrides)?;
+    let asked = comm.agree(asked(args, &root, session))?;
+    session.look_at(&[], std::iter::once(&asked.params))?;
     let checkpoint = beside(&asked.output);
     // Held until the end, by the rank that writes.
     let mut claim = None;
@@ -231,7 +232,7 @@ fn beside(output: &Path) -> PathBuf {
 
 /// The checkpoint to go on from.
 fn state(checkpoint: &Path, resume: bool) -> Result<Option<Vec<u8>>> {
-    match (std::fs::read(checkpoint), resume) {
+    match (input::read(checkpoint), resume) {
         (Ok(state), true) => Ok(Some(state)),
         (Ok(_), false) => Err(Error::file(
             checkpoint,

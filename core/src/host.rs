@@ -1,9 +1,10 @@
 //! What the program around a method lends it: threads, a log, files, other methods by name.
 use crate::instance::Instance;
 use crate::system::System;
-use crate::{Error, Result};
+use crate::{Error, Result, input};
 use serde_json::Value;
 use std::ops::Range;
+use std::path::Path;
 
 /// How much a log message matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,7 +86,7 @@ impl Host for Alone {
         Err(Error::Parameter(format!("no method '{name}': there is no registry to look it up in")))
     }
     fn read(&self, path: &str) -> Result<Vec<u8>> {
-        std::fs::read(path).map_err(|e| Error::file(path, e))
+        input::read(Path::new(path)).map_err(|e| Error::file(path, e))
     }
     fn log(&self, _: Level, _: &str) {}
 }

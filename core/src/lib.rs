@@ -20,6 +20,7 @@ pub mod config;
 mod error;
 pub mod file;
 pub mod host;
+pub mod input;
 pub mod instance;
 pub mod invariance;
 pub mod kernel;

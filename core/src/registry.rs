@@ -58,6 +58,15 @@ pub trait DynGenerator: Send + Sync {
     fn train(&self, params: &Value, training: Training<'_>) -> Result<Vec<u8>>;
 }
 
+/// What to say where a method is not among those `there`.
+pub fn no_method<'a>(name: &str, there: impl Iterator<Item = &'a str>) -> Error {
+    let names: Vec<&str> = there.collect();
+    let hint = schema::nearest(name, &names)
+        .map_or(String::new(), |near| format!("; did you mean '{near}'?"));
+    let there = if names.is_empty() { "none".into() } else { names.join(", ") };
+    Error::Parameter(format!("no preconditioner '{name}'{hint} (there are: {there})"))
+}
+
 /// Methods by name; later registrations of a name are refused.
 #[derive(Clone, Default)]
 pub struct Registry {
@@ -92,13 +101,9 @@ impl Registry {
     /// # Errors
     /// [`Error::Parameter`] with the nearest name and all that are there.
     pub fn get(&self, name: &str) -> Result<&Arc<dyn DynGenerator>> {
-        self.methods.get(name).ok_or_else(|| {
-            let names: Vec<&str> = self.methods.keys().map(String::as_str).collect();
-            let hint = schema::nearest(name, &names)
-                .map_or(String::new(), |near| format!("; did you mean '{near}'?"));
-            let there = if names.is_empty() { "none".into() } else { names.join(", ") };
-            Error::Parameter(format!("no preconditioner '{name}'{hint} (there are: {there})"))
-        })
+        self.methods
+            .get(name)
+            .ok_or_else(|| no_method(name, self.methods.keys().map(String::as_str)))
     }
 
     /// What M of `method` keeps when A changes: what it declares, as far as the methods that its
@@ -138,12 +143,20 @@ impl Registry {
 }
 
 /// A method that is linked in.
-pub struct Native<G>(PhantomData<fn() -> G>);
+pub struct Native<G> {
+    version: &'static str,
+    method: PhantomData<fn() -> G>,
+}
 
 impl<G: Generator> Native<G> {
-    /// The method `G`, as a registry holds it.
+    /// The method `G`, as a registry holds it, with the version of this crate.
     pub fn method() -> Arc<dyn DynGenerator> {
-        Arc::new(Native::<G>(PhantomData))
+        Self::of(env!("CARGO_PKG_VERSION"))
+    }
+
+    /// The method `G` of a crate of this version.
+    pub fn of(version: &'static str) -> Arc<dyn DynGenerator> {
+        Arc::new(Native::<G> { version, method: PhantomData })
     }
 }
 
@@ -151,9 +164,14 @@ impl<G: Generator> Native<G> {
 pub struct NativeTrainable<G>(Native<G>);
 
 impl<G: Trainable> NativeTrainable<G> {
-    /// The method `G`, as a registry holds it.
+    /// The method `G`, as a registry holds it, with the version of this crate.
     pub fn method() -> Arc<dyn DynGenerator> {
-        Arc::new(NativeTrainable(Native::<G>(PhantomData)))
+        Self::of(env!("CARGO_PKG_VERSION"))
+    }
+
+    /// The method `G` of a crate of this version.
+    pub fn of(version: &'static str) -> Arc<dyn DynGenerator> {
+        Arc::new(NativeTrainable(Native::<G> { version, method: PhantomData }))
     }
 }
 
@@ -189,7 +207,7 @@ impl<G: Generator> DynGenerator for Native<G> {
         G::SUMMARY
     }
     fn version(&self) -> &str {
-        env!("CARGO_PKG_VERSION")
+        self.version
     }
     fn origin(&self) -> String {
         "linked in".into()

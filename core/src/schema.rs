@@ -9,6 +9,10 @@
 //! this one is seen to fail, and `x-precondor-contraction` is the factor that an iteration reduces
 //! the residual by, or more, on the matrices that the method is for: a watched solve leaves the method
 //! soon after the iterations that this takes.
+mod sound;
+
+pub use sound::{endless, misfits};
+
 use crate::{Error, Result};
 use schemars::JsonSchema;
 use serde_json::Value;

@@ -2,7 +2,7 @@
 use crate::Status;
 use crate::files::{print, print_json};
 use precondor_core::Result;
-use precondor_host::{MethodInfo, Search, probe};
+use precondor_host::{MethodInfo, PATIENCE, Search, probe};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -44,7 +44,7 @@ pub fn run(args: &Args, plugin_path: &[PathBuf]) -> Result<Status> {
     let mut list =
         List { methods: vec![], problems: problems.collect(), looked_in: found.looked_in };
     for candidate in found.candidates {
-        match probe(&candidate.path) {
+        match probe(&candidate.path, PATIENCE) {
             Ok(methods) => list.methods.extend(
                 methods
                     .into_iter()

@@ -23,6 +23,9 @@ pub fn page(comparison: &Comparison) -> String {
     // Writing to a string cannot fail.
     let _ =
         writeln!(out, "{} on {}", comparison.provenance.program(), comparison.provenance.machine());
+    for file in &comparison.provenance.files {
+        let _ = writeln!(out, "Read {}.", file.told());
+    }
     for rule in comparison.rules() {
         let _ = writeln!(out, "{rule}");
     }

@@ -9,20 +9,58 @@
 #define NAME precondor_plugin_faulty
 #endif
 
+/* Waits for ever. */
+#if defined HANGS_IN_LOAD || defined HANGS_IN_DESCRIBE || defined HANGS_IN_GENERATE || \
+    defined HANGS_IN_APPLY || defined HANGS_AT_THE_END
+static void hang(void) {
+    volatile int forever = 1;
+    while (forever) {}
+}
+#endif
+
 static precondor_status schema(const precondor_sink *out, precondor_failure *why) {
     (void)why;
+#if defined HANGS_IN_DESCRIBE
+    hang();
+#endif
 #if defined SCHEMA_IS_NO_JSON
     precondor_put(out, "damping: a number");
+#elif defined SCHEMA_IS_CYCLIC
+    precondor_put(out, "{\"properties\":{\"a\":{\"$ref\":\"#/$defs/A\"}},\"$defs\":{\"A\":{\"anyOf\":["
+                       "{\"$ref\":\"#/$defs/A\"},{\"type\":\"null\"}]}}}");
+#elif defined INNER
+    precondor_put(out, "{\"type\":\"object\",\"required\":[\"solver\"],\"properties\":{\"solver\":"
+                       "{\"x-precondor-method\":true}}}");
+#elif defined DEFAULT_OUT_OF_RANGE
+    precondor_put(out, "{\"type\":\"object\",\"properties\":{\"damping\":{\"type\":\"number\","
+                       "\"maximum\":1.0,\"default\":2.0}}}");
 #else
     precondor_put(out, "{\"type\":\"object\",\"properties\":{}}");
 #endif
     return PRECONDOR_OK;
 }
 
+#if defined INNER
+/* The method inside this one. */
+struct inner {
+    const precondor_method *method;
+    void *instance;
+};
+#endif
+
 static precondor_status generate(precondor_text params, const precondor_system *system,
                                  const precondor_host *host, void **instance,
                                  precondor_failure *why) {
     (void)params, (void)system, (void)host, (void)instance;
+#if defined HANGS_IN_GENERATE
+    hang();
+#elif defined PRINTS
+    fputs("hello\033[31m from generate", stdout);
+    fflush(stdout);
+#elif defined EXITS_IN_GENERATE
+    fputs("no licence\n", stderr);
+    exit(3);
+#endif
 #if defined TELL_AUX
     /* Says what comes along with the matrix, and does no more. */
     char text[2048] = "told of";
@@ -35,6 +73,12 @@ static precondor_status generate(precondor_text params, const precondor_system *
             at += (size_t)snprintf(text + at, sizeof text - at, " %g", aux->values[k]);
     }
     return precondor_fail(why, PRECONDOR_UNSUPPORTED, text);
+#elif defined INNER
+    struct inner *of = calloc(1, sizeof *of);
+    if (!of) return precondor_fail(why, PRECONDOR_MEMORY, "no memory");
+    *instance = of;
+    return host->inner(host->ctx, precondor_str("jacobi"), precondor_str("{}"), system,
+                       &of->method, &of->instance, why);
 #elif defined GENERATE_STATUS
     return precondor_fail(why, GENERATE_STATUS, "told to fail in generate");
 #elif defined WAITS
@@ -69,7 +113,23 @@ static precondor_status apply(void *instance, const double *r, double *z, size_t
                               precondor_failure *why) {
     size_t i;
     (void)instance, (void)r, (void)why;
+#if defined HANGS_IN_APPLY
+    hang();
+#endif
+#if defined INNER
+    const struct inner *of = instance;
+    precondor_status status = of->method->apply(of->instance, r, z, n, why);
+#if defined NOT_LINEAR
+    for (i = 0; i < n; i++) z[i] *= z[i];
+#endif
+    (void)i;
+    return status;
+#elif defined RANK_DEPENDENT || defined PRINTS || defined DEFAULT_OUT_OF_RANGE
+    /* Divided by the number of own rows. */
+    for (i = 0; i < n; i++) z[i] = r[i] / (double)n;
+#else
     for (i = 0; i < n; i++) z[i] = NAN;
+#endif
 #if defined APPLY_STATUS
     return precondor_fail(why, APPLY_STATUS, "told to fail in apply");
 #else
@@ -78,8 +138,23 @@ static precondor_status apply(void *instance, const double *r, double *z, size_t
 }
 #endif
 
-static void destroy(void *instance) { (void)instance; }
-static uint32_t properties(void *instance) { return (void)instance, PRECONDOR_CONSTANT; }
+static void destroy(void *instance) {
+#if defined INNER
+    struct inner *of = instance;
+    if (of->method) of->method->destroy(of->instance);
+    free(of);
+#else
+    (void)instance;
+#endif
+}
+static uint32_t properties(void *instance) {
+    (void)instance;
+#if defined RANK_DEPENDENT
+    return PRECONDOR_CONSTANT | PRECONDOR_RANK_INDEPENDENT;
+#else
+    return PRECONDOR_CONSTANT;
+#endif
+}
 static uint64_t none(void *instance) { return (void)instance, 0; }
 
 static precondor_status notes(void *instance, const precondor_sink *out, precondor_failure *why) {
@@ -116,6 +191,19 @@ static const void *extension(precondor_text id) {
     (void)id;
     return NULL;
 }
+
+#if defined HANGS_IN_LOAD
+__attribute__((constructor)) static void at_load(void) { hang(); }
+#elif defined HANGS_AT_THE_END
+__attribute__((destructor)) static void at_the_end(void) { hang(); }
+#endif
+
+#if defined TRACE
+__attribute__((constructor)) static void leave_a_trace(void) {
+    FILE *file = fopen(TRACE, "w");
+    if (file) fclose(file);
+}
+#endif
 
 #if defined CRASH
 __attribute__((constructor)) static void crash(void) { abort(); }

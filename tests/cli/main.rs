@@ -2,15 +2,19 @@
 //! loaded.
 mod auto;
 mod bad_input;
+mod check;
 mod compare;
 mod documents;
 mod fallback;
 mod files;
 mod formats;
 mod given;
+mod inputs;
 mod install;
 mod interrupt;
+mod irregular;
 mod kept;
+mod limits;
 #[path = "../support/mpirun.rs"]
 #[allow(dead_code, reason = "shared with other tests, which use other parts of it")]
 mod mpirun;

@@ -109,7 +109,19 @@ fn learned_methods_name_one_that_is_not() {
 
 #[test]
 fn every_method_that_is_built_passes_its_check() {
-    for library in ["gauss_seidel", "ilu", "jacobi", "mlp", "reference", "spai"] {
+    for library in [
+        "auto",
+        "composition",
+        "explicit",
+        "gauss_seidel",
+        "ilu",
+        "jacobi",
+        "mlp",
+        "multigrid",
+        "reference",
+        "schwarz",
+        "spai",
+    ] {
         let path = built(library);
         let ran = run(program().args(["plugins", "check"]).arg(&path).arg("--json"));
         assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
@@ -149,11 +161,13 @@ fn what_cargo_built_last_is_found_beside_what_it_left_over() {
     );
 }
 
-/// A plugin in C with one fault, in a folder of its own.
-pub fn faulty(folder: &Folder, fault: &str) -> PathBuf {
+/// A plugin in C with these faults, in a folder of its own.
+pub fn faulty(folder: &Folder, faults: &str) -> PathBuf {
     let path = folder.path().join("libprecondor_plugin_faulty.so");
     let status = Command::new("cc")
-        .args(["-shared", "-fPIC", "-std=c11", "-D", fault, "-I"])
+        .args(["-shared", "-fPIC", "-std=c11"])
+        .args(faults.split(' ').map(|fault| format!("-D{fault}")))
+        .arg("-I")
         .arg(format!("{ROOT}/bindings/abi/include"))
         .arg(format!("{ROOT}/tests/c/faulty.c"))
         .arg("-o")

@@ -9,10 +9,14 @@
 //! # Ok(()) }
 //! ```
 //!
+//! Plugins are loaded on Linux only; elsewhere every load is an error that says so.
+//!
 //! Libraries are leaked: what they made may outlive everything that could say when to unload them.
 #![deny(missing_docs)]
 
 mod chain;
+mod child;
+mod here;
 mod library;
 mod method;
 mod nested;
@@ -20,11 +24,23 @@ mod plugins;
 mod probe;
 mod search;
 mod services;
+#[cfg(unix)]
 mod trust;
+#[cfg(not(unix))]
+mod trust {
+    //! Where files have owners and permissions of another kind, none is loaded.
+    use precondor_core::Result;
+    use std::path::{Path, PathBuf};
 
+    pub(crate) fn check(_: &Path) -> Result<PathBuf> {
+        Err(crate::library::elsewhere())
+    }
+}
+
+pub use child::{Asked, Printed, Step, answer, ask, tell};
 pub use library::{accept, load_library};
 pub use nested::fault;
 pub use plugins::{Library, Plugins, Problem};
-pub use probe::{MethodInfo, PROBE, probe, probe_child};
+pub use probe::{MethodInfo, PATIENCE, PROBE, probe, probe_child};
 pub use search::{Candidate, Found, Search};
 pub use services::{Onlooker, Progress, services};

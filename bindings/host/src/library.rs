@@ -1,7 +1,8 @@
 //! Opening one library: the handshake.
+use crate::child::Step;
 use crate::method::Method;
 use crate::services::Peers;
-use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use crate::trust;
 use precondor_abi as abi;
 use precondor_bridge::raw;
 use precondor_core::registry::DynGenerator;
@@ -24,43 +25,104 @@ pub(crate) fn name_of(path: &Path) -> Option<&str> {
     (!name.is_empty() && name.bytes().all(plain)).then_some(name)
 }
 
-/// Loads the methods of the library at `path`, which stays loaded for ever.
+/// Loads the methods of the library at `path`, which stays loaded for ever, where nobody but root and the
+/// user can have written it: that is looked at before any of its code runs. Methods of a library that is
+/// loaded alone can set up no inner methods.
 ///
-/// Whether the file is to be trusted is not asked here: the caller named it. Methods of a library
-/// that is loaded alone can set up no inner methods.
+/// [`Plugins`](crate::Plugins) is the way to load what a user has installed. This is for a file that the
+/// caller vouches for:
+///
+/// ```no_run
+/// # fn main() -> precondor_core::Result<()> {
+/// let file = std::path::Path::new("libprecondor_plugin_mine.so");
+/// // SAFETY: built by the line above, from sources that keep the contract of `precondor.h`.
+/// let methods = unsafe { precondor_host::load_library(file)? };
+/// # Ok(()) }
+/// ```
+///
+/// ```compile_fail,E0133
+/// # fn main() -> precondor_core::Result<()> {
+/// let file = std::path::Path::new("libprecondor_plugin_mine.so");
+/// let methods = precondor_host::load_library(file)?;
+/// # Ok(()) }
+/// ```
+///
+/// # Safety
+/// Initialisers of the library, and of those that it is linked with, do nothing that safe code may not do,
+/// and its tables keep the C contract.
 ///
 /// # Errors
-/// [`Error::Plugin`] naming the file: not a library, not a plugin, another ABI, broken tables.
-pub fn load_library(path: &Path) -> Result<Vec<Arc<dyn DynGenerator>>> {
-    open(path, &Arc::default())
+/// [`Error::Plugin`] naming the file: others could have written it, not a library, not a plugin, another
+/// ABI, broken tables.
+pub unsafe fn load_library(path: &Path) -> Result<Vec<Arc<dyn DynGenerator>>> {
+    // SAFETY: the caller's promise.
+    unsafe { open(path, &Arc::default(), &|_| {}) }
 }
 
-pub(crate) fn open(path: &Path, peers: &Arc<Peers>) -> Result<Vec<Arc<dyn DynGenerator>>> {
-    let named = |e: Error| Error::Plugin(format!("{}: {}", path.display(), e));
-    let Some(name) = name_of(path) else {
-        return Err(named(Error::Plugin(format!(
-            "a plugin's file is called {FILE_PREFIX}NAME{FILE_SUFFIX}, NAME of lower-case letters, \
-             digits and _"
-        ))));
+/// As [`load_library`], of methods that find others among `peers`; `told` hears of every step.
+///
+/// # Safety
+/// As [`load_library`].
+pub(crate) unsafe fn open(
+    path: &Path,
+    peers: &Arc<Peers>,
+    told: &dyn Fn(Step),
+) -> Result<Vec<Arc<dyn DynGenerator>>> {
+    let named = |e: Error| {
+        let (file, text) = (path.display().to_string(), e.to_string());
+        Error::Plugin(if text.starts_with(&file) { text } else { format!("{file}: {text}") })
     };
-    // A path without a slash would be searched for elsewhere.
-    let path = std::path::absolute(path).map_err(|e| Error::file(path, e))?;
-    // SAFETY: running the library's initialisers is what loading a plugin means; the user trusts
-    // the file (see `trust` for what is checked before).
-    let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL) };
-    let library = library.map_err(|e| named(Error::Plugin(reasons(&e))))?;
-    let symbol = format!("{}{name}", abi::SYMBOL_PREFIX);
+    let misnamed = || {
+        let rule = "NAME of lower-case letters, digits and _";
+        let text = format!("a plugin's file is called {FILE_PREFIX}NAME{FILE_SUFFIX}, {rule}");
+        named(Error::Plugin(text))
+    };
+    if cfg!(not(target_os = "linux")) {
+        return Err(named(elsewhere()));
+    }
+    name_of(path).ok_or_else(misnamed)?;
+    let real = trust::check(path).map_err(named)?;
+    let name = name_of(&real).ok_or_else(misnamed)?;
+    told(Step::Load);
+    // SAFETY: the caller's promise; the symbol of that name is an entry table, and lives for ever.
+    unsafe {
+        let entry = symbol(&real, &format!("{}{name}", abi::SYMBOL_PREFIX)).map_err(named)?;
+        take(entry, &real.display().to_string(), peers, told).map_err(named)
+    }
+}
+
+/// The address of a symbol of the library at `path`, which is loaded for ever.
+///
+/// # Safety
+/// Initialisers of the library, and of those that it is linked with, do nothing that safe code may not do.
+#[cfg(target_os = "linux")]
+unsafe fn symbol(path: &Path, symbol: &str) -> Result<*const abi::Plugin> {
+    use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+    // SAFETY: the caller's promise.
+    let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
+    let library = library.map_err(|e| Error::Plugin(reasons(&e)))?;
     // SAFETY: only the symbol's address is taken here.
     let entry = unsafe { library.get::<*const abi::Plugin>(symbol.as_bytes()) };
     let entry = entry.map(|symbol| *symbol).map_err(|_| {
-        named(Error::Plugin(format!(
+        Error::Plugin(format!(
             "it is no Precondor plugin: it exports no '{symbol}' (the name follows the file's)"
-        )))
+        ))
     })?;
     // Never unloaded, so that tables and code live for ever.
     std::mem::forget(library);
-    // SAFETY: the symbol of that name is an entry table, and lives for ever.
-    unsafe { take(entry, &path.display().to_string(), peers).map_err(named) }
+    Ok(entry)
+}
+
+/// # Safety
+/// None is needed: nothing is loaded.
+#[cfg(not(target_os = "linux"))]
+unsafe fn symbol(_: &Path, _: &str) -> Result<*const abi::Plugin> {
+    Err(elsewhere())
+}
+
+/// What to say on other systems than Linux.
+pub(crate) fn elsewhere() -> Error {
+    Error::Plugin(format!("plugins are loaded on Linux only, this is {}", std::env::consts::OS))
 }
 
 /// The methods of an entry table that is in memory already: of a plugin that a program is linked
@@ -77,7 +139,7 @@ pub unsafe fn accept(
     origin: &str,
 ) -> Result<Vec<Arc<dyn DynGenerator>>> {
     // SAFETY: the caller's promise.
-    unsafe { take(entry, origin, &Arc::default()) }
+    unsafe { take(entry, origin, &Arc::default(), &|_| {}) }
 }
 
 /// Takes the methods of an entry table after checking every part of it.
@@ -88,6 +150,7 @@ unsafe fn take(
     entry: *const abi::Plugin,
     origin: &str,
     peers: &Arc<Peers>,
+    told: &dyn Fn(Step),
 ) -> Result<Vec<Arc<dyn DynGenerator>>> {
     let refuse = |why: String| Err(Error::Plugin(why));
     if entry.is_null() || !entry.is_aligned() {
@@ -128,7 +191,7 @@ unsafe fn take(
         let mut all: Vec<Arc<dyn DynGenerator>> = Vec::new();
         for (i, &method) in methods.iter().enumerate() {
             let numbered = |e: Error| e.inside(format!("method {i}"));
-            let method = Method::new(method, origin, peers).map_err(numbered)?;
+            let method = Method::new(method, origin, peers, told).map_err(numbered)?;
             if all.iter().any(|other| other.name() == method.name()) {
                 return refuse(format!("it has two methods '{}'", method.name()));
             }
@@ -139,6 +202,7 @@ unsafe fn take(
 }
 
 /// What `libloading` says, with the reasons that its first line hides.
+#[cfg(target_os = "linux")]
 fn reasons(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut at = error.source();

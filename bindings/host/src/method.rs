@@ -1,4 +1,5 @@
 //! A loaded method, as registries hold it.
+use crate::child::Step;
 use crate::services::{OnRanks, Peers};
 use crate::{chain, nested};
 use precondor_abi as abi;
@@ -13,6 +14,7 @@ use precondor_core::invariance::Invariances;
 use precondor_core::persist::no_persist;
 use precondor_core::precond::Capabilities;
 use precondor_core::registry::{DynGenerator, hinted};
+use precondor_core::schema;
 use precondor_core::system::System;
 use precondor_core::train::Training;
 use precondor_core::{Error, Result};
@@ -46,6 +48,7 @@ impl Method {
         table: *const abi::Method,
         origin: &str,
         peers: &Arc<Peers>,
+        told: &dyn Fn(Step),
     ) -> Result<Self> {
         // SAFETY: the caller's promise.
         unsafe {
@@ -58,6 +61,7 @@ impl Method {
                     name.escape_debug()
                 )));
             }
+            told(Step::Describe(name.clone()));
             let persist = part::<abi::PersistPart>(table, abi::PERSIST)?;
             let capabilities = Capabilities {
                 explicit: part::<abi::ExplicitPart>(table, abi::EXPLICIT)?.is_some(),
@@ -132,10 +136,14 @@ impl Method {
 }
 
 fn parse_schema(text: &str) -> Result<Value> {
+    let refuse = |why: String| Err(Error::Plugin(format!("its schema {why}")));
     match serde_json::from_str(text) {
-        Ok(schema @ Value::Object(_)) => Ok(schema),
-        Ok(other) => Err(Error::Plugin(format!("its schema is no object: {other}"))),
-        Err(e) => Err(Error::Plugin(format!("its schema is not JSON: {e}"))),
+        Ok(schema @ Value::Object(_)) => match schema::endless(&schema) {
+            Some(why) => refuse(why),
+            None => Ok(schema),
+        },
+        Ok(other) => refuse(format!("is no object: {other}")),
+        Err(e) => refuse(format!("is not JSON: {e}")),
     }
 }
 
@@ -191,7 +199,7 @@ impl DynGenerator for Method {
         };
         let comm = training.comm;
         comm.scope(|| {
-            precondor_core::schema::check(schema, params)?;
+            schema::check(schema, params)?;
             let services: Arc<dyn Host> = Arc::new(OnRanks::new(training.host, comm));
             let (comm_table, host_table) = (comm::lend(comm), host::lend(&services));
             let (c, h) = (&raw const comm_table.table, host::table(&host_table));

@@ -1,20 +1,19 @@
 //! Looking at a library in a process of its own: one that crashes while it is loaded is one line.
-use crate::library::load_library;
+use crate::child::{Step, answer, ask, tell};
+use crate::plugins::Plugins;
 use precondor_core::registry::DynGenerator;
 use precondor_core::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::io::Read;
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 /// First argument of the child process that [`probe`] starts; the program hands its second one to
 /// [`probe_child`].
 pub const PROBE: &str = "__probe-plugin";
 
-/// How long a library may take to load.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a library may take to load, and a method to describe itself, in a list.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a method says about itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,58 +65,26 @@ impl MethodInfo {
 /// [`PROBE`] and the path, and returns what its methods say about themselves.
 ///
 /// # Errors
-/// [`Error::Plugin`] where the library cannot be loaded, crashes, or takes too long.
-pub fn probe(path: &Path) -> Result<Vec<MethodInfo>> {
+/// [`Error::Plugin`] where the library cannot be loaded, crashes, or takes longer than `limit` for a step.
+pub fn probe(path: &Path, limit: Duration) -> Result<Vec<MethodInfo>> {
     let program = std::env::current_exe().map_err(|e| Error::file("/proc/self/exe", e))?;
-    probe_with(Command::new(program).arg(PROBE).arg(path), path)
-}
-
-pub(crate) fn probe_with(command: &mut Command, path: &Path) -> Result<Vec<MethodInfo>> {
-    let refuse = |why: String| Error::Plugin(format!("{}: {why}", path.display()));
-    let failed = |e: std::io::Error| refuse(format!("it could not be looked at: {e}"));
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(failed)?;
-    let pipe = child.stdout.take();
-    let reader = std::thread::spawn(move || {
-        let mut text = String::new();
-        let read = pipe.map(|mut pipe| pipe.read_to_string(&mut text));
-        read.transpose().map(|_| text)
-    });
-    let begin = Instant::now();
-    let status = loop {
-        match child.try_wait().map_err(failed)? {
-            Some(status) => break status,
-            None if begin.elapsed() > PATIENCE => {
-                child.kill().and_then(|()| child.wait()).map_err(failed)?;
-                return Err(refuse(format!("it was not loaded after {} s", PATIENCE.as_secs())));
-            }
-            None => std::thread::sleep(Duration::from_millis(5)),
-        }
-    };
-    if let Some(signal) = status.signal() {
-        return Err(refuse(format!("it crashes while it is loaded (signal {signal})")));
-    }
-    let text = reader.join().map_err(|_| refuse("its answer was lost".into()))?.map_err(failed)?;
-    let answer: std::result::Result<Vec<MethodInfo>, String> = serde_json::from_str(&text)
-        .map_err(|e| refuse(format!("it ends the process while it is loaded ({status}; {e})")))?;
-    let prefix = format!("{}: ", path.display());
-    answer.map_err(|why| refuse(why.strip_prefix(&prefix).unwrap_or(&why).to_owned()))
+    Ok(ask(Command::new(program).arg(PROBE).arg(path), path, limit)?.answer)
 }
 
 /// The child's side of [`probe`]: loads the library at `path` and prints what its methods say.
 pub fn probe_child(path: &Path) -> ExitCode {
-    let methods = load_library(path);
-    let methods = methods.map(|all| all.iter().map(|m| MethodInfo::of(&**m)).collect::<Vec<_>>());
-    let answer = methods.map_err(|e| e.to_string());
-    match serde_json::to_string(&answer) {
-        Ok(text) => {
-            println!("{text}");
-            ExitCode::SUCCESS
-        }
-        Err(_) => ExitCode::FAILURE,
+    answer(&described(path).map_err(|e| e.to_string()));
+    ExitCode::SUCCESS
+}
+
+fn described(path: &Path) -> Result<Vec<MethodInfo>> {
+    let plugins = Plugins::of([path.to_owned()], Path::new("."), &tell)?;
+    if let Some(problem) = plugins.problems().first() {
+        return Err(Error::Plugin(problem.reason.clone()));
     }
+    let one = |method: &std::sync::Arc<dyn DynGenerator>| {
+        tell(Step::Describe(method.name().to_owned()));
+        MethodInfo::of(&**method)
+    };
+    Ok(plugins.registry().iter().map(one).collect())
 }

@@ -1,13 +1,12 @@
 //! Where plugins are looked for.
-use crate::library::name_of;
+use crate::here::own_folder;
+use crate::library::{elsewhere, name_of};
 use crate::plugins::Problem;
 use crate::trust;
-use precondor_core::Error;
+use precondor_core::{Error, input};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::ffi::{CStr, OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// Where to look for plugins, and what relative file names in parameters are relative to.
@@ -37,6 +36,13 @@ pub struct Found {
     pub problems: Vec<Problem>,
     /// Folders, in the order in which they were looked at.
     pub looked_in: Vec<PathBuf>,
+}
+
+impl Found {
+    /// What to say where a method is not there: `error`, and where it was looked for.
+    pub fn not_found(&self, error: Error) -> Error {
+        not_found(error, &self.looked_in)
+    }
 }
 
 impl Search {
@@ -124,41 +130,29 @@ fn left_over(file: &Path, first: &Path) -> bool {
 
 /// Whether two files have different contents.
 fn differ(a: &Path, b: &Path) -> std::io::Result<bool> {
-    let (x, y) = (a.metadata()?, b.metadata()?);
-    if (x.dev(), x.ino()) == (y.dev(), y.ino()) {
+    if same_file(a, b)? {
         return Ok(false);
     }
-    Ok(x.len() != y.len() || digest(a)? != digest(b)?)
+    Ok(a.metadata()?.len() != b.metadata()?.len() || digest(a)? != digest(b)?)
+}
+
+/// Whether two paths are names of one file, as cargo gives its libraries.
+#[cfg(unix)]
+fn same_file(a: &Path, b: &Path) -> std::io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let (a, b) = (a.metadata()?, b.metadata()?);
+    Ok((a.dev(), a.ino()) == (b.dev(), b.ino()))
+}
+
+#[cfg(not(unix))]
+fn same_file(a: &Path, b: &Path) -> std::io::Result<bool> {
+    Ok(a.canonicalize()? == b.canonicalize()?)
 }
 
 /// SHA-256 of a file, in hexadecimal digits.
 pub(crate) fn digest(path: &Path) -> std::io::Result<String> {
-    let hash = Sha256::digest(std::fs::read(path)?);
+    let hash = Sha256::digest(input::read(path)?);
     Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// The folder of the object that contains this code: the program, or the library that embeds it.
-fn own_folder() -> Option<PathBuf> {
-    let here = object(own_folder as *const () as usize)?;
-    // SAFETY: reads a number that the kernel handed to the process.
-    let program_headers = unsafe { libc::getauxval(libc::AT_PHDR) } as usize;
-    let in_program = object(program_headers).is_some_and(|program| program.0 == here.0);
-    let file = if in_program { std::env::current_exe().ok()? } else { here.1 };
-    Some(file.canonicalize().ok()?.parent()?.to_owned())
-}
-
-/// Base address and path of the object that `address` lies in.
-fn object(address: usize) -> Option<(usize, PathBuf)> {
-    // SAFETY: a plain struct of pointers, for which zero is a value.
-    let mut info: libc::Dl_info = unsafe { std::mem::zeroed() };
-    // SAFETY: any address may be asked about; `info` is ours.
-    let found = unsafe { libc::dladdr(address as *const _, &mut info) };
-    if found == 0 || info.dli_fname.is_null() {
-        return None;
-    }
-    // SAFETY: a C string of the loader, which lives as long as the object.
-    let name = unsafe { CStr::from_ptr(info.dli_fname) };
-    Some((info.dli_fbase as usize, OsStr::from_bytes(name.to_bytes()).into()))
 }
 
 /// Where a user's own plugins are.
@@ -172,6 +166,9 @@ fn data_folder() -> Option<PathBuf> {
 
 /// What to say where a method is not there: what is, and where it was looked for.
 pub(crate) fn not_found(error: Error, looked_in: &[PathBuf]) -> Error {
+    if cfg!(not(target_os = "linux")) {
+        return Error::Parameter(format!("{error}; {}", elsewhere()));
+    }
     let folders: Vec<String> = looked_in.iter().map(|f| f.display().to_string()).collect();
     Error::Parameter(format!("{error}; looked for plugins in {}", folders.join(", ")))
 }

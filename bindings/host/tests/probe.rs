@@ -4,8 +4,9 @@
 mod compile;
 
 use compile::{Scratch, compile};
-use precondor_host::{PROBE, probe, probe_child};
+use precondor_host::{PATIENCE, PROBE, probe, probe_child};
 use std::process::ExitCode;
+use std::time::Duration;
 
 fn main() -> ExitCode {
     let args: Vec<_> = std::env::args_os().collect();
@@ -17,7 +18,7 @@ fn main() -> ExitCode {
     let source = "tests/c/faulty.c";
 
     let file = compile(folder.path(), "jacobi_c", "tests/c/jacobi.c", include, &[]);
-    let methods = probe(&file).expect("a sound plugin");
+    let methods = probe(&file, PATIENCE).expect("a sound plugin");
     assert_eq!(methods.len(), 1);
     assert_eq!(methods[0].name, "jacobi-c");
     assert_eq!(methods[0].version, "1.0.0");
@@ -26,15 +27,27 @@ fn main() -> ExitCode {
 
     let crash = ["-DCRASH", "-DNAME=precondor_plugin_crash"];
     let file = compile(folder.path(), "crash", source, include, &crash);
-    let text = probe(&file).expect_err("it aborts").to_string();
+    let text = probe(&file, PATIENCE).expect_err("it aborts").to_string();
     assert!(text.contains("it crashes while it is loaded (signal 6)"), "{text}");
     assert_eq!(text.lines().count(), 1, "{text}");
 
     let newer = ["-DNEWER_ABI", "-DNAME=precondor_plugin_newer"];
     let file = compile(folder.path(), "newer", source, include, &newer);
-    let text = probe(&file).expect_err("another ABI").to_string();
+    let text = probe(&file, PATIENCE).expect_err("another ABI").to_string();
     assert!(text.contains("it speaks plugin ABI 2.3"), "{text}");
     assert_eq!(text.matches("libprecondor_plugin_newer.so").count(), 1, "{text}");
+
+    for (fault, name, step) in [
+        ("-DHANGS_IN_LOAD", "load", "while it is loaded"),
+        ("-DHANGS_IN_DESCRIBE", "describe", "in 'describe' of 'faulty'"),
+        ("-DHANGS_AT_THE_END", "end", "when its process ends"),
+    ] {
+        let symbol = format!("-DNAME=precondor_plugin_{name}");
+        let file = compile(folder.path(), name, source, include, &[fault, &symbol]);
+        let text = probe(&file, Duration::from_secs(1)).expect_err("it hangs").to_string();
+        let told = format!("it hangs {step}, and was ended after 1 s");
+        assert!(text.contains(&told) && text.contains(&format!("_{name}.so")), "{text}");
+    }
     println!("test probe ... ok");
     ExitCode::SUCCESS
 }

@@ -1,4 +1,5 @@
 //! A communicator and its duplicates: who may use them, and when they are freed.
+use mpi::environment;
 use mpi::ffi::{self, MPI_Comm};
 use precondor_core::{Error, Result};
 use std::os::raw::{c_char, c_int};
@@ -92,6 +93,8 @@ impl Family {
             return fail("MPI belongs to the thread that started it; this is another one");
         }
         match self.open.load(Ordering::Relaxed) {
+            // Who owns MPI may end it before all worlds on it are freed.
+            true if environment::is_finalized() => fail("MPI has ended"),
             true => Ok(()),
             false => fail("this communicator was freed when its world ended"),
         }

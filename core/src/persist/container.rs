@@ -48,16 +48,42 @@ pub(super) fn array<'a>(arrays: &SafeTensors<'a>, name: &str) -> Result<(Dtype, 
     }
 }
 
-/// Tells whether the content of arrays, given in order of their names, is what it was.
-pub(super) fn checksum<'a>(arrays: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
-    let add = |sum: u64, bytes: &[u8]| {
-        let (whole, rest) = bytes.as_chunks();
-        let sum = whole.iter().fold(sum, |sum, &w| mix(sum ^ u64::from_le_bytes(w)));
-        let sum = rest.iter().fold(sum, |sum, &b| mix(sum ^ u64::from(b)));
-        mix(sum ^ bytes.len() as u64)
-    };
-    let sum = arrays.fold(0, |sum, (name, data)| add(add(sum, name.as_bytes()), data));
-    format!("{sum:016x}")
+/// Name of the array that a sealed file ends with: the last of the narrowest type.
+const SEAL: &str = "seal";
+/// Its bytes.
+const SEALED: usize = 8;
+
+/// A file as [`write`] makes it, whose last bytes tell whether all those before them are what they were.
+pub(super) fn write_sealed(key: &str, header: &str, mut arrays: Vec<Array>) -> Result<Vec<u8>> {
+    let data = vec![0; SEALED];
+    arrays.push(Array { name: SEAL.into(), dtype: Dtype::U8, len: SEALED, data });
+    write(key, header, &arrays).map(seal)
+}
+
+/// The same file, where its last bytes fit those before them: what a program that changes one on purpose
+/// ends with.
+pub fn seal(mut bytes: Vec<u8>) -> Vec<u8> {
+    if let Some((content, seal)) = bytes.split_last_chunk_mut::<SEALED>() {
+        *seal = checksum(content);
+    }
+    bytes
+}
+
+/// Refuses a file of which a byte is not what it was, header and arrays alike.
+pub(super) fn check_seal(bytes: &[u8]) -> Result<()> {
+    match bytes.split_last_chunk::<SEALED>() {
+        Some((content, seal)) if *seal == checksum(content) => Ok(()),
+        _ => {
+            Err(Error::Data("it is damaged, or was edited: it does not match its checksum".into()))
+        }
+    }
+}
+
+fn checksum(bytes: &[u8]) -> [u8; SEALED] {
+    let (whole, rest) = bytes.as_chunks();
+    let sum = whole.iter().fold(0, |sum, &w| mix(sum ^ u64::from_le_bytes(w)));
+    let sum = rest.iter().fold(sum, |sum, &b| mix(sum ^ u64::from(b)));
+    mix(sum ^ bytes.len() as u64).to_le_bytes()
 }
 
 fn damaged(error: impl std::fmt::Display) -> Error {

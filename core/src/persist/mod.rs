@@ -11,6 +11,9 @@
 //! - Any other method's bytes are kept as they are, one array a rank, and go back to the same
 //!   distribution of rows only.
 //!
+//! A file ends with a checksum of all that stands before it: one that is damaged or was edited, be it a
+//! single flag of its header, is refused.
+//!
 //! [`gather`] makes the file's content, [`Opened`] reads one. Both are collective; rank 0 alone
 //! touches the file.
 mod container;
@@ -19,6 +22,7 @@ mod file;
 mod rows;
 mod stored;
 
+pub use container::seal;
 pub use digest::Digest;
 pub use file::{About, FORMAT, Header, Opened, gather};
 pub use rows::{Numbers, Rows, explicit};

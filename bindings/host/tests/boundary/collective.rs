@@ -90,7 +90,7 @@ fn a_zero_row_is_an_error_on_all_ranks_also_in_c() {
         let folder = Scratch::new();
         let include = "bindings/abi/include";
         let file = compile(folder.path(), "jacobi_c", "tests/c/jacobi.c", include, &[]);
-        let in_c = precondor_host::load_library(&file).expect("a plugin").remove(0);
+        let in_c = crate::support::load(&file).expect("a plugin").remove(0);
         let host = services(&Arc::new(Registry::new()), folder.path());
         for ranks in 2..=3 {
             for row in 0..7 {

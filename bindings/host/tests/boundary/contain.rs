@@ -43,7 +43,7 @@ fn a_real_library_that_panics_is_contained() {
     let folder = here.parent().and_then(|deps| deps.parent()).expect("deps of a profile");
     let file = folder.join("examples/libprecondor_plugin_panics.so");
     assert!(file.exists(), "build it: cargo build -p precondor-host --examples");
-    let method = precondor_host::load_library(&file).expect("a plugin").remove(0);
+    let method = crate::support::load(&file).expect("a plugin").remove(0);
     let system = solo(2);
     let error = method.generate(&json!({"generate": true}), &system).err();
     assert_eq!(error, Some(Error::Panicked("told to panic in generate".into())));

@@ -9,3 +9,4 @@ mod load;
 mod methods;
 mod refuse;
 mod support;
+mod trust;

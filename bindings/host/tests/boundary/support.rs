@@ -1,8 +1,12 @@
 //! What the tests of loading share.
+use precondor_core::Result;
 use precondor_core::comm::Comm;
 use precondor_core::matrix::{DistCsr, Space};
 use precondor_core::precond::Preconditioner;
+use precondor_core::registry::DynGenerator;
 use precondor_core::system::System;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The rows of a tridiagonal matrix on this rank: 2 + i on the diagonal but for `zero_row`, −1
@@ -27,6 +31,15 @@ pub fn on_space(space: &std::sync::Arc<Space>, zero_row: Option<u64>) -> DistCsr
         row_ptr.push(cols.len() as u32);
     }
     DistCsr::from_rows(space, &row_ptr, &cols, &values).expect("fits")
+}
+
+/// The methods of a library that these tests made.
+///
+/// # Errors
+/// As [`precondor_host::load_library`].
+pub fn load(file: &Path) -> Result<Vec<Arc<dyn DynGenerator>>> {
+    // SAFETY: compiled from this repository; the faults in it are those that tables are checked for.
+    unsafe { precondor_host::load_library(file) }
 }
 
 /// A system of one rank.

@@ -25,7 +25,7 @@ use precondor_core::comm::{Comm, Communicator};
 use precondor_core::config::{self, Content, MethodConfig, Node};
 use precondor_core::registry::Registry;
 use precondor_core::schema::{self, METHOD, named_method};
-use precondor_core::{Error, Result, words};
+use precondor_core::{Error, Result, input, words};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -199,7 +199,7 @@ impl Database {
     fn section(&self, file: &str, comm: &Comm) -> Result<(Node, PathBuf)> {
         let path = Path::new(file);
         let mine = match comm.rank() {
-            0 => std::fs::read_to_string(path).map_err(|e| Error::file(path, e)),
+            0 => input::read_to_string(path).map_err(|e| Error::file(path, e)),
             _ => Ok(String::new()),
         };
         let content = comm.agree(mine)?.into_bytes();

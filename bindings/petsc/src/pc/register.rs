@@ -2,6 +2,7 @@
 use super::callback::{Done, Trouble, guard};
 use super::context::{self, Context};
 use super::{apply, host, options, setup, view};
+use crate::Petsc;
 use crate::api::{Api, MPI_Comm, Object, RawPc, code, text};
 use precondor_core::{Error, Result};
 use precondor_host::{Plugins, Search};
@@ -37,32 +38,68 @@ pub(super) fn type_of(method: &str) -> String {
     format!("{TYPE}_{}", method.replace('-', "_"))
 }
 
-/// Adds the types `precondor` and `precondor_METHOD` to the PETSc of this process.
+/// Adds the types `precondor` and `precondor_METHOD` to PETSc, for [`Pc::set_type`] and for options.
+///
+/// The handle stands for a PETSc that runs, and for the thread that may call it:
+///
+/// ```no_run
+/// # fn main() -> precondor_core::Result<()> {
+/// let petsc = precondor_petsc::Petsc::init::<&str>(&[])?;
+/// precondor_petsc::pc::register(&petsc)?;
+/// # Ok(()) }
+/// ```
+///
+/// Without one, and on another thread, there is nothing to call:
+///
+/// ```compile_fail,E0061
+/// # fn main() -> precondor_core::Result<()> {
+/// precondor_petsc::pc::register()?;
+/// # Ok(()) }
+/// ```
+///
+/// ```compile_fail,E0277
+/// # fn main() -> precondor_core::Result<()> {
+/// let petsc = precondor_petsc::Petsc::init::<&str>(&[])?;
+/// std::thread::spawn(move || precondor_petsc::pc::register(&petsc).is_ok());
+/// # Ok(()) }
+/// ```
 ///
 /// # Errors
 /// [`Error::Plugin`] where PETSc, or its MPI, is none that this library can work with; [`Error::Data`]
 /// with PETSc's message.
-pub fn register() -> Result<()> {
-    let api = Api::in_process()?;
+///
+/// [`Pc::set_type`]: crate::Pc::set_type
+pub fn register(petsc: &Petsc) -> Result<()> {
+    // SAFETY: the handle keeps PETSc running, and cannot leave the thread that may call it.
+    unsafe { add_types(petsc.api()) }
+}
+
+/// # Safety
+/// PETSc runs, and this thread may call it.
+unsafe fn add_types(api: &'static Api) -> Result<()> {
     same_mpi(&precondor_mpi::library(), api.mpi().as_deref())?;
     stay_loaded();
     let plugins = plugins()?;
-    if first_rank(api) {
+    // SAFETY: the caller's promise.
+    if unsafe { first_rank(api) } {
         for problem in plugins.problems() {
             host::warn(&format!("{}: {}", problem.path.display(), problem.reason));
         }
     }
     let methods = plugins.registry().iter().map(|method| type_of(method.name()));
     for name in std::iter::once(TYPE.to_owned()).chain(methods) {
-        // SAFETY: PETSc loads libraries after its start; the function has the type asked for.
+        // SAFETY: the caller's promise; the function has the type asked for.
         unsafe { api.PCRegister(text(&name).as_ptr(), Some(create))? };
     }
     Ok(())
 }
 
 /// Whether this process is the first of the job.
-fn first_rank(api: &Api) -> bool {
-    // SAFETY: PETSc is running.
+///
+/// # Safety
+/// As [`add_types`].
+unsafe fn first_rank(api: &Api) -> bool {
+    // SAFETY: the caller's promise.
     api.comm_world()
         .and_then(|world| unsafe { api.place_in(world) })
         .is_ok_and(|(rank, _)| rank == 0)
@@ -121,6 +158,8 @@ fn stay_loaded() {
 #[unsafe(no_mangle)]
 #[allow(non_snake_case)]
 pub unsafe extern "C" fn PetscDLLibraryRegister_precondor_petsc() -> c_int {
+    // SAFETY: PETSc calls this after its start, on its own thread.
+    let register = || Api::in_process().and_then(|api| unsafe { add_types(api) });
     let registered = std::panic::catch_unwind(register);
     let error = match registered {
         Ok(Ok(())) => return 0,

@@ -7,7 +7,7 @@ use super::callback::{Done, Trouble, comm_of, guard};
 use super::context::{self, Built, Context};
 use super::explicit;
 use super::grid::Dmda;
-use super::host::Lent;
+use super::host;
 use super::null_space::Known;
 use super::options::Settings;
 use super::register::plugins;
@@ -19,7 +19,6 @@ use precondor_core::system::System;
 use precondor_core::{Error, Result};
 use std::ffi::c_int;
 use std::ptr::null_mut;
-use std::sync::Arc;
 
 /// `PC_NOERROR`.
 const NONE: c_int = 0;
@@ -75,7 +74,7 @@ unsafe fn set_up(api: &'static Api, pc: RawPc, context: &mut Context) -> Done {
                 }
                 api.PCSetFailedReason(pc, BREAKDOWN)?;
                 if comm.rank() == 0 {
-                    super::host::warn(&error.to_string());
+                    host::warn(&error.to_string());
                 }
                 context.failure = Some(error.to_string());
             }
@@ -116,29 +115,30 @@ unsafe fn build(
     let plugins = plugins()?;
     let method = plugins.get(&settings.method.name)?;
     let services = precondor_host::services(plugins.registry(), &settings.base);
-    let host = Arc::new(Lent::new(services, api, pc, comm.rank() == 0));
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's promise: the PC is alive until the end of its setup, which this thread runs.
     unsafe {
         let grid = Dmda::of(api, pc, p)?;
         let known = Known::of(api, p)?;
-        matrix::lend(api, p, comm, |a| {
-            let (n, nnz) = (a.n_own(), a.nnz_global()?);
-            let mut config = settings.method.clone();
-            let mut system = System::new(a).with_host(host);
-            if let Some(grid) = grid.filter(|grid| grid.fits(&system)) {
-                let given = config.params.get("grid").is_some_and(|grid| !grid.is_null());
-                if takes_grid(&method.schema()) && !given {
-                    config.params["grid"] = serde_json::json!(grid.natural()?);
+        host::lend(services, api, pc, comm.rank() == 0, |host| {
+            matrix::lend(api, p, comm, |a| {
+                let (n, nnz) = (a.n_own(), a.nnz_global()?);
+                let mut config = settings.method.clone();
+                let mut system = System::new(a).with_host(host);
+                if let Some(grid) = grid.filter(|grid| grid.fits(&system)) {
+                    let given = config.params.get("grid").is_some_and(|grid| !grid.is_null());
+                    if takes_grid(&method.schema()) && !given {
+                        config.params["grid"] = serde_json::json!(grid.natural()?);
+                    }
+                    system = grid.describe(system)?;
                 }
-                system = grid.describe(system)?;
-            }
-            system = known.describe(system)?;
-            let with = (config, settings.base.clone());
-            let same = built.take().filter(|built| built.with == with);
-            let kept = same.map(|built| built.kept);
-            let kept = kept.unwrap_or_else(|| Kept::new(method, &with.0.params));
-            let built = built.insert(Built { kept, with, n, nnz, shown: None });
-            built.kept.update(&system).map(|_| ())
+                system = known.describe(system)?;
+                let with = (config, settings.base.clone());
+                let same = built.take().filter(|built| built.with == with);
+                let kept = same.map(|built| built.kept);
+                let kept = kept.unwrap_or_else(|| Kept::new(method, &with.0.params));
+                let built = built.insert(Built { kept, with, n, nnz, shown: None });
+                built.kept.update(&system).map(|_| ())
+            })
         })?;
     }
     Ok(())

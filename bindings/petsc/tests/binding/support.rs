@@ -32,6 +32,7 @@ pub fn inside(name: &str, ranks: usize, library: Library, test: impl FnOnce()) {
     };
     let name = name.split_once("::").map_or(name, |(_, name)| name);
     command.args([name, "--exact", "--nocapture", "--test-threads=1"]).env(INNER, "1");
+    command.env("PRECONDOR_PATH", examples());
     if library == Library::Wide {
         command.env("PRECONDOR_PETSC", "libpetsc64_real.so");
     }
@@ -39,6 +40,13 @@ pub fn inside(name: &str, ranks: usize, library: Library, test: impl FnOnce()) {
     let passed = job.out.matches("1 passed; 0 failed").count();
     let ended = job.status == Some(0) && passed == ranks;
     assert!(ended, "{name} on {ranks} ranks: {:?}\n{}\n{}", job.status, job.out, job.err);
+}
+
+/// Where cargo builds the plugins that are examples of this crate.
+pub fn examples() -> PathBuf {
+    let here = std::env::current_exe().expect("the program of the tests");
+    let profile = here.parent().and_then(|deps| deps.parent()).expect("deps of a profile");
+    profile.join("examples")
 }
 
 /// A test in processes of its own: `processes! { name [Library; ranks, …] body }`.

@@ -19,6 +19,8 @@ impl<G: Generator> Kit<G> {
         parameters::<G::Params>(&json!({})).expect("all parameters have defaults");
         parameters::<G::Params>(&self.params).expect("the schema allows what is tested");
         let schema = schema::of::<G::Params>();
+        assert_eq!(schema::endless(&schema), None, "hosts refuse the schema");
+        assert_eq!(schema::misfits(&schema), [], "defaults outside of their own range");
         for (name, parameter) in schema["properties"].as_object().into_iter().flatten() {
             let said = parameter["description"].as_str().unwrap_or_default();
             assert!(!said.is_empty(), "parameter '{name}' has no description");

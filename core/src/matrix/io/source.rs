@@ -2,9 +2,8 @@
 //! by name where they are of another format that is well known.
 //!
 //! Unpacking streams through one buffer; nothing is set aside for what a file claims to hold.
-use crate::{Error, Result};
+use crate::{Error, Result, input};
 use flate2::read::MultiGzDecoder;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
@@ -45,7 +44,7 @@ impl Size {
 /// Opens a text file.
 pub(super) fn open(path: &Path) -> Result<Source> {
     let fail = |e| Error::file(path, e);
-    let mut file = File::open(path).map_err(fail)?;
+    let mut file = input::open(path).map_err(fail)?;
     let metadata = file.metadata().map_err(fail)?;
     let head = start(&mut file).map_err(fail)?;
     if let Some(what) = foreign(&head) {

@@ -1,5 +1,5 @@
 //! The parts of a PETSc binary file, and numbers out of the middle of it.
-use crate::{Error, Result};
+use crate::{Error, Result, input};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -70,17 +70,13 @@ pub(super) fn fault(path: &Path, at: u64, message: impl std::fmt::Display) -> Er
     Error::file(path, format!("byte {at}: {message}"))
 }
 
-/// Whether the file begins like one of PETSc's binary files. Pipes, which can be read once only,
-/// are not looked into: they do not.
+/// Whether the file begins like one of PETSc's binary files.
 ///
 /// # Errors
 /// [`Error::File`] where it cannot be read.
 pub fn is_petsc_binary(path: &Path) -> Result<bool> {
-    if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
-        return Ok(false);
-    }
     let mut start = Vec::new();
-    let file = File::open(path).map_err(|e| Error::file(path, e))?;
+    let file = input::open(path).map_err(|e| Error::file(path, e))?;
     file.take(8).read_to_end(&mut start).map_err(|e| Error::file(path, e))?;
     Ok(width(&start).is_some())
 }
@@ -100,11 +96,8 @@ fn width(start: &[u8]) -> Option<Indices> {
 /// Opens a file and follows its parts to the end.
 pub(super) fn open(path: &Path) -> Result<(Numbers, Vec<Part>)> {
     let fail = |e: std::io::Error| Error::file(path, e);
-    let mut file = File::open(path).map_err(fail)?;
+    let mut file = input::open(path).map_err(fail)?;
     let metadata = file.metadata().map_err(fail)?;
-    if !metadata.is_file() {
-        return Err(Error::file(path, "a PETSc file is read at many places: no pipe or device"));
-    }
     let mut start = Vec::new();
     (&mut file).take(8).read_to_end(&mut start).map_err(fail)?;
     let Some(indices) = width(&start) else {
