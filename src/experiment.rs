@@ -21,6 +21,7 @@
 //! `[[problem]]`, each of these forms and with a `label` that its tables are called by.
 use crate::formats;
 use crate::given::{self, Given, Read, Whole};
+use crate::keys;
 use crate::report::format::seconds;
 use crate::session::Session;
 use precondor_core::config::{Content, Node, SolverConfig};
@@ -31,18 +32,6 @@ use precondor_core::{Error, Result};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
-
-/// The keys of `[problem]` that are read here.
-const KEYS: [&str; 8] = [
-    "kind",
-    "label",
-    "levels",
-    "samples",
-    "x0",
-    "preconditioner_matrix",
-    "null_space",
-    "left_null_space",
-];
 
 /// Systems that belong together: a row of a table is their mean.
 pub struct Case {
@@ -426,7 +415,10 @@ fn problem(section: &Node) -> Result<Problem> {
 
 /// Keys that a section without `kind` may mean: those of all kinds, of files, and that of a file.
 fn known_keys() -> Result<Vec<String>> {
-    let mut known: Vec<String> = Given::KEYS.into_iter().chain(KEYS).map(str::to_owned).collect();
+    let of_files =
+        [keys::of::<keys::Files>(), keys::of::<keys::Beside>(), keys::of::<keys::Several>()];
+    let mut known = of_files.concat();
+    known.push("kind".to_owned());
     for kind in Problem::KINDS {
         let schema = Problem::schema(kind)?;
         let keys = schema["properties"].as_object().into_iter().flatten();

@@ -1,6 +1,6 @@
 //! A system that is given in files, and the keys of `[problem]` that say how they are meant.
-use crate::formats;
 use crate::session::Session;
+use crate::{formats, keys};
 use precondor_core::config::Node;
 use precondor_core::matrix::{DistCsr, Eliminated, Space, Triangle};
 use precondor_core::{Error, Result};
@@ -55,12 +55,9 @@ impl Whole {
 }
 
 impl Given {
-    /// The keys that are read here.
-    pub const KEYS: [&str; 4] = ["matrix", "rhs", "symmetric", "eliminate"];
-
     /// Out of the section, for the file that `matrix` names.
     pub fn from_section(matrix: &Node, section: &Node) -> Result<Self> {
-        section.only(&Given::KEYS)?;
+        section.only(&keys::of::<keys::Files>())?;
         let symmetric = match section.get("symmetric") {
             None => None,
             Some(node) => match node.text()? {
