@@ -109,6 +109,9 @@ struct Singular {
 pub fn run(args: &Args, session: &Session) -> Result<Status> {
     let root = session.configuration(&args.config, &args.overrides)?;
     let saved = args.load_preconditioner.as_deref();
+    // Before it is read, so that a file that changes meanwhile is noticed.
+    let of_saved: Vec<_> = saved.iter().map(|path| vec![path.to_path_buf()]).collect();
+    session.look_at(&of_saved, std::iter::empty())?;
     let saved = saved.map(|path| Saved::read(session, path)).transpose()?;
     let asked = asked(args, &root, session, saved.as_ref());
     let asked = session.comm().agree(asked)?;
@@ -122,10 +125,8 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         session.on_first(|| files::sound(&args.config))?;
         return Ok(Status::Done);
     }
-    let mut files = asked.case.files();
-    files.extend(args.load_preconditioner.iter().map(|path| vec![path.clone()]));
     let methods = asked.method.iter().chain(&asked.plan.replacement);
-    session.look_at(&files, methods.map(|method| &method.params))?;
+    session.look_at(&asked.case.files(), methods.map(|method| &method.params))?;
     interrupt::watch(session);
     let task = asked.case.task(0, session)?;
     let task = task.under(&asked.solver);

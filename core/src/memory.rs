@@ -42,7 +42,7 @@ pub fn reserve<T>(array: &mut Vec<T>, more: usize, what: impl Display) -> Result
 }
 
 /// Makes room in `array` for `more` values, and for as many as it has, so that a long row of calls
-/// costs little; where that is too much, for `more` alone.
+/// costs little; where that is too much, for a sixteenth of what it has.
 ///
 /// # Errors
 /// [`Error::Memory`] where that cannot be had either.
@@ -50,7 +50,8 @@ pub fn grow<T>(array: &mut Vec<T>, more: usize, what: impl Display) -> Result<()
     if more <= array.capacity() - array.len() {
         return Ok(());
     }
-    reserve(array, more.max(array.len()), &what).or_else(|_| reserve(array, more, what))
+    let (length, least) = (array.len(), more.max(array.len() / 16));
+    reserve(array, more.max(length), &what).or_else(|_| reserve(array, least, what))
 }
 
 /// Appends `value`, making room as [`grow`] does.

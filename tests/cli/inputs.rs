@@ -99,15 +99,18 @@ fn every_file_of_a_system_is_told_with_its_digest() {
 #[test]
 fn a_matrix_that_is_replaced_meanwhile_is_refused_or_was_read_before() {
     let folder = Folder::new("rewritten");
-    let entries = |value| (1..=4000).map(|i| (i, i, value)).collect::<Vec<_>>();
-    let texts = [matrix(4000, 4000, &entries(2.0)), matrix(4000, 4000, &entries(4.0))];
+    let entries = |value| (1..=40_000).map(|i| (i, i, value)).collect::<Vec<_>>();
+    let texts = [2.0, 4.0].map(|value| matrix(40_000, 40_000, &entries(value)));
     let path = folder.file("A.mtx", &texts[0]);
     let config = folder.file("solve.toml", "[problem]\nmatrix = 'A.mtx'\n").display().to_string();
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
-                texts.iter().for_each(|text| std::fs::write(&path, text).expect("written"));
+                texts.iter().for_each(|text| {
+                    let beside = folder.file("beside", text);
+                    std::fs::rename(beside, &path).expect("renamed");
+                });
             }
         });
         let refused = (0..20).any(|_| {
