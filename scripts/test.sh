@@ -37,6 +37,23 @@ first_command_in_a_fresh_clone() (
         exit 1
     fi
     grep -q -e "--features mpi" <<< "$said"
+    carries_its_methods "$clone/precondor"
+)
+
+# The program and a library that carry their methods along: alone in an empty folder, far from any library.
+# In the clone, whose build is there already.
+carries_its_methods() (
+    cd "$1"
+    mkdir alone
+    cargo build --release --quiet --features linked --bin precondor
+    cp target/release/precondor alone/
+    cargo build --release --quiet --no-default-features --features linked --example solve_csr
+    cp target/release/examples/solve_csr alone/
+    cd alone
+    export HOME="$PWD" XDG_DATA_HOME="$PWD"
+    ./precondor plugins list
+    ./precondor plugins list | grep -q 'linked in'
+    ./solve_csr | grep '^Converged'
 )
 
 # What is there decides what is built. Always the whole workspace: cargo builds dependencies once for every

@@ -32,20 +32,22 @@
 //! the clock disturbs all of them. A method that refuses a matrix, or fails, is a row that says why.
 use crate::experiment::{self, Case, Task};
 use crate::fallback::Plan;
-use crate::files::{make_folder, print, print_json};
+use crate::files::{self, print, print_json};
 use crate::interrupt;
 use crate::measure::{self, Made, Measured, measure, measure_with};
-use crate::report::{self, CaseInfo, Cell, Comparison, Entry, Provenance, Row};
+use crate::report::csv::Solve;
+use crate::report::{self, CaseInfo, Cell, Comparison, Entry, Provenance, Raw, Row};
 use crate::scaling::cluster::Cluster;
 use crate::scaling::reckon::{Scaling, Subject, reckon};
-use crate::session::{Session, configuration};
+use crate::session::Session;
+use crate::terminal::{self, clean};
 use crate::traffic::{self, Sent};
 use crate::{Status, exact, fallback};
 use indicatif::{ProgressBar, ProgressStyle};
-use precondor_core::Result;
 use precondor_core::config::{self, Backend, Content, MethodConfig, Node, SolverConfig, StopRule};
 use precondor_core::instance::Kept;
 use precondor_core::precond::Preconditioner;
+use precondor_core::{Error, Result};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -71,6 +73,9 @@ pub struct Args {
     /// Exit with status 2 where a run did not converge
     #[arg(long)]
     require_converged: bool,
+    /// Check the configuration and the files to be written, and do nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// A method and the solver it is tried with.
@@ -85,16 +90,21 @@ struct Run {
 }
 
 pub fn run(args: &Args, session: &Session) -> Result<Status> {
-    let (title, runs, cases, cluster) = session.comm().agree(asked(args, session))?;
-    session.comm().agree(interrupt::watch(session))?;
-    session.on_first(|| args.report.as_deref().map_or(Ok(()), make_folder))?;
-    let systems = cases.iter().fold(0u64, |sum, case| sum.saturating_add(case.samples));
-    let bar = progress(systems.saturating_mul(runs.len() as u64), session.is_first());
-    let measured: Result<Vec<(CaseInfo, Vec<Cell>)>> =
-        cases.iter().map(|case| all_runs(case, &runs, session, &bar)).collect();
-    bar.finish_and_clear();
-    let (cases, cells): (Vec<CaseInfo>, Vec<Vec<Cell>>) = measured?.into_iter().unzip();
-    let scaling = cluster.map(|cluster| scaling(cluster, &runs, &cases, &cells));
+    let root = session.configuration(&args.config, &args.overrides)?;
+    let (title, runs, cases, cluster) = session.comm().agree(asked(&root, session))?;
+    let folder = args.report.as_deref().filter(|_| session.is_first());
+    // Held until the end, by the rank that writes.
+    let claim = folder.map(report::ready).transpose();
+    let _claim = session.comm().agree(claim)?;
+    if args.dry_run {
+        session.on_first(|| files::sound(&args.config))?;
+        return Ok(Status::Done);
+    }
+    let files: Vec<_> = cases.iter().flat_map(Case::files).collect();
+    let methods = runs.iter().flat_map(|run| run.method.iter().chain(&run.plan.replacement));
+    session.look_at(&files, methods.map(|method| &method.params))?;
+    let raw = session.comm().agree(folder.map(Raw::new).transpose())?;
+    interrupt::watch(session);
     let rows = runs.iter().map(|run| Row {
         label: run.label.clone(),
         group: run.group.clone(),
@@ -102,49 +112,67 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         preconditioner: measure::name(run.method.as_ref()).to_owned(),
         parameters: parameters(run),
     });
+    let rows: Vec<Row> = rows.collect();
+    let mut work = Work::new(session, &runs, &rows, &cases, raw);
+    let done = interrupt::gracefully(|| cases.iter().try_for_each(|case| work.case(case)));
+    work.bar.finish_and_clear();
+    let stopped = interrupt::wished(session)?;
+    let incomplete = match done {
+        Err(e) if !stopped => return Err(e),
+        Err(_) => Some(work.incomplete(interrupt::which(session)?)),
+        Ok(()) => None,
+    };
+    let Work { infos, cells, raw, .. } = work;
     let config = args.config.display().to_string();
     let comparison = Comparison {
         title: title.unwrap_or_else(|| config.clone()),
         config,
         overrides: args.overrides.clone(),
         provenance: Provenance::here(session),
-        rows: rows.collect(),
-        cases,
+        scaling: cluster.map(|cluster| scaling(cluster, &runs, &infos, &cells)),
+        rows,
+        cases: infos,
         cells,
         oversubscribed: session.oversubscribed()?,
-        scaling,
+        incomplete,
     };
-    session.on_first(|| {
-        if args.json {
-            print_json(&report::json::document(&comparison))?;
-        } else {
-            print(&report::text::page(&comparison))?;
-        }
-        if let Some(folder) = &args.report {
-            report::write(&comparison, folder)?;
-            tracing::info!("report written to {}", folder.join("index.html").display());
-        }
-        Ok(())
-    })?;
-    let entries = || comparison.cells.iter().flatten().flat_map(|cell| &cell.entries);
-    Ok(if entries().any(|entry| entry.is_err()) {
+    if let (Some(why), true) = (&comparison.incomplete, session.is_first()) {
+        terminal::tell(why);
+    }
+    session.on_first(|| tell(args, &comparison, raw))?;
+    let cells = || comparison.cells.iter().flatten();
+    Ok(if comparison.incomplete.is_some() {
+        Status::Interrupted
+    } else if cells().any(Cell::any_failed) {
         Status::PartFailed
-    } else if args.require_converged && entries().flatten().any(|e| !e.converged()) {
+    } else if args.require_converged && !cells().all(Cell::all_converged) {
         Status::NotConverged
     } else {
         Status::Done
     })
 }
 
+/// Prints the comparison and writes its report; what is asked for in several forms is told in all that can be.
+fn tell(args: &Args, comparison: &Comparison, raw: Option<Raw>) -> Result<()> {
+    let printed = match args.json {
+        true => print_json(&report::json::document(comparison)),
+        false => print(&report::text::page(comparison)),
+    };
+    let written = match args.report.as_deref().zip(raw) {
+        Some((folder, raw)) => report::write(comparison, folder, raw),
+        None => Ok(()),
+    };
+    written.and(printed)
+}
+
 /// Title, methods, systems and the machine to reckon for.
 type Asked = (Option<String>, Vec<Run>, Vec<Case>, Option<Cluster>);
 
-fn asked(args: &Args, session: &Session) -> Result<Asked> {
-    let root = configuration(&args.config, &args.overrides)?;
+fn asked(root: &Node, session: &Session) -> Result<Asked> {
     root.only(&["title", "problem", "solver", "run", "cluster"])?;
     let title = root.get("title").map(|node| node.text().map(str::to_owned)).transpose()?;
     let cluster = root.get("cluster").map(Node::read::<Cluster>).transpose()?;
-    Ok((title, runs(&root, session)?, experiment::family(&root)?, cluster))
+    Ok((title, runs(root, session)?, experiment::family(root)?, cluster))
 }
 
 fn runs(root: &Node, session: &Session) -> Result<Vec<Run>> {
@@ -207,51 +235,107 @@ fn parameters(run: &Run) -> String {
     words
 }
 
-/// All runs on all systems of a case.
-fn all_runs(
-    case: &Case,
-    runs: &[Run],
-    session: &Session,
-    bar: &ProgressBar,
-) -> Result<(CaseInfo, Vec<Cell>)> {
-    let mut cells: Vec<Cell> = runs.iter().map(|_| Cell::default()).collect();
-    let mut info = CaseInfo {
-        label: case.label.clone(),
-        description: case.describe(),
-        systems: case.samples,
-        n: 0,
-        nnz: 0,
-        side: None,
-    };
-    let mut kept = Vec::new();
-    for run in runs {
-        kept.push(match &run.method {
-            Some(config) if run.reuse => {
-                let method = session.comm().agree(session.generator(&config.name))?;
-                Some(Kept::new(method, &config.params))
-            }
-            _ => None,
-        });
+/// A comparison under way.
+struct Work<'a> {
+    session: &'a Session,
+    runs: &'a [Run],
+    rows: &'a [Row],
+    bar: ProgressBar,
+    /// Solves to do.
+    solves: u64,
+    infos: Vec<CaseInfo>,
+    /// `cells[case][row]`.
+    cells: Vec<Vec<Cell>>,
+    raw: Option<Raw>,
+}
+
+impl<'a> Work<'a> {
+    fn new(
+        session: &'a Session,
+        runs: &'a [Run],
+        rows: &'a [Row],
+        cases: &[Case],
+        raw: Option<Raw>,
+    ) -> Self {
+        let systems = cases.iter().fold(0u64, |sum, case| sum.saturating_add(case.samples));
+        let solves = systems.saturating_mul(runs.len() as u64);
+        let bar = progress(solves, session.is_first());
+        let (infos, cells) = (Vec::new(), Vec::new());
+        Work { session, runs, rows, bar, solves, infos, cells, raw }
     }
-    for index in 0..case.samples {
+
+    /// All runs on all systems of a case. Leaves with [`Error::Interrupted`] on all ranks where any was asked
+    /// to end; what was done by then is kept. Collective.
+    fn case(&mut self, case: &Case) -> Result<()> {
+        self.infos.push(CaseInfo {
+            label: case.label.clone(),
+            description: case.describe(),
+            systems: case.samples,
+            systems_done: 0,
+            n: 0,
+            nnz: 0,
+            side: None,
+        });
+        self.cells.push(self.runs.iter().map(|_| Cell::default()).collect());
+        let mut kept = Vec::new();
+        for run in self.runs {
+            kept.push(match &run.method {
+                Some(config) if run.reuse => {
+                    let method = self.session.comm().agree(self.session.generator(&config.name))?;
+                    Some(Kept::new(method, &config.params))
+                }
+                _ => None,
+            });
+        }
+        for index in 0..case.samples {
+            self.system(case, index, &mut kept)?;
+        }
+        Ok(())
+    }
+
+    /// All runs on one system of the case under way. Collective.
+    fn system(&mut self, case: &Case, index: u64, kept: &mut [Option<Kept>]) -> Result<()> {
+        let session = self.session;
+        interrupt::check(session)?;
         let task = case.task(index, session)?;
+        let (Some(info), Some(cells)) = (self.infos.last_mut(), self.cells.last_mut()) else {
+            return Ok(());
+        };
         (info.n, info.nnz) = (task.system.a().n_global(), task.nnz);
         info.side = traffic::layout(&task.system, task.nnz).map(|layout| layout.m);
-        let exact = reference(runs, &task, session)?;
-        for ((run, kept), cell) in runs.iter().zip(&mut kept).zip(&mut cells) {
-            bar.set_message(format!("{}: {}", case.label, run.label));
-            let (entry, history) = one((run, kept.as_mut()), &task, session, exact.as_deref());
-            if entry.is_err() {
-                interrupt::check(session)?;
+        let exact = reference(self.runs, &task, session)?;
+        let parts = self.runs.iter().zip(self.rows).zip(kept).zip(cells);
+        for (((run, row), kept), cell) in parts {
+            self.bar.set_message(clean(&format!("{}: {}", case.label, run.label)).into_owned());
+            let (end, history) = one((run, kept.as_mut()), &task, session, exact.as_deref());
+            // What a signal cut short is not counted.
+            let whole = end.as_ref().is_ok_and(Entry::converged);
+            if interrupt::wished(session)? && !whole {
+                return Err(Error::Interrupted);
             }
-            cell.entries.push(entry);
+            if let Some(raw) = &mut self.raw {
+                let (label, ranks) = (case.label.as_str(), session.comm().size());
+                let (n, nnz) = (info.n, info.nnz);
+                raw.add(&Solve { case: label, system: index, n, nnz, row, ranks }, &end);
+            }
+            cell.add(end);
             if index == 0 {
                 cell.history = history;
             }
-            bar.inc(1);
+            self.bar.inc(1);
         }
+        info.systems_done = index + 1;
+        Ok(())
     }
-    Ok((info, cells))
+
+    /// Why solves are missing.
+    fn incomplete(&self, signal: &str) -> String {
+        let done: u64 = self.cells.iter().flatten().map(Cell::total).sum();
+        format!(
+            "INCOMPLETE: interrupted by {signal} after {done} of {} solves; what was done by then is told.",
+            self.solves
+        )
+    }
 }
 
 /// Times on a cluster.

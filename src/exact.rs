@@ -9,11 +9,12 @@
 //!
 //! Reference: N. J. Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., §12.1.
 use crate::experiment::Task;
+use crate::interrupt;
 use crate::session::Session;
 use precondor_core::config::MethodConfig;
 use precondor_core::matrix::DistCsr;
 use precondor_core::precond::Preconditioner;
-use precondor_core::solver::{self, Criterion, Method, Stop};
+use precondor_core::solver::{self, Criterion, Method, Outcome, Stop};
 use precondor_core::{Error, Result};
 use serde_json::json;
 use std::ops::ControlFlow;
@@ -31,8 +32,12 @@ pub fn solution(session: &Session, task: &Task, tolerance: f64) -> Result<Vec<f6
     let mut least = f64::INFINITY;
     for (name, method) in tries {
         let config = MethodConfig { name: name.into(), params: json!({}) };
-        let Ok(m) = crate::measure::set_up(session, task, Some(&config)) else { continue };
-        let Ok((x, correction)) = refine(task, method, m.as_ref()) else { continue };
+        let refined = interrupt::gracefully(|| {
+            let m = crate::measure::set_up(session, task, Some(&config))?;
+            refine(task, method, m.as_ref())
+        });
+        interrupt::check(session)?;
+        let Ok((x, correction)) = refined else { continue };
         tracing::debug!("x* by {} with {name}: last correction {correction:.1e}", method.name());
         if correction <= 1e-3 * tolerance {
             return Ok(x);
@@ -66,7 +71,12 @@ fn refine(task: &Task, method: Method, m: &dyn Preconditioner) -> Result<(Vec<f6
     let mut size = f64::INFINITY;
     for _ in 0..PASSES {
         let mut d = vec![0.0; n];
-        solver::solve(&method, a, m, &r, &mut d, &stop, &mut |_| ControlFlow::Continue(()))?;
+        let ended = solver::solve(&method, a, m, &r, &mut d, &stop, &mut |_| {
+            if interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        if ended.outcome == Outcome::Interrupted {
+            return Err(Error::Interrupted);
+        }
         let correction = a.space().norm(&d)?;
         if correction.is_nan() || correction >= 0.5 * size {
             break;

@@ -441,10 +441,26 @@ impl Case {
             None => (system, None),
         };
         files.extend(given::on_all_ranks(notes, session)?);
+        session.files_unchanged()?;
         let nnz = system.a().nnz_global()?;
         let other = other.map(|other| other.with_host(session.host()));
         let system = system.with_host(session.host());
         Ok(Task { x0, other, null, whole, files, ..Task::new(system, nnz, b) })
+    }
+
+    /// The files of its systems; those of one matrix or vector belong together.
+    pub fn files(&self) -> Vec<Vec<PathBuf>> {
+        let given = match &self.source {
+            Source::Files(given) => given.files(),
+            Source::Model(_) => Vec::new(),
+        };
+        let More { x0, preconditioner, right, left } = &self.more;
+        let null_spaces = [right, left].into_iter().filter_map(|wanted| match wanted {
+            Wanted::File(path) => Some(path.as_path()),
+            _ => None,
+        });
+        let more = x0.iter().chain(preconditioner).map(PathBuf::as_path).chain(null_spaces);
+        given.into_iter().chain(more).map(formats::files).collect()
     }
 
     /// The file that the preconditioner is made from, where it is not A's.

@@ -49,16 +49,36 @@ impl Format {
     }
 }
 
+/// The files that are read where `path` is named: that one, or the parts of it.
+pub fn files(path: &Path) -> Vec<PathBuf> {
+    match Format::of(path) {
+        // What is wrong with the parts is told of by their reader.
+        format @ (Format::HypreIj | Format::HyprePart) => {
+            hypre_ij::parts(&format.name_of_parts(path)).unwrap_or_default()
+        }
+        Format::Petsc | Format::MatrixMarket => vec![path.to_owned()],
+    }
+}
+
+/// An error of memory, told of the file that was read.
+fn in_file(path: &Path) -> impl Fn(Error) -> Error {
+    move |e| match e {
+        Error::Memory(_) => e.inside(path.display().to_string()),
+        other => other,
+    }
+}
+
 /// Reads a matrix for all ranks. On the first, what is to be known of the file is added to `notes`.
 /// Collective, in a scope.
 pub fn read_on_ranks(path: &Path, comm: &Comm, notes: &mut Vec<String>) -> Result<DistCsr> {
-    match Format::on_ranks(path, comm)? {
+    let read = match Format::on_ranks(path, comm)? {
         format @ (Format::HypreIj | Format::HyprePart) => {
             hypre_ij::read(&format.name_of_parts(path), comm)
         }
-        Format::Petsc => PetscFile::open(path)?.distributed_matrix(comm),
+        Format::Petsc => PetscFile::open(path).and_then(|mut file| file.distributed_matrix(comm)),
         Format::MatrixMarket => matrix_market::read_on_ranks(path, comm, notes),
-    }
+    };
+    read.map_err(in_file(path))
 }
 
 /// Reads a vector that is spread like the rows of a matrix; errors call it `what`. On the first rank,
@@ -81,7 +101,7 @@ pub fn read_vector_on_ranks(
             read
         }
     };
-    read.map_err(|e| match e {
+    read.map_err(in_file(path)).map_err(|e| match e {
         Error::File { path, line, message } => Error::File {
             path,
             line,
@@ -145,13 +165,15 @@ pub fn read_rhs_beside(path: &Path, space: &Arc<Space>) -> Result<Option<Vec<f64
 
 /// Reads a matrix into one memory; what is to be known of the file is added to `notes`.
 pub fn read_matrix(path: &Path, notes: &mut Vec<String>) -> Result<Csr> {
-    match Format::of(path) {
+    let read = match Format::of(path) {
         format @ (Format::HypreIj | Format::HyprePart) => {
-            Ok(hypre_ij::read(&format.name_of_parts(path), &Comm::solo())?.own().clone())
+            let read = hypre_ij::read(&format.name_of_parts(path), &Comm::solo());
+            read.map(|a| a.own().clone())
         }
         Format::Petsc => petsc_binary::read(path),
         Format::MatrixMarket => matrix_market::read_noting(path, notes),
-    }
+    };
+    read.map_err(in_file(path))
 }
 
 /// Writes a matrix and its right-hand side, of one rank; both may go into one PETSc file.

@@ -124,6 +124,11 @@ impl Given {
         Ok(Read { a, b: kept, whole: Some(Whole { left, b }), notes })
     }
 
+    /// The files, as they are named.
+    pub fn files(&self) -> Vec<&Path> {
+        std::iter::once(&self.matrix).chain(&self.rhs).map(PathBuf::as_path).collect()
+    }
+
     /// Whether unknowns are taken out.
     pub fn eliminates(&self) -> bool {
         self.eliminate

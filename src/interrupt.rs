@@ -1,43 +1,105 @@
-//! Setups that take long: how far they are, on a terminal, and their end where the user asks for it.
+//! Signals that ask a command to end: SIGINT, SIGTERM, SIGHUP.
 //!
-//! While a preconditioner is set up, the first interrupt (SIGINT, SIGTERM) asks the method to stop, and a
-//! second one ends the program; at any other time the first one ends it. The exit status is 130 in every
-//! case. On several ranks whoever was asked fails, and so ends the setup on all of them.
+//! Where a command can keep what it has done ([`gracefully`]) the first one is a wish: setups, solves and
+//! trainings stop between their parts, what is done is kept and told, and the exit status says which signal it
+//! was, 128 and its number as shells have it. Anywhere else, and the second time, it ends the process at once
+//! with the same status. On several ranks one that was asked is enough, and all end together with its status.
+//!
+//! Setups that take long show on a terminal how far they are.
 use crate::session::Session;
+use crate::terminal::clean;
 use indicatif::{ProgressBar, ProgressStyle};
+use precondor_core::comm::Communicator;
 use precondor_core::{Error, Result};
 use precondor_host::Onlooker;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use signal_hook::{consts as signals, flag};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Exit status of a program that an interrupt ended, as shells have it.
-pub const STATUS: u8 = 130;
+/// The signals that ask for the end.
+#[cfg(unix)]
+const ENDING: [(i32, &str); 3] =
+    [(signals::SIGINT, "SIGINT"), (signals::SIGTERM, "SIGTERM"), (signals::SIGHUP, "SIGHUP")];
+#[cfg(not(unix))]
+const ENDING: [(i32, &str); 2] = [(signals::SIGINT, "SIGINT"), (signals::SIGTERM, "SIGTERM")];
 
-/// Whether a preconditioner is being set up, and whether that shall end. Of the process, as a signal is.
-static SETTING_UP: AtomicBool = AtomicBool::new(false);
-static ASKED: AtomicBool = AtomicBool::new(false);
-/// When that setup began, and what is shown meanwhile.
+/// The next signal ends the process. Of the process, as signals are.
+static AT_ONCE: AtomicBool = AtomicBool::new(true);
+/// The last signal that came; 0 for none.
+static CAME: AtomicUsize = AtomicUsize::new(0);
+
+/// When the setup under way began, and what is shown meanwhile.
 static SHOWN: Mutex<Option<(Instant, Option<ProgressBar>)>> = Mutex::new(None);
 
 /// Setups shorter than this show nothing.
 const SHORT: Duration = Duration::from_millis(500);
 
-/// Shows setups of this session on a terminal, and lets interrupts end them.
-pub fn watch(session: &Session) -> Result<()> {
-    static HANDLED: OnceLock<std::result::Result<(), String>> = OnceLock::new();
-    let handle = || {
-        ctrlc::set_handler(|| {
-            if !SETTING_UP.load(Ordering::Relaxed) || ASKED.swap(true, Ordering::Relaxed) {
-                std::process::exit(STATUS.into());
-            }
-        })
-        .map_err(|e| e.to_string())
-    };
-    HANDLED
-        .get_or_init(handle)
-        .clone()
-        .map_err(|e| Error::Unsupported(format!("cannot catch an interrupt: {e}")))?;
+/// Catches signals from now on. A file that outgrows its limit becomes an error of the one who writes it.
+pub fn catch() -> Result<()> {
+    let failed = |e: std::io::Error| Error::Unsupported(format!("cannot catch signals: {e}"));
+    for (signal, _) in ENDING {
+        flag::register_conditional_shutdown(signal, 128 + signal, &AT_ONCE).map_err(failed)?;
+        flag::register(signal, &AT_ONCE).map_err(failed)?;
+        flag::register_usize(signal, &CAME, signal as usize).map_err(failed)?;
+    }
+    #[cfg(unix)]
+    {
+        static OUTGROWN: AtomicBool = AtomicBool::new(false);
+        flag::register(signals::SIGXFSZ, &OUTGROWN).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Whether this rank was asked to end.
+pub fn asked() -> bool {
+    CAME.load(Ordering::Relaxed) != 0
+}
+
+/// Whether any rank was asked to end. Collective.
+pub fn wished(session: &Session) -> Result<bool> {
+    session.comm().any(asked())
+}
+
+/// Refuses to go on where any rank was asked to end. Collective.
+pub fn check(session: &Session) -> Result<()> {
+    if wished(session)? { Err(Error::Interrupted) } else { Ok(()) }
+}
+
+/// The exit status that says so; 0 where this rank was not asked.
+pub fn status() -> u8 {
+    match CAME.load(Ordering::Relaxed) {
+        0 => 0,
+        signal => 128 + signal as u8,
+    }
+}
+
+/// The signal behind an exit status.
+pub fn name(status: u8) -> &'static str {
+    let signal = i32::from(status) - 128;
+    ENDING.iter().find(|(number, _)| *number == signal).map_or("a signal", |(_, name)| name)
+}
+
+/// The signal that any rank was asked by. Collective.
+pub fn which(session: &Session) -> Result<&'static str> {
+    let mut most = [f64::from(status())];
+    session.comm().max(&mut most)?;
+    Ok(name(most[0] as u8))
+}
+
+/// Does what looks at [`asked`], or has somebody look, between its parts.
+pub fn gracefully<T>(work: impl FnOnce() -> T) -> T {
+    let before = AT_ONCE.swap(asked(), Ordering::Relaxed);
+    let done = work();
+    AT_ONCE.store(before, Ordering::Relaxed);
+    if asked() {
+        AT_ONCE.store(true, Ordering::Relaxed);
+    }
+    done
+}
+
+/// Lends methods of this session an eye for wishes, and shows how far their setups are.
+pub fn watch(session: &Session) {
     let shown = session.is_first();
     session.plugins().look_on(Onlooker {
         progress: Box::new(move |done, total, what| {
@@ -45,30 +107,19 @@ pub fn watch(session: &Session) -> Result<()> {
                 show(done, total, what);
             }
         }),
-        cancelled: Box::new(|| ASKED.load(Ordering::Relaxed)),
+        cancelled: Box::new(asked),
     });
-    Ok(())
 }
 
-/// Sets something up, which an interrupt may end.
+/// Sets something up, which a signal may end.
 pub fn guarded<T>(setup: impl FnOnce() -> Result<T>) -> Result<T> {
     let shown = || SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
     *shown() = Some((Instant::now(), None));
-    let before = SETTING_UP.swap(true, Ordering::Relaxed);
-    let made = setup();
-    SETTING_UP.store(before, Ordering::Relaxed);
+    let made = gracefully(setup);
     if let Some((_, Some(bar))) = shown().take() {
         bar.finish_and_clear();
     }
     made
-}
-
-/// Refuses to go on where any rank was asked to stop. Collective.
-pub fn check(session: &Session) -> Result<()> {
-    match session.comm().any(ASKED.load(Ordering::Relaxed))? {
-        true => Err(Error::Interrupted),
-        false => Ok(()),
-    }
 }
 
 /// On a terminal only: a bar draws nowhere else.
@@ -86,5 +137,5 @@ fn show(done: u64, total: u64, what: &str) {
     });
     bar.set_length(total);
     bar.set_position(done);
-    bar.set_message(what.to_owned());
+    bar.set_message(clean(what).into_owned());
 }

@@ -2,7 +2,7 @@
 //!
 //! One file per subcommand; each has its arguments and a `run`. Results go to standard output, logs
 //! and progress to standard error. Exit status: 0 when all went well, 1 for bad input or a failure,
-//! 2 for a solve that did not converge.
+//! 2 for a solve that did not converge, 128 and its number for a signal.
 mod backend;
 mod compare;
 mod exact;
@@ -11,6 +11,7 @@ mod fallback;
 mod files;
 mod formats;
 mod given;
+mod inputs;
 mod install;
 mod interrupt;
 mod kept;
@@ -21,9 +22,12 @@ mod plugins;
 mod problem;
 mod report;
 mod reproduce;
+mod same;
 mod scaling;
 mod session;
 mod solve;
+mod terminal;
+mod threads;
 mod traffic;
 mod train;
 mod world;
@@ -31,7 +35,6 @@ mod world;
 use clap::{Parser, Subcommand};
 use precondor_core::{Error, Result};
 use session::Session;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use world::World;
@@ -63,6 +66,18 @@ enum Command {
     Install(install::Args),
 }
 
+impl Cli {
+    /// The configuration of a command that every rank reads it for.
+    fn config(&self) -> Option<&Path> {
+        match &self.command {
+            Command::Solve(args) => Some(&args.config),
+            Command::Compare(args) => Some(&args.config),
+            Command::Train(args) => Some(&args.config),
+            _ => None,
+        }
+    }
+}
+
 /// How a command ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Status {
@@ -72,6 +87,8 @@ enum Status {
     NotConverged,
     /// What could be done was done and told, but a part failed.
     PartFailed,
+    /// A signal asked for the end; what was done by then is told.
+    Interrupted,
 }
 
 fn main() -> ExitCode {
@@ -82,7 +99,12 @@ fn main() -> ExitCode {
         Ok(world) => world,
         Err(e) => return world::no_world(&e),
     };
-    let cli = match Cli::try_parse() {
+    let parsed = Cli::try_parse();
+    // Before anything is said or done: ranks with other words would do other things.
+    if let Err(e) = same::program_and_words(world.comm(), parsed.as_ref().ok().map(Cli::config)) {
+        return world.end(Err(e));
+    }
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(e) => {
             if world.is_first() {
@@ -92,8 +114,11 @@ fn main() -> ExitCode {
             return world.end(Ok(if e.use_stderr() { Status::PartFailed } else { Status::Done }));
         }
     };
-    log_to_stderr(cli.verbose, world.is_first());
-    let result = world.run(|| run(&cli, &world));
+    terminal::log_to_stderr(cli.verbose, world.is_first());
+    let result = world.run(|| {
+        world.comm().agree(interrupt::catch())?;
+        run(&cli, &world)
+    });
     world.end(result)
 }
 
@@ -128,21 +153,4 @@ fn child() -> Option<ExitCode> {
         plugins::CHECK => Some(plugins::check_child(path, arguments.map(PathBuf::from))),
         _ => None,
     }
-}
-
-fn log_to_stderr(verbose: u8, first: bool) {
-    let level = match verbose {
-        // Ranks have the same to say; what only one has is an error, which all tell together.
-        _ if !first => tracing::Level::ERROR,
-        0 => tracing::Level::WARN,
-        1 => tracing::Level::INFO,
-        _ => tracing::Level::DEBUG,
-    };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .without_time()
-        .init();
 }

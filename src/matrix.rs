@@ -1,5 +1,5 @@
 //! `precondor matrix`: what can be said about a matrix before solving with it.
-use crate::files::{print, print_json, write};
+use crate::files::{self, print, print_json, write};
 use crate::report::spy;
 use crate::{Status, formats, given};
 use precondor_core::kernel::lanczos;
@@ -26,6 +26,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<Status> {
+    files::ready(&[("--spy", args.spy.as_deref())])?;
     let mut notes = Vec::new();
     let a = formats::read_matrix(&args.file, &mut notes)?;
     let a = whole(a, args, &mut notes)?;

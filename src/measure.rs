@@ -3,6 +3,7 @@ use crate::backend;
 use crate::experiment::Task;
 use crate::fallback::Plan;
 use crate::interrupt;
+use crate::report::format::seconds as shown;
 use crate::session::Session;
 use crate::traffic::{Counted, Meter};
 use precondor_core::comm::Communicator;
@@ -107,10 +108,14 @@ pub fn measure_with(
     let mut watch = |step: &Step| {
         meter.measured();
         watch(step);
-        ControlFlow::Continue(())
+        if interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let start = Instant::now();
-    let solved = if plan.watched {
+    let solved = interrupt::gracefully(|| {
+        tracing::info!("{}: the solve begins", name(method));
+        if !plan.watched {
+            return solver::solve(&iteration, a, m, &task.b, &mut x, &stop, &mut watch);
+        }
         let mut chain = plan.chain(m);
         let mut next = |indefinite| {
             let method = chain.next(indefinite)?;
@@ -127,9 +132,7 @@ pub fn measure_with(
         let mut fallback = Fallback { contraction: plan.contraction, next, foreseen };
         let b = &task.b;
         solver::solve_with_fallback(&iteration, a, m, b, &mut x, &stop, &mut watch, &mut fallback)
-    } else {
-        solver::solve(&iteration, a, m, &task.b, &mut x, &stop, &mut watch)
-    };
+    });
     let report = solved.map_err(|e| e.inside(config.method.name()))?;
     seconds[1] = start.elapsed().as_secs_f64();
     meter.solved();
@@ -138,6 +141,14 @@ pub fn measure_with(
     }
     notes.extend(report.hint(&iteration));
     notes.extend(report.outside.and_then(outside));
+    tracing::info!(
+        "{}: set up in {}, {} after {} iterations in {}",
+        name(method),
+        shown(seconds[0]),
+        outcome(&report.outcome),
+        report.iterations,
+        shown(seconds[1])
+    );
     let size = Some((m.stored_entries(), m.bytes()));
     let measured = measured(session, report, x, seconds, size, notes)?;
     Ok(Measured { counted: meter.finish(m.bytes())?, ..measured })

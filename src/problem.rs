@@ -1,6 +1,6 @@
 //! `precondor problem`: a model problem as files.
-use crate::files::print;
-use crate::session::{Session, configuration};
+use crate::files::{self, print};
+use crate::session::Session;
 use crate::{Status, experiment, formats};
 use precondor_core::Result;
 use precondor_core::config::{self, Node};
@@ -30,8 +30,10 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, session: &Session) -> Result<Status> {
+    let rhs = args.rhs.as_deref().filter(|rhs| *rhs != args.output);
+    files::ready(&[("--output", Some(&args.output)), ("--rhs", rhs)])?;
     let mut root = match &args.config {
-        Some(path) => configuration(path, &[])?,
+        Some(path) => config::read(path)?,
         None => default_problem()?,
     };
     args.overrides.iter().try_for_each(|flag| config::set(&mut root, flag))?;

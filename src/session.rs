@@ -1,5 +1,7 @@
 //! What all commands start from: ranks, methods, host services, a configuration.
 use crate::backend;
+use crate::inputs::{Input, Inputs};
+use crate::same::{self, Fact};
 use crate::traffic::Meter;
 use crate::world::World;
 use precondor_core::comm::count::Counter;
@@ -9,6 +11,7 @@ use precondor_core::host::Host;
 use precondor_core::registry::DynGenerator;
 use precondor_core::{Error, Result};
 use precondor_host::{Plugins, Search};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +21,9 @@ pub struct Session {
     counter: Counter,
     ranks_here: usize,
     plugins: Plugins,
+    /// The folder that files which parameters name are looked for in.
+    base: PathBuf,
+    inputs: Inputs,
     /// Initialised when it is first asked for, finalised with the session.
     #[cfg(feature = "petsc")]
     petsc: std::cell::OnceCell<precondor_petsc::Petsc>,
@@ -30,16 +36,22 @@ impl Session {
         if let Some(missing) = plugin_path.iter().find(|folder| !folder.exists()) {
             return Err(Error::file(missing, "--plugin-path: there is no such folder"));
         }
+        crate::threads::check()?;
         let base = base.filter(|path| path.is_dir()).unwrap_or(".".into());
-        let plugins = Plugins::load(&Search { extra: plugin_path.to_vec(), base })?;
+        let search = Search { extra: plugin_path.to_vec(), base: base.clone() };
+        let plugins = Plugins::beside(&precondor::linked(), &search)?;
+        tell(&plugins);
         for problem in plugins.problems() {
             tracing::warn!("plugin {}: {}", problem.path.display(), problem.reason);
         }
+        plugins.replaced().iter().for_each(|what| tracing::info!("{what}"));
         Ok(Session {
             comm: Comm::solo(),
             counter: Counter::default(),
             ranks_here: 1,
             plugins,
+            base,
+            inputs: Inputs::default(),
             #[cfg(feature = "petsc")]
             petsc: std::cell::OnceCell::new(),
         })
@@ -54,6 +66,7 @@ impl Session {
         comm.scope(|| session.check_plugins())?;
         session.ranks_here = world.ranks_here()?;
         session.plugins.share_threads(session.ranks_here);
+        session.plugins.read_files_once();
         Ok(session)
     }
 
@@ -135,6 +148,42 @@ impl Session {
         self.plugins.get(name)
     }
 
+    /// Reads the configuration, which must be the same on all ranks, and carries out the overrides of the
+    /// command line. Collective.
+    pub fn configuration(&self, path: &Path, overrides: &[String]) -> Result<Node> {
+        let text = self.comm.agree(config::text(path))?;
+        same::on_all_ranks(&self.comm, &[Fact::new("configuration", text.as_str())])?;
+        let mut root = self.comm.agree(config::of_file(path, &text))?;
+        self.comm.agree(overrides.iter().try_for_each(|flag| config::set(&mut root, flag)))?;
+        Ok(root)
+    }
+
+    /// Looks at the files of a command before it starts, which must be the same on all ranks: those of
+    /// its systems, and those that `params` of its methods name. Collective.
+    pub fn look_at<'p>(
+        &self,
+        files: &[Vec<PathBuf>],
+        params: impl Iterator<Item = &'p Value>,
+    ) -> Result<()> {
+        let mut named = Vec::new();
+        params.for_each(|params| texts(params, &mut named));
+        let named: Vec<Vec<PathBuf>> =
+            named.iter().map(|name| vec![self.base.join(name)]).collect();
+        self.inputs.look(&self.comm, files, &named)
+    }
+
+    /// Refuses files that were changed since [`look_at`](Self::look_at). Not collective.
+    pub fn files_unchanged(&self) -> Result<()> {
+        self.inputs.unchanged()
+    }
+
+    /// The files that were read, those that methods have read on this rank among them.
+    pub fn files(&self) -> Vec<Input> {
+        let by_methods = self.plugins.files_read();
+        let by_methods = by_methods.iter().map(|(path, content)| Input::of(path, content));
+        self.inputs.told().into_iter().chain(by_methods).collect()
+    }
+
     /// Reads a section that names a method.
     pub fn method(&self, node: &Node) -> Result<MethodConfig> {
         if let Some(petsc) = backend::petsc_method(node)? {
@@ -175,9 +224,21 @@ impl Session {
     }
 }
 
-/// Reads a configuration and carries out the overrides of the command line.
-pub fn configuration(path: &Path, overrides: &[String]) -> Result<Node> {
-    let mut root = config::read(path)?;
-    overrides.iter().try_for_each(|flag| config::set(&mut root, flag))?;
-    Ok(root)
+/// All texts in `params`, any of which may be the name of a file.
+fn texts<'p>(params: &'p Value, found: &mut Vec<&'p str>) {
+    match params {
+        Value::String(text) => found.push(text),
+        Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
+        Value::Object(fields) => fields.values().for_each(|field| texts(field, found)),
+        _ => {}
+    }
+}
+
+/// Logs what was loaded.
+fn tell(plugins: &Plugins) {
+    let methods: usize = plugins.libraries().iter().map(|library| library.methods.len()).sum();
+    tracing::info!("{methods} methods in {} plugins", plugins.libraries().len());
+    for library in plugins.libraries() {
+        tracing::debug!("{}: {}", library.path.display(), library.methods.join(", "));
+    }
 }

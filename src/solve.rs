@@ -1,16 +1,17 @@
 //! `precondor solve`: one system, one solver, one preconditioner.
 use crate::experiment::{self, Case, Known, Task};
 use crate::fallback::Plan;
-use crate::files::{print, print_json};
+use crate::files::{self, print, print_json};
+use crate::inputs::Input;
 use crate::kept::{self, Saved};
 use crate::measure::{self, Made, Measured, measure, measure_with};
 use crate::report::Provenance;
 use crate::report::format::{bytes, number, seconds};
-use crate::session::{Session, configuration};
-use crate::{Status, exact, fallback, formats, interrupt};
+use crate::session::Session;
+use crate::{Status, exact, fallback, formats, interrupt, terminal};
 use indicatif::{ProgressBar, ProgressStyle};
 use precondor_core::comm::Communicator;
-use precondor_core::config::{Backend, MethodConfig, SolverConfig, StopRule};
+use precondor_core::config::{Backend, MethodConfig, Node, SolverConfig, StopRule};
 use precondor_core::matrix::NullSpace;
 use precondor_core::precond::Preconditioner;
 use precondor_core::solver::{Norm, Outcome, Step, Switch};
@@ -45,6 +46,9 @@ pub struct Args {
     /// `[preconditioner]` may be left out
     #[arg(long, value_name = "FILE")]
     load_preconditioner: Option<PathBuf>,
+    /// Check the configuration, the files that it names and those to be written, and do nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// What `--json` prints; the keys are stable.
@@ -84,6 +88,8 @@ struct Summary<'a> {
     /// Where the solve noticed that its preconditioner fails, and went on by other means.
     fallback: &'a [Switch],
     notes: &'a [String],
+    /// The files that were read: of the system, and by methods.
+    files: Vec<Input>,
 }
 
 /// What `--json` prints of a singular A.
@@ -101,49 +107,105 @@ struct Singular {
 }
 
 pub fn run(args: &Args, session: &Session) -> Result<Status> {
+    let root = session.configuration(&args.config, &args.overrides)?;
     let saved = args.load_preconditioner.as_deref();
     let saved = saved.map(|path| Saved::read(session, path)).transpose()?;
-    let asked = asked(args, session, saved.as_ref());
-    let Asked { case, solver, method, plan } = session.comm().agree(asked)?;
-    session.comm().agree(interrupt::watch(session))?;
-    let task = case.task(0, session)?;
-    let task = task.under(&solver);
+    let asked = asked(args, &root, session, saved.as_ref());
+    let asked = session.comm().agree(asked)?;
+    session.on_first(|| {
+        files::ready(&[
+            ("--save-solution", args.save_solution.as_deref()),
+            ("--save-preconditioner", args.save_preconditioner.as_deref()),
+        ])
+    })?;
+    if args.dry_run {
+        session.on_first(|| files::sound(&args.config))?;
+        return Ok(Status::Done);
+    }
+    let mut files = asked.case.files();
+    files.extend(args.load_preconditioner.iter().map(|path| vec![path.clone()]));
+    let methods = asked.method.iter().chain(&asked.plan.replacement);
+    session.look_at(&files, methods.map(|method| &method.params))?;
+    interrupt::watch(session);
+    let task = asked.case.task(0, session)?;
+    let task = task.under(&asked.solver);
+    let (measured, kept) = measured(args, session, &asked, &task, saved.as_ref())?;
+    let written = write_solution(args, &task, &measured);
+    let told = tell(args, session, &asked, &task, &measured, saved.as_ref());
+    // The result is told whatever becomes of the files.
+    kept.and(written).and(told)?;
+    Ok(match measured.report.outcome {
+        Outcome::Converged => Status::Done,
+        _ if interrupt::wished(session)? => {
+            let signal = interrupt::which(session)?;
+            if session.is_first() {
+                terminal::tell(&format!("interrupted by {signal}"));
+            }
+            Status::Interrupted
+        }
+        _ => Status::NotConverged,
+    })
+}
+
+/// Sets up and solves, and says whether the preconditioner was written where that is asked for. Collective.
+fn measured(
+    args: &Args,
+    session: &Session,
+    Asked { solver, method, plan, .. }: &Asked,
+    task: &Task,
+    saved: Option<&Saved>,
+) -> Result<(Measured, Result<()>)> {
     let exact = match solver.stop {
         StopRule::RelativeResidual => None,
-        StopRule::AbsoluteError => Some(exact::solution(session, &task, solver.tolerance)?),
+        StopRule::AbsoluteError => Some(exact::solution(session, task, solver.tolerance)?),
     };
     let bar = progress(session.is_first());
     let mut watch = |step: &Step| {
         bar.set_position(step.iteration as u64);
         bar.set_message(number(step.measure));
     };
-    let how = (&solver, &plan);
-    let exact = exact.as_deref();
+    let (how, exact) = ((solver, plan), exact.as_deref());
     let in_file = saved.is_some() || args.save_preconditioner.is_some();
     let meter = session.meter();
+    let mut kept = Ok(());
     let measured = match method.as_ref().filter(|_| in_file) {
-        None => measure(session, &task, method.as_ref(), how, exact, &mut watch),
-        Some(config) => kept::get(session, &task, config, saved.as_ref()).and_then(|got| {
+        None => measure(session, task, method.as_ref(), how, exact, &mut watch),
+        Some(config) => kept::get(session, task, config, saved).and_then(|got| {
             if let Some(path) = &args.save_preconditioner {
-                kept::save(session, &task, config, &*got.m, path)?;
+                kept = kept::save(session, task, config, &*got.m, path);
             }
             let m: &dyn Preconditioner = got.m.as_ref();
             let made = (Some(config), Made { m, taken: got.taken, meter });
-            let measured = measure_with(session, &task, made, how, exact, &mut watch)?;
+            let measured = measure_with(session, task, made, how, exact, &mut watch)?;
             Ok(Measured { notes: [got.remarks, measured.notes].concat(), ..measured })
         }),
     };
     bar.finish_and_clear();
-    let measured = measured?;
-    if let Some(path) = &args.save_solution {
-        match &task.whole {
-            None => formats::write_vector(path, task.system.a().space(), &measured.x, "solution")?,
-            Some(whole) => {
-                let x = whole.solution(&measured.x);
-                formats::write_vector(path, whole.space(), &x, "solution")?;
-            }
+    Ok((measured?, kept))
+}
+
+/// Writes x where that is asked for, however the solve ended. Collective.
+fn write_solution(args: &Args, task: &Task, measured: &Measured) -> Result<()> {
+    let Some(path) = &args.save_solution else { return Ok(()) };
+    let written = match &task.whole {
+        None => formats::write_vector(path, task.system.a().space(), &measured.x, "solution"),
+        Some(whole) => {
+            let x = whole.solution(&measured.x);
+            formats::write_vector(path, whole.space(), &x, "solution")
         }
-    }
+    };
+    written.map_err(|e| e.inside("--save-solution"))
+}
+
+/// Prints the result. Collective.
+fn tell(
+    args: &Args,
+    session: &Session,
+    Asked { case, solver, method, .. }: &Asked,
+    task: &Task,
+    measured: &Measured,
+    saved: Option<&Saved>,
+) -> Result<()> {
     let peak = peak_memory(session)?;
     let other = match &task.other {
         Some(other) => Some(other.a().nnz_global()?),
@@ -152,24 +214,26 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     let other = case.other().map(|path| path.display().to_string()).zip(other);
     session.on_first(|| match args.json {
         true => {
-            let mut summary = summary(&task, &solver, method.as_ref(), &measured, peak);
-            summary.loaded_from = saved.as_ref().map(Saved::name);
+            let mut summary = summary(task, solver, method.as_ref(), measured, peak);
+            summary.files = session.files();
+            summary.loaded_from = saved.map(Saved::name);
             (summary.preconditioner_matrix, summary.preconditioner_matrix_nnz) = other.unzip();
             print_json(&summary)
         }
         false => {
             let ranks = Provenance::here(session).ranks();
-            let how = saved.as_ref().map_or("set up".into(), |s| format!("read from {}", s.name()));
+            let how = saved.map_or("set up".into(), |s| format!("read from {}", s.name()));
             let from = other.map_or(String::new(), |(path, nnz)| {
                 format!("; the preconditioner from matrix {path}: {nnz} entries")
             });
             let what = (case.describe(), from, how);
-            print(&text(what, ranks, &task, &solver, method.as_ref(), &measured))
+            let mut out = text(what, ranks, task, solver, method.as_ref(), measured);
+            for file in session.files() {
+                // Writing to a string cannot fail.
+                let _ = writeln!(out, "{:<15} {}", "file", file.told());
+            }
+            print(&out)
         }
-    })?;
-    Ok(match measured.report.outcome {
-        Outcome::Converged => Status::Done,
-        _ => Status::NotConverged,
     })
 }
 
@@ -181,8 +245,7 @@ struct Asked {
     plan: Plan,
 }
 
-fn asked(args: &Args, session: &Session, saved: Option<&Saved>) -> Result<Asked> {
-    let root = configuration(&args.config, &args.overrides)?;
+fn asked(args: &Args, root: &Node, session: &Session, saved: Option<&Saved>) -> Result<Asked> {
     root.only(&["problem", "solver", "preconditioner"])?;
     let solver = match root.get("solver") {
         Some(section) => SolverConfig::from_node(section)?,
@@ -199,7 +262,7 @@ fn asked(args: &Args, session: &Session, saved: Option<&Saved>) -> Result<Asked>
         kept::can_be_saved(session, method.as_ref())?;
     }
     let plan = fallback::plan(session, root.get("solver"), &solver, method.as_ref())?;
-    Ok(Asked { case: experiment::single(&root)?, solver, method, plan })
+    Ok(Asked { case: experiment::single(root)?, solver, method, plan })
 }
 
 /// The most memory that any rank has had so far, in bytes, where the system tells. Collective.
@@ -270,6 +333,7 @@ fn summary<'a>(
         peak_memory_bytes,
         fallback: &report.switches,
         notes: &measured.notes,
+        files: Vec::new(),
     }
 }
 

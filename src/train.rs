@@ -18,14 +18,17 @@
 //! Several sections `[[data]]` are as many problems, each with its own families.
 use crate::Status;
 use crate::experiment;
-use crate::files::{print, write};
+use crate::files::{self, Claim, print, write};
+use crate::interrupt;
 use crate::report::format::{bytes, number, seconds};
-use crate::session::{Session, configuration};
+use crate::session::Session;
+use crate::terminal;
 use indicatif::{ProgressBar, ProgressStyle};
 use precondor_core::config::Node;
 use precondor_core::problem::Families;
 use precondor_core::registry::DynGenerator;
-use precondor_core::train::{Progress, Training, Watch};
+use precondor_core::system::System;
+use precondor_core::train::{Progress, Samples, Training, Watch};
 use precondor_core::{Error, Result, input};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -49,9 +52,15 @@ pub struct Args {
     /// Write the model here, not where the configuration says
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Replace the model that is there
+    #[arg(long)]
+    force: bool,
     /// Override a key: `--set train.steps=1000`
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
+    /// Check the configuration and the files to be written, and do nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// The section `[model]`.
@@ -80,8 +89,7 @@ struct Asked<'s> {
     checkpoint_every: u64,
 }
 
-fn asked<'s>(args: &Args, session: &'s Session) -> Result<Asked<'s>> {
-    let root = configuration(&args.config, &args.overrides)?;
+fn asked<'s>(args: &Args, root: &Node, session: &'s Session) -> Result<Asked<'s>> {
     root.only(&["model", "train", "data"])?;
     let section = |name: &str| {
         let missing = || root.error(format!("section [{name}] is missing"));
@@ -112,41 +120,46 @@ fn asked<'s>(args: &Args, session: &'s Session) -> Result<Asked<'s>> {
 
 pub fn run(args: &Args, session: &Session) -> Result<Status> {
     let (comm, host) = (session.comm(), session.host());
-    let Asked { method, params, samples, output, checkpoint_every } =
-        comm.agree(asked(args, session))?;
-    session.on_first(|| match output.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => crate::files::make_folder(folder),
-        _ => Ok(()),
-    })?;
-    let checkpoint = beside(&output);
+    let root = session.configuration(&args.config, &args.overrides)?;
+    let asked = comm.agree(asked(args, &root, session))?;
+    session.look_at(&[], std::iter::once(&asked.params))?;
+    let checkpoint = beside(&asked.output);
+    // Held until the end, by the rank that writes.
+    let mut claim = None;
+    session.on_first(|| place(args, &asked.output, &checkpoint, &mut claim))?;
     // Rank 0 reads for all; nothing stands for no checkpoint, as none is empty.
     let there = if session.is_first() { state(&checkpoint, args.resume) } else { Ok(None) };
     let resume = session.broadcast(comm.agree(there)?.unwrap_or_default())?;
+    if args.dry_run {
+        session.on_first(|| files::sound(&args.config))?;
+        return Ok(Status::Done);
+    }
     let resume = args.resume.then_some(resume);
-
-    let stop = Arc::new(AtomicBool::new(false));
-    let on_signal = Arc::clone(&stop);
-    ctrlc::set_handler(move || on_signal.store(true, Ordering::Relaxed))
-        .map_err(|e| Error::Unsupported(format!("cannot catch an interrupt: {e}")))?;
+    let Asked { method, params, samples, output, checkpoint_every } = asked;
+    let shown = |bar: fn() -> ProgressBar| match session.is_first() {
+        true => bar(),
+        false => ProgressBar::hidden(),
+    };
+    let making = Making { samples: &samples, bar: shown(spinner), over: false.into() };
     let mut watch = Watcher {
-        bar: if session.is_first() { bar() } else { ProgressBar::hidden() },
+        bar: shown(bar),
         first: session.is_first(),
         checkpoint: &checkpoint,
         every: checkpoint_every,
         saved: resume.is_some(),
         last: None,
         told: 0,
-        stop,
+        making: &making,
     };
     let start = Instant::now();
     let training = Training {
         comm,
         host: &host,
-        samples: &samples,
+        samples: &making,
         resume: resume.as_deref(),
         watch: &mut watch,
     };
-    let trained = method.train(&params, training);
+    let trained = interrupt::gracefully(|| method.train(&params, training));
     watch.bar.finish_and_clear();
     match trained.map_err(|e| e.inside(method.name())) {
         Ok(bytes) => {
@@ -158,19 +171,46 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
             })?;
             Ok(Status::Done)
         }
-        Err(e) if *e.root() == Error::Interrupted && watch.saved => {
-            Err(Error::Unsupported(format!("interrupted; go on with `{}`", again(args))))
+        Err(e) if interrupt::wished(session)? => {
+            let how = match watch.saved {
+                true => format!("go on with `{}`", again(args)),
+                false => "nothing was trained yet".to_owned(),
+            };
+            let signal = interrupt::which(session)?;
+            tracing::debug!("{e}");
+            if session.is_first() {
+                terminal::tell(&format!("interrupted by {signal}; {how}"));
+            }
+            Ok(Status::Interrupted)
         }
         Err(e) => Err(e),
     }
 }
 
-/// The command that goes on from the checkpoint.
+/// Sees to it that model and checkpoint can be written, and that no other run writes them.
+fn place(args: &Args, output: &Path, checkpoint: &Path, claim: &mut Option<Claim>) -> Result<()> {
+    if let Some(folder) = output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        files::make_folder(folder)?;
+    }
+    files::ready(&[("the model", Some(output)), ("its checkpoints", Some(checkpoint))])?;
+    if output.is_file() && !args.force {
+        let why = "there is a model already: --force replaces it, --output writes another file";
+        return Err(Error::file(output, why));
+    }
+    *claim = Some(Claim::file(output)?);
+    Ok(())
+}
+
+/// The command that goes on from the checkpoint, as a shell takes it.
 fn again(args: &Args) -> String {
-    let output = args.output.as_ref().map(|path| format!(" --output {}", path.display()));
-    let set: String = args.overrides.iter().map(|flag| format!(" --set {flag}")).collect();
-    let output = output.unwrap_or_default();
-    format!("precondor train {}{output}{set} --resume", args.config.display())
+    let mut words = vec!["precondor".into(), "train".into(), args.config.display().to_string()];
+    if let Some(output) = &args.output {
+        words.extend(["--output".into(), output.display().to_string()]);
+    }
+    words.extend(args.overrides.iter().flat_map(|flag| ["--set".into(), flag.clone()]));
+    words.extend(args.force.then(|| "--force".into()));
+    words.push("--resume".into());
+    files::command(&words)
 }
 
 /// Where the model goes.
@@ -226,13 +266,46 @@ struct Watcher<'a> {
     last: Option<Progress>,
     /// Twentieths of the run that the log knows of.
     told: u64,
-    stop: Arc<AtomicBool>,
+    making: &'a Making<'a>,
+}
+
+/// Training systems, which are made until a signal asks for the end. Once steps are done, it is these that
+/// stop: a checkpoint holds them, and no half of one.
+struct Making<'a> {
+    samples: &'a Families,
+    bar: ProgressBar,
+    /// Steps are done.
+    over: AtomicBool,
+}
+
+impl Samples for Making<'_> {
+    fn families(&self) -> usize {
+        self.samples.families()
+    }
+    fn sample(&self, family: usize, seed: u64, index: u64) -> Result<System> {
+        if !self.over.load(Ordering::Relaxed) {
+            if interrupt::asked() {
+                return Err(Error::Interrupted);
+            }
+            if self.bar.position() == 0 {
+                tracing::info!("making training systems");
+            }
+            self.bar.inc(1);
+        }
+        self.samples.sample(family, seed, index)
+    }
+    fn describe(&self) -> String {
+        self.samples.describe()
+    }
 }
 
 impl Watch for Watcher<'_> {
     fn progress(&mut self, progress: &Progress) {
         let Progress { step, steps, loss, learning_rate } = *progress;
         self.last = Some(*progress);
+        if !self.making.over.swap(true, Ordering::Relaxed) {
+            self.making.bar.finish_and_clear();
+        }
         self.bar.set_length(steps);
         self.bar.set_position(step);
         self.bar.set_message(format!("loss {}, rate {}", number(loss), number(learning_rate)));
@@ -256,7 +329,16 @@ impl Watch for Watcher<'_> {
     }
 
     fn cancelled(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        interrupt::asked()
+    }
+}
+
+/// Systems made so far; shown on a terminal only.
+fn spinner() -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    match ProgressStyle::with_template("{spinner} {pos} training systems made, {elapsed}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
     }
 }
 

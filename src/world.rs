@@ -2,13 +2,12 @@
 //!
 //! A command runs on every rank. Rank 0 alone prints, writes files and shows progress; what fails on
 //! one rank fails on all, with one message.
-use crate::{Status, interrupt};
+use crate::{Status, interrupt, terminal};
 #[cfg(feature = "mpi")]
 use precondor_core::comm::count::Counted;
 use precondor_core::comm::count::Counter;
 use precondor_core::comm::{Comm, Communicator};
 use precondor_core::{Error, Result};
-use std::io::Write;
 use std::process::ExitCode;
 
 /// The ranks of this run.
@@ -130,16 +129,17 @@ impl World {
     /// Ends the run on all ranks: tells why a command failed, once, and gives the exit status.
     /// Collective.
     pub fn end(self, result: Result<Status>) -> ExitCode {
-        let told = self.tell(result.as_ref().err());
+        let ended = matches!(result, Ok(Status::Interrupted));
+        let told = self.tell(result.as_ref().err(), ended);
         let status = match (told, result) {
             (Err(e), _) => {
                 complain(&e.to_string());
                 1
             }
-            (Ok(true), _) => interrupt::STATUS,
-            (Ok(_), Ok(Status::Done)) => 0,
-            (Ok(_), Ok(Status::NotConverged)) => 2,
-            (Ok(_), Ok(Status::PartFailed) | Err(_)) => 1,
+            (Ok(Some(status)), _) => status,
+            (Ok(None), Ok(Status::Done)) => 0,
+            (Ok(None), Ok(Status::NotConverged)) => 2,
+            (Ok(None), Ok(Status::PartFailed | Status::Interrupted) | Err(_)) => 1,
         };
         #[cfg(feature = "mpi")]
         if let Some(Err(e)) = self.mpi.map(precondor_mpi::World::finish) {
@@ -150,14 +150,16 @@ impl World {
     }
 
     /// Tells what failed: the first rank with an error of its own does, and names itself unless all
-    /// have the same. Returns whether any rank was interrupted. Collective.
-    fn tell(&self, error: Option<&Error>) -> Result<bool> {
+    /// have the same. Returns the exit status of a run that a signal `ended`, on whichever rank.
+    /// Collective.
+    fn tell(&self, error: Option<&Error>, ended: bool) -> Result<Option<u8>> {
         let text = error.map_or(String::new(), Error::to_string);
         let own = error.is_some_and(|e| !matches!(e.root(), Error::Elsewhere { .. }));
         let hash = text.bytes().fold(7u64, |h, b| h.wrapping_mul(31).wrapping_add(b.into()));
-        let interrupted = error.is_some_and(|e| *e.root() == Error::Interrupted);
-        let all = self.comm.all_gather(&[u64::from(own), hash, u64::from(interrupted)])?;
-        let same = all.iter().all(|said| *said == all[0]);
+        let ended = ended || error.is_some_and(|e| *e.root() == Error::Interrupted);
+        let word = [own.into(), hash, ended.into(), interrupt::status().into()];
+        let all = self.comm.all_gather(&word)?;
+        let same = all.iter().all(|said| said[..2] == all[0][..2]);
         let first = all.iter().position(|said| said[0] == 1).unwrap_or(0);
         if error.is_some() && self.comm.rank() == first {
             match same || !own {
@@ -165,7 +167,8 @@ impl World {
                 false => complain(&format!("rank {first}: {text}")),
             }
         }
-        Ok(all.iter().any(|said| said[2] == 1))
+        let status = all.iter().map(|said| said[3] as u8).max().filter(|&status| status > 0);
+        Ok(status.filter(|_| all.iter().any(|said| said[2] == 1)))
     }
 }
 
@@ -188,6 +191,5 @@ pub fn no_world(e: &Error) -> ExitCode {
 }
 
 fn complain(text: &str) {
-    // A reader that has gone away does not matter.
-    let _ = writeln!(std::io::stderr(), "error: {text}");
+    terminal::tell(&format!("error: {text}"));
 }

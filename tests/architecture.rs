@@ -65,18 +65,59 @@ fn arrows_between_crates_point_one_way() {
 }
 
 #[test]
-fn the_program_is_built_with_every_plugin_and_calls_none() {
+fn the_program_is_built_with_every_plugin_and_links_none_unless_asked() {
     let crates = crates();
     let (_, _, built) = crates.iter().find(|(name, ..)| name == "precondor").expect("the root");
+    let manifest = std::fs::read_to_string(format!("{ROOT}/Cargo.toml")).expect("the manifest");
+    let list = std::fs::read_to_string(format!("{ROOT}/src/methods.rs")).expect("the list");
     for (name, folder, _) in crates.iter().filter(|(_, folder, _)| folder.starts_with("plugins/")) {
         assert!(built.contains(name), "{name} ({folder}) is not built with the program");
         let path = name.replace('-', "_");
         // Unit tests, which are no part of the program, may.
         let program = sources("src").into_iter().filter(|(file, _)| !file.ends_with("tests.rs"));
-        for (file, text) in program {
+        for (file, text) in program.filter(|(file, _)| !file.ends_with("src/methods.rs")) {
             assert!(!text.contains(&format!("{path}::")), "{} calls {name}", file.display());
         }
+        // A feature links it in, and does nothing else.
+        let family = folder.trim_start_matches("plugins/");
+        let linked = format!("#[cfg(feature = \"linked-{family}\")]\n        {path}::methods,");
+        assert!(list.contains(&linked), "src/methods.rs has no {family}");
+        assert_eq!(list.matches(&path).count(), 1, "{name} in src/methods.rs");
+        for line in [
+            format!("linked-{family} = [\"dep:{name}\"]"),
+            format!("    \"linked-{family}\","),
+            format!("    \"dep:{name}\","),
+        ] {
+            assert!(manifest.lines().any(|found| found == line), "Cargo.toml has no {line}");
+        }
     }
+}
+
+#[test]
+fn a_program_that_links_its_methods_builds_nothing_of_the_command_line() {
+    let tree = |features: &[&str]| {
+        let output = Command::new(env!("CARGO"))
+            .args(["tree", "--offline", "-p", "precondor", "-e", "normal", "--prefix", "none"])
+            .args(features)
+            .current_dir(ROOT)
+            .output()
+            .expect("cargo");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let names = text.lines().filter_map(|line| line.split(' ').next());
+        names.map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let of_command_line =
+        ["clap", "kuva", "indicatif", "ctrlc", "nalgebra", "tracing-subscriber"].map(str::to_owned);
+    let program = tree(&[]);
+    assert!(of_command_line.iter().all(|name| program.contains(name)), "{program:?}");
+    let library = tree(&["--no-default-features", "--features", "linked"]);
+    assert!(library.contains("precondor-plugin-mlp"), "{library:?}");
+    for name in &of_command_line {
+        assert!(!library.contains(name), "the library needs {name}");
+    }
+    let bare = tree(&["--no-default-features"]);
+    assert!(!bare.iter().any(|name| name.starts_with("precondor-plugin")), "{bare:?}");
 }
 
 #[test]

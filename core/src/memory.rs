@@ -53,6 +53,16 @@ pub fn grow<T>(array: &mut Vec<T>, more: usize, what: impl Display) -> Result<()
     reserve(array, more.max(array.len()), &what).or_else(|_| reserve(array, more, what))
 }
 
+/// Appends `value`, making room as [`grow`] does.
+///
+/// # Errors
+/// [`Error::Memory`] where there is none.
+pub fn push<T>(array: &mut Vec<T>, value: T, what: impl Display) -> Result<()> {
+    grow(array, 1, what)?;
+    array.push(value);
+    Ok(())
+}
+
 /// The product of `factors`: how many numbers an array of these extents has.
 ///
 /// # Errors
@@ -73,9 +83,14 @@ pub fn count(factors: &[u64], what: impl Display) -> Result<usize> {
 /// # Errors
 /// [`Error::Memory`].
 pub fn require(bytes: u128, what: impl Display) -> Result<()> {
-    if bytes < LOOKED_AT {
-        return Ok(());
-    }
+    if bytes < LOOKED_AT { Ok(()) } else { must_fit(bytes, what) }
+}
+
+/// As [`require`], however few bytes they are. For what is asked once.
+///
+/// # Errors
+/// [`Error::Memory`].
+pub fn must_fit(bytes: u128, what: impl Display) -> Result<()> {
     match available() {
         Some(there) if bytes > u128::from(there) => Err(too_much(bytes, Some(there), what)),
         _ => Ok(()),
@@ -154,6 +169,7 @@ mod tests {
         let mut some = vec![1u8; 3];
         assert!(reserve(&mut some, usize::MAX, what).is_err());
         assert!(grow(&mut some, usize::MAX - 2, what).is_err());
+        assert!(must_fit(u128::MAX, what).is_err() || available().is_none());
         assert_eq!(some, [1; 3]);
         assert!(require(u128::MAX, what).is_err() || available().is_none());
     }
@@ -167,6 +183,9 @@ mod tests {
         let before = array.as_ptr();
         array.extend([1, 2]);
         assert_eq!(array.as_ptr(), before);
+        push(&mut array, 3, "one").unwrap();
+        assert_eq!(array.last(), Some(&3));
+        assert!(must_fit(1, "a byte").is_ok());
         reserve(&mut array, 100, "a hundred").unwrap();
         assert!(array.capacity() >= 107);
     }

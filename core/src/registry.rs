@@ -143,12 +143,20 @@ impl Registry {
 }
 
 /// A method that is linked in.
-pub struct Native<G>(PhantomData<fn() -> G>);
+pub struct Native<G> {
+    version: &'static str,
+    method: PhantomData<fn() -> G>,
+}
 
 impl<G: Generator> Native<G> {
-    /// The method `G`, as a registry holds it.
+    /// The method `G`, as a registry holds it, with the version of this crate.
     pub fn method() -> Arc<dyn DynGenerator> {
-        Arc::new(Native::<G>(PhantomData))
+        Self::of(env!("CARGO_PKG_VERSION"))
+    }
+
+    /// The method `G` of a crate of this version.
+    pub fn of(version: &'static str) -> Arc<dyn DynGenerator> {
+        Arc::new(Native::<G> { version, method: PhantomData })
     }
 }
 
@@ -156,9 +164,14 @@ impl<G: Generator> Native<G> {
 pub struct NativeTrainable<G>(Native<G>);
 
 impl<G: Trainable> NativeTrainable<G> {
-    /// The method `G`, as a registry holds it.
+    /// The method `G`, as a registry holds it, with the version of this crate.
     pub fn method() -> Arc<dyn DynGenerator> {
-        Arc::new(NativeTrainable(Native::<G>(PhantomData)))
+        Self::of(env!("CARGO_PKG_VERSION"))
+    }
+
+    /// The method `G` of a crate of this version.
+    pub fn of(version: &'static str) -> Arc<dyn DynGenerator> {
+        Arc::new(NativeTrainable(Native::<G> { version, method: PhantomData }))
     }
 }
 
@@ -194,7 +207,7 @@ impl<G: Generator> DynGenerator for Native<G> {
         G::SUMMARY
     }
     fn version(&self) -> &str {
-        env!("CARGO_PKG_VERSION")
+        self.version
     }
     fn origin(&self) -> String {
         "linked in".into()

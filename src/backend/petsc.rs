@@ -8,6 +8,7 @@
 //! do not reach another, and options that no object asked for are an error: they are misspelt.
 use super::is_petsc;
 use crate::experiment::Task;
+use crate::interrupt;
 use crate::measure::{Measured, measured, set_up};
 use crate::session::Session;
 use precondor_core::config::{MethodConfig, PETSC, Side, SolverConfig, SolverKind};
@@ -149,7 +150,7 @@ fn solve(
     let mut reference = if plain { b_norm } else { 0.0 };
     let mut history = Vec::new();
     let start = Instant::now();
-    let reason = ksp.solve_watched(&rhs, &mut x, |iteration, norm| {
+    let look = |iteration, norm| {
         if reference == 0.0 {
             reference = norm;
         }
@@ -157,8 +158,11 @@ fn solve(
         // A restart tells of the same iteration once more.
         history.resize(iteration + 1, measure);
         watch(&Step { iteration, measure });
-        Ok(())
-    })?;
+        if interrupt::asked() { Err(Error::Interrupted) } else { Ok(()) }
+    };
+    let ended = interrupt::gracefully(|| ksp.solve_watched(&rhs, &mut x, look));
+    // Whichever rank was asked, all stop; x is as far as it got.
+    let reason = if interrupt::wished(session)? { ended.ok() } else { Some(ended?) };
     let solve_seconds = start.elapsed().as_secs_f64();
     let mut x = x.to_vec()?;
     // Where M stands on the right PETSc leaves what lies in the null space in x.
@@ -171,7 +175,9 @@ fn solve(
     let absolute = config.absolute_tolerance.unwrap_or(0.0);
     let absolute = if absolute > 0.0 { absolute / b_norm } else { 0.0 };
     let report = Report {
-        outcome: outcome(&reason, &found, config.tolerance.max(absolute), plain),
+        outcome: reason.map_or(Outcome::Interrupted, |reason| {
+            outcome(&reason, &found, config.tolerance.max(absolute), plain)
+        }),
         iterations: ksp.iterations()?,
         history,
         true_relative_residual: found.relative,

@@ -12,8 +12,9 @@ macro_rules! put {
 
 /// The page.
 pub fn page(comparison: &Comparison) -> String {
-    let set: String = comparison.overrides.iter().map(|o| format!(" --set {o}")).collect();
-    let command = format!("precondor compare {}{set}", comparison.config);
+    let mut words = vec!["precondor".into(), "compare".into(), comparison.config.clone()];
+    words.extend(comparison.overrides.iter().flat_map(|flag| ["--set".into(), flag.clone()]));
+    let command = crate::files::command(&words);
     let mut out = page::open(&comparison.title, &command, &comparison.provenance);
     overview(&mut out, comparison);
     for case in 0..comparison.cases.len() {
@@ -66,14 +67,13 @@ fn overview(out: &mut String, comparison: &Comparison) {
 /// One case: curves, readings, all columns.
 fn section(out: &mut String, comparison: &Comparison, case: usize) {
     let (info, cells) = (&comparison.cases[case], &comparison.cells[case]);
-    let systems = if info.systems == 1 { "" } else { "s" };
     put!(
         out,
-        "<section>\n<h2>{}</h2>\n<p class=\"about\">{} unknowns, {} entries, {} system{systems} · {}</p>\n",
+        "<section>\n<h2>{}</h2>\n<p class=\"about\">{} unknowns, {} entries, {} · {}</p>\n",
         esc(&info.label),
         info.n,
         info.nnz,
-        info.systems,
+        info.counted(),
         esc(&info.description)
     );
     let groups = comparison.groups();
@@ -175,11 +175,11 @@ fn table(out: &mut String, comparison: &Comparison, case: usize) {
                 esc(&outcome)
             );
             let plain = [
-                show(cell.worst(|e| e.true_relative_residual), number),
-                show(cell.median(|e| e.nnz_ratio), |ratio| format!("{ratio:.2}")),
-                show(cell.median(|e| e.preconditioner_bytes.map(|b| b as f64)), bytes),
-                show(cell.median(|e| Some(e.setup_seconds)), seconds),
-                show(cell.median(|e| Some(e.solve_seconds)), seconds),
+                show(cell.worst(), number),
+                show(cell.median(|n| n.nnz_ratio), |ratio| format!("{ratio:.2}")),
+                show(cell.median(|n| n.bytes), bytes),
+                show(cell.median(|n| Some(n.setup)), seconds),
+                show(cell.median(|n| Some(n.solve)), seconds),
             ];
             for text in plain {
                 put!(out, "<td class=\"n\">{text}</td>");
@@ -193,7 +193,7 @@ fn table(out: &mut String, comparison: &Comparison, case: usize) {
                 put!(
                     out,
                     "<tr class=\"remark\"><td colspan=\"10\">{}</td></tr>\n",
-                    esc(remark).replace('\n', "<br>")
+                    esc(&remark).replace('\n', "<br>")
                 );
             }
         }
@@ -242,7 +242,7 @@ fn key(comparison: &Comparison, row: usize) -> String {
 
 fn iterations(cell: &super::Cell) -> String {
     match cell.iterations() {
-        Some((average, most)) if cell.entries.len() > 1 => {
+        Some((average, most)) if cell.total() > 1 => {
             let some = if cell.all_converged() { "" } else { "<small>some</small> " };
             format!("{some}{} <small>({most})</small>", mean(average))
         }

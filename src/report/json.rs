@@ -11,6 +11,9 @@ pub struct Document<'a> {
     overrides: &'a [String],
     provenance: &'a Provenance,
     oversubscribed: bool,
+    /// Whether all solves were done; why not, where a signal ended the comparison before.
+    complete: bool,
+    incomplete: Option<&'a str>,
     rules: Vec<String>,
     cases: Vec<Case<'a>>,
     /// Times on a cluster, where they were asked for.
@@ -42,10 +45,11 @@ struct Line<'a> {
     setup_seconds: Option<f64>,
     solve_seconds: Option<f64>,
     /// Systems whose preconditioner was set up, and those where it was refreshed.
-    setups: usize,
-    refreshes: usize,
-    /// One for each system, in order; `error` where it failed.
+    setups: u64,
+    refreshes: u64,
+    /// One for each system, in order; `error` where it failed. Of very many the first ones; how many are not here.
     systems: Vec<System<'a>>,
+    systems_left_out: u64,
 }
 
 #[derive(Serialize)]
@@ -78,6 +82,8 @@ pub fn document(comparison: &Comparison) -> Document<'_> {
         overrides: &comparison.overrides,
         provenance: &comparison.provenance,
         oversubscribed: comparison.oversubscribed,
+        complete: comparison.incomplete.is_none(),
+        incomplete: comparison.incomplete.as_deref(),
         rules: comparison.rules(),
         cases: (0..comparison.cases.len()).map(case).collect(),
         scaling: comparison.scaling.as_ref(),
@@ -95,13 +101,14 @@ fn line(comparison: &Comparison, case: usize, row: usize) -> Line<'_> {
         outcome: cell.outcome(),
         iterations_mean: cell.iterations().map(|(mean, _)| mean),
         iterations_max: cell.iterations().map(|(_, most)| most),
-        true_relative_residual: cell.worst(|e| e.true_relative_residual),
-        setup_seconds: cell.median(|e| Some(e.setup_seconds)),
-        solve_seconds: cell.median(|e| Some(e.solve_seconds)),
-        setups: cell.entries.iter().flatten().filter(|e| !e.refreshed).count(),
-        refreshes: cell.entries.iter().flatten().filter(|e| e.refreshed).count(),
+        true_relative_residual: cell.worst(),
+        setup_seconds: cell.median(|n| Some(n.setup)),
+        solve_seconds: cell.median(|n| Some(n.solve)),
+        setups: cell.setups().0,
+        refreshes: cell.setups().1,
+        systems_left_out: cell.total() - cell.first.len() as u64,
         systems: cell
-            .entries
+            .first
             .iter()
             .map(|entry| match entry {
                 Ok(entry) => System::Solved(entry),

@@ -1,4 +1,5 @@
 //! What a comparison found, as text, page, CSV and JSON.
+mod cell;
 pub mod csv;
 pub mod document;
 pub mod format;
@@ -13,6 +14,8 @@ mod scaling;
 pub mod spy;
 pub mod text;
 
+pub use cell::Cell;
+pub use csv::Raw;
 pub use provenance::Provenance;
 
 use crate::files;
@@ -23,7 +26,7 @@ use precondor_core::config::{SolverConfig, StopRule};
 use precondor_core::solver::Norm;
 use precondor_core::solver::Switch;
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A finished comparison: `cells[case][row]`.
 pub struct Comparison {
@@ -39,6 +42,8 @@ pub struct Comparison {
     pub oversubscribed: bool,
     /// Times on a cluster, where they were asked for.
     pub scaling: Option<Scaling>,
+    /// Why solves are missing, where a signal ended it before all were done.
+    pub incomplete: Option<String>,
 }
 
 /// A method with its solver: a row of every table.
@@ -57,6 +62,8 @@ pub struct CaseInfo {
     pub label: String,
     pub description: String,
     pub systems: u64,
+    /// Systems that all runs were tried on.
+    pub systems_done: u64,
     /// Unknowns and entries of A (of the last system, where they differ).
     pub n: u64,
     pub nnz: u64,
@@ -65,13 +72,15 @@ pub struct CaseInfo {
     pub side: Option<u64>,
 }
 
-/// A method on all systems of a case.
-#[derive(Default)]
-pub struct Cell {
-    /// One for each system; the reason where it failed.
-    pub entries: Vec<std::result::Result<Entry, String>>,
-    /// The stopping measure of the first system, iteration by iteration.
-    pub history: Vec<f64>,
+impl CaseInfo {
+    /// How many systems there are, and how many of them were done.
+    fn counted(&self) -> String {
+        let plural = if self.systems == 1 { "" } else { "s" };
+        match self.systems_done == self.systems {
+            true => format!("{} system{plural}", self.systems),
+            false => format!("{} of {} system{plural} done", self.systems_done, self.systems),
+        }
+    }
 }
 
 /// One solve.
@@ -105,89 +114,6 @@ impl Entry {
     }
 }
 
-impl Cell {
-    fn solved(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().flatten()
-    }
-    fn converged(&self) -> impl Iterator<Item = &Entry> {
-        self.solved().filter(|entry| entry.converged())
-    }
-    pub fn all_converged(&self) -> bool {
-        !self.entries.is_empty() && self.converged().count() == self.entries.len()
-    }
-    /// Mean and maximum of the iterations of the solves that converged.
-    pub fn iterations(&self) -> Option<(f64, usize)> {
-        let count = self.converged().count();
-        let sum: usize = self.converged().map(|entry| entry.iterations).sum();
-        let most = self.converged().map(|entry| entry.iterations).max()?;
-        Some((sum as f64 / count as f64, most))
-    }
-    /// The median of what is known.
-    fn median(&self, of: impl Fn(&Entry) -> Option<f64>) -> Option<f64> {
-        let mut values: Vec<f64> = self.solved().filter_map(of).collect();
-        values.sort_by(f64::total_cmp);
-        let middle = values.len() / 2;
-        match values.len() {
-            0 => None,
-            n if n % 2 == 0 => Some(0.5 * (values[middle - 1] + values[middle])),
-            _ => Some(values[middle]),
-        }
-    }
-    fn worst(&self, of: impl Fn(&Entry) -> f64) -> Option<f64> {
-        self.solved().map(of).reduce(f64::max)
-    }
-    /// Median seconds of setup and solve together.
-    fn seconds(&self) -> Option<f64> {
-        self.median(|entry| Some(entry.setup_seconds + entry.solve_seconds))
-    }
-    /// `converged`, or how the solves ended, by count.
-    fn outcome(&self) -> String {
-        let total = self.entries.len();
-        let ends = self.entries.iter().map(|entry| match entry {
-            Ok(entry) if entry.converged() && !entry.fallback.is_empty() => "converged by fallback",
-            Ok(entry) => entry.outcome,
-            Err(_) => "failed",
-        });
-        let mut counts: Vec<(&str, usize)> = Vec::new();
-        for end in ends {
-            match counts.iter_mut().find(|(name, _)| *name == end) {
-                Some((_, count)) => *count += 1,
-                None => counts.push((end, 1)),
-            }
-        }
-        match counts.as_slice() {
-            [(name, _)] => (*name).to_owned(),
-            several => {
-                let words = several.iter().map(|(name, count)| format!("{count} {name}"));
-                format!("{} of {total}", words.collect::<Vec<_>>().join(", "))
-            }
-        }
-    }
-    /// On how many systems a solve went on by other means, and the first such case.
-    fn fallback(&self) -> Option<String> {
-        let all = || self.solved().flat_map(|entry| entry.fallback.first());
-        let (count, total) = (all().count(), self.entries.len());
-        let first = crate::measure::told(all().next()?);
-        Some(format!("fallback on {count} of {total}: {first}"))
-    }
-    /// Why it failed or broke down, and what the method noted; each once.
-    fn remarks(&self) -> Vec<&str> {
-        let mut all: Vec<&str> = Vec::new();
-        for entry in &self.entries {
-            let remarks: Vec<&str> = match entry {
-                Err(why) => vec![why],
-                Ok(e) => e.reason.iter().chain(&e.notes).map(String::as_str).collect(),
-            };
-            for remark in remarks {
-                if !all.contains(&remark) {
-                    all.push(remark);
-                }
-            }
-        }
-        all
-    }
-}
-
 impl Comparison {
     /// Groups in order, each with the indices of its rows.
     fn groups(&self) -> Vec<(&str, Vec<usize>)> {
@@ -203,7 +129,7 @@ impl Comparison {
 
     /// How it was stopped and measured: sentences that head every form of the report.
     fn rules(&self) -> Vec<String> {
-        let mut rules = Vec::new();
+        let mut rules: Vec<String> = self.incomplete.iter().cloned().collect();
         let mut stops: Vec<String> = self.rows.iter().map(|row| stop(&row.solver)).collect();
         stops.dedup();
         match stops.as_slice() {
@@ -216,6 +142,12 @@ impl Comparison {
                  largest, times medians."
                     .to_owned(),
             );
+        }
+        if self.cells.iter().flatten().any(Cell::sampled) {
+            let many = cell::SAMPLE;
+            rules.push(format!(
+                "Medians over more than {many} systems are those of {many} of them."
+            ));
         }
         rules.push(
             "Model systems come from random streams that training never draws from.".to_owned(),
@@ -254,16 +186,27 @@ fn stop(solver: &SolverConfig) -> String {
     format!("{measure}, or after {} iterations", solver.max_iterations)
 }
 
-/// Writes the page and the raw numbers into `folder`.
-pub fn write(comparison: &Comparison, folder: &Path) -> Result<()> {
+/// What may be written into the folder of a report, beside the raw numbers.
+const FILES: [&str; 3] = ["history.csv", "scaling.csv", "index.html"];
+
+/// Makes the folder of a report, for this process alone, and sees to it that all can be written there.
+pub fn ready(folder: &Path) -> Result<files::Claim> {
     files::make_folder(folder)?;
-    files::write(&folder.join("results.csv"), csv::results(comparison).as_bytes())?;
-    files::write(&folder.join("history.csv"), csv::history(comparison).as_bytes())?;
-    if let Some(traffic) = ranks::csv(comparison) {
-        files::write(&folder.join("traffic.csv"), traffic.as_bytes())?;
-    }
-    if let Some(scaling) = &comparison.scaling {
-        files::write(&folder.join("scaling.csv"), scaling::csv(scaling).as_bytes())?;
-    }
-    files::write(&folder.join("index.html"), html::page(comparison).as_bytes())
+    let claim = files::Claim::folder(folder)?;
+    let paths = FILES.into_iter().chain(Raw::FILES).map(|name| folder.join(name));
+    let paths: Vec<PathBuf> = paths.collect();
+    let wanted: Vec<_> = paths.iter().map(|path| ("--report", Some(path.as_path()))).collect();
+    files::ready(&wanted)?;
+    Ok(claim)
+}
+
+/// Writes the page and the raw numbers into `folder`, as many of the files as can be.
+pub fn write(comparison: &Comparison, folder: &Path, raw: Raw) -> Result<()> {
+    let scaling = comparison.scaling.as_ref().map_or(Ok(()), |scaling| {
+        files::write(&folder.join("scaling.csv"), scaling::csv(scaling).as_bytes())
+    });
+    raw.finish(comparison)
+        .and(files::write(&folder.join("history.csv"), csv::history(comparison).as_bytes()))
+        .and(scaling)
+        .and(files::write(&folder.join("index.html"), html::page(comparison).as_bytes()))
 }

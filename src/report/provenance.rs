@@ -1,4 +1,5 @@
 //! What ran where: the program and the machine.
+use crate::inputs::Input;
 use crate::session::Session;
 use serde::Serialize;
 
@@ -19,6 +20,8 @@ pub struct Provenance {
     pub ranks: usize,
     /// The MPI library, where this build has one.
     pub mpi: Option<String>,
+    /// The files that were read: of the systems, and by methods.
+    pub files: Vec<Input>,
 }
 
 impl Provenance {
@@ -33,6 +36,7 @@ impl Provenance {
             solve_threads: session.host().threads(),
             ranks: session.comm().size(),
             mpi: crate::world::library(),
+            files: session.files(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What the ranks of a job sent and held: a table a case, and the raw numbers.
+use super::csv::{Solve, field};
 use super::format::{bytes, mean};
-use super::{Cell, Comparison, Entry};
+use super::{Cell, Comparison};
 use crate::traffic::Sent;
 use precondor_core::comm::count::{Kind, Traffic};
 use std::fmt::Write as _;
@@ -32,11 +33,10 @@ pub fn rows(comparison: &Comparison, case: usize) -> Vec<(usize, [String; 8])> {
 
 /// The first system of a cell speaks for all: its plans are those of every one on the same grid.
 fn texts(cell: &Cell) -> Option<[String; 8]> {
-    let entry = cell.entries.iter().flatten().find(|entry| entry.ranks.is_some())?;
-    let sent = entry.ranks.as_ref()?;
+    let (count, sent) = cell.sent()?;
     let both = |messages: f64, sent: f64| format!("{} in {}", bytes(sent), mean(messages));
     let flow = |t: &Traffic| both(t.messages() as f64, t.bytes() as f64);
-    let each = |total: u64| total as f64 / entry.iterations.max(1) as f64;
+    let each = |total: u64| total as f64 / count.max(1) as f64;
     let iterations = &sent.iterations.max;
     Some([
         flow(&sent.setup.max),
@@ -84,45 +84,39 @@ pub fn text(comparison: &Comparison, case: usize) -> String {
     out
 }
 
-/// `traffic.csv`: what was counted, one line for each solve, part and kind; none on a single rank.
-pub fn csv(comparison: &Comparison) -> Option<String> {
-    let mut out = String::from(
-        "case,system,label,ranks,part,kind,calls_max,messages_max,bytes_max,calls_sum,messages_sum,\
-         bytes_sum\n",
-    );
-    let mut any = false;
-    for (case, cells) in comparison.cases.iter().zip(&comparison.cells) {
-        for (row, cell) in comparison.rows.iter().zip(cells) {
-            for (system, entry) in cell.entries.iter().enumerate() {
-                let Ok(Entry { ranks: Some(sent), .. }) = entry else { continue };
-                any = true;
-                let parts = [
-                    ("setup", &sent.setup),
-                    ("application", &sent.application),
-                    ("iterations", &sent.iterations),
-                    ("solve", &sent.solve),
-                ];
-                for ((part, extent), kind) in
-                    parts.into_iter().flat_map(|part| Kind::ALL.map(|kind| (part, kind)))
-                {
-                    let (max, sum) = (extent.max[kind], extent.sum[kind]);
-                    let _ = writeln!(
-                        out,
-                        "{},{system},{},{},{part},{},{},{},{},{},{},{}",
-                        super::csv::field(&case.label),
-                        super::csv::field(&row.label),
-                        comparison.provenance.ranks,
-                        kind.name(),
-                        max.calls,
-                        max.messages,
-                        max.bytes,
-                        sum.calls,
-                        sum.messages,
-                        sum.bytes
-                    );
-                }
-            }
-        }
+/// The first line of `traffic.csv`.
+pub const CSV_HEAD: &str = "case,system,label,ranks,part,kind,calls_max,messages_max,bytes_max,\
+                            calls_sum,messages_sum,bytes_sum\n";
+
+/// Lines of `traffic.csv`: what was counted in a solve, one for each part and kind.
+pub fn csv(solve: &Solve<'_>, sent: &Sent) -> String {
+    let mut out = String::new();
+    let parts = [
+        ("setup", &sent.setup),
+        ("application", &sent.application),
+        ("iterations", &sent.iterations),
+        ("solve", &sent.solve),
+    ];
+    for ((part, extent), kind) in
+        parts.into_iter().flat_map(|part| Kind::ALL.map(|kind| (part, kind)))
+    {
+        let (max, sum) = (extent.max[kind], extent.sum[kind]);
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            out,
+            "{},{},{},{},{part},{},{},{},{},{},{},{}",
+            field(solve.case),
+            solve.system,
+            field(&solve.row.label),
+            solve.ranks,
+            kind.name(),
+            max.calls,
+            max.messages,
+            max.bytes,
+            sum.calls,
+            sum.messages,
+            sum.bytes
+        );
     }
-    any.then_some(out)
+    out
 }

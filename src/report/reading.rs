@@ -36,8 +36,12 @@ pub fn of_group(comparison: &Comparison, case: usize, rows: &[usize]) -> String 
             ));
         }
     }
+    let tried = rows.iter().filter(|&&row| cells[row].total() > 0);
     let failed: Vec<&str> =
-        rows.iter().filter(|row| !good.contains(row)).map(|&row| label(row)).collect();
+        tried.filter(|row| !good.contains(row)).map(|&row| label(row)).collect();
+    if rows.iter().all(|&row| cells[row].total() == 0) {
+        sentences.push("nothing was done".to_owned());
+    }
     if !failed.is_empty() {
         sentences.push(format!("not solved on every system: {}", failed.join(", ")));
     }

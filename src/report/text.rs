@@ -23,6 +23,9 @@ pub fn page(comparison: &Comparison) -> String {
     // Writing to a string cannot fail.
     let _ =
         writeln!(out, "{} on {}", comparison.provenance.program(), comparison.provenance.machine());
+    for file in &comparison.provenance.files {
+        let _ = writeln!(out, "Read {}.", file.told());
+    }
     for rule in comparison.rules() {
         let _ = writeln!(out, "{rule}");
     }
@@ -41,8 +44,7 @@ pub fn page(comparison: &Comparison) -> String {
 
 fn table(out: &mut String, comparison: &Comparison, case: usize) {
     let info = &comparison.cases[case];
-    let systems =
-        if info.systems == 1 { "1 system".into() } else { format!("{} systems", info.systems) };
+    let systems = info.counted();
     let _ = writeln!(
         out,
         "\n{}: {} unknowns, {} entries, {systems} ({})\n",
@@ -75,7 +77,7 @@ fn table(out: &mut String, comparison: &Comparison, case: usize) {
             if let Some(fallback) = comparison.cells[case][row].fallback() {
                 let _ = writeln!(out, "      {fallback}");
             }
-            if comparison.cells[case][row].entries.iter().any(|entry| entry.is_err()) {
+            if comparison.cells[case][row].any_failed() {
                 for remark in comparison.cells[case][row].remarks() {
                     let _ = writeln!(out, "      {remark}");
                 }
@@ -98,10 +100,10 @@ fn cells(comparison: &Comparison, case: usize, row: usize) -> [String; 9] {
             false => most.to_string(),
         }),
         cell.outcome(),
-        cell.worst(|e| e.true_relative_residual).map_or_else(none, number),
-        cell.median(|e| e.nnz_ratio).map_or_else(none, |ratio| format!("{ratio:.2}")),
-        cell.median(|e| e.preconditioner_bytes.map(|b| b as f64)).map_or_else(none, bytes),
-        cell.median(|e| Some(e.setup_seconds)).map_or_else(none, seconds),
-        cell.median(|e| Some(e.solve_seconds)).map_or_else(none, seconds),
+        cell.worst().map_or_else(none, number),
+        cell.median(|n| n.nnz_ratio).map_or_else(none, |ratio| format!("{ratio:.2}")),
+        cell.median(|n| n.bytes).map_or_else(none, bytes),
+        cell.median(|n| Some(n.setup)).map_or_else(none, seconds),
+        cell.median(|n| Some(n.solve)).map_or_else(none, seconds),
     ]
 }

@@ -24,7 +24,8 @@ mod table4;
 mod trial;
 
 use crate::Status;
-use crate::files::{make_folder, print, print_json, write};
+use crate::files::{print, print_json, write};
+use crate::report;
 use crate::report::Provenance;
 use crate::report::document::{self, Document, Section};
 use crate::session::Session;
@@ -161,9 +162,8 @@ const EXPERIMENTS: [(Wish, &str, &[u32], Experiment); 5] = [
 ];
 
 pub fn run(args: &Args, session: &Session) -> Result<Status> {
-    if let Some(folder) = &args.report {
-        make_folder(folder)?;
-    }
+    // Held until the end.
+    let _claim = args.report.as_deref().map(report::ready).transpose()?;
     let bar = spinner();
     let lab = Lab { session, seed: args.seed };
     let budget = Budget { full: args.full, epochs: args.epochs };

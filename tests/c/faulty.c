@@ -89,6 +89,15 @@ static precondor_status generate(precondor_text params, const precondor_system *
     host->log(host->ctx, PRECONDOR_LOG_WARN, precondor_str("setup has begun"));
     while (status == PRECONDOR_OK) status = precondor_step(host, turn++, 0, "turns");
     return status;
+#elif defined DEAF
+    /* Hears that it shall stop, says so, and goes on. */
+    int told = 0;
+    (void)why;
+    host->log(host->ctx, PRECONDOR_LOG_WARN, precondor_str("setup has begun"));
+    for (;;) {
+        if (precondor_step(host, 0, 1, "turns") != PRECONDOR_OK && !told++)
+            host->log(host->ctx, PRECONDOR_LOG_WARN, precondor_str("asked to stop"));
+    }
 #elif defined NEW_STATUS
     (void)why;
     return 4711;

@@ -1,41 +1,258 @@
-//! A setup that the user has had enough of.
+//! Signals: what is done by then is kept and told, and the status says which signal it was.
 use crate::plugins::faulty;
 use crate::support::{Folder, program};
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The program, started; its standard error is for [`Started::until`].
+struct Started {
+    child: Child,
+    err: BufReader<ChildStderr>,
+}
+
+/// How it ended.
+struct Ended {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Started {
+    fn new(command: &mut Command) -> Self {
+        let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = piped.spawn().expect("it starts");
+        let err = BufReader::new(child.stderr.take().expect("piped"));
+        Started { child, err }
+    }
+
+    /// Reads standard error up to a line with `text`.
+    fn until(&mut self, text: &str) {
+        let mut line = String::new();
+        while !line.contains(text) {
+            line.clear();
+            assert!(self.err.read_line(&mut line).expect("text") > 0, "ended without '{text}'");
+        }
+    }
+
+    fn send(&self, signal: &str) {
+        let sent = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status();
+        assert!(sent.expect("kill").success());
+    }
+
+    fn end(mut self) -> Ended {
+        let mut out = String::new();
+        self.child.stdout.take().expect("piped").read_to_string(&mut out).expect("text");
+        let mut err = String::new();
+        self.err.read_to_string(&mut err).expect("text");
+        let code = self.child.wait().expect("it ends").code();
+        assert!(!err.contains("panicked"), "{err}");
+        Ended { code, out, err }
+    }
+}
+
+const SIGNALS: [(&str, i32, &str); 2] = [("-INT", 130, "SIGINT"), ("-TERM", 143, "SIGTERM")];
+
+/// Waits until there is a file.
+fn wait_for(path: &Path) {
+    let begin = Instant::now();
+    while !path.exists() {
+        assert!(begin.elapsed() < Duration::from_secs(120), "no {}", path.display());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
 
 /// The plugin sets up until it is asked to stop, so that the signal cannot come too late.
 #[test]
-fn an_interrupt_ends_the_setup_with_a_word_and_status_130() {
+fn a_signal_ends_the_setup_of_a_solve_with_a_word() {
     let folder = Folder::new("interrupt");
     faulty(&folder, "WAITS");
     let solve = "[problem]\nkind = 'poisson'\nlevel = 3\n[preconditioner]\nname = 'faulty'\n";
-    let compare = "[problem]\nkind = 'poisson'\nlevel = 3\n[[run]]\npreconditioner = 'faulty'\n\
-                   [[run]]\npreconditioner = 'jacobi'\n";
-    for (command, text) in [("solve", solve), ("compare", compare)] {
-        let config = folder.file("waits.toml", text);
-        let mut child = program()
-            .args([command, "--plugin-path"])
-            .arg(folder.path())
-            .arg(&config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("it starts");
-        let mut err = BufReader::new(child.stderr.take().expect("piped"));
-        let mut line = String::new();
-        while !line.contains("setup has begun") {
-            line.clear();
-            assert!(err.read_line(&mut line).expect("text") > 0, "{command} ended without a word");
-        }
-        let sent = Command::new("kill").arg("-INT").arg(child.id().to_string()).status();
-        assert!(sent.expect("kill").success());
-        let mut rest = String::new();
-        err.read_to_string(&mut rest).expect("text");
-        let status = child.wait().expect("it ends");
-        assert_eq!(status.code(), Some(130), "{command}: {rest}");
-        assert!(rest.contains("interrupted"), "{command}: {rest}");
-        assert!(!rest.contains("panicked"), "{command}: {rest}");
+    let config = folder.file("waits.toml", solve);
+    for (signal, status, _) in SIGNALS {
+        let mut command = program();
+        command.args(["solve", "--plugin-path"]).arg(folder.path()).arg(&config);
+        let mut started = Started::new(&mut command);
+        started.until("setup has begun");
+        started.send(signal);
+        let ended = started.end();
+        assert_eq!(ended.code, Some(status), "{}", ended.err);
+        assert!(ended.err.contains("interrupted"), "{}", ended.err);
     }
+}
+
+#[test]
+fn a_signal_ends_the_iterations_of_a_solve_and_x_is_written() {
+    let folder = Folder::new("interrupt-solve");
+    // A tolerance that rounding keeps out of reach, and no limit worth the name.
+    let solve = "[problem]\nkind = 'poisson'\nlevel = 6\n[solver]\nmethod = 'richardson'\ndamping = 1e-9\n\
+                 max_iterations = 1_000_000_000\n";
+    let config = folder.file("solve.toml", solve);
+    for (signal, status, name) in SIGNALS {
+        let mut command = program();
+        command.arg("solve").arg(&config).arg("-v").args(["--save-solution", "x.mtx"]);
+        let mut started = Started::new(command.current_dir(folder.path()));
+        started.until("the solve begins");
+        started.send(signal);
+        let ended = started.end();
+        assert_eq!(ended.code, Some(status), "{}", ended.err);
+        assert!(ended.out.contains("interrupted after"), "{}", ended.out);
+        assert!(ended.err.contains(&format!("interrupted by {name}")), "{}", ended.err);
+        let x = folder.path().join("x.mtx");
+        assert!(std::fs::read_to_string(&x).expect("x").lines().count() > 63 * 63);
+        std::fs::remove_file(x).expect("removed");
+    }
+}
+
+/// The second run of each system waits; the first is done by then.
+#[test]
+fn a_signal_ends_a_comparison_and_what_is_done_is_told_in_every_form() {
+    let folder = Folder::new("interrupt-compare");
+    faulty(&folder, "WAITS");
+    let text = "[problem]\nkind = 'poisson'\nlevels = [3, 4]\nsamples = 3\n[solver]\nmethod = 'cg'\n\
+                [[run]]\npreconditioner = 'jacobi'\n[[run]]\npreconditioner = 'faulty'\n";
+    let config = folder.file("waits.toml", text);
+    for (signal, status, name) in SIGNALS {
+        for json in [false, true] {
+            let report = folder.path().join("report");
+            let mut command = program();
+            command.args(["compare", "--plugin-path"]).arg(folder.path()).arg(&config);
+            command.arg("--report").arg(&report).args(json.then_some("--json"));
+            let mut started = Started::new(&mut command);
+            started.until("setup has begun");
+            started.send(signal);
+            let ended = started.end();
+            assert_eq!(ended.code, Some(status), "{}", ended.err);
+            let word = format!("INCOMPLETE: interrupted by {name} after 1 of 12 solves");
+            assert!(ended.err.contains(&word), "{}", ended.err);
+            let page = std::fs::read_to_string(report.join("index.html")).expect("a page");
+            assert!(page.contains(&word) && page.contains("0 of 3 systems done"), "{page}");
+            let results = std::fs::read_to_string(report.join("results.csv")).expect("results");
+            let lines: Vec<&str> = results.lines().collect();
+            assert!(lines[1].contains(",jacobi,") && lines[1].contains(",converged,"), "{results}");
+            assert!(lines[2].contains(",not-run,") && lines[2].contains("2 systems from"));
+            assert!(lines[3].contains("faulty,") && lines[3].contains("3 systems from"));
+            assert_eq!(lines.len(), 4, "{results}");
+            if !json {
+                assert!(
+                    ended.out.contains(&word) && ended.out.contains("not run"),
+                    "{}",
+                    ended.out
+                );
+                continue;
+            }
+            let document: serde_json::Value = serde_json::from_str(&ended.out).expect("JSON");
+            assert_eq!(document["complete"], false);
+            assert!(document["incomplete"].as_str().is_some_and(|text| text.contains(&word)));
+            let rows = document["cases"][0]["rows"].as_array().expect("rows");
+            assert_eq!(rows[0]["systems"].as_array().map(Vec::len), Some(1));
+            assert_eq!(rows[1]["outcome"], "not run");
+            std::fs::remove_dir_all(&report).expect("removed");
+        }
+    }
+}
+
+/// A plugin that takes no notice of the first signal: a second one ends the program all the same.
+#[test]
+fn a_second_signal_ends_at_once() {
+    let folder = Folder::new("interrupt-twice");
+    faulty(&folder, "DEAF");
+    let solve = "[problem]\nkind = 'poisson'\nlevel = 3\n[preconditioner]\nname = 'faulty'\n";
+    let config = folder.file("waits.toml", solve);
+    for (signal, status, _) in SIGNALS {
+        let mut command = program();
+        command.args(["solve", "--plugin-path"]).arg(folder.path()).arg(&config);
+        let mut started = Started::new(&mut command);
+        started.until("setup has begun");
+        started.send("-INT");
+        // The plugin tells when it is asked to stop, and goes on.
+        started.until("asked to stop");
+        started.send(signal);
+        assert_eq!(started.end().code, Some(status));
+    }
+}
+
+const TRAIN: &str = "[model]\nmethod = 'METHOD'\noutput = 'a model.safetensors'\ncheckpoint_every = 5\n\
+                     [data]\nkind = 'poisson'\nlevels = [3]\n[train]\n";
+
+#[test]
+fn a_signal_ends_the_making_of_training_data() {
+    let folder = Folder::new("interrupt-data");
+    for (method, parameters) in [
+        ("mlp-reference", "pool = 1000000\n"),
+        ("mlp-dense", "matrices = 200000\nvalidation = 0.1\n"),
+        ("mlp-fsai", "pool = 100000\n"),
+    ] {
+        let config = folder.file("train.toml", &(TRAIN.replace("METHOD", method) + parameters));
+        for (signal, status, name) in SIGNALS {
+            let mut started = Started::new(program().arg("train").arg(&config).arg("-v"));
+            started.until("making training systems");
+            started.send(signal);
+            let ended = started.end();
+            assert_eq!(ended.code, Some(status), "{method}: {}", ended.err);
+            let word = format!("interrupted by {name}; nothing was trained yet");
+            assert!(ended.err.contains(&word), "{method}: {}", ended.err);
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).expect("there").count(), 1, "{method}");
+    }
+}
+
+/// The command that is told is run as it stands, by a shell.
+#[test]
+fn a_signal_ends_a_training_with_a_checkpoint_and_the_command_told_goes_on() {
+    let folder = Folder::new("interrupt train");
+    let small = "steps = 10000000\nwidth = 4\nhidden = 1\npool = 20\nbatch = 2\nvectors = 1\n";
+    let config = folder.file("it's.toml", &(TRAIN.replace("METHOD", "mlp-reference") + small));
+    let checkpoint = folder.path().join("my $model.checkpoint");
+    for (signal, status, name) in SIGNALS {
+        let mut command = program();
+        command.arg("train").arg(&config).arg("-o").arg(folder.path().join("my $model"));
+        command.args(["--set", "train.rate=0.01"]);
+        let started = Started::new(&mut command);
+        wait_for(&checkpoint);
+        started.send(signal);
+        let ended = started.end();
+        assert_eq!(ended.code, Some(status), "{}", ended.err);
+        let word = format!("interrupted by {name}; go on with `");
+        let told = ended.err.split(&word).nth(1).and_then(|rest| rest.split('`').next());
+        let told = told.unwrap_or_else(|| panic!("{}", ended.err));
+        let shell = format!(
+            "precondor() {{ '{}' \"$@\"; }}; {told} --dry-run",
+            env!("CARGO_BIN_EXE_precondor")
+        );
+        let mut bash = Command::new("bash");
+        crate::support::isolate(&mut bash);
+        let ran = crate::support::run(bash.args(["-c", &shell]));
+        assert_eq!(ran.code, 0, "{told}: {}", ran.err);
+        std::fs::remove_file(&checkpoint).expect("a checkpoint");
+    }
+}
+
+/// Two into one folder: the second is refused, the first is not disturbed.
+#[test]
+fn a_report_has_one_writer() {
+    let folder = Folder::new("interrupt-two");
+    faulty(&folder, "WAITS");
+    let waits = "[problem]\nkind = 'poisson'\nlevel = 3\n[[run]]\npreconditioner = 'faulty'\n";
+    let waits = folder.file("waits.toml", waits);
+    let quick = folder.file("quick.toml", "[problem]\nkind = 'poisson'\nlevel = 2\n[[run]]\n");
+    let report = folder.path().join("report");
+    let compare = |config: &Path| {
+        let mut command = program();
+        command.args(["compare", "--plugin-path"]).arg(folder.path()).arg(config);
+        command.arg("--report").arg(&report);
+        command
+    };
+    let mut first = Started::new(&mut compare(&waits));
+    first.until("setup has begun");
+    let second = crate::support::run(&mut compare(&quick));
+    second.fails_with(&["report: another run of precondor writes there"]);
+    first.send("-TERM");
+    assert_eq!(first.end().code, Some(143));
+    // It is free again, and nothing but the report is there.
+    assert_eq!(crate::support::run(&mut compare(&quick)).code, 0);
+    let mut names: Vec<_> = std::fs::read_dir(&report).expect("there").flatten().collect();
+    names.retain(|entry| entry.file_name().to_string_lossy().starts_with('.'));
+    assert!(names.is_empty(), "{names:?}");
 }

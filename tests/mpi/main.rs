@@ -10,6 +10,7 @@ mod neumann;
 #[allow(dead_code, reason = "shared with other tests, which use other parts of it")]
 mod support;
 
+mod differing;
 mod faults;
 mod files;
 mod runs;

@@ -96,6 +96,31 @@ fn a_solve_that_does_not_converge_exits_with_2() {
 }
 
 #[test]
+fn auto_overlaps_the_blocks_of_ranks_where_one_is_singular() {
+    // Row i of the first half has its entry in the second, which is coupled to itself as a chain: the block of the first
+    // of two ranks is zero.
+    let (n, half) = (40, 20);
+    let mut entries = String::new();
+    for i in 0..half {
+        let (i, j) = (i + 1, i + 1 + half);
+        entries += &format!("{i} {j} 1\n{j} {i} 2\n{j} {j} 3\n");
+        if i < half {
+            entries += &format!("{j} {} -1\n", j + 1);
+        }
+    }
+    let folder = Folder::new("mpi-auto-overlap");
+    let header = "%%MatrixMarket matrix coordinate real general\n";
+    folder.file("A.mtx", &format!("{header}{n} {n} {}\n{entries}", entries.lines().count()));
+    let text = "problem.matrix = 'A.mtx'\nsolver.method = 'gmres'\npreconditioner.name = 'auto'\n";
+    let config = folder.file("config.toml", text).display().to_string();
+    for (ranks, chosen) in [(1, "chosen: ilu"), (2, "chosen: schwarz (inner ilu, overlap 2)")] {
+        let got = json(&precondor(ranks, &["solve", &config, "--json"]));
+        assert_eq!(got["outcome"], "converged", "{got}");
+        assert!(got.to_string().contains(chosen), "{got}");
+    }
+}
+
+#[test]
 fn commands_of_one_rank_are_carried_out_once_or_refused() {
     let job = precondor(3, &["plugins", "list"]);
     assert_eq!(job.status, Some(0), "{job:?}");

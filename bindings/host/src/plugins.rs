@@ -6,6 +6,7 @@ use crate::services::{Onlooker, Peers, Services};
 use precondor_core::host::Host;
 use precondor_core::registry::{DynGenerator, Registry};
 use precondor_core::{Error, Result};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -57,6 +58,7 @@ pub struct Plugins {
     problems: Vec<Problem>,
     looked_in: Vec<PathBuf>,
     host: Arc<Services>,
+    replaced: Vec<String>,
 }
 
 impl Plugins {
@@ -66,11 +68,76 @@ impl Plugins {
     /// # Errors
     /// [`Error::File`] where the base folder is none.
     pub fn load(search: &Search) -> Result<Self> {
+        Self::beside(&[], search)
+    }
+
+    /// As [`load`](Plugins::load), beside methods that are linked in. A library replaces a linked method
+    /// of that name ([`replaced`](Plugins::replaced)).
+    ///
+    /// # Errors
+    /// As [`load`](Plugins::load); [`Error::Plugin`] for two linked methods of one name.
+    pub fn beside(linked: &[Arc<dyn DynGenerator>], search: &Search) -> Result<Self> {
         let found = search.find();
         let files = found.candidates.into_iter().map(|candidate| candidate.path);
-        let plugins = Self::of(files, &search.base, &|_| {})?;
-        let problems = found.problems.into_iter().chain(plugins.problems).collect();
-        Ok(Plugins { problems, looked_in: found.looked_in, ..plugins })
+        let mut plugins = Self::of(files, &search.base, &|_| {})?;
+        plugins.problems = found.problems.into_iter().chain(plugins.problems).collect();
+        plugins.looked_in = found.looked_in;
+        let mut registry = (*plugins.registry).clone();
+        let mut native = Registry::new();
+        for method in linked {
+            native.add(Arc::clone(method))?;
+            match registry.get(method.name()) {
+                Err(_) => registry.add(Arc::clone(method))?,
+                Ok(by) => plugins.replaced.push(format!(
+                    "method '{}' comes from {}, in place of the one that is linked in",
+                    method.name(),
+                    by.origin()
+                )),
+            }
+        }
+        plugins.complete(registry);
+        Ok(plugins)
+    }
+
+    /// Methods that are linked in and nothing else.
+    ///
+    /// # Errors
+    /// [`Error::File`] where the base folder is none; [`Error::Plugin`] for two methods of one name.
+    pub fn linked(linked: &[Arc<dyn DynGenerator>], base: &Path) -> Result<Self> {
+        let mut plugins = Self::none(base)?;
+        let mut registry = Registry::new();
+        linked.iter().try_for_each(|method| registry.add(Arc::clone(method)))?;
+        plugins.complete(registry);
+        Ok(plugins)
+    }
+
+    fn none(base: &Path) -> Result<Self> {
+        let base = base.canonicalize().map_err(|e| Error::file(base, e))?;
+        Ok(Plugins {
+            registry: Arc::default(),
+            libraries: Vec::new(),
+            problems: Vec::new(),
+            looked_in: Vec::new(),
+            host: Arc::new(Services::new(&Arc::default(), &base)),
+            replaced: Vec::new(),
+        })
+    }
+
+    /// These are the methods, which find each other from now on.
+    fn complete(&mut self, registry: Registry) {
+        self.registry = Arc::new(registry);
+        self.host.peers.complete(&self.registry);
+    }
+
+    /// Adds a method; others find it from now on.
+    ///
+    /// # Errors
+    /// [`Error::Plugin`] where another one has its name.
+    pub fn add(&mut self, method: Arc<dyn DynGenerator>) -> Result<()> {
+        let mut registry = (*self.registry).clone();
+        registry.add(method)?;
+        self.complete(registry);
+        Ok(())
     }
 
     /// Loads these libraries and no others; `told` hears of every step. The first of two that have a method
@@ -83,23 +150,19 @@ impl Plugins {
         base: &Path,
         told: &dyn Fn(Step),
     ) -> Result<Self> {
-        let base = base.canonicalize().map_err(|e| Error::file(base, e))?;
-        let peers = Arc::new(Peers::default());
+        let mut plugins = Self::none(base)?;
         let mut registry = Registry::new();
-        let (mut libraries, mut problems) = (Vec::new(), Vec::new());
         for file in files {
-            match Self::add(&file, &peers, &mut registry, told) {
-                Ok(library) => libraries.push(library),
-                Err(e) => problems.push(Problem::new(&file, e)),
+            match Self::open(&file, &plugins.host.peers, &mut registry, told) {
+                Ok(library) => plugins.libraries.push(library),
+                Err(e) => plugins.problems.push(Problem::new(&file, e)),
             }
         }
-        let registry = Arc::new(registry);
-        peers.complete(&registry);
-        let host = Arc::new(Services::new(&peers, &base));
-        Ok(Plugins { registry, libraries, problems, looked_in: Vec::new(), host })
+        plugins.complete(registry);
+        Ok(plugins)
     }
 
-    fn add(
+    fn open(
         path: &Path,
         peers: &Arc<Peers>,
         registry: &mut Registry,
@@ -138,6 +201,10 @@ impl Plugins {
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
+    /// Linked methods that a library stands for, in words.
+    pub fn replaced(&self) -> &[String] {
+        &self.replaced
+    }
     /// Folders that were looked in, in order.
     pub fn looked_in(&self) -> &[PathBuf] {
         &self.looked_in
@@ -150,6 +217,18 @@ impl Plugins {
     /// Lets `onlooker` see how far setups are, and end them. The first one stays.
     pub fn look_on(&self, onlooker: Onlooker) {
         self.host.look_on(onlooker);
+    }
+
+    /// Lets methods read every file once: from now on one that is read again is what it was the first
+    /// time, so that models do not change under a program that sets up several systems.
+    pub fn read_files_once(&self) {
+        self.host.read_files_once();
+    }
+
+    /// The files that methods have read on this rank since [`read_files_once`](Self::read_files_once), with
+    /// their contents.
+    pub fn files_read(&self) -> BTreeMap<PathBuf, Arc<[u8]>> {
+        self.host.files()
     }
 
     /// Shares this machine's processors with so many processes like this one: an equal part each,

@@ -10,21 +10,22 @@ use precondor_core::{Error, Result, input};
 use rayon::prelude::*;
 use serde_json::Value;
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 
-/// The registry that methods find each other in, once it is complete.
+/// The registry that methods find each other in, once there is one.
 #[derive(Default)]
-pub(crate) struct Peers(OnceLock<Weak<Registry>>);
+pub(crate) struct Peers(RwLock<Weak<Registry>>);
 
 impl Peers {
     pub(crate) fn registry(&self) -> Option<Arc<Registry>> {
-        self.0.get()?.upgrade()
+        self.0.read().unwrap_or_else(PoisonError::into_inner).upgrade()
     }
     pub(crate) fn complete(&self, registry: &Arc<Registry>) {
-        self.0.get_or_init(|| Arc::downgrade(registry));
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::downgrade(registry);
     }
 }
 
@@ -50,19 +51,36 @@ pub struct Onlooker {
 
 /// Services of a process: a thread pool, files relative to a folder, `tracing`, a registry.
 pub(crate) struct Services {
-    peers: Arc<Peers>,
+    pub(crate) peers: Arc<Peers>,
     base: PathBuf,
     pool: OnceLock<Option<rayon::ThreadPool>>,
     /// Processes that share the machine.
     processes: AtomicUsize,
     onlooker: OnceLock<Onlooker>,
+    /// Files that were read, where each is to be read once.
+    files: OnceLock<Mutex<Files>>,
 }
+
+/// Contents of files.
+type Files = BTreeMap<PathBuf, Arc<[u8]>>;
 
 impl Services {
     pub(crate) fn new(peers: &Arc<Peers>, base: &Path) -> Self {
         let (peers, base, processes) = (Arc::clone(peers), base.to_owned(), AtomicUsize::new(1));
-        let (pool, onlooker) = (OnceLock::new(), OnceLock::new());
-        Services { peers, base, pool, processes, onlooker }
+        let (pool, onlooker, files) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Services { peers, base, pool, processes, onlooker, files }
+    }
+
+    /// From now on a file that is read again is what it was the first time.
+    pub(crate) fn read_files_once(&self) {
+        self.files.get_or_init(Mutex::default);
+    }
+
+    /// What was read so far, where that is kept.
+    pub(crate) fn files(&self) -> Files {
+        let lock =
+            |files: &Mutex<Files>| files.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.files.get().map(lock).unwrap_or_default()
     }
 
     pub(crate) fn look_on(&self, onlooker: Onlooker) {
@@ -169,7 +187,15 @@ impl Host for Services {
 
     fn read(&self, path: &str) -> Result<Vec<u8>> {
         let path = self.base.join(path);
-        input::read(&path).map_err(|e| Error::file(path, e))
+        let read = || input::read(&path).map_err(|e| Error::file(&path, e));
+        let Some(files) = self.files.get() else { return read() };
+        let mut files = files.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(content) = files.get(&path) {
+            return Ok(content.to_vec());
+        }
+        let content = read()?;
+        files.insert(path, content.as_slice().into());
+        Ok(content)
     }
 
     fn log(&self, level: Level, message: &str) {

@@ -290,7 +290,8 @@ const fn same(a: &[u8], b: &[u8]) -> bool {
 ///
 /// The crate must be called `precondor-plugin-NAME` and be a `cdylib`; hosts find its file
 /// `libprecondor_plugin_NAME.so` and in it the symbol `precondor_plugin_NAME`. With
-/// `crate-type = ["cdylib", "rlib"]` several plugins can also be linked into one program.
+/// `crate-type = ["cdylib", "rlib"]` several plugins can also be linked into one program: the macro
+/// defines `methods()`, which a registry takes, where it stands (the root of the crate).
 ///
 /// Refused where panics abort: a panic could not be contained then.
 #[macro_export]
@@ -320,5 +321,14 @@ macro_rules! export_plugin {
             #[unsafe(export_name = env!("CARGO_CRATE_NAME"))]
             static PLUGIN: $crate::abi::Plugin = $crate::export::plugin(METHODS);
         };
+
+        /// The methods of this crate for a program that it is linked into, as a registry holds them.
+        pub fn methods() -> ::std::vec::Vec<::std::sync::Arc<dyn $crate::core::registry::DynGenerator>> {
+            const VERSION: &str = env!("CARGO_PKG_VERSION");
+            ::std::vec![
+                $($crate::core::registry::Native::<$method>::of(VERSION),)*
+                $($($crate::core::registry::NativeTrainable::<$learning>::of(VERSION),)+)?
+            ]
+        }
     };
 }

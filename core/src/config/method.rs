@@ -30,8 +30,9 @@ pub fn method(
     let (name, params) = match node.content() {
         Content::Scalar(_) => (node.clone(), Value::Object(Map::new())),
         _ => {
-            let missing = || node.error("'name' is missing: the method to use");
-            (section.take("name").ok_or_else(missing)?, section.json())
+            let name = node.needed("name", None, "'name' is missing: the method to use")?.clone();
+            section.take("name");
+            (name, section.json())
         }
     };
     match check(name.text()?, &params) {

@@ -24,17 +24,31 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Reads a configuration file. Paths in it are relative to its folder.
+/// The text of a configuration file.
 ///
 /// # Errors
-/// [`Error::File`] where it cannot be read; [`Error::Parameter`] with the place where it is no TOML.
-pub fn read(path: &Path) -> Result<Node> {
-    let text = input::read_to_string(path).map_err(|e| match e.kind() {
+/// [`Error::File`] where it cannot be read.
+pub fn text(path: &Path) -> Result<String> {
+    input::read_to_string(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::InvalidData => Error::file(path, "is not a text file in UTF-8"),
         _ => Error::file(path, format!("cannot read the configuration: {e}")),
-    })?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    parse(&path.display().to_string(), folder, &text)
+    })
+}
+
+/// Parses `text`, that of the file at `path`. Paths in it are relative to its folder.
+///
+/// # Errors
+/// As [`parse`].
+pub fn of_file(path: &Path, text: &str) -> Result<Node> {
+    parse(&path.display().to_string(), path.parent().unwrap_or(Path::new("")), text)
+}
+
+/// Reads a configuration file.
+///
+/// # Errors
+/// Those of [`text`] and [`of_file`].
+pub fn read(path: &Path) -> Result<Node> {
+    of_file(path, &text(path)?)
 }
 
 /// Parses a configuration; `name` stands for it in messages, relative paths start at `folder`.

@@ -272,6 +272,27 @@ impl Node {
         }
     }
 
+    /// The value of a key that must be there; `why` is the complaint where it is not, and no key that is there
+    /// was meant for it. `known` are the other keys that may be there, where they are known.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for a misspelt key, or else for the one that is missing.
+    pub fn needed(&self, key: &str, known: Option<&[&str]>, why: &str) -> Result<&Node> {
+        if let Some(node) = self.get(key) {
+            return Ok(node);
+        }
+        let Content::Table(keys) = &self.content else { return Err(self.error(why)) };
+        let meant = |word: &str| schema::nearest(word, &[key]).is_some();
+        let others = known.unwrap_or_default();
+        let near = keys.iter().find(|(word, _)| !others.contains(&word.as_str()) && meant(word));
+        if let Some((word, node)) = near {
+            let why = format!("'{word}': there is no such key; did you mean '{key}'?");
+            return Err(node.key_error(why));
+        }
+        known.map_or(Ok(()), |known| self.only(known))?;
+        Err(self.error(why))
+    }
+
     /// Reads the table here as a `T`, whose schema says what is allowed.
     ///
     /// # Errors

@@ -51,7 +51,7 @@ impl Grid {
     pub fn agreed(a: &DistCsr, given: Option<[usize; 2]>) -> Result<Self> {
         let found = match given {
             Some([mx, my]) => Grid { mx, my }.with_nodes(a.n_global()),
-            None => Self::seen(a)?,
+            None => Self::shown(a)?,
         };
         match found {
             Ok(grid) => Ok(grid),
@@ -60,8 +60,12 @@ impl Grid {
         }
     }
 
-    /// What row 0 shows, the same on all ranks. Collective.
-    fn seen(a: &DistCsr) -> Result<Result<Self>> {
+    /// The grid that row 0 shows, or why it shows none, the same on all ranks; no other row is looked at.
+    /// Collective.
+    ///
+    /// # Errors
+    /// What the communicator reports.
+    pub fn shown(a: &DistCsr) -> Result<Result<Self>> {
         let row0 = match a.n_own() {
             n if n > 0 && a.global_row(0) == 0 => a.global_entries(0).map(|(j, _)| j).collect(),
             _ => vec![],
@@ -177,32 +181,57 @@ impl Grid {
 
     /// Makes sure that the rows of `a` on this rank fit. Not collective.
     fn check(self, a: &DistCsr) -> Result<()> {
-        (0..a.n_own()).try_for_each(|k| {
-            let row = a.global_row(k);
-            let fail = |what: String| {
-                Err(Error::Unsupported(format!(
-                    "global row {row} does not fit a grid of {} by {} nodes: {what}",
-                    self.mx, self.my
-                )))
-            };
-            let mut around = self.around(row).peekable();
-            let diagonal = |(dx, dy): (i64, i64)| dx * dy != 0;
-            for (col, value) in a.global_entries(k) {
-                while let Some((missing, step)) = around.next_if(|&(node, _)| node < col) {
-                    if !diagonal(step) {
-                        return fail(format!("it has no entry for its neighbour {missing}"));
-                    }
-                }
-                if around.next_if(|&(node, _)| node == col).is_none() && value != 0.0 {
-                    let how = self.other_diagonal(a, k, col);
-                    return fail(format!("column {col} is none of its neighbours{how}"));
+        (0..a.n_own()).try_for_each(|k| self.fits(a, k))
+    }
+
+    /// Makes sure that own row `k` of `a` fits. Not collective.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] naming the row and what it has too much, or lacks.
+    pub fn fits(self, a: &DistCsr, k: usize) -> Result<()> {
+        if self.is_plain(a, k) {
+            return Ok(());
+        }
+        let row = a.global_row(k);
+        let fail = |what: String| {
+            Err(Error::Unsupported(format!(
+                "global row {row} does not fit a grid of {} by {} nodes: {what}",
+                self.mx, self.my
+            )))
+        };
+        let mut around = self.around(row).peekable();
+        let diagonal = |(dx, dy): (i64, i64)| dx * dy != 0;
+        for (col, value) in a.global_entries(k) {
+            while let Some((missing, step)) = around.next_if(|&(node, _)| node < col) {
+                if !diagonal(step) {
+                    return fail(format!("it has no entry for its neighbour {missing}"));
                 }
             }
-            match around.find(|&(_, step)| !diagonal(step)) {
-                Some((missing, _)) => fail(format!("it has no entry for its neighbour {missing}")),
-                None => Ok(()),
+            if around.next_if(|&(node, _)| node == col).is_none() && value != 0.0 {
+                let how = self.other_diagonal(a, k, col);
+                return fail(format!("column {col} is none of its neighbours{how}"));
             }
-        })
+        }
+        match around.find(|&(_, step)| !diagonal(step)) {
+            Some((missing, _)) => fail(format!("it has no entry for its neighbour {missing}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether own row `k` is that of an inner node, all neighbours on this rank, and has the entries of
+    /// the five-point or the seven-point pattern: most rows are, and need no closer look.
+    fn is_plain(self, a: &DistCsr, k: usize) -> bool {
+        let (i, j) = self.place(a.global_row(k));
+        let is_inner = |at: u64, of: usize| at > 0 && at + 1 < of as u64;
+        if !is_inner(i, self.mx) || !is_inner(j, self.my) || !a.ghost().view().range(k).is_empty() {
+            return false;
+        }
+        let at = |far: usize| [k.wrapping_sub(far), k + far].map(|node| node as u32);
+        let ([below, above], [left, right]) = (at(self.mx), at(1));
+        let [before, behind] = at(self.mx + 1);
+        let cols = a.own().view().row_cols(k);
+        cols == [before, below, left, k as u32, right, above, behind]
+            || cols == [below, left, k as u32, right, above]
     }
 
     /// What is to be said where column `col` of own row `k` is a neighbour across the other diagonal:

@@ -5,6 +5,7 @@
 use super::{DistCsr, Operator};
 use crate::comm::Communicator;
 use crate::{Error, Result};
+use std::cell::OnceCell;
 
 /// An entry that is not equal to its mirror image.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,9 +40,9 @@ impl std::fmt::Display for Unsymmetric {
 impl DistCsr {
     /// The first entry, by rows, that is not equal to its mirror image up to
     /// [`symmetry_tolerance`](DistCsr::symmetry_tolerance) times the largest entry of its row; the same
-    /// on all ranks. The first call costs about two
-    /// products with A and sends the entries of the ghost block once; later calls are free.
-    /// Collective.
+    /// on all ranks. The first call looks at every entry at most four times
+    /// (as long as three to nine products with A last: docs/auto.md) and sends the entries of the
+    /// ghost block once; later calls are free. Collective.
     ///
     /// # Errors
     /// What the communicator reports.
@@ -115,8 +116,8 @@ fn apart(x: f64, y: f64, largest: f64) -> f64 {
 /// The search on one rank, and what it has found so far.
 struct Search<'a> {
     a: &'a DistCsr,
-    /// The largest entry of each row.
-    largest: Vec<f64>,
+    /// The largest entry of each row, looked for when two entries differ.
+    largest: OnceCell<Vec<f64>>,
     /// How often an entry was looked at.
     visits: usize,
     found: Option<Unsymmetric>,
@@ -125,20 +126,26 @@ struct Search<'a> {
 
 impl<'a> Search<'a> {
     fn new(a: &'a DistCsr) -> Self {
-        let mut visits = 0;
-        let (own, ghost) = (a.own().view(), a.ghost().view());
+        Search { a, largest: OnceCell::new(), visits: 0, found: None, asymmetry: 0.0 }
+    }
+
+    /// The largest entry of row `i`.
+    fn largest(&self, i: usize) -> f64 {
+        let (own, ghost) = (self.a.own().view(), self.a.ghost().view());
         let of_row = |i| {
             let values = own.row_values(i).iter().chain(ghost.row_values(i));
-            values.inspect(|_| visits += 1).fold(0.0, |m: f64, v| v.abs().max(m))
+            values.fold(0.0, |m: f64, v| v.abs().max(m))
         };
-        let largest = (0..a.n_own()).map(of_row).collect();
-        Search { a, largest, visits, found: None, asymmetry: 0.0 }
+        self.largest.get_or_init(|| (0..self.a.n_own()).map(of_row).collect())[i]
     }
 
     /// Compares entry `(i, j)` of the own block with its mirror image.
     fn compare(&mut self, i: usize, j: usize, entry: f64, mirror: f64) {
+        if entry - mirror == 0.0 {
+            return;
+        }
         let at = [self.a.global_row(i), self.a.global_row(j)];
-        self.weigh(at, [entry, mirror], self.largest[i]);
+        self.weigh(at, [entry, mirror], self.largest(i));
     }
 
     /// An entry at `(row, col)` and its mirror image, in a row with this largest entry.
@@ -198,7 +205,7 @@ impl<'a> Search<'a> {
                 self.visits += 1;
                 let col = a.ghost_ids()[g];
                 let to = &mut send[space.owner(col)];
-                for word in [a.global_row(i), col, v.to_bits(), self.largest[i].to_bits()] {
+                for word in [a.global_row(i), col, v.to_bits(), self.largest(i).to_bits()] {
                     to.extend_from_slice(&word.to_le_bytes());
                 }
             }

@@ -4,7 +4,7 @@ use super::file::About;
 use crate::matrix::{DistCsr, Explicit, ExplicitKind, ExplicitView, Values};
 use crate::precond::{Preconditioner, Properties};
 use crate::system::System;
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 use safetensors::tensor::{Dtype, SafeTensors};
 use std::ops::Range;
 
@@ -70,16 +70,20 @@ impl Numbers {
 
     fn read(dtype: Dtype, bytes: &[u8]) -> Result<Self> {
         Ok(match dtype {
-            Dtype::F64 => Numbers::F64(words(bytes, f64::from_le_bytes)),
-            Dtype::F32 => Numbers::F32(words(bytes, f32::from_le_bytes)),
-            Dtype::BF16 => Numbers::Bf16(words(bytes, u16::from_le_bytes)),
+            Dtype::F64 => Numbers::F64(words(bytes, f64::from_le_bytes)?),
+            Dtype::F32 => Numbers::F32(words(bytes, f32::from_le_bytes)?),
+            Dtype::BF16 => Numbers::Bf16(words(bytes, u16::from_le_bytes)?),
             other => return bad(format!("array 'values' holds {other:?}, not F64, F32 or BF16")),
         })
     }
 }
 
-fn words<const N: usize, T>(bytes: &[u8], word: impl Fn([u8; N]) -> T) -> Vec<T> {
-    bytes.as_chunks().0.iter().map(|&b| word(b)).collect()
+fn words<const N: usize, T>(bytes: &[u8], word: impl Fn([u8; N]) -> T) -> Result<Vec<T>> {
+    let bytes = bytes.as_chunks().0;
+    let mut words = Vec::new();
+    memory::reserve(&mut words, bytes.len(), "the rows of a saved preconditioner")?;
+    words.extend(bytes.iter().map(|&b| word(b)));
+    Ok(words)
 }
 
 fn bad<T>(what: String) -> Result<T> {
@@ -258,8 +262,8 @@ impl Rows {
     pub(super) fn from_arrays(arrays: &SafeTensors<'_>, about: About, n_cols: u64) -> Result<Self> {
         let integers = |name: &str| -> Result<Vec<u64>> {
             match container::array(arrays, name)? {
-                (Dtype::U64, _, data) => Ok(words(data, u64::from_le_bytes)),
-                (Dtype::U32, _, data) => Ok(words(data, |b| u32::from_le_bytes(b).into())),
+                (Dtype::U64, _, data) => words(data, u64::from_le_bytes),
+                (Dtype::U32, _, data) => words(data, |b| u32::from_le_bytes(b).into()),
                 (other, ..) => bad(format!("array '{name}' holds {other:?}, not U64 or U32")),
             }
         };

@@ -15,7 +15,8 @@
 //!
 //! Cost of iteration j after a start: one product with A, one application of M, two reductions,
 //! 8 n j flops. A restart adds a product, a reduction and (not in the flexible form) an application,
-//! with M on the left one more reduction.
+//! with M on the left one more reduction; a look at single rows (`run/rows.rs`) costs as much, and
+//! the cycle goes on.
 //! Memory: at most m + 4 n-vectors (V, z, r, x of the last restart), flexible 2m + 3 (V, Z, r, x); m
 //! is lowered to n and to the iterations allowed. Basis vectors are allocated when they are first
 //! needed: a long restart costs what the iterations done cost, and memory that runs out is an error.
@@ -27,7 +28,7 @@
 //! *Iterative Methods for Sparse Linear Systems*, 2nd ed., SIAM 2003, Algorithms 9.4 to 9.6;
 //! L. Giraud et al., *The loss of orthogonality in the Gram-Schmidt process*, Comput. Math. Appl. 50
 //! (2005), for "twice is enough".
-use super::run::{Go, Halt, Run, axpy, broke_down};
+use super::run::{Go, Halt, Resume, Run, axpy, broke_down};
 use crate::matrix::dot_local;
 use crate::{Error, Result};
 use std::convert::Infallible;
@@ -64,7 +65,6 @@ pub(super) fn iterate(
     let keep = form == Form::Flexible || form == Form::Right && run.measures_error();
     let mut space = Krylov::new(x.len(), m, form, keep);
     let mut origin = vec![0.0; x.len()];
-    run.patience = m;
     let mut before = run.renew(x, r)?;
     // On the left: ‖M r‖₂² where M r is in `spare`.
     let mut preconditioned = None;
@@ -79,30 +79,39 @@ pub(super) fn iterate(
             space.start(r, before.sqrt());
         }
         origin.copy_from_slice(x);
-        let ended = match space.cycle(run, x, r) {
-            Ok(met) => Ok(met),
-            Err(Halt::Ended(outcome)) => Err(Halt::Ended(outcome)),
-            Err(failed) => return Err(failed),
-        };
-        space.correct(run, x, r);
-        let mut corrected = run.true_square(x, r)?;
-        if form == Form::Left {
-            corrected = run.preconditioned_square(r, space.spare())?;
-            preconditioned = Some(corrected);
-        }
-        if corrected.is_nan() || corrected > before && !run.within(corrected) {
+        loop {
+            let ended = match space.cycle(run, x, r) {
+                Ok(met) => Ok(met),
+                Err(Halt::Ended(outcome)) => Err(Halt::Ended(outcome)),
+                Err(failed) => return Err(failed),
+            };
+            space.correct(run, x, r);
+            let mut corrected = run.true_square(x, r)?;
+            if form == Form::Left {
+                corrected = run.preconditioned_square(r, space.spare())?;
+                preconditioned = Some(corrected);
+            }
+            if corrected.is_nan() || corrected > before && !run.within(corrected) {
+                x.copy_from_slice(&origin);
+                run.moved();
+                preconditioned = None;
+                if corrected.is_nan() || corrected > MISLED * before {
+                    ended?;
+                    return Err(run.misled(before, corrected));
+                }
+            }
+            if !ended? {
+                break;
+            }
+            run.know(x, r)?;
+            if run.confirm(x, r, &mut [])? == Resume::Anew || space.is_full() {
+                // r is b − Ax, which a new cycle starts from anyway.
+                break;
+            }
+            // That was a look at the rows: the cycle goes on as if there had been none.
             x.copy_from_slice(&origin);
             run.moved();
             preconditioned = None;
-            if corrected.is_nan() || corrected > MISLED * before {
-                ended?;
-                return Err(run.misled(before, corrected));
-            }
-        }
-        if ended? {
-            run.know(x, r)?;
-            // r is b − Ax, which a new cycle starts from anyway.
-            run.confirm(x, r, &mut [])?;
         }
         before = run.renew(x, r)?;
     }
@@ -115,6 +124,8 @@ struct Krylov {
     form: Form,
     /// Columns of H that are complete.
     j: usize,
+    /// The last direction led nowhere new.
+    exhausted: bool,
     /// Orthonormal basis, up to m + 1 vectors.
     v: Vec<Vec<f64>>,
     /// M vⱼ of all j where `keep`, else one vector: M v of the last, on the left A v.
@@ -144,6 +155,7 @@ impl Krylov {
             m,
             form,
             j: 0,
+            exhausted: false,
             v: list(Some(n)),
             z: list((!keep).then_some(n)),
             keep,
@@ -172,7 +184,7 @@ impl Krylov {
     }
 
     fn start(&mut self, r: &[f64], beta: f64) {
-        self.j = 0;
+        (self.j, self.exhausted) = (0, false);
         self.rotations.clear();
         self.g.clear();
         self.g.push(beta);
@@ -183,9 +195,8 @@ impl Krylov {
 
     /// Iterates until the tolerance is met (true), or there is no room or no direction left.
     fn cycle(&mut self, run: &mut Run, x: &[f64], r: &mut [f64]) -> Go<bool> {
-        let mut exhausted = false;
-        while self.j < self.m && !exhausted {
-            exhausted = self.extend(run, r)?;
+        while !self.is_full() {
+            self.exhausted = self.extend(run, r)?;
             let residual = self.g[self.j];
             let from_m = match self.form {
                 Form::Left => self.j,
@@ -203,6 +214,11 @@ impl Krylov {
             }
         }
         Ok(false)
+    }
+
+    /// There is no room for another direction, or there is none.
+    fn is_full(&self) -> bool {
+        self.j >= self.m || self.exhausted
     }
 
     /// What M gave.

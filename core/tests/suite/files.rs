@@ -159,6 +159,26 @@ fn every_fault_of_a_part_is_told_with_its_place() {
     fs::rename(folder.0.join("gap.00001"), folder.0.join("gap.00002")).unwrap();
     let text = error_of(|comm| hypre_ij::read(&path, comm).map(|_| ()));
     assert!(text.contains("gap.00001") && text.contains("the last part is "), "{text}");
+    // Files beside the parts with numbers that no part has: nothing goes through all numbers up to them.
+    for (stray, why) in [
+        ("99999999999", "stray.00002: there is no such file; the last part is "),
+        ("18446744073709551615", "stray.00002: there is no such file; the last part is "),
+        ("99999999999999999999999", "stray.99999999999999999999999: it is numbered like a part of"),
+        ("000001", "stray.000001: it is numbered like a part of"),
+    ] {
+        let path = write_parts(&folder, "stray", &good.map(str::to_owned));
+        let beside = folder.0.join(format!("stray.{stray}"));
+        fs::write(&beside, "").unwrap();
+        let text = error_of(|comm| hypre_ij::read(&path, comm).map(|_| ()));
+        assert!(text.contains(why), "{text}");
+        fs::remove_file(beside).unwrap();
+    }
+    let path = write_parts(&folder, "folder", &good.map(str::to_owned));
+    fs::remove_file(folder.0.join("folder.00001")).unwrap();
+    fs::create_dir(folder.0.join("folder.00001")).unwrap();
+    let text = error_of(|comm| hypre_ij::read(&path, comm).map(|_| ()));
+    assert!(text.contains("folder.00001: is no file, as a part"), "{text}");
+    second("overlap", "1 3 1 3\n", "00001:1: its rows start at 1, after those of ");
     let text = error_of(|comm| hypre_ij::read(&folder.0.join("nothing"), comm).map(|_| ()));
     assert!(text.contains("nothing.00000: there is no such file"), "{text}");
 }

@@ -75,6 +75,10 @@ pub struct Chosen {
 /// left where these break down.
 pub const LAST: [&str; 4] = ["ilu", "spai", "gauss-seidel", "jacobi"];
 
+/// Overlaps of the blocks of ranks that `schwarz` is tried with after an `ilu` that does without: a block
+/// may be singular where A is not, and with more rows it no longer is.
+pub const OVERLAPS: [usize; 3] = [2, 8, 32];
+
 /// What the note begins with that names the method.
 const CHOSEN: &str = "chosen: ";
 
@@ -117,14 +121,21 @@ struct Choice {
 }
 
 /// The candidates of the model, in the order of the forest's classes, then those of [`LAST`].
-fn choices(model: &Model) -> Result<Vec<Choice>> {
+fn choices(model: &Model, ranks: usize) -> Result<Vec<Choice>> {
     let trained = model.candidates.iter().map(|candidate| {
         let (name, section) = candidate.named()?;
         Ok(Choice { name, section, label: label(&model.candidates, candidate)? })
     });
-    let last =
-        LAST.map(|name| Ok(Choice { name: name.into(), section: json!({}), label: name.into() }));
-    trained.chain(last).collect()
+    let plain = |name: &str| Choice { name: name.into(), section: json!({}), label: name.into() };
+    let overlapping = |overlap| Choice {
+        name: "schwarz".into(),
+        section: json!({ "inner": LAST[0], "overlap": overlap }),
+        label: format!("schwarz (inner {}, overlap {overlap})", LAST[0]),
+    };
+    let overlaps = OVERLAPS.into_iter().filter(|_| ranks > 1).map(overlapping);
+    let (first, rest) = LAST.split_at(1);
+    let last = first.iter().map(|name| plain(name)).chain(overlaps);
+    trained.chain(last.chain(rest.iter().map(|name| plain(name))).map(Ok)).collect()
 }
 
 /// The forest's classes by votes, then by what they cost in training.
@@ -188,7 +199,7 @@ impl Generator for Auto {
         let Some(forest) = &model.forest else {
             return Err(Error::Data("the model has no forest".into()));
         };
-        let candidates = choices(model)?;
+        let candidates = choices(model, system.a().space().comm().size())?;
         if let Some(unknown) =
             params.exclude.iter().find(|name| candidates.iter().all(|c| c.name != **name))
         {

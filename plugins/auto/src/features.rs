@@ -1,14 +1,21 @@
-//! What a matrix looks like: a few numbers out of one pass over its entries.
+//! What a matrix looks like: a few numbers out of a sample of its rows.
+//!
+//! Lengths of rows are counted over all of A, and every value is looked at to see whether it is finite.
+//! The rest comes from a sample: one row out of each 64, but no fewer than 64 (or all) and no more
+//! than 1024, drawn at random out of equally long stretches of global row numbers (a fixed step would fall in with the rows of a grid). Whether A is a structured grid is asked of
+//! the sampled rows only: a method that needs the grid looks at all of them, and is passed over where
+//! one does not fit.
 //!
 //! Every feature is a count, an extreme, or a mean that is summed up with compensation and rounded to
 //! single precision, so that they are the same on any number of ranks. All of them are finite: a
 //! matrix with values that are not is refused, because a decision tree would vote on NaN without a
 //! word.
 //!
-//! Cost: one pass over A, one for its symmetry (kept with the matrix), one for its grid; one exchange
-//! of the diagonal, two reductions. Far more than three products with A: 23 to 98 by the clock, and 8 to 18
-//! for the symmetry (`--example regret -- --worth`; docs/auto.md).
+//! Cost: one pass over the values, one over the lengths of rows, the sample: 1.0 to 1.9 products with A
+//! (`--example regret -- --worth`; docs/auto.md). The check of symmetry, 3 to 9 products more, is kept with
+//! the matrix, where conjugate gradients ask for it again.
 use precondor_sdk::core::kernel::grid::Grid;
+use precondor_sdk::core::kernel::random::{Purpose, Stream};
 use precondor_sdk::core::matrix::dot_local;
 use precondor_sdk::prelude::*;
 
@@ -47,37 +54,38 @@ const DECADES: f64 = 12.0;
 /// Rows whose numbers are added up at once.
 const BLOCK: usize = 512;
 
-/// What a coupling needs to know of the rows at its two ends, for own and for ghost columns.
-struct Sides {
-    /// 1/√|d| with d on the diagonal, infinite where that is zero.
-    own_scale: Vec<f64>,
-    ghost_scale: Vec<f64>,
-    /// log d, NaN where d is not positive.
-    own_log: Vec<f64>,
-    ghost_log: Vec<f64>,
+/// At least this many rows are looked at, and at most.
+const FEWEST: u64 = 64;
+const MOST: u64 = 1024;
+/// One row out of so many, between the two.
+const ONE_OF: u64 = 64;
+
+/// The rows on this rank that are looked at. Which rows of A they are has nothing to do with ranks.
+fn sample(a: &DistCsr) -> Vec<usize> {
+    let n = a.n_global();
+    let step = n.div_ceil((n / ONE_OF).clamp(FEWEST, MOST)).max(1);
+    let places = Stream::new(Purpose::Test, 0, 0, &[]);
+    let (start, end) = (a.space().start(), a.space().start() + a.n_own() as u64);
+    let row = |k: u64| {
+        let share = 0.5 + 0.5 * places.signed(k, 0);
+        k * step + ((share * step as f64) as u64).min(step - 1)
+    };
+    let rows = (start / step..end.div_ceil(step)).map(row);
+    rows.filter(|row| (start..end).contains(row)).map(|row| (row - start) as usize).collect()
 }
 
-impl Sides {
-    /// Collective.
-    fn of(a: &DistCsr) -> Result<Self> {
-        let diagonal: Vec<f64> = (0..a.n_own()).map(|i| a.diagonal(i)).collect();
-        let mut ghost = vec![0.0; a.ghost_ids().len()];
-        let token = a.exchange_start(&diagonal)?;
-        a.exchange_finish(token, &mut ghost)?;
-        let scale = |d: &f64| 1.0 / d.abs().sqrt();
-        let log = |&d: &f64| if d > 0.0 { d.ln() } else { f64::NAN };
-        Ok(Sides {
-            own_scale: diagonal.iter().map(scale).collect(),
-            ghost_scale: ghost.iter().map(scale).collect(),
-            own_log: diagonal.iter().map(log).collect(),
-            ghost_log: ghost.iter().map(log).collect(),
-        })
-    }
+/// The diagonal entries of ghost columns. Collective.
+fn ghost_diagonal(a: &DistCsr) -> Result<Vec<f64>> {
+    let own: Vec<f64> = match a.space().comm().size() {
+        1 => Vec::new(),
+        _ => (0..a.n_own()).map(|i| a.diagonal(i)).collect(),
+    };
+    a.on_ghosts(&own)
 }
 
 /// Longest row, bandwidth, −least and greatest logarithm of the diagonal, jump, −least dominance,
-/// coupling.
-struct Most([f64; 7]);
+/// coupling, and whether a row does not fit the grid.
+struct Most([f64; 8]);
 
 impl Most {
     fn raise(&mut self, k: usize, value: f64) {
@@ -86,17 +94,28 @@ impl Most {
 }
 
 /// What row `i` adds to the sums; raises the extremes.
-fn look(a: &DistCsr, sides: &Sides, grid: Option<Grid>, i: usize, most: &mut Most) -> [f64; SUMS] {
-    let (d, scale, log) = (a.diagonal(i), sides.own_scale[i], sides.own_log[i]);
+fn look(
+    a: &DistCsr,
+    ghost_d: &[f64],
+    grid: Option<Grid>,
+    i: usize,
+    most: &mut Most,
+) -> [f64; SUMS] {
+    let (own, ghost) = (a.own().view(), a.ghost().view());
+    let d = own.get(i, i);
+    let (scale, log) = (1.0 / d.abs().sqrt(), d.ln());
     let row = a.global_row(i);
+    if grid.is_some_and(|grid| grid.fits(a, i).is_err()) {
+        most.raise(7, 1.0);
+    }
     let mut sums = [0.0; SUMS];
     let mut off = 0.0;
-    // Column, where the numbers of its row stand, entry.
-    let mut couple = |col: u64, beside: f64, beside_log: f64, value: f64| {
+    // Column, its diagonal entry, entry.
+    let mut couple = |col: u64, beside: f64, value: f64| {
         off += value.abs();
         let distance = row.abs_diff(col);
         most.raise(1, distance as f64);
-        let size = value.abs() * (scale * beside);
+        let size = value.abs() * (scale / beside.abs().sqrt());
         // Beside a zero on the diagonal any coupling is great.
         let size = match (value.is_finite(), size.is_finite()) {
             (false, _) => f64::NAN,
@@ -110,8 +129,8 @@ fn look(a: &DistCsr, sides: &Sides, grid: Option<Grid>, i: usize, most: &mut Mos
         if value > 0.0 {
             sums[Sum::SizePositive as usize] += size;
         }
-        let jump = (beside_log - log).abs();
-        if !jump.is_nan() {
+        if d > 0.0 && beside > 0.0 && beside != d {
+            let jump = (beside.ln() - log).abs();
             most.raise(4, jump);
             sums[Sum::Jumps as usize] += jump * jump;
         }
@@ -122,16 +141,13 @@ fn look(a: &DistCsr, sides: &Sides, grid: Option<Grid>, i: usize, most: &mut Mos
             _ => {}
         }
     };
-    let (own, ghost) = (a.own().view(), a.ghost().view());
     for (j, value) in own.row(i).filter(|&(j, _)| j != i) {
-        couple(a.global_row(j), sides.own_scale[j], sides.own_log[j], value);
+        couple(a.global_row(j), own.get(j, j), value);
     }
     for (g, value) in ghost.row(i) {
-        couple(a.ghost_ids()[g], sides.ghost_scale[g], sides.ghost_log[g], value);
+        couple(a.ghost_ids()[g], ghost_d[g], value);
     }
-    let entries = (own.range(i).len() + ghost.range(i).len()) as f64;
-    most.raise(0, entries);
-    sums[Sum::Entries as usize] = entries;
+    sums[Sum::Rows as usize] = 1.0;
     if d > 0.0 {
         most.raise(2, -log);
         most.raise(3, log);
@@ -149,7 +165,7 @@ fn look(a: &DistCsr, sides: &Sides, grid: Option<Grid>, i: usize, most: &mut Mos
 /// What is added up over the rows.
 #[derive(Clone, Copy)]
 enum Sum {
-    Entries,
+    Rows,
     Positive,
     Couplings,
     Jumps,
@@ -163,6 +179,19 @@ enum Sum {
 }
 const SUMS: usize = 11;
 
+/// What is known of all of A.
+struct Whole {
+    n: f64,
+    entries: f64,
+    symmetric: bool,
+    grid: bool,
+}
+
+/// Without an end before the last value, so that several are looked at at once.
+fn all_finite(values: &[f64]) -> bool {
+    values.iter().fold(true, |all, value| all & value.is_finite())
+}
+
 impl Features {
     /// The features of `a`. Collective.
     ///
@@ -170,27 +199,31 @@ impl Features {
     /// [`Error::Unsupported`] for a matrix without rows; [`Error::Data`] for one with values that are
     /// not finite.
     pub fn of(a: &DistCsr) -> Result<Self> {
-        let (n, space) = (a.n_own(), a.space());
+        let (space, rows) = (a.space(), sample(a));
         if a.n_global() == 0 {
             return Err(Error::Unsupported("a matrix without rows has no features".into()));
         }
-        let grid = Grid::of(a, None).ok();
+        let grid = Grid::shown(a)?.ok();
         let symmetric = a.first_unsymmetric()?.is_none();
-        let sides = Sides::of(a)?;
-        let blocks = n.div_ceil(BLOCK);
+        let ghost_d = ghost_diagonal(a)?;
+        let blocks = rows.len().div_ceil(BLOCK);
         let mut parts = vec![0.0; 2 * SUMS * blocks];
-        let mut most =
-            Most([0.0, 0.0, f64::NEG_INFINITY, f64::NEG_INFINITY, 0.0, -MOST_DOMINANT, 0.0]);
-        let mut rows = vec![[0.0; BLOCK]; SUMS];
+        let (own, ghost) = (a.own().view(), a.ghost().view());
+        let entries = |i| own.range(i).len() + ghost.range(i).len();
+        let longest = (0..a.n_own()).map(entries).max().unwrap_or(0) as f64;
+        let finite = all_finite(own.values) && all_finite(ghost.values);
+        let longest = if finite { longest } else { f64::NAN };
+        let (least, greatest) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
+        let mut most = Most([longest, 0.0, least, greatest, 0.0, -MOST_DOMINANT, 0.0, 0.0]);
+        let mut by_row = vec![[0.0; BLOCK]; SUMS];
         let ones = [1.0; BLOCK];
-        for block in 0..blocks {
-            let range = block * BLOCK..n.min((block + 1) * BLOCK);
-            for (k, i) in range.clone().enumerate() {
-                let sums = look(a, &sides, grid, i, &mut most);
-                rows.iter_mut().zip(sums).for_each(|(row, sum)| row[k] = sum);
+        for (block, rows) in rows.chunks(BLOCK).enumerate() {
+            for (k, &i) in rows.iter().enumerate() {
+                let sums = look(a, &ghost_d, grid, i, &mut most);
+                by_row.iter_mut().zip(sums).for_each(|(row, sum)| row[k] = sum);
             }
-            for (which, row) in rows.iter().enumerate() {
-                let [high, low] = dot_local(&row[..range.len()], &ones[..range.len()]);
+            for (which, row) in by_row.iter().enumerate() {
+                let [high, low] = dot_local(&row[..rows.len()], &ones[..rows.len()]);
                 parts[2 * which * blocks + block] = high;
                 parts[(2 * which + 1) * blocks + block] = low;
             }
@@ -201,33 +234,43 @@ impl Features {
         let part = |k: usize| (&parts[k * blocks..(k + 1) * blocks], &ones[..]);
         let both = space.dots(std::array::from_fn::<_, { 2 * SUMS }, _>(part))?;
         let sums = std::array::from_fn(|k| both[2 * k] + both[2 * k + 1]);
-        Self::new(a.n_global() as f64, symmetric, grid.is_some(), sums, most)
+        let whole = Whole {
+            n: a.n_global() as f64,
+            entries: a.nnz_global()? as f64,
+            symmetric,
+            grid: grid.is_some() && most[7] == 0.0,
+        };
+        Self::new(&whole, sums, most)
     }
 
-    fn new(n: f64, symmetric: bool, grid: bool, sums: [f64; SUMS], most: [f64; 7]) -> Result<Self> {
+    fn new(whole: &Whole, sums: [f64; SUMS], most: [f64; 8]) -> Result<Self> {
+        let &Whole { n, entries, symmetric, grid } = whole;
         let sum = |which: Sum| sums[which as usize];
-        let [longest, bandwidth, least, greatest, jump, dominance, coupling] = most;
+        let rows = sum(Sum::Rows);
+        let [longest, bandwidth, least, greatest, jump, dominance, coupling, _] = most;
         let ratio = |part: f64, whole: f64| if whole == 0.0 { 0.0 } else { part / whole };
         let mean_size = ratio(sum(Sum::Size), sum(Sum::Couplings));
         let variance = ratio(sum(Sum::Square), sum(Sum::Couplings)) - mean_size * mean_size;
         let anisotropy = match (sum(Sum::Along), sum(Sum::Across)) {
-            (along, across) if along > 0.0 && across > 0.0 => (along / across).log10().abs(),
+            (along, across) if grid && along > 0.0 && across > 0.0 => {
+                (along / across).log10().abs()
+            }
             _ => 0.0,
         };
         let positive = sum(Sum::Positive);
         let spread = if positive == 0.0 { 0.0 } else { (greatest + least) / 10f64.ln() };
         let values = [
             n.log10(),
-            sum(Sum::Entries) / n,
+            entries / n,
             longest,
             f64::from(u8::from(symmetric)),
-            positive / n,
+            positive / rows,
             spread.min(DECADES),
             ratio(sum(Sum::Jumps), sum(Sum::Couplings)).sqrt(),
             jump,
-            sum(Sum::Dominant) / n,
+            sum(Sum::Dominant) / rows,
             -dominance,
-            sum(Sum::Dominance) / n,
+            sum(Sum::Dominance) / rows,
             ratio(sum(Sum::SizePositive), sum(Sum::Size)),
             coupling,
             ratio(variance.max(0.0).sqrt(), mean_size),
@@ -378,7 +421,43 @@ mod tests {
     }
 
     #[test]
+    fn few_rows_are_looked_at_the_same_ones_on_any_number_of_ranks() {
+        for (n, fewest, most) in
+            [(1, 1, 1), (60, 60, 60), (4000, 62, 64), (30_000, 460, 470), (200_000, 1000, 1024)]
+        {
+            let rows = |size: usize| {
+                let all = threads::run(size, |comm| {
+                    let space = Space::even(Comm::new(comm), n);
+                    let (own, start) = (space.n_own(), space.start());
+                    let rows = start..start + own as u64;
+                    let ptr: Vec<u32> = (0..=own as u32).collect();
+                    let cols: Vec<u64> = rows.collect();
+                    let a =
+                        DistCsr::from_rows(&space, &ptr, &cols, &vec![1.0; own]).expect("valid");
+                    sample(&a).into_iter().map(|i| a.global_row(i)).collect::<Vec<u64>>()
+                });
+                all.concat()
+            };
+            let alone = rows(1);
+            assert!((fewest..=most).contains(&alone.len()), "{n}: {}", alone.len());
+            assert!(alone.is_sorted_by(|a, b| a < b));
+            // No column of a grid is favoured: all remainders come up.
+            if n == 200_000 {
+                let left = alone.iter().filter(|&&row| row % 8 == 0).count();
+                assert!((90..170).contains(&left), "{left}");
+            }
+            for size in [2, 3, 7] {
+                assert_eq!(rows(size), alone, "{n} rows on {size} ranks");
+            }
+        }
+    }
+
+    #[test]
     fn what_is_not_finite_is_refused_on_all_ranks() {
+        // Wherever it stands, sampled or not.
+        let diagonal = |i: usize| (i, i, if i == 4711 { f64::NAN } else { 1.0 });
+        let far = matrix(9000, &(0..9000).map(diagonal).collect::<Vec<_>>());
+        assert!(Features::of(&far).is_err());
         for bad in [f64::NAN, f64::INFINITY] {
             for at in [(0, 0, bad), (0, 1, bad)] {
                 let why = Features::of(&matrix(2, &[at, (1, 1, 1.0)])).expect_err("refused");

@@ -8,9 +8,12 @@ use crate::stencil::{Stencil, at};
 use precondor_sdk::core::kernel::grid::Grid;
 use precondor_sdk::core::memory;
 use precondor_sdk::prelude::*;
+use std::ops::Range;
 
 /// Numbers that a factor may have.
 const LARGEST: usize = 1 << 27;
+/// Multiplications between two looks at whether to go on, about.
+const LOOK: usize = 1 << 24;
 
 /// L with A = L Lᵀ, by rows: the band's part of row i ends with the diagonal.
 pub(crate) struct Direct {
@@ -23,7 +26,8 @@ pub(crate) struct Direct {
 }
 
 impl Direct {
-    pub fn new(a: &Stencil) -> Result<Self> {
+    /// Factorises; asks `look` between rows whether to go on.
+    pub fn new(a: &Stencil, look: &dyn Fn() -> Result<()>) -> Result<Self> {
         let grid = a.grid();
         let (n, along_y) = (grid.nodes(), grid.my < grid.mx);
         let band = grid.mx.min(grid.my) + 1;
@@ -54,13 +58,19 @@ impl Direct {
                 }
             }
         }
-        factorise(&mut factor, n, band).map_err(|pivot| {
-            Error::Breakdown(format!(
-                "the matrix is not positive definite: on the coarsest grid ({} by {} nodes) a pivot \
-                 is {pivot}",
-                grid.mx, grid.my
-            ))
-        })?;
+        let (mut first, part) = (0, (LOOK / (width * width)).max(1));
+        while first < n {
+            look()?;
+            let rows = first..(first + part).min(n);
+            first = rows.end;
+            factorise(&mut factor, rows, band).map_err(|pivot| {
+                Error::Breakdown(format!(
+                    "the matrix is not positive definite: on the coarsest grid ({} by {} nodes) a \
+                     pivot is {pivot}",
+                    grid.mx, grid.my
+                ))
+            })?;
+        }
         Ok(Direct { grid, along_y, band, factor, x: vec![0.0; n] })
     }
 
@@ -117,11 +127,11 @@ fn number(grid: Grid, along_y: bool, i: usize, j: usize) -> usize {
     if along_y { i * grid.my + j } else { j * grid.mx + i }
 }
 
-/// Replaces the lower band of a symmetric matrix by its factor; a pivot that is not positive is
-/// returned.
-fn factorise(a: &mut [f64], n: usize, band: usize) -> std::result::Result<(), f64> {
+/// Replaces some rows of the lower band of a symmetric matrix by those of its factor, which it has in those
+/// before them; a pivot that is not positive is returned.
+fn factorise(a: &mut [f64], rows: Range<usize>, band: usize) -> std::result::Result<(), f64> {
     let width = band + 1;
-    for i in 0..n {
+    for i in rows {
         let first = i.saturating_sub(band);
         let (done, this) = a.split_at_mut(i * width);
         for j in first..=i {

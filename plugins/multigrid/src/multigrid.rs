@@ -179,7 +179,10 @@ fn cycle(params: &Params, grid: Grid, kept: Option<Kept>, system: &System) -> Re
     let mut levels: Vec<Level> = Vec::new();
     let (mut definite, mut symmetric) = (true, params.before == params.after);
     let mut notes = Vec::new();
+    // Every level has a quarter of the nodes of the one before it.
+    let look = |left: usize| system.host().step(grid.nodes() - left, grid.nodes(), "nodes set up");
     while may_coarsen(coarsest.grid(), levels.len(), params.levels) {
+        look(coarsest.grid().nodes())?;
         let number = levels.len();
         let on_one_rank = || -> Result<System> {
             Ok(match (number, ranks) {
@@ -191,6 +194,7 @@ fn cycle(params: &Params, grid: Grid, kept: Option<Kept>, system: &System) -> Re
         let Traits { symmetric: of_smoother, definite: safe, note } = traits;
         (symmetric, definite) = (symmetric && of_smoother, definite && safe);
         notes.extend(note);
+        look(coarsest.grid().nodes())?;
         let next = transfer::galerkin(&coarsest);
         let [r, z, rest] = match old.next() {
             Some(Level { r, z, rest, .. }) => [r, z, rest],
@@ -199,7 +203,7 @@ fn cycle(params: &Params, grid: Grid, kept: Option<Kept>, system: &System) -> Re
         levels.push(Level { a: coarsest, smoother, r, z, rest });
         coarsest = next;
     }
-    let direct = Direct::new(&coarsest)?;
+    let direct = Direct::new(&coarsest, &|| look(0))?;
     let shape = |grid: Grid| format!("{} by {}", grid.mx, grid.my);
     notes.insert(
         0,

@@ -23,12 +23,14 @@
 //! are not square, rows outside of their part, entries given twice, rows of a vector without a
 //! value, values that are not finite, a last line without its end (the file was cut short).
 use super::lines::{Lines, real, shown};
-use super::rows::{Twice, spread};
+use super::rows::{Twice, backed, spread};
 use super::source::{self, Source};
 use crate::comm::{Comm, Communicator};
 use crate::matrix::{DistCsr, Space};
 use crate::{Error, Result};
+use std::collections::BTreeSet;
 use std::io::BufRead;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -147,30 +149,48 @@ fn binary(name: &Path, k: usize) -> PathBuf {
     file.into()
 }
 
-/// Number of parts: one more than the largest number that a file beside the first one bears.
-fn count(name: &Path) -> Result<usize> {
+/// The files of all parts, in order.
+///
+/// # Errors
+/// [`Error::File`] for a part that is missing, a file that is numbered like a part and is none, or a
+/// folder that cannot be read.
+pub fn parts(name: &Path) -> Result<Vec<PathBuf>> {
     let folder = name.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     let fail = |e| Error::file(folder, e);
     let stem = name.file_name().unwrap_or_default().to_string_lossy().into_owned() + ".";
-    let mut parts = 0;
+    // Files by their numbers; nothing is made of a number itself, however large.
+    let mut numbered = BTreeSet::new();
     for entry in std::fs::read_dir(folder).map_err(fail)? {
         let file = entry.map_err(fail)?.file_name();
         let number = file.to_str().and_then(|file| file.strip_prefix(&stem));
-        let digits = number.filter(|n| is_number(n));
-        if let Some(k) = digits.and_then(|n| n.parse::<usize>().ok()) {
-            parts = parts.max(k + 1);
-        }
+        let Some(digits) = number.filter(|n| is_number(n)) else { continue };
+        match digits.parse() {
+            Ok(k) if part(name, k).file_name() == Some(&file) => numbered.insert(k),
+            _ => {
+                let text = "it is numbered like a part of hypre's IJ format and is none: parts have \
+                            numbers of five digits, and more from 100000 on; move it away";
+                return Err(Error::file(name.with_file_name(&file), text));
+            }
+        };
     }
-    match parts {
-        0 if binary(name, 0).is_file() => {
+    let Some(&last) = numbered.last() else {
+        if binary(name, 0).is_file() {
             let text = "hypre's binary IJ format is not read; write the text format \
                         (HYPRE_IJMatrixPrint, HYPRE_IJVectorPrint)";
-            Err(Error::file(binary(name, 0), text))
+            return Err(Error::file(binary(name, 0), text));
         }
-        0 => Err(Error::file(part(name, 0), "there is no such file: no part of hypre's IJ format")),
-        parts => Ok(parts),
+        let text = "there is no such file: no part of hypre's IJ format";
+        return Err(Error::file(part(name, 0), text));
+    };
+    if let Some((missing, _)) = (0..).zip(&numbered).find(|(k, there)| k != *there) {
+        let text = format!(
+            "there is no such file; the last part is {} (if that is none, move it away)",
+            part(name, last).display()
+        );
+        return Err(Error::file(part(name, missing), text));
     }
+    Ok((0..=last).map(|k| part(name, k)).collect())
 }
 
 /// Bytes of a line: two indices and a value of one digit each.
@@ -179,44 +199,41 @@ const SHORTEST_LINE: u64 = 6;
 type Text = Lines<Box<dyn BufRead>>;
 
 /// The parts of a file with `H` numbers in their first lines: what those say, and the parts that
-/// this rank reads.
+/// this rank reads, one open at a time.
 struct Parts<const H: usize> {
+    name: PathBuf,
     heads: Vec<[i64; H]>,
-    mine: std::vec::IntoIter<(usize, Text)>,
+    mine: Range<usize>,
     current: Option<(usize, Text)>,
 }
 
 impl<const H: usize> Parts<H> {
-    /// Opens the parts that this rank reads, and learns how all begin. Collective, in a scope.
+    /// Looks into the parts that this rank reads, and learns how all begin. Collective, in a scope.
     fn open(name: &Path, comm: &Comm) -> Result<Self> {
         let known = match comm.rank() {
-            0 => count(name)? as u64,
+            0 => parts(name)?.len() as u64,
             _ => 0,
         };
         let n = comm.all_gather(&[known])?[0][0] as usize;
-        let (mut mine, mut words) = (Vec::new(), Vec::new());
-        for k in (0..n).filter(|&k| reader(k, n, comm.size()) == comm.rank()) {
+        let (mine, mut words) = (read_by(comm.rank(), n, comm.size()), Vec::new());
+        for k in mine.clone() {
             let path = part(name, k);
-            let opened = source::open(&path).map_err(|e| match e {
-                Error::File { message, .. } if !path.exists() => {
-                    let last = part(name, n - 1);
-                    let text = format!("{message}; the last part is {}", last.display());
-                    Error::file(&path, text)
-                }
-                other => other,
-            });
-            let Source { text, size } = opened?;
-            let mut lines = Lines::new(text, &path);
-            words.extend(head::<H>(&mut lines)?.map(|number| number as u64));
+            if path.exists() && !path.is_file() {
+                return Err(Error::file(
+                    path,
+                    "is no file, as a part of hypre's IJ format must be",
+                ));
+            }
+            let Source { text, size } = source::open(&path)?;
+            words.extend(head::<H>(&mut Lines::new(text, &path))?.map(|number| number as u64));
             words.push(size.most().unwrap_or(0));
-            mine.push((k, lines));
         }
         // Readers take their parts in rank order.
         let words = comm.all_gather(&words)?.concat();
         let of_part = || words.chunks_exact(H + 1);
         let heads: Vec<[i64; H]> =
             of_part().map(|words| std::array::from_fn(|k| words[k] as i64)).collect();
-        let bytes: u64 = of_part().map(|words| words[H]).sum();
+        let bytes = of_part().fold(0u64, |sum, words| sum.saturating_add(words[H]));
         for (k, pair) in heads.windows(2).enumerate() {
             for (what, at) in [("rows", 0), ("columns", 2)].into_iter().filter(|(_, at)| *at < H) {
                 if pair[0][at + 1] + 1 != pair[1][at] {
@@ -230,10 +247,10 @@ impl<const H: usize> Parts<H> {
                 }
             }
         }
-        let parts = Parts { heads, mine: mine.into_iter(), current: None };
+        let parts = Parts { name: name.to_owned(), heads, mine, current: None };
         // Sizes that nothing in the files backs, before memory is set aside for them.
         let [first, last] = parts.ends(0);
-        if (last - first) as u64 / 1000 > 1000 + bytes / SHORTEST_LINE {
+        if !backed((last - first + 1) as u64, bytes / SHORTEST_LINE) {
             let text = format!("{} rows in files of {bytes} bytes", last - first + 1);
             return Err(Error::file(part(name, n - 1), text));
         }
@@ -258,10 +275,13 @@ impl<const H: usize> Parts<H> {
     fn next<T>(&mut self, entry: impl Fn(&Text, &[i64; H]) -> Result<T>) -> Result<Option<T>> {
         loop {
             let Some((k, lines)) = &mut self.current else {
-                match self.mine.next() {
-                    None => return Ok(None),
-                    part => self.current = part,
+                let Some(k) = self.mine.next() else { return Ok(None) };
+                let path = part(&self.name, k);
+                let mut lines = Lines::new(source::open(&path)?.text, &path);
+                if head::<H>(&mut lines)? != self.heads[k] {
+                    return Err(Error::at(path, 1, "was changed while it was read"));
                 }
+                self.current = Some((k, lines));
                 continue;
             };
             if content(lines)? {
@@ -272,9 +292,10 @@ impl<const H: usize> Parts<H> {
     }
 }
 
-/// The rank that reads part `k` of `n`: parts stay in the order of ranks.
-fn reader(k: usize, n: usize, size: usize) -> usize {
-    (k as u128 * size as u128 / n as u128) as usize
+/// The parts of `n` that `rank` of `size` reads: parts stay in the order of ranks.
+fn read_by(rank: usize, n: usize, size: usize) -> Range<usize> {
+    let first = |rank: usize| (rank as u128 * n as u128).div_ceil(size as u128) as usize;
+    first(rank)..first(rank + 1)
 }
 
 /// Goes to the next line with anything on it, and sees to it that the line is whole.

@@ -26,12 +26,12 @@
 //! NISTIR 5935, 1996.
 mod text;
 
-use super::rows::{Added, Twice, add_up, compress, spread};
+use super::rows::{Added, READ, Twice, add_up, compress, must_fit, spread};
 use super::source::{self, Size, Source};
 use crate::comm::{Comm, Communicator};
 use crate::file;
 use crate::matrix::{Csr, DistCsr, Space};
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 use std::io::{BufRead, Write};
 use std::path::Path;
 use text::{Entries, Format, Header, Symmetry};
@@ -77,7 +77,7 @@ pub fn read_on_ranks(path: &Path, comm: &Comm, notes: &mut Vec<String>) -> Resul
             _ => None,
         };
         if let Some(entries) = &entries {
-            entries.check_rows()?;
+            entries.check_extents()?;
             let (rows, cols) = (entries.rows, entries.cols);
             if rows != cols {
                 let text = format!("the matrix is {rows}×{cols}; it must be square");
@@ -260,23 +260,28 @@ fn matrix(mut entries: Entries<impl BufRead>, notes: &mut Vec<String>) -> Result
         return Err(entries.lines.fail("2³² or more entries; use more ranks"));
     }
     let sparse = header.format == Format::Coordinate;
-    let room = if sparse { entries.room() } else { 0 };
-    let with_room = || Vec::<u32>::with_capacity(room);
-    let (mut rows, mut cols, mut values) = (with_room(), with_room(), Vec::with_capacity(room));
+    let (mut rows, mut cols, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    if sparse {
+        let room = entries.room();
+        must_fit(0, room as u64)?;
+        memory::reserve(&mut rows, room, READ)?;
+        memory::reserve(&mut cols, room, READ)?;
+        memory::reserve(&mut values, room, READ)?;
+    }
     while let Some((i, j, v)) = entries.next()? {
         if v != 0.0 || sparse {
-            rows.push(i as u32);
-            cols.push(j as u32);
-            values.push(v);
+            memory::push(&mut rows, i as u32, READ)?;
+            memory::push(&mut cols, j as u32, READ)?;
+            memory::push(&mut values, v, READ)?;
         }
     }
     if header.mirrored() {
         let given = rows.len();
         let mirrored = rows.iter().zip(&cols).filter(|(i, j)| i != j).count();
         // The largest first, while the others are still small.
-        values.reserve_exact(mirrored);
-        rows.reserve_exact(mirrored);
-        cols.reserve_exact(mirrored);
+        memory::reserve(&mut values, mirrored, READ)?;
+        memory::reserve(&mut rows, mirrored, READ)?;
+        memory::reserve(&mut cols, mirrored, READ)?;
         let sign = if header.symmetry == Symmetry::Skew { -1.0 } else { 1.0 };
         for k in 0..given {
             let (i, j) = (rows[k], cols[k]);
@@ -287,8 +292,8 @@ fn matrix(mut entries: Entries<impl BufRead>, notes: &mut Vec<String>) -> Result
             }
         }
     }
-    entries.check_rows()?;
-    let mut made = compress(entries.rows as usize, rows, cols, values);
+    entries.check_extents()?;
+    let mut made = compress(entries.rows as usize, rows, cols, values)?;
     let added =
         add_up(&mut made, |i| i as u32).map_err(|(i, j)| infinite(&entries, i, j as usize))?;
     entries.tell(added, notes);
@@ -308,31 +313,32 @@ fn vector(
     }
     entries.check_limit()?;
     if entries.header.format == Format::Array {
-        let mut x = Vec::with_capacity(entries.room());
+        let mut x = Vec::new();
+        memory::reserve(&mut x, entries.room(), READ)?;
         while let Some((_, _, v)) = entries.next()? {
-            x.push(v);
+            memory::push(&mut x, v, READ)?;
         }
         return Ok(x);
     }
-    let mut given = Vec::with_capacity(entries.room());
+    let mut given = Vec::new();
+    memory::reserve(&mut given, entries.room(), READ)?;
     while let Some((i, _, v)) = entries.next()? {
-        given.push((i as usize, v));
+        memory::push(&mut given, (i as usize, v), READ)?;
     }
     if !backed {
-        entries.check_rows()?;
+        entries.check_extents()?;
     }
-    let (n, mut x) = (entries.rows as usize, Vec::new());
-    x.try_reserve_exact(n).map_err(|e| {
-        Error::file(entries.lines.path(), format!("no memory for its {n} rows: {e}"))
-    })?;
-    x.resize(n, 0.0);
-    given.sort_by_key(|&(i, _)| i);
-    let added = given.windows(2).filter(|pair| pair[0].0 == pair[1].0).count();
-    given.into_iter().for_each(|(i, v)| x[i] += v);
+    let mut x = memory::vec_of(0.0, entries.rows as usize, READ)?;
+    let mut seen = memory::vec_of(false, x.len(), READ)?;
+    let mut added = 0;
+    for (i, v) in given {
+        added += u64::from(std::mem::replace(&mut seen[i], true));
+        x[i] += v;
+    }
     if let Some(i) = x.iter().position(|v| !v.is_finite()) {
         return Err(infinite(&entries, i, 0));
     }
-    entries.tell([added as u64, 0], notes);
+    entries.tell([added, 0], notes);
     Ok(x)
 }
 

@@ -26,7 +26,7 @@ mod write;
 use super::rows;
 use crate::comm::{Comm, Communicator};
 use crate::matrix::{Csr, DistCsr, Space};
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 use parts::{Numbers, Part};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -77,10 +77,16 @@ impl PetscFile {
         if rows >= limit || cols >= limit {
             return Err(self.fail(part.at, format!("{rows}×{cols} is too large for one rank")));
         }
+        if !rows::backed(cols, rows.saturating_add(entries)) {
+            let text = format!("{cols} columns with only {entries} entries");
+            return Err(self.fail(part.at, text));
+        }
         let row_ptr = self.row_ptr(part, 0..rows)?;
         self.check_sum(part, u64::from(row_ptr[rows as usize]), entries)?;
         let (wide, values) = self.entries(part, 0..rows, &row_ptr, 0)?;
-        let narrow = wide.into_iter().map(|j| j as u32).collect();
+        let mut narrow = Vec::new();
+        memory::reserve(&mut narrow, wide.len(), rows::READ)?;
+        narrow.extend(wide.into_iter().map(|j| j as u32));
         Csr::new(cols as usize, row_ptr, narrow, values).map_err(|e| self.fail(part.at, e))
     }
 
@@ -161,7 +167,8 @@ impl PetscFile {
         let Object::Matrix { cols, entries, .. } = part.object else { return Ok(vec![0]) };
         let width = self.numbers.indices.bytes();
         let at = part.data + rows.start * width;
-        let mut row_ptr = Vec::with_capacity((rows.end - rows.start) as usize + 1);
+        let mut row_ptr = Vec::new();
+        memory::reserve(&mut row_ptr, (rows.end - rows.start) as usize + 1, rows::READ)?;
         row_ptr.push(0u32);
         let (mut sum, path) = (0u64, &self.path);
         self.numbers.integers(at, rows.end - rows.start, |k, length| {
@@ -214,7 +221,9 @@ impl PetscFile {
         let row_of = |k: u64| {
             rows.start + row_ptr.partition_point(|&p| u64::from(p) <= k).saturating_sub(1) as u64
         };
-        let mut cols = Vec::with_capacity(count as usize);
+        rows::must_fit(rows.end - rows.start, count)?;
+        let mut cols = Vec::new();
+        memory::reserve(&mut cols, count as usize, rows::READ)?;
         let path = &self.path;
         self.numbers.integers(at, count, |k, j| match u64::try_from(j) {
             Ok(j) if j < n_cols => {
@@ -227,7 +236,8 @@ impl PetscFile {
             }
         })?;
         let at = start + entries * width + 8 * first;
-        let mut values = Vec::with_capacity(count as usize);
+        let mut values = Vec::new();
+        memory::reserve(&mut values, count as usize, rows::READ)?;
         self.numbers.reals(at, count, |k, v| {
             if !v.is_finite() {
                 let text = format!("row {}: the value {v} is not finite", row_of(k));
@@ -236,7 +246,7 @@ impl PetscFile {
             values.push(v);
             Ok(())
         })?;
-        rows::sort(row_ptr, &mut cols, &mut values);
+        rows::sort(row_ptr, &mut cols, &mut values)?;
         if let Some((i, j)) = rows::twice(row_ptr, &cols) {
             let at = start + (first + u64::from(row_ptr[i])) * width;
             let text = format!("row {}: column {j} is given twice", rows.start + i as u64);
@@ -248,7 +258,8 @@ impl PetscFile {
     /// Entries `range` of a vector.
     fn values(&mut self, part: Part, range: Range<u64>) -> Result<Vec<f64>> {
         let (at, count) = (part.data + 8 * range.start, range.end - range.start);
-        let mut values = Vec::with_capacity(count as usize);
+        let mut values = Vec::new();
+        memory::reserve(&mut values, count as usize, rows::READ)?;
         let path = &self.path;
         self.numbers.reals(at, count, |k, v| {
             if !v.is_finite() {

@@ -1,7 +1,7 @@
 //! Rows out of entries that come in any order.
 use crate::comm::Communicator;
 use crate::matrix::Space;
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 
 /// Offsets of rows, columns and values, sorted.
 pub(super) type Rows<C> = (Vec<u32>, Vec<C>, Vec<f64>);
@@ -10,6 +10,27 @@ pub(super) type Rows<C> = (Vec<u32>, Vec<C>, Vec<f64>);
 const BATCH: usize = 1 << 17;
 /// Bytes of an entry on its way: row, column, value.
 const ENTRY: usize = 24;
+
+/// What errors call the arrays of a matrix that is read.
+pub(super) const READ: &str = "the entries of this file";
+
+/// Refuses a file of which this rank is to hold so many rows and entries, where the memory that reading
+/// them takes is not available.
+///
+/// # Errors
+/// [`Error::Memory`].
+pub(super) fn must_fit(rows: u64, entries: u64) -> Result<()> {
+    memory::must_fit(u128::from(rows) * ROW + u128::from(entries) * 2 * ENTRY as u128, READ)
+}
+
+/// Whether so many rows or columns are what a file of so many entries may announce: arrays of that length
+/// are made, so nothing may be taken on trust.
+pub(super) fn backed(extent: u64, entries: u64) -> bool {
+    extent <= 1_000_000 + entries.saturating_mul(1000)
+}
+
+/// Bytes of a row while it is read: two offsets.
+const ROW: u128 = 8;
 
 /// Entries that were added to others at the same place, below the diagonal or on it, and above.
 pub(super) type Added = [u64; 2];
@@ -24,20 +45,25 @@ pub(super) enum Twice<'a> {
 
 /// Sorts entries into rows in place: by row (each is swapped to its place at most once), then by
 /// column within each row. Entries that are given twice stand beside one another.
+///
+/// # Errors
+/// [`Error::Memory`] where there is none for so many rows.
 pub(super) fn compress<C: Copy + Ord>(
     n_rows: usize,
     mut rows: Vec<u32>,
     mut cols: Vec<C>,
     mut values: Vec<f64>,
-) -> Rows<C> {
-    let mut row_ptr = vec![0u32; n_rows + 1];
+) -> Result<Rows<C>> {
+    let mut row_ptr = memory::vec_of(0u32, n_rows + 1, READ)?;
     for &i in &rows {
         row_ptr[i as usize + 1] += 1;
     }
     for i in 0..n_rows {
         row_ptr[i + 1] += row_ptr[i];
     }
-    let mut next = row_ptr.clone();
+    let mut next = Vec::new();
+    memory::reserve(&mut next, n_rows, READ)?;
+    next.extend_from_slice(&row_ptr[..n_rows]);
     for i in 0..n_rows {
         while next[i] < row_ptr[i + 1] {
             let k = next[i] as usize;
@@ -49,19 +75,27 @@ pub(super) fn compress<C: Copy + Ord>(
         }
     }
     drop(rows);
-    sort(&row_ptr, &mut cols, &mut values);
+    sort(&row_ptr, &mut cols, &mut values)?;
     cols.shrink_to_fit();
     values.shrink_to_fit();
-    (row_ptr, cols, values)
+    Ok((row_ptr, cols, values))
 }
 
 /// Sorts each row by column.
-pub(super) fn sort<C: Copy + Ord>(row_ptr: &[u32], cols: &mut [C], values: &mut [f64]) {
+///
+/// # Errors
+/// [`Error::Memory`] where there is none for a second copy of the longest row.
+pub(super) fn sort<C: Copy + Ord>(
+    row_ptr: &[u32],
+    cols: &mut [C],
+    values: &mut [f64],
+) -> Result<()> {
     let mut row = Vec::new();
     for pair in row_ptr.windows(2) {
         let range = pair[0] as usize..pair[1] as usize;
         if !cols[range.clone()].is_sorted() {
             row.clear();
+            memory::grow(&mut row, range.len(), READ)?;
             row.extend(range.clone().map(|k| (cols[k], values[k])));
             row.sort_unstable_by_key(|&(j, _)| j);
             for (k, &(j, v)) in range.zip(&row) {
@@ -69,6 +103,7 @@ pub(super) fn sort<C: Copy + Ord>(row_ptr: &[u32], cols: &mut [C], values: &mut 
             }
         }
     }
+    Ok(())
 }
 
 /// The first row, and a column of it, that is given twice in sorted rows.
@@ -139,6 +174,10 @@ pub(super) fn spread(
                 };
         }
         for bytes in comm.all_to_all(&send)? {
+            let more = bytes.len() / ENTRY;
+            memory::grow(&mut rows, more, READ)?;
+            memory::grow(&mut cols, more, READ)?;
+            memory::grow(&mut values, more, READ)?;
             for entry in bytes.as_chunks::<ENTRY>().0 {
                 let word =
                     |k: usize| u64::from_le_bytes(*entry[8 * k..].first_chunk().unwrap_or(&[0; 8]));
@@ -154,7 +193,7 @@ pub(super) fn spread(
             break;
         }
     }
-    let mut made = compress(space.n_own(), rows, cols, values);
+    let mut made = compress(space.n_own(), rows, cols, values)?;
     let start = space.start();
     match given_twice {
         Twice::Add => {

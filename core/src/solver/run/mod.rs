@@ -131,8 +131,6 @@ pub(super) struct Run<'a> {
     scaled: Option<f64>,
     /// The tolerance is met, and rows are not solved.
     apart: Option<Apart>,
-    /// Iterations from the second look at rows to the next, where that is more than a few.
-    pub patience: usize,
     /// The true residual when it last contradicted the recurrence.
     contradicted: f64,
     news: News,
@@ -177,7 +175,6 @@ impl<'a> Run<'a> {
             truth: None,
             scaled: None,
             apart: None,
-            patience: 0,
             contradicted: f64::INFINITY,
             news: News::default(),
         };

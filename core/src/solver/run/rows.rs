@@ -9,8 +9,7 @@
 //!
 //! A solve that meets its tolerance is done where ρ ≤ max([`TRUST`] · tolerance, [`APART`] · ‖b − Ax‖₂ / ‖b‖₂).
 //! Else it goes on with the recurrence that it has, and looks again after [`LOOK`] iterations, then
-//! ever more rarely (a quarter of those done since, so that few are wasted and few products spent; GMRES,
-//! whose look is a restart, after a whole cycle).
+//! ever more rarely (a quarter of those done since, so that few are wasted and few products spent).
 //! It ends where ρ meets that bound, or where going on no longer helps: at the iteration limit, where
 //! the recurred residual meets the bound and, started anew from b − Ax, does so again without the true
 //! one, or where ρ did not halve in [`PATIENCE`] iterations. Then ρ ≤ [`APART`] · tolerance is good
@@ -86,12 +85,11 @@ impl Run<'_> {
             return Ok(Verdict::Solved);
         }
         let now = self.history.len() - 1;
-        let patience = self.patience.max(LOOK);
         let start =
             Apart { best: f64::INFINITY, iteration: now, since: now, next: now, renewed: false };
         let apart = self.apart.get_or_insert(start);
         let since = now - apart.since;
-        apart.next = now + if since == 0 { LOOK } else { patience.max(since / 4) };
+        apart.next = now + LOOK.max(since / 4);
         if rho <= super::PROGRESS * apart.best {
             (apart.best, apart.iteration, apart.renewed) = (rho, now, false);
             return Ok(Verdict::Go(Resume::On));

@@ -142,12 +142,17 @@ fn evaluate(
     }
     let level = bands.level_of_whole()?;
     bands.divide(level);
+    let host = system.host();
+    let look = |done: usize| host.step(done, settings.newton + 2, "parts of a dense inverse");
+    look(0)?;
     let mut inverse =
         if settings.mean_only { weights.mean_inverse() } else { weights.inverse(&bands) };
     let symmetric = weights.expansion.is_some();
-    for _ in 0..settings.newton {
+    for done in 0..settings.newton {
+        look(done + 1)?;
         inverse = refine(&bands, &inverse, symmetric);
     }
+    look(settings.newton + 1)?;
     let positive_definite = symmetric && is_positive_definite(&inverse, of.nodes());
     inverse.iter_mut().for_each(|v| *v /= level);
     Ok((inverse, Properties { symmetric, positive_definite, ..Properties::GENERAL }))

@@ -1,5 +1,6 @@
 //! The text of a Matrix Market file: header, sizes, entries line by line, and what may be wrong.
 use crate::matrix::io::lines::{Lines, natural, quoted, real, shown};
+use crate::matrix::io::rows::backed;
 use crate::matrix::io::source::Size;
 use crate::{Error, Result};
 use std::io::BufRead;
@@ -177,12 +178,14 @@ impl<R: BufRead> Entries<R> {
     }
 
     /// Refuses sizes that nothing in the file backs, before memory is set aside for them.
-    pub(super) fn check_rows(&self) -> Result<()> {
-        if self.rows <= self.count.saturating_mul(1000).saturating_add(1_000_000) {
-            return Ok(());
+    pub(super) fn check_extents(&self) -> Result<()> {
+        for (extent, what) in [(self.rows, "rows"), (self.cols, "columns")] {
+            if !backed(extent, self.count) {
+                let text = format!("{extent} {what} with only {} entries", self.count);
+                return Err(Error::file(self.lines.path(), text));
+            }
         }
-        let text = format!("{} rows with only {} entries", self.rows, self.count);
-        Err(Error::file(self.lines.path(), text))
+        Ok(())
     }
 
     /// Whether a symmetric file has entries on both sides of the diagonal.

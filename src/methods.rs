@@ -1,0 +1,154 @@
+//! Methods by name: those that are linked in, those of libraries, and a program's own.
+use precondor_core::Result;
+use precondor_core::host::Host;
+use precondor_core::instance::Instance;
+use precondor_core::matrix::{Csr, DistCsr};
+use precondor_core::registry::DynGenerator;
+use precondor_core::system::System;
+use precondor_core::train::{Samples, Training, Unwatched};
+use precondor_host::{Plugins, Search};
+use serde_json::Value;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Methods by name, and the services that they are lent: threads, files, a log, each other.
+pub struct Methods(Plugins);
+
+impl Methods {
+    /// What is linked in, and the libraries that are found in the folders of `PRECONDOR_PATH`, beside the
+    /// program, where it is installed, and in the user's own folder. A library replaces a linked method of
+    /// its name. Files that parameters name are looked for in the present folder.
+    ///
+    /// # Errors
+    /// [`Error::File`](crate::Error::File) where that cannot be read. A library that cannot be loaded is
+    /// one of [`problems`](Methods::problems), no error.
+    pub fn find() -> Result<Self> {
+        Self::search(&Search { extra: Vec::new(), base: ".".into() })
+    }
+
+    /// As [`find`](Methods::find), with folders to look in first, and files of parameters relative to
+    /// another folder.
+    ///
+    /// # Errors
+    /// As [`find`](Methods::find).
+    pub fn search(search: &Search) -> Result<Self> {
+        Plugins::beside(&linked(), search).map(Methods)
+    }
+
+    /// What is linked in, and nothing else: no library is looked for.
+    ///
+    /// # Errors
+    /// [`Error::File`](crate::Error::File) where the present folder cannot be read.
+    pub fn linked() -> Result<Self> {
+        Plugins::linked(&linked(), Path::new(".")).map(Methods)
+    }
+
+    /// The same and one method more: `Native::<Mine>::method()` of this program's own.
+    ///
+    /// # Errors
+    /// As [`add`](Methods::add).
+    pub fn with(mut self, method: Arc<dyn DynGenerator>) -> Result<Self> {
+        self.add(method)?;
+        Ok(self)
+    }
+
+    /// Adds a method; others find it from now on.
+    ///
+    /// # Errors
+    /// [`Error::Plugin`](crate::Error::Plugin) where another one has its name.
+    pub fn add(&mut self, method: Arc<dyn DynGenerator>) -> Result<()> {
+        self.0.add(method)
+    }
+
+    /// The method `name`.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`](crate::Error::Parameter) with the nearest name, all that are there, and where
+    /// libraries were looked for.
+    pub fn get(&self, name: &str) -> Result<&Arc<dyn DynGenerator>> {
+        self.0.get(name)
+    }
+
+    /// All methods, in order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn DynGenerator>> {
+        self.0.registry().iter()
+    }
+
+    /// Libraries that were passed over and linked methods that a library stands for, in words.
+    pub fn problems(&self) -> Vec<String> {
+        let problem = |p: &precondor_host::Problem| format!("{}: {}", p.path.display(), p.reason);
+        self.0.problems().iter().map(problem).chain(self.0.replaced().iter().cloned()).collect()
+    }
+
+    /// The services that methods are lent.
+    pub fn host(&self) -> Arc<dyn Host> {
+        self.0.host()
+    }
+
+    /// The system of a square matrix in one memory, with the services of these methods.
+    ///
+    /// # Errors
+    /// [`Error::Data`](crate::Error::Data) for a matrix that is not square.
+    pub fn system(&self, a: Csr) -> Result<System> {
+        Ok(System::new(DistCsr::solo(a)?).with_host(self.host()))
+    }
+
+    /// M of the method `name`, with parameters as a JSON object: all that are left out have the values that
+    /// `precondor plugins describe NAME` shows. Collective over the ranks of `system`.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`](crate::Error::Parameter) for a name that is not there, or parameters that the
+    /// method does not have; what the method reports.
+    pub fn make(&self, name: &str, params: Value, system: &System) -> Result<Box<dyn Instance>> {
+        let method = system.a().space().comm().agree(self.get(name))?;
+        let made = method.generate(&params, &system.clone().with_host(self.host()));
+        made.map_err(|e| e.inside(name))
+    }
+
+    /// Trains a model of the method `name` on `samples`, and returns the bytes of its file, which the
+    /// parameter `model` of the method names.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`](crate::Error::Parameter) for a name that is not there, or parameters that
+    /// training does not have; [`Error::Unsupported`](crate::Error::Unsupported) for a method that does not
+    /// learn.
+    pub fn train(&self, name: &str, params: Value, samples: &dyn Samples) -> Result<Vec<u8>> {
+        let (comm, host, watch) = (precondor_core::comm::Comm::solo(), self.host(), &mut Unwatched);
+        let training = Training { comm: &comm, host: &host, samples, resume: None, watch };
+        self.get(name)?.train(&params, training).map_err(|e| e.inside(name))
+    }
+}
+
+/// A family's methods, made.
+type Family = fn() -> Vec<Arc<dyn DynGenerator>>;
+
+/// The methods that the features of this build link in: none without `linked`, or one of its parts.
+pub fn linked() -> Vec<Arc<dyn DynGenerator>> {
+    let families: &[Family] = &[
+        #[cfg(feature = "linked-auto")]
+        precondor_plugin_auto::methods,
+        #[cfg(feature = "linked-cholesky")]
+        precondor_plugin_cholesky::methods,
+        #[cfg(feature = "linked-composition")]
+        precondor_plugin_composition::methods,
+        #[cfg(feature = "linked-explicit")]
+        precondor_plugin_explicit::methods,
+        #[cfg(feature = "linked-gauss-seidel")]
+        precondor_plugin_gauss_seidel::methods,
+        #[cfg(feature = "linked-ilu")]
+        precondor_plugin_ilu::methods,
+        #[cfg(feature = "linked-jacobi")]
+        precondor_plugin_jacobi::methods,
+        #[cfg(feature = "linked-mlp")]
+        precondor_plugin_mlp::methods,
+        #[cfg(feature = "linked-multigrid")]
+        precondor_plugin_multigrid::methods,
+        #[cfg(feature = "linked-reference")]
+        precondor_plugin_reference::methods,
+        #[cfg(feature = "linked-schwarz")]
+        precondor_plugin_schwarz::methods,
+        #[cfg(feature = "linked-spai")]
+        precondor_plugin_spai::methods,
+    ];
+    families.iter().flat_map(|methods| methods()).collect()
+}
