@@ -62,7 +62,7 @@ pub struct Asked<T> {
 pub struct Printed {
     /// When. Text that the library had its C library keep comes at the end.
     pub step: Step,
-    /// Its beginning, with what is no plain text escaped.
+    /// Its beginning, as it is: foreign text.
     pub text: String,
 }
 
@@ -114,7 +114,7 @@ pub fn ask<T: DeserializeOwned>(
     let status: ExitStatus = loop {
         match lines.next() {
             Some((Pipe::Out, line)) => heard.line(&line),
-            Some((Pipe::Error, line)) => last_words = escaped(&line),
+            Some((Pipe::Error, line)) => last_words = beginning(&line),
             // All was read that was there before it ended.
             None => match ended {
                 Some(status) => break status,
@@ -156,16 +156,14 @@ impl Heard {
             Some(Ok(Line::Step(step))) => (self.step, self.since) = (step, Instant::now()),
             Some(Ok(Line::Answer(answer))) => self.answer = Some(answer),
             _ if line.is_empty() || self.printed.is_some() => {}
-            _ => self.printed = Some(Printed { step: self.step.clone(), text: escaped(line) }),
+            _ => self.printed = Some(Printed { step: self.step.clone(), text: beginning(line) }),
         }
     }
 }
 
-/// The beginning of a line of foreign text, fit for a terminal.
-fn escaped(line: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&line[..line.len().min(KEPT)]);
-    let plain = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
-    text.trim().chars().map(plain).collect()
+/// The beginning of a line of foreign text.
+fn beginning(line: &[u8]) -> String {
+    String::from_utf8_lossy(&line[..line.len().min(KEPT)]).trim().to_owned()
 }
 
 #[derive(Clone, Copy)]
