@@ -77,7 +77,8 @@ fn trained(out: &mut String, models: &[Model]) {
     }
 }
 
-fn parameters(out: &mut String, schema: &Value) {
+/// The parameters of a schema, a few lines each.
+pub fn parameters(out: &mut String, schema: &Value) {
     let all = words::parameters(schema);
     if all.is_empty() {
         out.push_str("  none\n");

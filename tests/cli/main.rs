@@ -4,6 +4,7 @@ mod auto;
 mod bad_input;
 mod check;
 mod compare;
+mod describe;
 mod fallback;
 mod files;
 mod formats;
