@@ -23,18 +23,23 @@ parser.add_argument("--seed", type=int, default=7)
 parser.add_argument("--picture", default="petsc4py_compare.png", help="where to draw the residuals")
 given = parser.parse_args()
 
-# %% The library: where PRECONDOR_PETSC_PC says, else where `cargo build` puts it.
-root = Path(__file__).resolve().parent.parent
-name = "libprecondor_petsc.so"
-candidates = [root / "target" / kind / "deps" / name for kind in ("release", "debug")]
-candidates.insert(0, Path(os.environ.get("PRECONDOR_PETSC_PC", root / name)))
-library = next((path for path in candidates if path.exists()), None)
-if library is None:
-    sys.exit(f"error: no {name} in {candidates}: cargo build --release --features petsc")
+# %% The library: PETSC_OPTIONS may load it (-dll_append), else it is where PRECONDOR_PETSC_PC says or where
+# `cargo build` puts it. Further options in PETSC_OPTIONS hold for every solve; -pc_type chooses a single one.
+arguments = [sys.argv[0]]
+if "-dll_append" not in os.environ.get("PETSC_OPTIONS", "").split():
+    root = Path(__file__).resolve().parent.parent
+    name = "libprecondor_petsc.so"
+    candidates = [root / "target" / kind / "deps" / name for kind in ("release", "debug")]
+    candidates.insert(0, Path(os.environ.get("PRECONDOR_PETSC_PC", root / name)))
+    library = next((path for path in candidates if path.exists()), None)
+    if library is None:
+        sys.exit(f"error: no {name} in {candidates}: cargo build --release --features petsc, or name an "
+                 "installed one in PETSC_OPTIONS=\"-dll_append FILE\"")
+    arguments += ["-dll_append", str(library)]
 
 import petsc4py
 
-petsc4py.init([sys.argv[0], "-dll_append", str(library)])
+petsc4py.init(arguments)
 from petsc4py import PETSc
 import numpy as np
 
@@ -72,8 +77,10 @@ b.assemble()
 
 # %% The solves: the same solver and rule, one preconditioner after the other.
 results = {}
-for kind in ("jacobi", "precondor_spai", "precondor_fsai", "precondor_mlp_fsai", "gamg",
-             "precondor_reference", "precondor_mlp_reference"):
+kinds = ("jacobi", "precondor_spai", "precondor_fsai", "precondor_mlp_fsai", "gamg",
+         "precondor_reference", "precondor_mlp_reference")
+asked = PETSc.Options().getString("pc_type", "")
+for kind in (asked,) if asked else kinds:
     ksp = PETSc.KSP().create()
     ksp.setType("cg")
     ksp.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
@@ -89,10 +96,11 @@ for kind in ("jacobi", "precondor_spai", "precondor_fsai", "precondor_mlp_fsai",
     x = b.duplicate()
     ksp.setUp()
     ksp.solve(b, x)
+    rule = f"{ksp.getType()} to {ksp.getTolerances()[0]:g}"
     results[kind] = (ksp.getConvergenceHistory() / b.norm(), ksp.getConvergedReason())
     ksp.destroy()
 
-PETSc.Sys.Print(f"{n} unknowns, shift {given.shift} h, conjugate gradients to 1e-8")
+PETSc.Sys.Print(f"{n} unknowns, shift {given.shift} h, {rule}")
 PETSc.Sys.Print(f"{'preconditioner':<26}iterations")
 for kind, (history, reason) in results.items():
     outcome = "" if reason > 0 else f"  (not converged: {reason})"

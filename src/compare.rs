@@ -42,7 +42,7 @@ use crate::scaling::reckon::{Scaling, Subject, reckon};
 use crate::session::Session;
 use crate::terminal::{self, clean};
 use crate::traffic::{self, Sent};
-use crate::{Status, exact, fallback};
+use crate::{Status, exact, fallback, keys};
 use indicatif::{ProgressBar, ProgressStyle};
 use precondor_core::config::{self, Backend, Content, MethodConfig, Node, SolverConfig, StopRule};
 use precondor_core::instance::Kept;
@@ -183,7 +183,7 @@ fn runs(root: &Node, session: &Session) -> Result<Vec<Run>> {
     };
     let mut runs: Vec<Run> = Vec::new();
     for node in list.items() {
-        node.only(&["label", "group", "solver", "preconditioner", "reuse"])?;
+        node.only(&keys::of::<keys::Run>())?;
         let reuse = reuse(node)?;
         let text = |key: &str| node.get(key).map(|n| n.text().map(str::to_owned)).transpose();
         let own = node.get("solver").unwrap_or(&nothing);

@@ -21,6 +21,8 @@
 //! `[[problem]]`, each of these forms and with a `label` that its tables are called by.
 use crate::formats;
 use crate::given::{self, Given, Read, Whole};
+use crate::keys;
+use crate::report::format::seconds;
 use crate::session::Session;
 use precondor_core::config::{Content, Node, SolverConfig};
 use precondor_core::matrix::{DistCsr, NullSpace, NullSpaces};
@@ -400,8 +402,10 @@ impl More {
 
 /// A model problem out of `kind` and its parameters.
 fn problem(section: &Node) -> Result<Problem> {
-    let missing = || section.error("'kind' is missing: the kind of model problem");
-    let kind = section.get("kind").ok_or_else(missing)?;
+    let why = "'kind' is missing: the kind of model problem, or 'matrix' for one in a file";
+    let known = known_keys()?;
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let kind = section.needed("kind", Some(&known), why)?;
     let schema = Problem::schema(kind.text()?).map_err(|e| kind.error(e.to_string()))?;
     let mut parameters = section.clone();
     parameters.take("kind");
@@ -409,10 +413,36 @@ fn problem(section: &Node) -> Result<Problem> {
     Problem::from_json(&section.json()).map_err(|e| section.error(e.to_string()))
 }
 
+/// Keys that a section without `kind` may mean: those of all kinds, of files, and that of a file.
+fn known_keys() -> Result<Vec<String>> {
+    let of_files =
+        [keys::of::<keys::Files>(), keys::of::<keys::Beside>(), keys::of::<keys::Several>()];
+    let mut known = of_files.concat();
+    known.push("kind".to_owned());
+    for kind in Problem::KINDS {
+        let schema = Problem::schema(kind)?;
+        let keys = schema["properties"].as_object().into_iter().flatten();
+        known.extend(keys.map(|(key, _)| key.clone()));
+    }
+    known.sort_unstable();
+    known.dedup();
+    Ok(known)
+}
+
 impl Case {
     /// System `index` of the case on the ranks of `session`, in its surroundings. Collective.
     pub fn task(&self, index: u64, session: &Session) -> Result<Task> {
-        session.comm().scope(|| self.make(index, session))
+        let start = std::time::Instant::now();
+        let made = session.comm().scope(|| self.make(index, session));
+        if let Ok(task) = &made {
+            let (n, taken) = (task.system.a().n_global(), seconds(start.elapsed().as_secs_f64()));
+            let label = &self.label;
+            tracing::info!(
+                "{label}, system {index}: {n} unknowns, {} entries, in {taken}",
+                task.nnz
+            );
+        }
+        made
     }
 
     fn make(&self, index: u64, session: &Session) -> Result<Task> {

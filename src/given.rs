@@ -1,14 +1,11 @@
 //! A system that is given in files, and the keys of `[problem]` that say how they are meant.
-use crate::formats;
 use crate::session::Session;
+use crate::{formats, keys};
 use precondor_core::config::Node;
 use precondor_core::matrix::{DistCsr, Eliminated, Space, Triangle};
 use precondor_core::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// The keys that [`Given`] reads.
-const KEYS: [&str; 4] = ["matrix", "rhs", "symmetric", "eliminate"];
 
 /// What `[problem]` says of files.
 pub struct Given {
@@ -60,7 +57,7 @@ impl Whole {
 impl Given {
     /// Out of the section, for the file that `matrix` names.
     pub fn from_section(matrix: &Node, section: &Node) -> Result<Self> {
-        section.only(&KEYS)?;
+        section.only(&keys::of::<keys::Files>())?;
         let symmetric = match section.get("symmetric") {
             None => None,
             Some(node) => match node.text()? {

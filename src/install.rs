@@ -5,7 +5,9 @@
 //! | `bin/precondor` | this program |
 //! | `lib/precondor/` | the plugins that it loads; `libprecondor_petsc.so`, which PETSc loads, where it is built with that |
 //! | `include/precondor.h` | the header for plugins in C |
-//! | `share/precondor/examples/` | configurations to start from |
+//! | `lib/precondor/installed` | the names of these, so that a later installation removes what it no longer ships |
+//! | `share/precondor/examples/`, `…/docs/config.schema.json` | configurations to start from, and what editors check them with |
+//! | `share/man/man1/`, and where bash, zsh and fish look | manual pages, completions |
 //! | `share/precondor/sdk/` | sources that `plugins new` builds against: the SDK is in no registry |
 //!
 //! Trained models are inside their plugins. Files are put in place one by one, each in one step, the
@@ -14,13 +16,18 @@ use crate::Status;
 use crate::files::{make_folder, print};
 use crate::plugins::sdk;
 use crate::session::Session;
+use clap::CommandFactory;
+use clap_complete::Shell;
 use precondor_core::file::replace;
 use precondor_core::{Error, Result, input};
+use precondor_host::Library;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// The header for plugins in C.
 const HEADER: &str = include_str!("../bindings/abi/include/precondor.h");
+/// What editors check configurations with.
+const SCHEMA: &str = include_str!("../docs/config.schema.json");
 /// Configurations to start from.
 const EXAMPLES: [(&str, &str); 6] = [
     ("solve.toml", include_str!("../examples/solve.toml")),
@@ -54,10 +61,14 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         let name = library.path.file_name().unwrap_or_default();
         copy(&library.path, &folder.join(name))?;
     }
+    remember(&folder, libraries)?;
     let petsc = cfg!(feature = "petsc").then(|| petsc(&folder)).transpose()?;
     put(&place("include")?.join("precondor.h"), HEADER)?;
     let folder = place("share/precondor/examples")?;
     EXAMPLES.iter().try_for_each(|(name, text)| put(&folder.join(name), text))?;
+    put(&place("share/precondor/docs")?.join("config.schema.json"), SCHEMA)?;
+    completions(&place)?;
+    manual(&place("share/man/man1")?)?;
     let sources = sdk::find(None).ok();
     if let Some(sources) = &sources {
         sdk::copy(sources, &prefix.join("share/precondor/sdk"))?;
@@ -97,6 +108,55 @@ fn petsc(folder: &Path) -> Result<PathBuf> {
         copy(from, &to)?;
     }
     Ok(to)
+}
+
+/// Removes libraries that an earlier installation put here and this one does not, and writes down what this one did.
+fn remember(folder: &Path, libraries: &[Library]) -> Result<()> {
+    let list = folder.join("installed");
+    let name = |path: &Path| path.file_name().unwrap_or_default().display().to_string();
+    let names: Vec<String> = libraries.iter().map(|library| name(&library.path)).collect();
+    let before = input::read_to_string(&list).unwrap_or_default();
+    for old in before.lines().filter(|old| !names.iter().any(|name| name == old)) {
+        // Names only: what else the list may say leads nowhere else.
+        let path = folder.join(Path::new(old).file_name().unwrap_or_default());
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::file(path, e)),
+            _ => {}
+        }
+    }
+    put(&list, &(names.join("\n") + "\n"))
+}
+
+/// Completions where the shells look for them.
+fn completions(place: &dyn Fn(&str) -> Result<PathBuf>) -> Result<()> {
+    for (shell, folder, file) in [
+        (Shell::Bash, "share/bash-completion/completions", "precondor"),
+        (Shell::Zsh, "share/zsh/site-functions", "_precondor"),
+        (Shell::Fish, "share/fish/vendor_completions.d", "precondor.fish"),
+    ] {
+        let mut text = Vec::new();
+        clap_complete::generate(shell, &mut crate::Cli::command(), "precondor", &mut text);
+        replace(&place(folder)?.join(file), |out| out.write_all(&text))?;
+    }
+    Ok(())
+}
+
+/// A manual page for the program, and one for every command.
+fn manual(folder: &Path) -> Result<()> {
+    let mut command = crate::Cli::command();
+    command.build();
+    page(folder, &command, "precondor")
+}
+
+fn page(folder: &Path, command: &clap::Command, name: &str) -> Result<()> {
+    let mut text = Vec::new();
+    let path = folder.join(format!("{name}.1"));
+    clap_mangen::Man::new(command.clone()).render(&mut text).map_err(|e| Error::file(&path, e))?;
+    replace(&path, |out| out.write_all(&text))?;
+    let below = command.get_subcommands().filter(|below| below.get_name() != "help");
+    below
+        .into_iter()
+        .try_for_each(|below| page(folder, below, &format!("{name}-{}", below.get_name())))
 }
 
 fn put(path: &Path, text: &str) -> Result<()> {

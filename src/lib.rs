@@ -57,3 +57,8 @@ pub mod prelude {
     pub use precondor_core::solver::Outcome;
     pub use serde_json::json;
 }
+
+/// The program of the guide's page compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/rust.md")]
+struct Guide;

@@ -5,6 +5,7 @@
 //! 2 for a solve that did not converge, 128 and its number for a signal.
 mod backend;
 mod compare;
+mod describe;
 mod exact;
 mod experiment;
 mod fallback;
@@ -15,6 +16,7 @@ mod inputs;
 mod install;
 mod interrupt;
 mod kept;
+mod keys;
 mod matrix;
 mod measure;
 mod models;
@@ -63,6 +65,8 @@ enum Command {
     Matrix(matrix::Args),
     Reproduce(reproduce::Args),
     Plugins(plugins::Args),
+    Describe(describe::Args),
+    Schema(describe::SchemaArgs),
     Install(install::Args),
 }
 
@@ -140,6 +144,8 @@ fn run(cli: &Cli, world: &World) -> Result<Status> {
         }
         Command::Matrix(args) => world.on_first(|| matrix::run(args)),
         Command::Plugins(args) => world.on_first(|| plugins::run(args, &cli.plugin_path)),
+        Command::Describe(args) => world.on_first(|| describe::run(args, &cli.plugin_path)),
+        Command::Schema(args) => world.on_first(|| describe::run_schema(args, &cli.plugin_path)),
         Command::Install(args) => world.on_first(|| install::run(args, &alone(None)?)),
     }
 }

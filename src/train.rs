@@ -66,7 +66,7 @@ pub struct Args {
 /// The section `[model]`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct ModelSection {
+pub struct ModelSection {
     /// The method that learns.
     method: String,
     /// The model's file.

@@ -49,6 +49,14 @@ fn a_method_of_the_program_works_by_name_and_inside_others() {
 }
 
 #[test]
+fn a_method_made_of_another_one_takes_any_by_name() {
+    let out = run("composed_method");
+    let of = |name: &str| number(&out, name, " iterations");
+    assert!(of("twice ic:") < of("ic:") && of("twice twice ic:") < of("twice ic:"), "{out}");
+    assert!(out.contains("twice: method: ") && out.contains("'dampin'"), "{out}");
+}
+
+#[test]
 fn methods_are_compared() {
     let out = run("compare");
     let iterations = |name: &str| {

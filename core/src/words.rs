@@ -119,9 +119,8 @@ pub fn value(of: &Value) -> String {
     match of {
         Value::Null => "nothing".into(),
         Value::String(text) => text.clone(),
-        Value::Number(number) => match number.as_f64() {
-            Some(x) if number.is_f64() && x.fract() != 0.0 => rounded(x),
-            Some(x) if number.is_f64() => x.to_string(),
+        Value::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
+            Some(x) if number.to_string().len() > 6 => rounded(x),
             _ => number.to_string(),
         },
         Value::Bool(truth) => truth.to_string(),
@@ -220,10 +219,10 @@ mod tests {
             (json!([0, 0, 0]), "0, 0, 0"),
             (json!([]), "none"),
             (json!([[1, 2.5], [3, 0.123456]]), "1, 2.5; 3, 0.1235"),
-            (json!({ "best_of": { "ic": 96 }, "rate": 1e-8 }), "best of (ic 96), rate 1.000e-8"),
+            (json!({ "best_of": { "ic": 96 }, "rate": 1e-8 }), "best of (ic 96), rate 1e-8"),
             (
                 json!([{ "method": "ic", "setup": 0.0 }, { "method": "ilu" }]),
-                "method ic, setup 0; method ilu",
+                "method ic, setup 0.0; method ilu",
             ),
         ] {
             assert_eq!(value(&json), told, "{json}");

@@ -2,7 +2,6 @@
 use crate::Status;
 use crate::files::{print, print_json};
 use crate::models::{self, Model};
-use crate::report::format::number;
 use crate::session::Session;
 use precondor_core::Result;
 use precondor_core::words::{self, Parameter};
@@ -67,23 +66,25 @@ fn trained(out: &mut String, models: &[Model]) {
         let _ = writeln!(out, "  {} ({})", model.label, model.file);
         let seed = model.seed().map_or("unknown".into(), |seed| seed.to_string());
         let _ = writeln!(out, "      trained on {}, seed {seed}", model.family());
-        let none = serde_json::Map::new();
-        let metrics = model.card["metrics"].as_object().unwrap_or(&none);
-        let words = metrics.iter().map(|(key, value)| match value.as_f64() {
-            Some(x) if !value.is_u64() => format!("{key} {}", number(x)),
-            _ => format!("{key} {value}"),
-        });
-        let _ = writeln!(out, "      {}", words.collect::<Vec<_>>().join(", "));
+        let metrics = model.card["metrics"].as_object().into_iter().flatten();
+        for (key, value) in metrics {
+            let _ = writeln!(out, "      {}: {}", words::spaced(key), words::value(value));
+        }
     }
 }
 
-fn parameters(out: &mut String, schema: &Value) {
+/// The parameters of a schema, a few lines each.
+pub fn parameters(out: &mut String, schema: &Value) {
     let all = words::parameters(schema);
     if all.is_empty() {
         out.push_str("  none\n");
     }
     for Parameter { name, kind, default, about, choices } in all {
-        let default = default.map_or(String::new(), |value| format!(", {value} unless given"));
+        let default = default.map(|default| {
+            let stop = if default.is_array() { ';' } else { ',' };
+            format!("{stop} {} unless given", words::value(&default))
+        });
+        let default = default.unwrap_or_default();
         let _ = writeln!(out, "  {name}: {kind}{default}");
         for line in about.lines() {
             let _ = writeln!(out, "      {line}");

@@ -1,6 +1,6 @@
 //! `precondor plugins`: what is there, what it takes, whether it is sound; and new ones.
 mod check;
-mod describe;
+pub mod describe;
 mod list;
 mod new;
 mod options;

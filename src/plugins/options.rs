@@ -4,7 +4,6 @@ use crate::files::print;
 use crate::session::Session;
 use precondor_core::Result;
 use precondor_core::words::{self, Parameter};
-use serde_json::Value;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -46,8 +45,7 @@ fn option(parameter: &Parameter) -> String {
     };
     let default = match default {
         None => String::new(),
-        Some(Value::String(text)) => format!(" ({text})"),
-        Some(value) => format!(" ({value})"),
+        Some(value) => format!(" ({})", words::value(value)),
     };
     format!("`{}` {kind}{default}", name.replace('-', "_"))
 }

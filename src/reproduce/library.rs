@@ -5,7 +5,7 @@
 use super::recipes::Budget;
 use crate::files::{make_folder, write};
 use crate::models;
-use crate::report::format::seconds;
+use crate::report::format::{bytes, seconds};
 use crate::session::Session;
 use indicatif::ProgressBar;
 use precondor_core::comm::Comm;
@@ -123,6 +123,7 @@ impl Library<'_> {
             return Ok(Trained { file, seconds });
         }
         make_folder(&self.folder)?;
+        super::say(&self.bar, &format!("training {told}: {budget}"));
         let method = self.session.generator(recipe.method)?;
         let (comm, host, start) = (Comm::solo(), self.session.host(), Instant::now());
         let mut watch = Watcher { bar: &self.bar, what: &told, part: 0 };
@@ -133,12 +134,38 @@ impl Library<'_> {
             resume: None,
             watch: &mut watch,
         };
-        let bytes = method.train(&params, training).map_err(|e| e.inside(told.as_str()))?;
+        let model = method.train(&params, training).map_err(|e| e.inside(told.as_str()))?;
         let elapsed = start.elapsed().as_secs_f64();
-        write(&file, &bytes)?;
+        write(&file, &model)?;
         write(&took, json!({ "seconds": elapsed }).to_string().as_bytes())?;
         once(notes, format!("{told}: trained here in {}; {budget}.", seconds(elapsed)));
         Ok(Trained { file, seconds: Some(elapsed) })
+    }
+}
+
+impl Library<'_> {
+    /// Says where networks are kept, how much that is, and how to remove them.
+    pub fn tell(&self) {
+        let files = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let ours = files.filter(|file| {
+            let name = file.file_name();
+            let name = name.to_string_lossy();
+            name.contains("-level") && (name.ends_with(".safetensors") || name.ends_with(".json"))
+        });
+        let sizes = ours.filter_map(|file| Some(file.metadata().ok()?.len()));
+        let (count, size) = sizes.fold((0, 0), |(count, sum), size| (count + 1, sum + size));
+        if count > 0 {
+            let remove = crate::files::command(&[
+                "rm".into(),
+                "-r".into(),
+                self.folder.display().to_string(),
+            ]);
+            crate::terminal::tell(&format!(
+                "trained networks are kept in {} for the next run: {count} files, {}; to remove them: {remove}",
+                self.folder.display(),
+                bytes(size as f64)
+            ));
+        }
     }
 }
 
@@ -186,10 +213,11 @@ impl Watch for Watcher<'_> {
     fn progress(&mut self, progress: &Progress) {
         let Progress { step, steps, loss, .. } = *progress;
         let text = || format!("training {}: step {step} of {steps}, loss {loss:.2e}", self.what);
-        self.bar.set_message(text());
         if 10 * step / steps.max(1) > self.part {
             self.part = 10 * step / steps.max(1);
-            tracing::info!("{}", text());
+            super::say(self.bar, &text());
+        } else {
+            self.bar.set_message(text());
         }
     }
     fn checkpoint(&mut self, _: &[u8]) -> Result<()> {

@@ -29,6 +29,7 @@ use crate::report;
 use crate::report::Provenance;
 use crate::report::document::{self, Document, Section};
 use crate::session::Session;
+use crate::terminal;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use lab::Lab;
@@ -68,9 +69,13 @@ pub struct Args {
     /// Write a page (index.html) with tables and pictures
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
-    /// Keep trained networks here (the user's cache folder unless given)
+    /// Keep trained networks here (unless given in the user's cache folder, tens of MB for all experiments;
+    /// the end of a run says where, how much, and how to remove them)
     #[arg(long, value_name = "DIR")]
     models: Option<PathBuf>,
+    /// Check the arguments and the files to be written, and do nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// What can be asked for.
@@ -145,8 +150,7 @@ impl Wanted {
 
     /// Tells how far things are.
     fn say(&self, what: &str) {
-        self.bar.set_message(what.to_owned());
-        tracing::info!("{what}");
+        say(&self.bar, what);
     }
 }
 
@@ -169,7 +173,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     let budget = Budget { full: args.full, epochs: args.epochs };
     let folder = args.models.clone().map_or_else(library::cache, Ok)?;
     let library = Library { session, folder, tested: args.seed, budget, bar: bar.clone() };
-    let mut sections = Vec::new();
+    let (mut sections, mut found) = (Vec::new(), false);
     for (wish, name, there, experiment) in EXPERIMENTS {
         if args.experiment != wish && args.experiment != Wish::All {
             continue;
@@ -184,12 +188,21 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
             }
         }
         let wanted = Wanted { experiment: name, levels, matrices: args.matrices, bar: bar.clone() };
+        if args.dry_run {
+            wanted.levels(there, there)?;
+            found = true;
+            continue;
+        }
         let start = Instant::now();
         let mut section = experiment(&lab, &library, &wanted)?;
         section.seconds = start.elapsed().as_secs_f64();
         sections.push(section);
     }
     bar.finish_and_clear();
+    if found {
+        print("nothing wrong was found, and nothing was done\n")?;
+        return Ok(Status::Done);
+    }
     if sections.is_empty() {
         return Err(Error::Parameter("--levels: no experiment has any of these levels".into()));
     }
@@ -203,6 +216,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         true => print_json(&document::json(&document))?,
         false => print(&document::text(&document))?,
     }
+    library.tell();
     if let Some(folder) = &args.report {
         write(&folder.join("index.html"), document::page(&document).as_bytes())?;
         tracing::info!("report written to {}", folder.join("index.html").display());
@@ -232,6 +246,14 @@ fn command(args: &Args) -> String {
         command += &format!(" --epochs {epochs}");
     }
     command
+}
+
+/// Tells what is done now: beside the spinner, or in lines where standard error is no terminal.
+fn say(bar: &ProgressBar, what: &str) {
+    bar.set_message(terminal::clean(what).into_owned());
+    if bar.is_hidden() {
+        terminal::tell(what);
+    }
 }
 
 /// What is being done and for how long; shown on a terminal only.

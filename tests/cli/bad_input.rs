@@ -304,3 +304,26 @@ fn several_ranks_in_a_build_without_mpi() {
         assert_eq!(run(program().args(["plugins", "list"]).env(size, "1").env(rank, "0")).code, 0);
     }
 }
+
+/// A key that must be there is looked for among those that are.
+#[test]
+fn misspelt_keys_are_named_and_not_what_is_missing_for_them() {
+    let folder = Folder::new("misspelt");
+    for (config, why) in [
+        ("[problem]\nknd = 'poisson'\n", "2:1: 'knd': there is no such key; did you mean 'kind'?"),
+        (
+            "[problem]\nmatrx = 'a.mtx'\n",
+            "2:1: 'matrx': there is no such key; did you mean 'matrix'?",
+        ),
+        ("[problem]\nlevle = 3\n", "2:1: 'levle': there is no such key; did you mean 'level'?"),
+        ("[problem]\nlevel = 3\n", "'kind' is missing: the kind of model problem, or 'matrix'"),
+        (
+            "[problem]\nkind = 'poisson'\n[preconditioner]\nnmae = 'ilu'\n",
+            "4:1: 'nmae': there is no such key; did you mean 'name'?",
+        ),
+        ("[problem]\nkind = 'poisson'\n[preconditioner]\ndamping = 0.5\n", "'name' is missing"),
+        ("[problm]\nkind = 'poisson'\n", "'problm': there is no such key; did you mean 'problem'?"),
+    ] {
+        crate::support::solve(&folder, config, &[]).fails_with(&[why]);
+    }
+}

@@ -5,16 +5,36 @@ use crate::support::{Folder, isolated, program, run};
 fn an_installation_works_from_anywhere_with_its_own_plugins() {
     let folder = Folder::new("install");
     let prefix = folder.path().join("prefix");
+    // What an earlier installation put there and this one does not ship is removed; nothing else is.
+    let lib = prefix.join("lib/precondor");
+    std::fs::create_dir_all(&lib).unwrap();
+    std::fs::write(lib.join("installed"), "libprecondor_plugin_gone.so\n").unwrap();
+    for name in ["libprecondor_plugin_gone.so", "libprecondor_plugin_somebodys.txt"] {
+        std::fs::write(lib.join(name), "old").unwrap();
+    }
     for _ in 0..2 {
         let ran = run(program().arg("install").arg("--prefix").arg(&prefix));
         assert_eq!(ran.code, 0, "{}", ran.err);
     }
+    assert!(!lib.join("libprecondor_plugin_gone.so").exists());
+    assert!(lib.join("libprecondor_plugin_somebodys.txt").exists());
+    let page = std::fs::read_to_string(prefix.join("share/man/man1/precondor-solve.1")).unwrap();
+    assert!(page.contains("save\\-preconditioner") && page.contains("precondor\\-solve"), "{page}");
+    let bash = prefix.join("share/bash-completion/completions/precondor");
+    let bash = std::fs::read_to_string(bash).unwrap();
+    assert!(bash.contains("--load-preconditioner"), "{bash}");
     for file in [
         "bin/precondor",
         "lib/precondor/libprecondor_plugin_jacobi.so",
         "lib/precondor/libprecondor_plugin_mlp.so",
         "include/precondor.h",
         "share/precondor/examples/poisson.toml",
+        "share/precondor/docs/config.schema.json",
+        "share/man/man1/precondor.1",
+        "share/man/man1/precondor-plugins-describe.1",
+        "share/bash-completion/completions/precondor",
+        "share/zsh/site-functions/_precondor",
+        "share/fish/vendor_completions.d/precondor.fish",
         "share/precondor/sdk/Cargo.toml",
         "share/precondor/sdk/bindings/sdk/src/lib.rs",
         "share/precondor/sdk/core/src/lib.rs",

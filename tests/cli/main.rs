@@ -4,6 +4,8 @@ mod auto;
 mod bad_input;
 mod check;
 mod compare;
+mod describe;
+mod documents;
 mod fallback;
 mod files;
 mod formats;
@@ -14,6 +16,9 @@ mod interrupt;
 mod irregular;
 mod kept;
 mod limits;
+#[path = "../support/mpirun.rs"]
+#[allow(dead_code, reason = "shared with other tests, which use other parts of it")]
+mod mpirun;
 mod plugins;
 mod reproduce;
 mod solve;

@@ -43,6 +43,38 @@ fn a_description_states_what_the_check_enforces() {
     assert!(text.contains("solver: a method"), "{text}");
 }
 
+/// Whatever a schema and a model's card hold, a reader gets words: whole sentences, no JSON.
+#[test]
+fn descriptions_are_in_words() {
+    let list = precondor(["plugins", "list", "--json"]).json();
+    for method in list["methods"].as_array().expect("a list") {
+        let name = method["name"].as_str().expect("a name");
+        let ran = precondor(["plugins", "describe", name]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        for line in ran.out.lines() {
+            let told = line.trim_start();
+            let json = ["[[", "{\"", "\":", "array", "boolean", "object"];
+            // What a sentence says of a configuration's own lists is none of this.
+            let prose = line.starts_with("      ") && !line.contains("{\"");
+            let found = json.iter().find(|part| told.contains(**part) && !prose);
+            assert!(found.is_none(), "{name}: {found:?} in {line}");
+            if let Some((_, meaning)) = told.strip_prefix("- \"").and_then(|t| t.split_once("\": "))
+            {
+                assert!(meaning.ends_with('.') || meaning.is_empty(), "{name}: cut off: {line}");
+            }
+        }
+    }
+    let describe = |name: &str| precondor(["plugins", "describe", name]).out;
+    assert!(
+        describe("mlp-dense").contains("hidden: list of 1 to 8 integers ≥ 0; 0, 0, 0 unless given")
+    );
+    assert!(describe("mlp-dense").contains("grid: list of 2 integers ≥ 0"));
+    assert!(describe("auto").contains(
+        "candidates: list of at least 2 tables of `apply`, `method`, `setup`; method jacobi, "
+    ));
+    assert!(describe("auto").contains("      best: fsai 0, gauss-seidel"), "{}", describe("auto"));
+}
+
 /// What is learned may be wrong: every such method says what a solve goes on with.
 #[test]
 fn learned_methods_name_one_that_is_not() {

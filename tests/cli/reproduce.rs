@@ -181,3 +181,26 @@ fn describe_tells_what_models_were_trained_on() {
     }
     assert!(ran.out.contains("trained on poisson correlation 0.3, level 4, shift 0.3"));
 }
+
+/// With standard error in a file, as in a batch job.
+#[test]
+fn a_long_run_tells_how_far_it_is_and_what_it_leaves_where() {
+    let folder = Folder::new("reproduce-told");
+    let args = ["table1", "--levels", "3", "--epochs", "1", "--matrices", "1"];
+    let ran = reproduce(&folder, &args);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.err.lines().any(|line| line.starts_with("training ")), "{}", ran.err);
+    assert!(ran.err.lines().any(|line| line.contains(": step ")), "{}", ran.err);
+    assert!(ran.err.lines().any(|line| line.starts_with("table1: ")), "{}", ran.err);
+    let last = ran.err.lines().last().expect("a line");
+    let models = folder.path().join("models");
+    let count = std::fs::read_dir(&models).expect("models").count();
+    let (there, many) = (format!("kept in {}", models.display()), format!("{count} files, "));
+    assert!(last.contains(&there) && last.contains(&many), "{last}");
+    let (_, remove) = last.split_once("to remove them: ").expect("a command");
+    let status = std::process::Command::new("sh").args(["-c", remove]).status();
+    assert!(status.expect("sh").success() && !models.exists(), "{remove}");
+    assert_eq!(reproduce(&folder, &["table3", "--levels", "2", "--dry-run"]).code, 0);
+    assert!(!models.exists());
+    reproduce(&folder, &["table3", "--levels", "9", "--dry-run"]).fails_with(&["no level 9"]);
+}

@@ -269,3 +269,31 @@ fn help_is_no_mistake_and_misuse_is_bad_input() {
         assert_eq!(precondor(&args).code, 1, "{args:?}");
     }
 }
+
+/// Without `-v` standard error stays empty; what it tells changes nothing of the result.
+#[test]
+fn more_is_told_where_that_is_asked_for() {
+    let folder = Folder::new("solve-verbose");
+    let config = "[problem]\nkind = 'poisson'\nlevel = 3\n[preconditioner]\nname = 'ic'\n";
+    let told = ["", "-v", "-vv"].map(|flag| {
+        let flags: &[&str] = if flag.is_empty() { &[] } else { &[flag] };
+        let ran = solve(&folder, config, &[flags, &["--save-solution", "/dev/null"]].concat());
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        ran.err
+    });
+    assert_eq!(told[0], "");
+    for part in
+        [" methods in ", "level 3, system 0: 49 unknowns, 289 entries", "ic: the solve begins"]
+    {
+        assert!(told[1].contains(part) && told[2].contains(part), "no '{part}' in {}", told[1]);
+    }
+    assert!(
+        told[1].contains("ic: set up in ") && told[1].contains("converged after "),
+        "{}",
+        told[1]
+    );
+    assert!(
+        !told[1].contains("libprecondor_plugin_ilu.so")
+            && told[2].contains("libprecondor_plugin_ilu.so")
+    );
+}

@@ -100,3 +100,20 @@ fn faults_of_files_end_all_ranks_with_the_place() {
     fails("IJ", "A.IJ.00002", &replace("\n30 30 ", "\n3 30 "), "A.IJ.00002:");
     fails("IJ", "b.IJ.00000", &remove, "b.IJ");
 }
+
+/// Rank 0 looks at the places of files for all, before the matrix is read.
+#[test]
+fn files_that_cannot_be_written_are_refused_on_all_ranks_before_the_work() {
+    let folder = Folder::new("mpi-unwritable");
+    let config = folder.file("a.toml", "[problem]\nmatrix = 'no-such.mtx'\n[[run]]\n");
+    let config = config.display().to_string();
+    let solve = folder.file("b.toml", "[problem]\nmatrix = 'no-such.mtx'\n").display().to_string();
+    let none = "its folder is not there: make it first";
+    for (words, why) in [
+        (["solve", &solve, "--save-solution", "/no/such/x.mtx"], none),
+        (["solve", &solve, "--save-solution", "/no/such/x.petsc"], none),
+        (["compare", &config, "--report", "/dev/null/report"], "cannot make it"),
+    ] {
+        crate::fails_with(&precondor(2, &words), why);
+    }
+}

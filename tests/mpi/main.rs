@@ -13,6 +13,7 @@ mod support;
 mod differing;
 mod faults;
 mod files;
+mod interrupt;
 mod runs;
 mod spaces;
 mod traffic;

@@ -20,6 +20,8 @@ const LONGEST: u64 = 1 << 26;
 const KEPT: usize = 200;
 /// How often the child is looked after.
 const TICK: Duration = Duration::from_millis(10);
+/// How long outputs are read after the child has ended, where they do not.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// What a child process is at.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,7 +64,7 @@ pub struct Asked<T> {
 pub struct Printed {
     /// When. Text that the library had its C library keep comes at the end.
     pub step: Step,
-    /// Its beginning, with what is no plain text escaped.
+    /// Its beginning, as it is: foreign text.
     pub text: String,
 }
 
@@ -110,16 +112,22 @@ pub fn ask<T: DeserializeOwned>(
     let lines = Lines::of(&mut child);
     let mut heard = Heard { step: Step::Load, since: Instant::now(), answer: None, printed: None };
     let mut last_words = String::new();
-    let mut ended = None;
-    let status: ExitStatus = loop {
-        match lines.next() {
-            Some((Pipe::Out, line)) => heard.line(&line),
-            Some((Pipe::Error, line)) => last_words = escaped(&line),
-            // All was read that was there before it ended.
-            None => match ended {
-                Some(status) => break status,
-                None => ended = child.try_wait().map_err(failed)?,
-            },
+    let mut ended: Option<(ExitStatus, Instant)> = None;
+    let status = loop {
+        let next = lines.next();
+        match &next {
+            Next::Line(Pipe::Out, line) => heard.line(line),
+            Next::Line(Pipe::Error, line) => last_words = beginning(line),
+            Next::Quiet | Next::Closed if ended.is_none() => {
+                ended = child.try_wait().map_err(failed)?.map(|status| (status, Instant::now()));
+            }
+            Next::Quiet | Next::Closed => {}
+        }
+        // All that it wrote is to be read, unless a process that it started keeps its outputs open.
+        if let Some((status, since)) = ended
+            && (matches!(next, Next::Closed) || since.elapsed() > GRACE)
+        {
+            break status;
         }
         if ended.is_none() && heard.since.elapsed() > limit {
             child.kill().and_then(|()| child.wait()).map_err(failed)?;
@@ -156,22 +164,29 @@ impl Heard {
             Some(Ok(Line::Step(step))) => (self.step, self.since) = (step, Instant::now()),
             Some(Ok(Line::Answer(answer))) => self.answer = Some(answer),
             _ if line.is_empty() || self.printed.is_some() => {}
-            _ => self.printed = Some(Printed { step: self.step.clone(), text: escaped(line) }),
+            _ => self.printed = Some(Printed { step: self.step.clone(), text: beginning(line) }),
         }
     }
 }
 
-/// The beginning of a line of foreign text, fit for a terminal.
-fn escaped(line: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&line[..line.len().min(KEPT)]);
-    let plain = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
-    text.trim().chars().map(plain).collect()
+/// The beginning of a line of foreign text.
+fn beginning(line: &[u8]) -> String {
+    String::from_utf8_lossy(&line[..line.len().min(KEPT)]).trim().to_owned()
 }
 
 #[derive(Clone, Copy)]
 enum Pipe {
     Out,
     Error,
+}
+
+/// What comes next from a child.
+enum Next {
+    Line(Pipe, Vec<u8>),
+    /// Nothing for now.
+    Quiet,
+    /// Both outputs are closed.
+    Closed,
 }
 
 /// Lines of both outputs of a child. Few wait in between, so that one that prints for ever is held up.
@@ -189,14 +204,13 @@ impl Lines {
         Lines(lines)
     }
 
-    /// The next line; none where it lets wait for itself.
-    fn next(&self) -> Option<(Pipe, Vec<u8>)> {
+    fn next(&self) -> Next {
         match self.0.recv_timeout(TICK) {
-            Ok(line) => Some(line),
-            Err(RecvTimeoutError::Timeout) => None,
+            Ok((pipe, line)) => Next::Line(pipe, line),
+            Err(RecvTimeoutError::Timeout) => Next::Quiet,
             Err(RecvTimeoutError::Disconnected) => {
                 std::thread::sleep(TICK);
-                None
+                Next::Closed
             }
         }
     }

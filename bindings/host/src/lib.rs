@@ -15,7 +15,7 @@
 #![deny(missing_docs)]
 
 mod chain;
-mod child;
+pub mod child;
 mod here;
 mod library;
 mod method;
@@ -37,7 +37,6 @@ mod trust {
     }
 }
 
-pub use child::{Asked, Printed, Step, answer, ask, tell};
 pub use library::{accept, load_library};
 pub use nested::fault;
 pub use plugins::{Library, Plugins, Problem};

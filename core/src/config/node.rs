@@ -259,13 +259,13 @@ impl Node {
     ///
     /// # Errors
     /// [`Error::Parameter`] for the first such key, with the nearest known one.
-    pub fn only(&self, known: &[&str]) -> Result<()> {
+    pub fn only(&self, known: &[impl AsRef<str>]) -> Result<()> {
         let Content::Table(keys) = &self.content else {
             return Err(self.wrong("is not a table of keys and values"));
         };
-        match keys.iter().find(|(key, _)| !known.contains(&key.as_str())) {
+        match keys.iter().find(|(key, _)| !known.iter().any(|one| one.as_ref() == key.as_str())) {
             Some((key, node)) => {
-                let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+                let known: Vec<String> = known.iter().map(|one| one.as_ref().to_owned()).collect();
                 Err(node.key_error(format!("'{key}': {}", schema::unknown(key, known.iter()))))
             }
             None => Ok(()),

@@ -17,6 +17,8 @@ mod algebra;
 mod matrices;
 #[path = "../../../tests/support/methods.rs"]
 mod methods;
+#[path = "../../../tests/support/patience.rs"]
+mod patience;
 use algebra::*;
 use matrices::{applied, to_dense};
 
@@ -331,4 +333,25 @@ fn what_does_not_fit_is_refused() {
     let large = Grid { mx: 600, my: 600 }.five_point(&Space::solo(360_000)).unwrap();
     let why = generate(&json!({"levels": 1}), &System::new(large)).err().unwrap().to_string();
     assert!(why.contains("a direct solve on 600 by 600 nodes would store 216720000"), "{why}");
+}
+
+#[test]
+fn a_setup_ends_at_every_level_where_that_is_asked_for() {
+    let problem = Problem::Poisson(Poisson { shift: 0.25, ..Poisson::at_level(6) });
+    let system = problem.generate_nth(Comm::solo(), 0).unwrap().0;
+    let generate = |params: Value, system: &System| {
+        Multigrid::generate(&precondor_sdk::serde_json::from_value(params).unwrap(), system)
+    };
+    // Two looks a level but the coarsest, at least one in the direct solve: 63, 31, 15 and 7 nodes a side.
+    for (levels, least) in [(4, 7), (2, 3), (1, 1)] {
+        let params = json!({ "levels": levels });
+        let (looks, m) = patience::looks(&system, |system| generate(params.clone(), system));
+        assert!(looks >= least, "{levels} levels: {looks}");
+        let patient = generate(params, &system).unwrap();
+        let r: Vec<f64> = (0..63 * 63).map(|i| f64::from(i % 7)).collect();
+        let [mut z, mut zz] = [vec![0.0; r.len()], vec![0.0; r.len()]];
+        m.apply(&r, &mut z).unwrap();
+        patient.apply(&r, &mut zz).unwrap();
+        assert!(z == zz, "{levels} levels: looking changes nothing");
+    }
 }

@@ -105,8 +105,8 @@ pub(super) fn binary(petsc: &Petsc, ranks: Ranks, path: &Path, mode: c_int) -> R
     let name = c_path(path)?;
     if mode == READ {
         // PETSc opens the file on the first rank alone, and its answer to a missing one differs from
-        // version to version.
-        let there = std::fs::metadata(path).map(|_| ());
+        // version to version; a pipe would let it wait.
+        let there = precondor_core::input::open(path).map(drop);
         let there = there.map_err(|e| Error::Other(precondor_core::Error::file(path, e)));
         petsc.agree(ranks, there)?;
     }

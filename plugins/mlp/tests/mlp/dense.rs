@@ -327,3 +327,17 @@ fn a_variant_beside_a_model_is_refused() {
         "{why}"
     );
 }
+
+#[test]
+fn a_setup_ends_between_its_parts_where_that_is_asked_for() {
+    for method in ["mlp-dense", "ridge"] {
+        for newton in [0, 3] {
+            let system = system(3, 0.25, 0);
+            let params = json!({ "newton": newton });
+            let make = |system: &System| generate(method, params.clone(), system);
+            let (looks, m) = crate::patience::looks(&system, make);
+            assert_eq!(looks, 2 + newton, "{method}");
+            assert!(columns(&*m, 49) == columns(&*make(&system).unwrap(), 49), "{method}");
+        }
+    }
+}

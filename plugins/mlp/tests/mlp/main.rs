@@ -7,6 +7,8 @@ mod foreign;
 mod fsai;
 mod grids;
 mod methods;
+#[path = "../../../../tests/support/patience.rs"]
+mod patience;
 mod ranks;
 mod support;
 mod training;

@@ -1,0 +1,255 @@
+//! `precondor describe` and `precondor schema`: every key of a configuration, out of the schemas that check it.
+use crate::Status;
+use crate::files::print;
+use crate::keys;
+use crate::plugins::describe as of_method;
+use crate::scaling::cluster::Cluster;
+use crate::session::Session;
+use crate::train::ModelSection;
+use precondor_core::config::SolverConfig;
+use precondor_core::problem::Problem;
+use precondor_core::registry::DynGenerator;
+use precondor_core::{Error, Result, schema};
+use serde_json::{Map, Value, json};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Describe a section of a configuration: every key with meaning, range and default
+#[derive(clap::Args)]
+pub struct Args {
+    /// `problem`, `solver`, `preconditioner`, `run`, `cluster`, `model`, `train` or `data`. Left out: what there is
+    section: Option<String>,
+    /// The kind of a problem, or the method of `preconditioner` and `train`
+    name: Option<String>,
+}
+
+/// Print the JSON schema of configurations, for editors
+#[derive(clap::Args)]
+pub struct SchemaArgs {}
+
+/// The sections, and what they are.
+const SECTIONS: [(&str, &str); 8] = [
+    ("problem", "the system that is solved: a model problem (poisson, diffusion, cube) or files"),
+    ("solver", "the iteration, and when it stops"),
+    ("preconditioner", "the method (`describe preconditioner NAME`): its name and its parameters"),
+    ("run", "compare: a row of the tables, [[run]]"),
+    ("cluster", "compare: a machine that times are reckoned for"),
+    ("model", "train: the method that learns, and where the model goes"),
+    ("train", "train: the parameters of training (`describe train NAME`)"),
+    ("data", "train: the problems that training systems come from"),
+];
+
+pub fn run(args: &Args, plugin_path: &[PathBuf]) -> Result<Status> {
+    let name = args.name.as_deref();
+    let mut out = String::new();
+    match args.section.as_deref() {
+        None => {
+            out +=
+                "sections of a configuration; `precondor describe SECTION` tells their keys:\n\n";
+            for (name, about) in SECTIONS {
+                out += &format!("  {name:<16} {about}\n");
+            }
+            out += "\nsolve: problem, solver, preconditioner; compare: problem, solver, run, cluster and the \
+                    key `title`;\ntrain: model, train, data\n";
+        }
+        Some("problem" | "data") if name.is_some_and(|name| name != "files") => {
+            let kind = name.unwrap_or_default();
+            section(&mut out, &format!("kind = \"{kind}\""), &Problem::schema(kind)?);
+            section(
+                &mut out,
+                "and with `levels` or `samples`, too",
+                &schema::of::<keys::Several>(),
+            );
+        }
+        Some("problem") => {
+            section(&mut out, "a system in files", &schema::of::<keys::Files>());
+            section(&mut out, "for any system", &schema::of::<keys::Beside>());
+            section(&mut out, "of compare", &schema::of::<keys::Several>());
+            out += &kinds("problem");
+        }
+        Some("data") => out += &kinds("data"),
+        Some("solver") => section(&mut out, "[solver]", &schema::of::<SolverConfig>()),
+        Some("run") => section(&mut out, "[[run]]", &schema::of::<keys::Run>()),
+        Some("cluster") => section(&mut out, "[cluster]", &schema::of::<Cluster>()),
+        Some("model") => section(&mut out, "[model]", &schema::of::<ModelSection>()),
+        Some(what @ ("preconditioner" | "train")) => {
+            let session = Session::open(plugin_path, None)?;
+            match name {
+                Some(name) => {
+                    let method = session.generator(name)?;
+                    match (what, method.train_schema()) {
+                        ("preconditioner", _) => section(&mut out, name, &method.schema()),
+                        (_, Some(schema)) => section(&mut out, name, &schema),
+                        (_, None) => {
+                            return Err(Error::Parameter(format!("{name} has nothing to train")));
+                        }
+                    }
+                }
+                None => {
+                    out += &format!("`precondor describe {what} NAME` tells the keys of:\n\n");
+                    let all = session.plugins().registry().iter();
+                    let shown = all.filter(|m| what != "train" || m.train_schema().is_some());
+                    for method in shown {
+                        out += &format!("  {:<16} {}\n", method.name(), method.summary());
+                    }
+                }
+            }
+        }
+        Some(other) => {
+            let known = SECTIONS.map(|(name, _)| name);
+            let near = schema::nearest(other, &known);
+            let hint = near.map_or(String::new(), |near| format!("; did you mean '{near}'?"));
+            return Err(Error::Parameter(format!(
+                "there is no section '{other}'{hint} (there are: {})",
+                known.join(", ")
+            )));
+        }
+    }
+    print(&out)?;
+    Ok(Status::Done)
+}
+
+fn section(out: &mut String, title: &str, schema: &Value) {
+    *out += &format!("{title}:\n");
+    of_method::parameters(out, schema);
+}
+
+fn kinds(section: &str) -> String {
+    let kinds =
+        Problem::KINDS.iter().map(|kind| format!("  precondor describe {section} {kind}\n"));
+    format!("model problems, of a `kind`:\n{}", kinds.collect::<String>())
+}
+
+pub fn run_schema(_: &SchemaArgs, plugin_path: &[PathBuf]) -> Result<Status> {
+    let session = Session::open(plugin_path, None)?;
+    let methods: Vec<_> = session.plugins().registry().iter().cloned().collect();
+    let text = serde_json::to_string_pretty(&of_configurations(&methods)?);
+    let text = text.map_err(|e| Error::Data(e.to_string()))?;
+    print(&format!("{text}\n"))?;
+    Ok(Status::Done)
+}
+
+/// The JSON schema of configurations of all commands: what a key may be, not which keys go together.
+fn of_configurations(methods: &[Arc<dyn DynGenerator>]) -> Result<Value> {
+    let mut definitions = Definitions::default();
+    let files = definitions.add("files", &schema::of::<keys::Files>());
+    let beside = schema::of::<keys::Beside>();
+    let several = schema::of::<keys::Several>();
+    let mut problems = vec![join(&files, &[&beside, &several], None)];
+    for kind in Problem::KINDS {
+        let own = definitions.add(kind, &Problem::schema(kind)?);
+        problems.push(join(&own, &[&beside, &several], Some(("kind", kind))));
+    }
+    let names: Vec<&str> = methods.iter().map(|method| method.name()).collect();
+    let mut tables = vec![json!({ "enum": names })];
+    for method in methods {
+        let own = definitions.add(method.name(), &method.schema());
+        tables.push(join(&own, &[], Some(("name", method.name()))));
+    }
+    // PETSc's own preconditioners.
+    let petsc = json!({ "type": "string", "pattern": "^petsc:" });
+    let table = json!({ "type": "object", "required": ["name"],
+        "properties": { "name": petsc, "options": { "type": "object" } }, "additionalProperties": false });
+    tables.extend([petsc, table]);
+    definitions.0.insert("method".into(), json!({ "anyOf": tables }));
+    definitions.0.insert("problem".into(), json!({ "anyOf": problems }));
+    let solver = definitions.add("solver", &schema::of::<SolverConfig>());
+    definitions.0.insert("solver".into(), solver.clone());
+    let mut rows = definitions.add("run", &schema::of::<keys::Run>());
+    let mut shared = solver;
+    // A row says what differs.
+    if let Some(fields) = shared.as_object_mut() {
+        fields.remove("required");
+    }
+    rows["properties"]["solver"] = shared;
+    rows["additionalProperties"] = false.into();
+    let cluster = definitions.add("cluster", &schema::of::<Cluster>());
+    let model = definitions.add("model", &schema::of::<ModelSection>());
+    let one_or_more = |of: &str| {
+        let one = json!({ "$ref": format!("#/$defs/{of}") });
+        json!({ "anyOf": [one, { "type": "array", "items": one }] })
+    };
+    Ok(json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A configuration of Precondor",
+        "description": "For solve ([problem], [solver], [preconditioner]), compare ([problem], [solver], [[run]], [cluster]) and train ([model], [train], [[data]]).",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "title": { "type": "string", "description": "compare: what the tables are called." },
+            "problem": one_or_more("problem"),
+            "solver": { "$ref": "#/$defs/solver" },
+            "preconditioner": { "$ref": "#/$defs/method" },
+            "run": { "type": "array", "items": rows },
+            "cluster": cluster,
+            "model": model,
+            "train": { "type": "object" },
+            "data": one_or_more("problem"),
+        },
+        "$defs": definitions.0,
+    }))
+}
+
+/// The definitions of a schema that is put together of several, each with its own.
+#[derive(Default)]
+struct Definitions(Map<String, Value>);
+
+impl Definitions {
+    /// `schema` with its definitions moved here, under names that begin with `of`, and parameters that name methods as
+    /// what a method is.
+    fn add(&mut self, of: &str, schema: &Value) -> Value {
+        let mut schema = schema.clone();
+        let Some(fields) = schema.as_object_mut() else { return schema };
+        ["$schema", "title"].iter().for_each(|key| drop(fields.remove(*key)));
+        fields.retain(|key, _| !key.starts_with("x-"));
+        let own = fields.remove("$defs");
+        renamed(&mut schema, of);
+        for (name, mut definition) in
+            own.as_ref().and_then(Value::as_object).cloned().unwrap_or_default()
+        {
+            renamed(&mut definition, of);
+            self.0.insert(format!("{of}.{name}"), definition);
+        }
+        schema
+    }
+}
+
+/// References below `value` to definitions of `of`, and methods where methods are named.
+fn renamed(value: &mut Value, of: &str) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| renamed(item, of)),
+        Value::Object(fields) => {
+            if fields.get(schema::METHOD) == Some(&Value::Bool(true)) {
+                fields.retain(|key, _| matches!(key.as_str(), "description" | "default"));
+                fields.insert("$ref".into(), "#/$defs/method".into());
+                return;
+            }
+            if let Some(Value::String(target)) = fields.get_mut("$ref") {
+                *target = target.replacen("#/$defs/", &format!("#/$defs/{of}."), 1);
+            }
+            fields.retain(|key, _| !key.starts_with("x-"));
+            fields.values_mut().for_each(|field| renamed(field, of));
+        }
+        _ => {}
+    }
+}
+
+/// A table with the keys of `own`, those of `more`, and one with a fixed value, which must be there.
+fn join(own: &Value, more: &[&Value], fixed: Option<(&str, &str)>) -> Value {
+    let mut joined = own.clone();
+    for of in more {
+        for (key, field) in of["properties"].as_object().into_iter().flatten() {
+            let mut field = field.clone();
+            renamed(&mut field, "");
+            joined["properties"][key] = field;
+        }
+    }
+    if let Some((key, value)) = fixed {
+        joined["properties"][key] = json!({ "const": value });
+        let required = joined["required"].as_array().cloned().unwrap_or_default();
+        joined["required"] = [vec![json!(key)], required].concat().into();
+    }
+    joined["type"] = "object".into();
+    joined["additionalProperties"] = false.into();
+    joined
+}

@@ -1,0 +1,110 @@
+//! The keys of the sections that the program itself reads, as schemas: their one statement, out of which come
+//! `precondor describe`, `precondor schema` and the check of misspelt keys.
+use precondor_core::schema;
+use schemars::JsonSchema;
+use serde_json::Value;
+
+/// A system in files: the section `[problem]` where it has the key `matrix`.
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "the schema is read, the fields are not")]
+pub struct Files {
+    /// The file of A: Matrix Market, gzipped or not, PETSc's binary format, or hypre's IJ format, named by what
+    /// its parts have in common. `compare` takes a list.
+    #[schemars(extend("x-precondor-file" = true), required)]
+    pub matrix: OneOrMore,
+    /// The file of b. Left out: the vector behind A in a PETSc file, else ones.
+    #[schemars(extend("x-precondor-file" = true))]
+    pub rhs: Option<String>,
+    /// The triangle that the file has of a symmetric matrix.
+    pub symmetric: Option<Triangle>,
+    /// Take unknowns out that their row determines, and put them back into the solution.
+    pub eliminate: Option<Eliminate>,
+}
+
+/// What goes with any matrix: more keys of `[problem]`.
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "the schema is read, the fields are not")]
+pub struct Beside {
+    /// The file of the vector to start from. Left out: zero.
+    #[schemars(extend("x-precondor-file" = true))]
+    pub x0: Option<String>,
+    /// The file of the matrix that the preconditioner is made from. Left out: A.
+    #[schemars(extend("x-precondor-file" = true))]
+    pub preconditioner_matrix: Option<String>,
+    /// The null space of a singular A: "constant", "none", or a file of vectors (columns). Left out: what can be seen
+    /// in A.
+    #[schemars(extend("x-precondor-file" = true))]
+    pub null_space: Option<String>,
+    /// That of Aᵀ, where A is not symmetric.
+    #[schemars(extend("x-precondor-file" = true))]
+    pub left_null_space: Option<String>,
+}
+
+/// What `compare` and the training data take besides: more keys of `[problem]` and `[data]`.
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "the schema is read, the fields are not")]
+pub struct Several {
+    /// What tables call the problem, where there are several.
+    pub label: Option<String>,
+    /// Levels of a model problem, in place of `level`: one table, or one family, each.
+    pub levels: Option<Vec<u32>>,
+    /// Systems of each level; a row of a table is their mean.
+    #[schemars(range(min = 1))]
+    pub samples: Option<u64>,
+}
+
+/// A row of a comparison: `[[run]]`.
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "the schema is read, the fields are not")]
+pub struct Run {
+    /// What tables call it. Left out: the name of the method.
+    pub label: Option<String>,
+    /// Tables keep groups apart, each with a winner of its own.
+    pub group: Option<String>,
+    /// Keys of the section `[solver]` that differ for this row.
+    pub solver: Option<serde_json::Map<String, Value>>,
+    /// The preconditioner. Left out: none, M = I.
+    #[schemars(extend("x-precondor-method" = true))]
+    pub preconditioner: Option<Value>,
+    /// Refresh M from one system of a level to the next, where that can be done, rather than set it up anew.
+    #[serde(default)]
+    pub reuse: bool,
+}
+
+/// One file or several.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "the schema is read, the fields are not")]
+pub enum OneOrMore {
+    /// One.
+    One(String),
+    /// Several.
+    Several(Vec<String>),
+}
+
+/// A triangle of a matrix.
+#[derive(JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[allow(dead_code, reason = "the schema is read, the variants are not")]
+pub enum Triangle {
+    /// The diagonal and what is above it (PETSc's MATSBAIJ).
+    Upper,
+    /// The diagonal and what is below it.
+    Lower,
+}
+
+/// What can be taken out of a system.
+#[derive(JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[allow(dead_code, reason = "the schema is read, the variants are not")]
+pub enum Eliminate {
+    /// Unknowns whose row has a diagonal entry only: Dirichlet nodes.
+    IdentityRows,
+}
+
+/// The keys of a schema.
+pub fn of<T: JsonSchema + 'static>() -> Vec<String> {
+    let schema = schema::of::<T>();
+    let keys = schema["properties"].as_object().into_iter().flatten();
+    keys.map(|(key, _)| key.clone()).collect()
+}
