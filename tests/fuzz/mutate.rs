@@ -124,7 +124,10 @@ impl Corpus {
             0 => input[at] ^= 1 << random.below(8),
             1 => input[at] = random.next() as u8,
             2 => drop(input.drain(at..end)),
-            3 => insert(input, at, &input[at..end].to_vec()),
+            3 => {
+                let again = input[at..end].to_vec();
+                insert(input, at, &again);
+            }
             4 => input.truncate(at),
             5 => insert(input, at, random.one_of(&WORDS).as_bytes()),
             6 => word(input, at, random.one_of(&WORDS).as_bytes()),
