@@ -255,7 +255,10 @@ fn difference(here: &Group, there: &Group) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn words_of(files: &[&[Option<(u64, Vec<(u64, u64)>)>]]) -> Vec<Group> {
+    /// A file of so many bytes, and the digests of its blocks.
+    type Given = Option<(u64, Vec<(u64, u64)>)>;
+
+    fn words_of(files: &[&[Given]]) -> Vec<Group> {
         let mut words = Vec::new();
         for group in files {
             words.push(group.len() as u64);
