@@ -6,7 +6,7 @@ use crate::trust;
 use precondor_abi as abi;
 use precondor_bridge::raw;
 use precondor_core::registry::DynGenerator;
-use precondor_core::{Error, Result};
+use precondor_core::{Error, Result, input};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -82,6 +82,7 @@ pub(crate) unsafe fn open(
     }
     name_of(path).ok_or_else(misnamed)?;
     let real = trust::check(path).map_err(named)?;
+    whole(&real).map_err(named)?;
     let name = name_of(&real).ok_or_else(misnamed)?;
     told(Step::Load);
     // SAFETY: the caller's promise; the symbol of that name is an entry table, and lives for ever.
@@ -89,6 +90,29 @@ pub(crate) unsafe fn open(
         let entry = symbol(&real, &format!("{}{name}", abi::SYMBOL_PREFIX)).map_err(named)?;
         take(entry, &real.display().to_string(), peers, told).map_err(named)
     }
+}
+
+/// Refuses a file that is shorter than its own headers say: the system's loader would map what is not there, and the
+/// first look at it would end the process.
+fn whole(path: &Path) -> Result<()> {
+    use object::read::elf::{FileHeader, ProgramHeader};
+    let file = input::open(path).map_err(|e| Error::file(path, e))?;
+    let length = file.metadata().map_err(|e| Error::file(path, e))?.len();
+    let cache = object::ReadCache::new(file);
+    let refused =
+        |e: object::Error| Error::Plugin(format!("it is no shared library, or a damaged one: {e}"));
+    let header = object::elf::FileHeader64::<object::Endianness>::parse(&cache).map_err(refused)?;
+    let endian = header.endian().map_err(refused)?;
+    for segment in header.program_headers(endian, &cache).map_err(refused)? {
+        let end = segment.p_offset(endian).checked_add(segment.p_filesz(endian));
+        if end.is_none_or(|end| end > length) {
+            return Err(Error::Plugin(format!(
+                "it is cut off: the file has {length} bytes, its headers tell of {}",
+                end.map_or("more than any file has".into(), |end| end.to_string())
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The address of a symbol of the library at `path`, which is loaded for ever.

@@ -60,10 +60,27 @@ fn what_is_no_plugin_is_refused_with_the_reason() {
     fs::write(named("Upper"), "passed over").expect("written");
     // A real library of something else, under a plugin's name.
     compile(folder.path(), "other", "tests/c/faulty.c", INCLUDE, &["-DNAME=something_else"]);
+    // Libraries whose headers are whole and whose end is missing: the system's loader would map what is not there.
+    let whole = compile(
+        folder.path(),
+        "whole",
+        "tests/c/faulty.c",
+        INCLUDE,
+        &["-DNAME=precondor_plugin_whole"],
+    );
+    let bytes = fs::read(&whole).expect("a library");
+    fs::remove_file(&whole).expect("removed");
+    fs::write(named("cut"), &bytes[..bytes.len() / 2]).expect("written");
+    fs::write(named("head"), [&bytes[..4096.min(bytes.len())], &[0; 1000]].concat())
+        .expect("written");
+    fs::write(named("start"), &bytes[..64]).expect("written");
     let plugins = search(&[folder.path()]);
     for (name, text) in [
-        ("text", "invalid ELF header"),
-        ("empty", "file too short"),
+        ("text", "it is no shared library, or a damaged one: "),
+        ("empty", "it is no shared library, or a damaged one: "),
+        ("start", "it is no shared library, or a damaged one: "),
+        ("cut", "it is cut off: the file has "),
+        ("head", "it is cut off: the file has "),
         ("other", "it exports no 'precondor_plugin_other'"),
     ] {
         let got = reason(&plugins, &format!("libprecondor_plugin_{name}.so"));
