@@ -13,7 +13,11 @@ const FIRST: [&str; 6] =
     ["precondor ", "cargo ", "mpirun ", "srun ", "scripts/", "target/release/precondor "];
 
 /// What documents leave to the reader, and something in its place.
-const PLACES: [(&str, &str); 9] = [
+const PLACES: [(&str, &str); 13] = [
+    ("target/release/libprecondor_plugin_my_method.so", "jacobi"),
+    ("solve … --", "solve config.toml --"),
+    ("train NAME", "train mlp-reference"),
+    (" NAME", " ilu"),
     ("-n 1 | 2 | 4", "-n 2"),
     ("problem … -o", "problem -o"),
     ("=…", "=0.3"),
@@ -43,7 +47,9 @@ fn commands(text: &str) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let mut add = |command: &str| {
         let command = command.trim();
-        if !command.is_empty() && !command.starts_with('#') && seen.insert(command.to_owned()) {
+        // A line of a manifest is none.
+        let other = command.starts_with('#') || command.starts_with("precondor = ");
+        if !command.is_empty() && !other && seen.insert(command.to_owned()) {
             all.push(command.to_owned());
         }
     };
@@ -118,11 +124,13 @@ fn classify(command: &str) -> Option<Class> {
         ["mpirun", "-n", ranks, "precondor" | "target/release/precondor", ..] => {
             Class::Ours(ranks.parse().ok()?, tail(4))
         }
-        ["cargo", "run", options @ ..] if !options.is_empty() && !options.contains(&"-p") => {
+        ["cargo", "run", options @ ..] if options.contains(&"--") && !options.contains(&"-p") => {
             let from = text.iter().position(|word| *word == "--")?;
             Class::Ours(1, tail(from + 1))
         }
-        ["cargo", "run"] => Class::Setup,
+        ["cargo", "run"] | ["cargo", "install", "--path", ".", "--features", "linked"] => {
+            Class::Setup
+        }
         ["cargo", "run", .., "--example", _] => Class::Cargo(words),
         ["cargo", "test" | "bench" | "run", ..] => Class::Cargo(words),
         ["cargo", "build", "--release"]
@@ -164,6 +172,7 @@ fn surroundings(name: &str) -> Folder {
         std::fs::copy(example, folder.path().join(own)).expect("copied");
     }
     std::fs::create_dir(folder.path().join("home")).expect("made");
+    std::fs::create_dir_all(folder.path().join("target/release")).expect("made");
     let made = in_folder(program().args(["problem", "-o", "A.mtx"]), &folder);
     assert_eq!(made.code, 0, "{}", made.err);
     folder
@@ -176,6 +185,10 @@ fn in_folder(command: &mut Command, folder: &Folder) -> Ran {
 /// Runs a command of the program.
 fn ours(ranks: usize, words: &[String], folder: &Folder) -> Ran {
     let said = words.join(" ");
+    if said.starts_with("plugins new") {
+        // Another page has begun it already, or not.
+        let _ = std::fs::remove_dir_all(folder.path().join("my-method"));
+    }
     let small = SMALL.iter().find(|(start, _)| said.starts_with(start)).map(|(_, more)| *more);
     let long = ["compare", "train", "reproduce"].contains(&words[0].as_str());
     let more = small.unwrap_or(if long { &["--dry-run"] } else { &[] });
