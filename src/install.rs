@@ -20,12 +20,10 @@ use clap::CommandFactory;
 use clap_complete::Shell;
 use precondor_core::file::replace;
 use precondor_core::{Error, Result, input};
-use precondor_host::Library;
+use precondor_host::{HEADER, Library};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// The header for plugins in C.
-const HEADER: &str = include_str!("../bindings/abi/include/precondor.h");
 /// What editors check configurations with.
 const SCHEMA: &str = include_str!("../docs/config.schema.json");
 /// Configurations to start from.

@@ -7,7 +7,7 @@ use precondor_core::{Error, Result};
 use std::path::PathBuf;
 
 /// Files of a new plugin. `{name}` is the method's name, `{crate}` the library's, `{Type}` the type's,
-/// `{sdk}` the path of the SDK, `{version}` its version.
+/// `{patch}` where the SDK is taken from, `{version}` its version.
 const FILES: [(&str, &str); 6] = [
     ("Cargo.toml", include_str!("template/Cargo.toml.in")),
     ("src/lib.rs", include_str!("template/lib.rs.in")),
@@ -26,7 +26,8 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     path: Option<PathBuf>,
     /// Root of the SDK's sources: a copy of Precondor's repository, or share/precondor/sdk of an
-    /// installation. Found by itself where this program was built or installed with it
+    /// installation. Found by itself where this program was built or installed with it; else the SDK is that of the
+    /// registry
     #[arg(long, value_name = "DIR")]
     sdk: Option<PathBuf>,
 }
@@ -34,7 +35,11 @@ pub struct Args {
 pub fn run(args: &Args, plugin_path: &[PathBuf]) -> Result<Status> {
     check_name(&args.name)?;
     check_free(&args.name, &Session::open(plugin_path, None)?)?;
-    let sdk = sdk::find(args.sdk.as_deref())?.join("bindings/sdk");
+    let sources = match &args.sdk {
+        Some(given) => Some(sdk::find(Some(given))?),
+        None => sdk::find(None).ok(),
+    };
+    let patch = sources.map_or_else(String::new, |root| patch(&root.join("bindings/sdk")));
     let folder = args.path.clone().unwrap_or_else(|| PathBuf::from(&args.name));
     if folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(Error::file(folder, "is there already and not empty"));
@@ -47,7 +52,7 @@ pub fn run(args: &Args, plugin_path: &[PathBuf]) -> Result<Status> {
             .replace("{name}", &args.name)
             .replace("{crate}", &library)
             .replace("{Type}", &type_name(&args.name))
-            .replace("{sdk}", &toml_string(&sdk.display().to_string()))
+            .replace("{patch}", &patch)
             .replace("{version}", env!("CARGO_PKG_VERSION"));
         write(&folder.join(file), text.as_bytes())?;
     }
@@ -109,6 +114,15 @@ fn type_name(name: &str) -> String {
         return camel + "Method";
     }
     camel
+}
+
+/// Has cargo take the SDK from its sources rather than from the registry.
+fn patch(sdk: &std::path::Path) -> String {
+    let path = toml_string(&sdk.display().to_string());
+    format!(
+        "\n# The SDK as this program was built with it; without these two lines, that of the registry.\n\
+         [patch.crates-io]\nprecondor-sdk = {{ path = \"{path}\" }}\n"
+    )
 }
 
 /// The inside of a TOML string.

@@ -27,6 +27,9 @@ pub use matrix::*;
 pub use method::*;
 pub use table::{Layout, Table};
 
+/// The header for plugins in C, `include/precondor.h`.
+pub const HEADER: &str = include_str!("../include/precondor.h");
+
 use core::ffi::c_void;
 use table::table;
 

@@ -40,6 +40,7 @@ mod trust {
 pub use library::{accept, load_library};
 pub use nested::fault;
 pub use plugins::{Library, Plugins, Problem};
+pub use precondor_abi::HEADER;
 pub use probe::{MethodInfo, PATIENCE, PROBE, probe, probe_child};
 pub use search::{Candidate, Found, Search};
 pub use services::{Onlooker, Progress, services};

@@ -2,7 +2,7 @@
 use crate::child::Step;
 use crate::library;
 use crate::search::{self, Search};
-use crate::services::{Onlooker, Peers, Services};
+use crate::services::{Onlooker, Services};
 use precondor_core::host::Host;
 use precondor_core::registry::{DynGenerator, Registry};
 use precondor_core::{Error, Result};
@@ -140,8 +140,8 @@ impl Plugins {
         Ok(())
     }
 
-    /// Loads these libraries and no others; `told` hears of every step. The first of two that have a method
-    /// in common stays.
+    /// Loads these libraries and no others; `told` hears of every step. Of methods with one name the first
+    /// stays, and the others are [`problems`](Plugins::problems).
     ///
     /// # Errors
     /// As [`load`](Plugins::load).
@@ -153,8 +153,10 @@ impl Plugins {
         let mut plugins = Self::none(base)?;
         let mut registry = Registry::new();
         for file in files {
-            match Self::open(&file, &plugins.host.peers, &mut registry, told) {
-                Ok(library) => plugins.libraries.push(library),
+            // SAFETY: only root and the user can have written the file, or put it where it is, which is
+            // looked at before it is opened: it is trusted as the program itself.
+            match unsafe { library::open(&file, &plugins.host.peers, told) } {
+                Ok(methods) => plugins.take(&file, &methods, &mut registry),
                 Err(e) => plugins.problems.push(Problem::new(&file, e)),
             }
         }
@@ -162,23 +164,29 @@ impl Plugins {
         Ok(plugins)
     }
 
-    fn open(
-        path: &Path,
-        peers: &Arc<Peers>,
-        registry: &mut Registry,
-        told: &dyn Fn(Step),
-    ) -> Result<Library> {
-        // SAFETY: only root and the user can have written the file, or put it where it is, which is
-        // looked at before it is opened: it is trusted as the program itself.
-        let methods = unsafe { library::open(path, peers, told)? };
-        // All methods of a library, or none.
-        let mut with_these = registry.clone();
-        for method in &methods {
-            with_these.add(Arc::clone(method))?;
+    /// Takes the methods of a library that no library before it has.
+    fn take(&mut self, path: &Path, methods: &[Arc<dyn DynGenerator>], registry: &mut Registry) {
+        let mut taken = Vec::new();
+        for method in methods {
+            let name = method.name();
+            match registry.get(name).map(|first| first.origin()) {
+                Ok(first) => {
+                    let why = format!(
+                        "its method '{name}' is hidden by that of {first}, which comes first"
+                    );
+                    self.problems.push(Problem::new(path, Error::Plugin(why)));
+                }
+                // A name that is not there.
+                Err(_) => {
+                    if registry.add(Arc::clone(method)).is_ok() {
+                        taken.push(name.to_owned());
+                    }
+                }
+            }
         }
-        *registry = with_these;
-        let methods = methods.iter().map(|m| m.name().to_owned()).collect();
-        Ok(Library { path: path.to_owned(), methods })
+        if !taken.is_empty() || methods.is_empty() {
+            self.libraries.push(Library { path: path.to_owned(), methods: taken });
+        }
     }
 
     /// The method `name`.

@@ -5,7 +5,6 @@ use crate::plugins::Problem;
 use crate::trust;
 use precondor_core::{Error, input};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -30,7 +29,7 @@ pub struct Candidate {
 /// What a search came to.
 #[derive(Debug)]
 pub struct Found {
-    /// Libraries that may be loaded, in order of their names.
+    /// Libraries that may be loaded, folder after folder, in each in order of their names.
     pub candidates: Vec<Candidate>,
     /// What was passed over, and why.
     pub problems: Vec<Problem>,
@@ -50,7 +49,7 @@ impl Search {
     pub fn find(&self) -> Found {
         let mut problems = Vec::new();
         let looked_in = self.folders(std::env::var_os("PRECONDOR_PATH"), &mut problems);
-        let mut candidates: BTreeMap<String, PathBuf> = BTreeMap::new();
+        let mut candidates: Vec<Candidate> = Vec::new();
         for folder in &looked_in {
             let files = files(folder).unwrap_or_else(|e| {
                 problems.push(Problem::new(folder, Error::file(folder, e)));
@@ -58,12 +57,11 @@ impl Search {
             });
             for file in files {
                 let Some(name) = name_of(&file) else { continue };
-                match (trust::check(&file), candidates.get(name)) {
+                let first = candidates.iter().find(|candidate| candidate.name == name);
+                match (trust::check(&file), first) {
                     (Err(e), _) => problems.push(Problem::new(&file, e)),
-                    (Ok(real), None) => {
-                        candidates.insert(name.to_owned(), real);
-                    }
-                    (Ok(real), Some(first)) => {
+                    (Ok(path), None) => candidates.push(Candidate { name: name.to_owned(), path }),
+                    (Ok(real), Some(Candidate { path: first, .. })) => {
                         if !left_over(&real, first) && differ(first, &real).unwrap_or(true) {
                             let why = format!(
                                 "hidden by {}, which is another version and comes first",
@@ -75,8 +73,6 @@ impl Search {
                 }
             }
         }
-        let candidates =
-            candidates.into_iter().map(|(name, path)| Candidate { name, path }).collect();
         Found { candidates, problems, looked_in }
     }
 

@@ -166,7 +166,15 @@ fn two_libraries_with_one_method_are_told_and_the_first_wins() {
     compile(folder.path(), "twin", "tests/c/faulty.c", INCLUDE, &twin);
     let plugins = search(&[folder.path()]);
     let text = reason(&plugins, "libprecondor_plugin_twin.so");
-    assert!(text.contains("method 'faulty'") && text.contains("is there already"), "{text}");
+    assert!(text.contains("method 'faulty'") && text.contains("which comes first"), "{text}");
+    // The folder decides, not the alphabet.
+    let earlier = Scratch::new();
+    compile(earlier.path(), "a", "tests/c/faulty.c", INCLUDE, &["-DNAME=precondor_plugin_a"]);
+    let plugins = search(&[folder.path(), earlier.path()]);
+    let text = reason(&plugins, "libprecondor_plugin_a.so");
+    assert!(text.contains("'faulty' is hidden by that of"), "{text}");
+    let origin = plugins.registry().get("faulty").expect("there").origin();
+    assert!(origin.ends_with("libprecondor_plugin_faulty.so"), "{origin}");
 }
 
 #[test]
