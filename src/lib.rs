@@ -21,6 +21,7 @@
 //! | find methods by name, link them in, add your own | [`Methods`] |
 //! | set an iteration up and solve | [`Solver`] |
 //! | see how a solve went | [`Report`](core::solver::Report) |
+//! | carry out a configuration | [`Config`] |
 //! | bring a matrix | [`Csr`](core::matrix::Csr), [`matrix_market`](core::matrix::io::matrix_market), [`System`](core::system::System) |
 //! | solve with a product alone, without a matrix | [`Operator`](core::matrix::Operator) |
 //! | write a method | [`Generator`](core::precond::Generator) |
@@ -38,9 +39,11 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod config;
 mod methods;
 mod solver;
 
+pub use config::{Config, Solved};
 pub use methods::{Methods, linked};
 pub use precondor_core as core;
 pub use precondor_core::{Error, Result};
@@ -50,7 +53,7 @@ pub use {schemars, serde, serde_json};
 
 /// What most programs need.
 pub mod prelude {
-    pub use crate::{Methods, Solution, Solver};
+    pub use crate::{Config, Methods, Solution, Solver};
     pub use precondor_core::matrix::Operator;
     pub use precondor_core::prelude::*;
     pub use precondor_core::registry::Native;

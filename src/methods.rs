@@ -1,5 +1,8 @@
 //! Methods by name: those that are linked in, those of libraries, and a program's own.
+use crate::config::backend;
 use precondor_core::Result;
+use precondor_core::comm::Comm;
+use precondor_core::config::{self, MethodConfig, Node};
 use precondor_core::host::Host;
 use precondor_core::instance::Instance;
 use precondor_core::matrix::{Csr, DistCsr};
@@ -11,8 +14,12 @@ use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Methods by name, and the services that they are lent: threads, files, a log, each other.
-pub struct Methods(Plugins);
+/// Methods by name, the services that they are lent (threads, files, a log, each other), and the ranks that they are
+/// made on: one, unless said otherwise.
+pub struct Methods {
+    plugins: Plugins,
+    comm: Comm,
+}
 
 impl Methods {
     /// What is linked in, and the libraries that are found in the folders of `PRECONDOR_PATH`, beside the
@@ -32,7 +39,7 @@ impl Methods {
     /// # Errors
     /// As [`find`](Methods::find).
     pub fn search(search: &Search) -> Result<Self> {
-        Plugins::beside(&linked(), search).map(Methods)
+        Plugins::beside(&linked(), search).map(Self::of)
     }
 
     /// What is linked in, and nothing else: no library is looked for.
@@ -40,7 +47,17 @@ impl Methods {
     /// # Errors
     /// [`Error::File`](crate::Error::File) where the present folder cannot be read.
     pub fn linked() -> Result<Self> {
-        Plugins::linked(&linked(), Path::new(".")).map(Methods)
+        Plugins::linked(&linked(), Path::new(".")).map(Self::of)
+    }
+
+    fn of(plugins: Plugins) -> Self {
+        Methods { plugins, comm: Comm::solo() }
+    }
+
+    /// The same on other ranks, all of which have the same methods.
+    pub fn on(mut self, comm: Comm) -> Self {
+        self.comm = comm;
+        self
     }
 
     /// The same and one method more: `Native::<Mine>::method()` of this program's own.
@@ -57,7 +74,7 @@ impl Methods {
     /// # Errors
     /// [`Error::Plugin`](crate::Error::Plugin) where another one has its name.
     pub fn add(&mut self, method: Arc<dyn DynGenerator>) -> Result<()> {
-        self.0.add(method)
+        self.plugins.add(method)
     }
 
     /// The method `name`.
@@ -66,23 +83,58 @@ impl Methods {
     /// [`Error::Parameter`](crate::Error::Parameter) with the nearest name, all that are there, and where
     /// libraries were looked for.
     pub fn get(&self, name: &str) -> Result<&Arc<dyn DynGenerator>> {
-        self.0.get(name)
+        self.plugins.get(name)
     }
 
     /// All methods, in order of their names.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn DynGenerator>> {
-        self.0.registry().iter()
+        self.plugins.registry().iter()
     }
 
     /// Libraries that were passed over and linked methods that a library stands for, in words.
     pub fn problems(&self) -> Vec<String> {
         let problem = |p: &precondor_host::Problem| format!("{}: {}", p.path.display(), p.reason);
-        self.0.problems().iter().map(problem).chain(self.0.replaced().iter().cloned()).collect()
+        self.plugins
+            .problems()
+            .iter()
+            .map(problem)
+            .chain(self.plugins.replaced().iter().cloned())
+            .collect()
+    }
+
+    /// The ranks.
+    pub fn comm(&self) -> &Comm {
+        &self.comm
+    }
+
+    /// Whether this rank is the first: the one that prints and writes.
+    pub fn is_first(&self) -> bool {
+        self.comm.rank() == 0
+    }
+
+    /// Libraries and services, as they were found.
+    pub fn plugins(&self) -> &Plugins {
+        &self.plugins
+    }
+
+    /// Reads a section of a configuration that names a method.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`](crate::Error::Parameter) with the place of a name that is not there, or of a parameter that
+    /// the method does not have.
+    pub fn method(&self, node: &Node) -> Result<MethodConfig> {
+        if let Some(petsc) = backend::petsc_method(node)? {
+            return Ok(petsc);
+        }
+        config::method(node, |name, params| {
+            self.get(name)?;
+            precondor_host::fault(self.plugins.registry(), name, params)
+        })
     }
 
     /// The services that methods are lent.
     pub fn host(&self) -> Arc<dyn Host> {
-        self.0.host()
+        self.plugins.host()
     }
 
     /// The system of a square matrix in one memory, with the services of these methods.
@@ -113,8 +165,8 @@ impl Methods {
     /// training does not have; [`Error::Unsupported`](crate::Error::Unsupported) for a method that does not
     /// learn.
     pub fn train(&self, name: &str, params: Value, samples: &dyn Samples) -> Result<Vec<u8>> {
-        let (comm, host, watch) = (precondor_core::comm::Comm::solo(), self.host(), &mut Unwatched);
-        let training = Training { comm: &comm, host: &host, samples, resume: None, watch };
+        let (comm, host, watch) = (&self.comm, self.host(), &mut Unwatched);
+        let training = Training { comm, host: &host, samples, resume: None, watch };
         self.get(name)?.train(&params, training).map_err(|e| e.inside(name))
     }
 }

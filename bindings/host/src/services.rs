@@ -1,7 +1,7 @@
 //! What this host lends methods.
 use crate::chain;
 use precondor_bridge::thread::{as_body, in_body};
-use precondor_core::comm::{Comm, Communicator};
+use precondor_core::comm::Comm;
 use precondor_core::host::{Host, Level};
 use precondor_core::instance::Instance;
 use precondor_core::registry::Registry;
@@ -254,14 +254,14 @@ impl Host for OnRanks {
             // An inner method's rank 0, which alone gets here, asks for all ranks of that method.
             return self.host.read(path);
         }
-        let mut send = vec![Vec::new(); self.comm.size()];
+        let mut whole = Vec::new();
         if self.comm.rank() == 0 {
             READING.set(true);
             let content = self.host.read(path);
             READING.set(false);
-            send.fill(content?);
+            whole = content?;
         }
-        Ok(self.comm.all_to_all(&send)?.swap_remove(0))
+        self.comm.broadcast(0, whole)
     }
     fn log(&self, level: Level, message: &str) {
         self.host.log(level, message);

@@ -82,6 +82,21 @@ impl Comm {
         Ok(any[0] > 0.0)
     }
 
+    /// Bytes that rank `root` brings, on all ranks; those of the others do not count. Collective.
+    ///
+    /// # Errors
+    /// What the communicator reports.
+    pub fn broadcast(&self, root: usize, bytes: Vec<u8>) -> Result<Vec<u8>> {
+        if self.size() == 1 {
+            return Ok(bytes);
+        }
+        let mut send = vec![Vec::new(); self.size()];
+        if self.rank() == root {
+            send.fill(bytes);
+        }
+        Ok(self.all_to_all(&send)?.swap_remove(root))
+    }
+
     /// Ends the job on all ranks. See [`Communicator::abort`].
     pub fn abort(&self, message: &str) {
         self.backend.abort(message);

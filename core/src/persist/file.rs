@@ -159,14 +159,12 @@ impl Opened {
     /// As [`read`](Opened::read).
     pub fn of(comm: &Comm, path: &Path, read: impl FnOnce() -> Result<Vec<u8>>) -> Result<Self> {
         comm.scope(|| {
-            let mut send = vec![Vec::new(); comm.size()];
-            let mut bytes = Vec::new();
+            let (mut bytes, mut header) = (Vec::new(), Vec::new());
             if comm.rank() == 0 {
                 bytes = read()?;
-                let text = text(&bytes).map_err(|e| Error::file(path, e))?;
-                send.fill(text.into_bytes());
+                header = text(&bytes).map_err(|e| Error::file(path, e))?.into_bytes();
             }
-            let text = comm.all_to_all(&send)?.swap_remove(0);
+            let text = comm.broadcast(0, header)?;
             let header = serde_json::from_slice(&text).map_err(|e| Error::file(path, e))?;
             Ok(Opened { path: path.to_owned(), header, bytes })
         })

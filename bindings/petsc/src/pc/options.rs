@@ -21,7 +21,7 @@ use super::context::{self, Context};
 use super::register::{TYPE, plugins, type_name, type_of};
 use super::value::{hyphens, value, yes};
 use crate::api::{Api, Bool, IntCell, MPI_Comm, Object, Options, RawPc, text};
-use precondor_core::comm::{Comm, Communicator};
+use precondor_core::comm::Comm;
 use precondor_core::config::{self, Content, MethodConfig, Node};
 use precondor_core::registry::Registry;
 use precondor_core::schema::{self, METHOD, named_method};
@@ -203,8 +203,7 @@ impl Database {
             _ => Ok(String::new()),
         };
         let content = comm.agree(mine)?.into_bytes();
-        let words = vec![content; comm.size()];
-        let content = comm.all_to_all(&words)?.swap_remove(0);
+        let content = comm.broadcast(0, content)?;
         let folder = path.parent().filter(|folder| *folder != Path::new(""));
         let folder = folder.unwrap_or(Path::new(".")).to_owned();
         let root = config::parse(file, &folder, &String::from_utf8_lossy(&content))?;

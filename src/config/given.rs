@@ -1,6 +1,6 @@
 //! A system that is given in files, and the keys of `[problem]` that say how they are meant.
-use crate::session::Session;
-use crate::{formats, keys};
+use super::{formats, keys};
+use crate::Methods;
 use precondor_core::config::Node;
 use precondor_core::matrix::{DistCsr, Eliminated, Space, Triangle};
 use precondor_core::{Error, Result};
@@ -84,8 +84,8 @@ impl Given {
     }
 
     /// Reads the files. Collective, in a scope.
-    pub fn read(&self, session: &Session) -> Result<Read> {
-        let (comm, mut notes) = (session.comm(), Vec::new());
+    pub fn read(&self, methods: &Methods) -> Result<Read> {
+        let (comm, mut notes) = (methods.comm(), Vec::new());
         let a = formats::read_on_ranks(&self.matrix, comm, &mut notes)?;
         let b = match &self.rhs {
             Some(path) => {
@@ -96,7 +96,7 @@ impl Given {
                 None => vec![1.0; a.n_own()],
             },
         };
-        let mut notes = on_all_ranks(notes, session)?;
+        let mut notes = on_all_ranks(notes, methods)?;
         let a = match self.symmetric {
             Some(triangle) => mirrored(&a, triangle, &self.matrix)?,
             None => {
@@ -133,8 +133,8 @@ impl Given {
 }
 
 /// What the first rank notes, on all ranks. Collective.
-pub fn on_all_ranks(notes: Vec<String>, session: &Session) -> Result<Vec<String>> {
-    let said = session.broadcast(notes.join("\n").into_bytes())?;
+pub fn on_all_ranks(notes: Vec<String>, methods: &Methods) -> Result<Vec<String>> {
+    let said = methods.comm().broadcast(0, notes.join("\n").into_bytes())?;
     Ok(String::from_utf8_lossy(&said).lines().map(str::to_owned).collect())
 }
 

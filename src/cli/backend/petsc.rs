@@ -6,11 +6,11 @@
 //! end. Setup is `KSPSetUp`, with our own method's generation where it is ours; copying A is not in
 //! it. Every solve has a prefix of its own in PETSc's options database, so that options of one run
 //! do not reach another, and options that no object asked for are an error: they are misspelt.
-use super::is_petsc;
 use crate::experiment::Task;
 use crate::interrupt;
 use crate::measure::{Measured, measured, set_up};
 use crate::session::Session;
+use precondor::config::backend::is_petsc;
 use precondor_core::config::{MethodConfig, PETSC, Side, SolverConfig, SolverKind};
 use precondor_core::matrix::DistCsr;
 use precondor_core::solver::{
@@ -185,7 +185,7 @@ fn solve(
         switches: Vec::new(),
         outside,
     };
-    notes.extend(outside.and_then(crate::measure::outside));
+    notes.extend(outside.and_then(precondor::config::solve::outside));
     measured(session, report, x, [setup_seconds, solve_seconds], size, notes)
 }
 

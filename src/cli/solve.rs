@@ -128,7 +128,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     let methods = asked.method.iter().chain(&asked.plan.replacement);
     session.look_at(&asked.case.files(), methods.map(|method| &method.params))?;
     interrupt::watch(session);
-    let task = asked.case.task(0, session)?;
+    let task = session.task(&asked.case, 0)?;
     let task = task.under(&asked.solver);
     let (measured, kept) = measured(args, session, &asked, &task, saved.as_ref())?;
     let written = write_solution(args, &task, &measured);

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Folders of the crates, below the root of the sources.
 const CRATES: [&str; 4] = ["bindings/sdk", "bindings/bridge", "bindings/abi", "core"];
 /// The manifest of a copy: the one that this program was built with, its members cut down.
-const WORKSPACE: &str = include_str!("../../Cargo.toml");
+const WORKSPACE: &str = include_str!("../../../Cargo.toml");
 
 /// The root of the sources: `given`, or the first place that has them.
 ///
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_copied_crate_needs_nothing_that_is_not_copied() {
-        let core = manifest(include_str!("../../core/Cargo.toml"));
+        let core = manifest(include_str!("../../../core/Cargo.toml"));
         assert!(core.contains("serde_json = ") && core.contains("[package]"), "{core}");
         assert!(!core.contains("proptest"), "{core}");
     }

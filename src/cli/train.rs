@@ -129,7 +129,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     session.on_first(|| place(args, &asked.output, &checkpoint, &mut claim))?;
     // Rank 0 reads for all; nothing stands for no checkpoint, as none is empty.
     let there = if session.is_first() { state(&checkpoint, args.resume) } else { Ok(None) };
-    let resume = session.broadcast(comm.agree(there)?.unwrap_or_default())?;
+    let resume = comm.broadcast(0, comm.agree(there)?.unwrap_or_default())?;
     if args.dry_run {
         session.on_first(|| files::sound(&args.config))?;
         return Ok(Status::Done);

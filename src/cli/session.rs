@@ -1,26 +1,26 @@
 //! What all commands start from: ranks, methods, host services, a configuration.
-use crate::backend;
+use crate::experiment::{Case, Task};
 use crate::inputs::{Input, Inputs};
 use crate::same::{self, Fact};
 use crate::traffic::Meter;
 use crate::world::World;
+use precondor::Methods;
+use precondor_core::comm::Communicator;
 use precondor_core::comm::count::Counter;
-use precondor_core::comm::{Comm, Communicator};
-use precondor_core::config::{self, MethodConfig, Node};
-use precondor_core::host::Host;
+use precondor_core::config::{self, Node};
 use precondor_core::registry::DynGenerator;
 use precondor_core::{Error, Result};
 use precondor_host::{Plugins, Search};
 use serde_json::Value;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The ranks, the methods that are there, and the services lent to them.
 pub struct Session {
-    comm: Comm,
+    methods: Methods,
     counter: Counter,
     ranks_here: usize,
-    plugins: Plugins,
     /// The folder that files which parameters name are looked for in.
     base: PathBuf,
     inputs: Inputs,
@@ -39,17 +39,17 @@ impl Session {
         crate::threads::check()?;
         let base = base.filter(|path| path.is_dir()).unwrap_or(".".into());
         let search = Search { extra: plugin_path.to_vec(), base: base.clone() };
-        let plugins = Plugins::beside(&precondor::linked(), &search)?;
-        tell(&plugins);
+        let methods = Methods::search(&search)?;
+        let plugins = methods.plugins();
+        tell(plugins);
         for problem in plugins.problems() {
             tracing::warn!("plugin {}: {}", problem.path.display(), problem.reason);
         }
         plugins.replaced().iter().for_each(|what| tracing::info!("{what}"));
         Ok(Session {
-            comm: Comm::solo(),
+            methods,
             counter: Counter::default(),
             ranks_here: 1,
-            plugins,
             base,
             inputs: Inputs::default(),
             #[cfg(feature = "petsc")]
@@ -61,24 +61,24 @@ impl Session {
     pub fn on(world: &World, plugin_path: &[PathBuf], base: Option<PathBuf>) -> Result<Session> {
         let comm = world.comm();
         let mut session = comm.agree(Session::open(plugin_path, base))?;
-        session.comm = comm.clone();
+        session.methods = session.methods.on(comm.clone());
         session.counter = world.counter().clone();
         comm.scope(|| session.check_plugins())?;
         session.ranks_here = world.ranks_here()?;
-        session.plugins.share_threads(session.ranks_here);
-        session.plugins.read_files_once();
+        session.plugins().share_threads(session.ranks_here);
+        session.plugins().read_files_once();
         Ok(session)
     }
 
     /// Refuses methods that come from another library on rank 0. Ones that are missing are refused
     /// when they are asked for. Collective.
     fn check_plugins(&self) -> Result<()> {
-        if self.comm.size() == 1 {
+        if self.comm().size() == 1 {
             return Ok(());
         }
         let mine = self.libraries()?;
         let of_first = if self.is_first() { mine.join("\n").into_bytes() } else { vec![] };
-        let of_first = self.broadcast(of_first)?;
+        let of_first = self.comm().broadcast(0, of_first)?;
         let of_first = String::from_utf8_lossy(&of_first);
         for theirs in of_first.lines() {
             let method = |line: &str| line.split('\t').next().map(str::to_owned);
@@ -100,7 +100,7 @@ impl Session {
     /// Name, version and library of every method, a line each.
     fn libraries(&self) -> Result<Vec<String>> {
         let mut lines = Vec::new();
-        for library in self.plugins.libraries() {
+        for library in self.plugins().libraries() {
             let digest = library.digest()?;
             let file = library.path.file_name().unwrap_or_default().display().to_string();
             for name in &library.methods {
@@ -111,50 +111,26 @@ impl Session {
         Ok(lines)
     }
 
-    /// Bytes that rank 0 brings, on all ranks. Collective.
-    pub fn broadcast(&self, bytes: Vec<u8>) -> Result<Vec<u8>> {
-        let mut send = vec![Vec::new(); self.comm.size()];
-        if self.is_first() {
-            send.fill(bytes);
-        }
-        Ok(self.comm.all_to_all(&send)?.swap_remove(0))
-    }
-
-    /// The ranks of the command.
-    pub fn comm(&self) -> &Comm {
-        &self.comm
-    }
-
-    /// Whether this rank is the one that prints and writes.
-    pub fn is_first(&self) -> bool {
-        self.comm.rank() == 0
-    }
-
     /// Carries out what the first rank does for all: it prints, or writes files. Collective.
     ///
     /// # Errors
     /// What `deed` reports, on all ranks.
     pub fn on_first(&self, deed: impl FnOnce() -> Result<()>) -> Result<()> {
-        self.comm.agree(if self.is_first() { deed() } else { Ok(()) })
-    }
-
-    /// The plugins.
-    pub fn plugins(&self) -> &Plugins {
-        &self.plugins
+        self.comm().agree(if self.is_first() { deed() } else { Ok(()) })
     }
 
     /// The method `name`, or who is there and where it was looked for.
     pub fn generator(&self, name: &str) -> Result<&Arc<dyn DynGenerator>> {
-        self.plugins.get(name)
+        self.methods.get(name)
     }
 
     /// Reads the configuration, which must be the same on all ranks, and carries out the overrides of the
     /// command line. Collective.
     pub fn configuration(&self, path: &Path, overrides: &[String]) -> Result<Node> {
-        let text = self.comm.agree(config::text(path))?;
-        same::on_all_ranks(&self.comm, &[Fact::new("configuration", text.as_str())])?;
-        let mut root = self.comm.agree(config::of_file(path, &text))?;
-        self.comm.agree(overrides.iter().try_for_each(|flag| config::set(&mut root, flag)))?;
+        let text = self.comm().agree(config::text(path))?;
+        same::on_all_ranks(self.comm(), &[Fact::new("configuration", text.as_str())])?;
+        let mut root = self.comm().agree(config::of_file(path, &text))?;
+        self.comm().agree(overrides.iter().try_for_each(|flag| config::set(&mut root, flag)))?;
         Ok(root)
     }
 
@@ -169,43 +145,38 @@ impl Session {
         params.for_each(|params| texts(params, &mut named));
         let named: Vec<Vec<PathBuf>> =
             named.iter().map(|name| vec![self.base.join(name)]).collect();
-        self.inputs.look(&self.comm, files, &named)
+        self.inputs.look(self.comm(), files, &named)
     }
 
-    /// Refuses files that were changed since [`look_at`](Self::look_at). Not collective.
-    pub fn files_unchanged(&self) -> Result<()> {
+    fn files_unchanged(&self) -> Result<()> {
         self.inputs.unchanged()
     }
 
     /// The files that were read, those that methods have read on this rank among them.
     pub fn files(&self) -> Vec<Input> {
-        let by_methods = self.plugins.files_read();
+        let by_methods = self.plugins().files_read();
         let by_methods = by_methods.iter().map(|(path, content)| Input::of(path, content));
         self.inputs.told().into_iter().chain(by_methods).collect()
     }
 
-    /// Reads a section that names a method.
-    pub fn method(&self, node: &Node) -> Result<MethodConfig> {
-        if let Some(petsc) = backend::petsc_method(node)? {
-            return Ok(petsc);
-        }
-        config::method(node, |name, params| {
-            self.generator(name)?;
-            precondor_host::fault(self.plugins.registry(), name, params)
-        })
+    /// System `index` of a case; files that were changed since [`look_at`](Self::look_at) are refused. Collective.
+    pub fn task(&self, case: &Case, index: u64) -> Result<Task> {
+        let task = case.task(index, self)?;
+        self.comm().agree(self.files_unchanged())?;
+        Ok(task)
     }
 
     /// Whether a machine has more ranks than hardware threads: then times say little. Collective.
     pub fn oversubscribed(&self) -> Result<bool> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let mut more = [f64::from(u8::from(self.ranks_here > threads))];
-        self.comm.max(&mut more)?;
+        self.comm().max(&mut more)?;
         Ok(more[0] > 0.0)
     }
 
     /// Counts, from now on, what this rank sends in a measured solve.
     pub fn meter(&self) -> Meter<'_> {
-        Meter::new(Some(&self.counter), &self.comm)
+        Meter::new(Some(&self.counter), self.comm())
     }
 
     /// PETSc, for `backend = "petsc"`.
@@ -217,10 +188,14 @@ impl Session {
         let petsc = precondor_petsc::Petsc::init::<&str>(&[])?;
         Ok(self.petsc.get_or_init(|| petsc))
     }
+}
 
-    /// Services lent to methods.
-    pub fn host(&self) -> Arc<dyn Host> {
-        self.plugins.host()
+/// Ranks, methods and their services.
+impl Deref for Session {
+    type Target = Methods;
+
+    fn deref(&self) -> &Methods {
+        &self.methods
     }
 }
 

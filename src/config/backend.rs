@@ -10,18 +10,11 @@
 //! name = "petsc:gamg"            # PETSc's own; one of ours goes as well
 //! options = { pc_gamg_threshold = 0.02 }
 //! ```
-#[cfg(feature = "petsc")]
-mod petsc;
-
-use crate::experiment::Task;
-use crate::measure::Measured;
-use crate::session::Session;
 use precondor_core::config::{Backend, MethodConfig, Node, PETSC, SolverConfig, check_options};
-use precondor_core::solver::Step;
 use precondor_core::{Error, Result};
 
 /// What to say where PETSc is asked for in a program that was built without it.
-const WITHOUT: &str = "this program was built without PETSc; build it with the feature: \
+pub const WITHOUT: &str = "this program was built without PETSc; build it with the feature: \
                        cargo build --release --features petsc";
 
 /// Whether `name` is one of PETSc's own preconditioners.
@@ -76,28 +69,4 @@ pub fn check(
             method.name
         ))),
     }
-}
-
-/// Solves with PETSc.
-#[cfg(feature = "petsc")]
-pub fn measure(
-    session: &Session,
-    task: &Task,
-    method: Option<&MethodConfig>,
-    config: &SolverConfig,
-    watch: &mut dyn FnMut(&Step),
-) -> Result<Measured> {
-    petsc::measure(session, task, method, config, watch)
-}
-
-/// Says that there is no PETSc here.
-#[cfg(not(feature = "petsc"))]
-pub fn measure(
-    _: &Session,
-    _: &Task,
-    _: Option<&MethodConfig>,
-    _: &SolverConfig,
-    _: &mut dyn FnMut(&Step),
-) -> Result<Measured> {
-    Err(Error::Unsupported(WITHOUT.into()))
 }

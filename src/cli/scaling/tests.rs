@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-#[path = "../../tests/support/methods.rs"]
+#[path = "../../../tests/support/methods.rs"]
 mod linked;
 
 /// Nodes a side and ranks: whole rows of the grid a rank, cuts inside rows, blocks shorter than a row.

@@ -38,7 +38,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     };
     args.overrides.iter().try_for_each(|flag| config::set(&mut root, flag))?;
     let case = experiment::single(&root)?;
-    let task = case.task(args.index, session)?;
+    let task = session.task(&case, args.index)?;
     let what = format!("{}, system {}", case.describe(), args.index);
     let indices = args.petsc_indices.as_deref().map(|bits| match bits {
         "64" => Indices::Bits64,

@@ -8,8 +8,8 @@
 //! fallback = { preconditioner = "ic", contraction = 0.7 }
 //! check = "lanczos"     # a look at the spectrum of MA before the solve, counted as setup
 //! ```
-use crate::backend;
-use crate::session::Session;
+use super::backend;
+use crate::Methods;
 use precondor_core::Result;
 use precondor_core::config::{
     Backend, Check, FallbackConfig, FallbackPlan, MethodConfig, Node, SolverConfig,
@@ -43,7 +43,7 @@ const CONTRACTION_ASKED: f64 = 0.9;
 /// [`precondor_core::Error::Parameter`] that shows the place: a replacement that is not there, or
 /// with parameters that it does not have.
 pub fn plan(
-    session: &Session,
+    methods: &Methods,
     section: Option<&Node>,
     solver: &SolverConfig,
     method: Option<&MethodConfig>,
@@ -53,7 +53,7 @@ pub fn plan(
         let (replacement, told, check) = (None, [None, None], None);
         return Ok(Plan { watched: false, contraction: 1.0, replacement, told, check });
     }
-    let schema = method.map(|method| session.generator(&method.name)).transpose()?;
+    let schema = method.map(|method| methods.get(&method.name)).transpose()?;
     let schema = schema.map_or(Value::Null, |generator| generator.schema());
     let declared = match method {
         None => None,
@@ -61,7 +61,7 @@ pub fn plan(
     };
     let promised = schema[CONTRACTION].as_f64();
     let given = section.and_then(|s| s.get("fallback")).and_then(|f| f.get("preconditioner"));
-    let given = given.map(|node| session.method(node)).transpose()?;
+    let given = given.map(|node| methods.method(node)).transpose()?;
     let (watched, contraction) = match &solver.fallback {
         // Without a promise a method that names a replacement is watched for failures alone.
         None => (declared.is_some(), promised.unwrap_or(1.0)),
@@ -73,7 +73,7 @@ pub fn plan(
     let replacement = given.or(declared).filter(|_| watched);
     let told = match &replacement {
         Some(replacement) => {
-            let schema = session.generator(&replacement.name)?.schema();
+            let schema = methods.get(&replacement.name)?.schema();
             [EXCLUDE, DEFINITE].map(|keyword| marked(&schema, keyword))
         }
         None => [None, None],

@@ -297,7 +297,7 @@ impl<'a> Work<'a> {
     fn system(&mut self, case: &Case, index: u64, kept: &mut [Option<Kept>]) -> Result<()> {
         let session = self.session;
         interrupt::check(session)?;
-        let task = case.task(index, session)?;
+        let task = session.task(case, index)?;
         let (Some(info), Some(cells)) = (self.infos.last_mut(), self.cells.last_mut()) else {
             return Ok(());
         };

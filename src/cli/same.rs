@@ -70,13 +70,10 @@ pub fn on_all_ranks(comm: &Comm, facts: &[Fact]) -> Result<()> {
         return Ok(());
     }
     comm.scope(|| {
-        let mut send = vec![Vec::new(); comm.size()];
-        if comm.rank() == 0 {
-            let texts: Vec<&str> = facts.iter().map(|fact| fact.text.as_str()).collect();
-            let texts = serde_json::to_vec(&texts);
-            send.fill(texts.map_err(|e| Error::Data(format!("cannot write JSON: {e}")))?);
-        }
-        let there = comm.all_to_all(&send)?.swap_remove(0);
+        let texts: Vec<&str> = facts.iter().map(|fact| fact.text.as_str()).collect();
+        let texts = serde_json::to_vec(&texts);
+        let texts = texts.map_err(|e| Error::Data(format!("cannot write JSON: {e}")))?;
+        let there = comm.broadcast(0, texts)?;
         let there: Vec<String> =
             serde_json::from_slice(&there).map_err(|e| Error::Comm(e.to_string()))?;
         let differs = facts.iter().zip(&there).find(|(fact, there)| fact.text != **there);

@@ -19,11 +19,10 @@
 //! A comparison may ask for several: `levels = [3, 4, 5]` and `samples = 20` for a model problem
 //! (systems 0 to 19 of each level), or a list of matrices. It may also have several sections
 //! `[[problem]]`, each of these forms and with a `label` that its tables are called by.
-use crate::formats;
-use crate::given::{self, Given, Read, Whole};
-use crate::keys;
-use crate::report::format::seconds;
-use crate::session::Session;
+use super::formats;
+use super::given::{self, Given, Read, Whole};
+use super::keys;
+use crate::Methods;
 use precondor_core::config::{Content, Node, SolverConfig};
 use precondor_core::matrix::{DistCsr, NullSpace, NullSpaces};
 use precondor_core::problem::Problem;
@@ -103,8 +102,7 @@ impl Task {
         Task { system, nnz, b, x0, other: None, null: None, whole: None, files: Vec::new() }
     }
 
-    /// A system for `a` alone: nothing is known of it.
-    #[cfg(test)]
+    /// A system for `a` alone, on one rank: nothing is known of it.
     pub fn of(a: DistCsr, b: Vec<f64>) -> Task {
         let nnz = a.nnz_own() as u64;
         Task::new(System::new(a), nnz, b)
@@ -430,29 +428,29 @@ fn known_keys() -> Result<Vec<String>> {
 }
 
 impl Case {
-    /// System `index` of the case on the ranks of `session`, in its surroundings. Collective.
-    pub fn task(&self, index: u64, session: &Session) -> Result<Task> {
+    /// System `index` of the case on the ranks of `methods`, in its surroundings. Collective.
+    pub fn task(&self, index: u64, methods: &Methods) -> Result<Task> {
         let start = std::time::Instant::now();
-        let made = session.comm().scope(|| self.make(index, session));
+        let made = methods.comm().scope(|| self.make(index, methods));
         if let Ok(task) = &made {
-            let (n, taken) = (task.system.a().n_global(), seconds(start.elapsed().as_secs_f64()));
+            let (n, taken) = (task.system.a().n_global(), start.elapsed());
             let label = &self.label;
             tracing::info!(
-                "{label}, system {index}: {n} unknowns, {} entries, in {taken}",
+                "{label}, system {index}: {n} unknowns, {} entries, in {taken:.1?}",
                 task.nnz
             );
         }
         made
     }
 
-    fn make(&self, index: u64, session: &Session) -> Result<Task> {
+    fn make(&self, index: u64, methods: &Methods) -> Result<Task> {
         let (system, b, whole, mut files) = match &self.source {
             Source::Model(problem) => {
-                let (system, b) = problem.generate_nth(session.comm().clone(), index)?;
+                let (system, b) = problem.generate_nth(methods.comm().clone(), index)?;
                 (system, b, None, Vec::new())
             }
             Source::Files(given) => {
-                let Read { a, b, whole, notes } = given.read(session)?;
+                let Read { a, b, whole, notes } = given.read(methods)?;
                 (System::new(a), b, whole, notes)
             }
         };
@@ -470,11 +468,10 @@ impl Case {
             Some((null, known)) => (system.with_null_spaces(null), Some(known)),
             None => (system, None),
         };
-        files.extend(given::on_all_ranks(notes, session)?);
-        session.files_unchanged()?;
+        files.extend(given::on_all_ranks(notes, methods)?);
         let nnz = system.a().nnz_global()?;
-        let other = other.map(|other| other.with_host(session.host()));
-        let system = system.with_host(session.host());
+        let other = other.map(|other| other.with_host(methods.host()));
+        let system = system.with_host(methods.host());
         Ok(Task { x0, other, null, whole, files, ..Task::new(system, nnz, b) })
     }
 

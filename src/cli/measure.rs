@@ -6,13 +6,12 @@ use crate::interrupt;
 use crate::report::format::seconds as shown;
 use crate::session::Session;
 use crate::traffic::{Counted, Meter};
+use precondor::config;
+use precondor_core::Result;
 use precondor_core::comm::Communicator;
-use precondor_core::config::{Assume, Backend, Check, MethodConfig, SolverConfig};
-use precondor_core::precond::{Identity, Preconditioner};
-use precondor_core::solver::{
-    self, AssumedDefinite, Fallback, Foreseen, Outcome, Replacement, Step,
-};
-use precondor_core::{Error, Result};
+use precondor_core::config::{Backend, MethodConfig, SolverConfig};
+use precondor_core::precond::Preconditioner;
+use precondor_core::solver::{self, Outcome, Step};
 use serde_json::{Map, Value};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -37,21 +36,13 @@ pub struct Measured {
     pub notes: Vec<String>,
 }
 
-/// Sets up the preconditioner (none: M = I). Collective.
+/// Sets up the preconditioner (none: M = I), which a signal may end. Collective.
 pub fn set_up(
     session: &Session,
     task: &Task,
     method: Option<&MethodConfig>,
 ) -> Result<Box<dyn Preconditioner>> {
-    match method {
-        None => Ok(Box::new(Identity)),
-        Some(config) => {
-            let generator = session.comm().agree(session.generator(&config.name))?;
-            let make = || generator.generate(&config.params, task.preconditioned());
-            let made = interrupt::guarded(make);
-            Ok(made.map_err(|e| e.inside(config.name.as_str()))?)
-        }
-    }
+    interrupt::guarded(|| config::solve::set_up(session, task, method))
 }
 
 /// Sets up the preconditioner and solves, as `plan` says where M fails. `exact` is x*, for the rule
@@ -60,17 +51,17 @@ pub fn measure(
     session: &Session,
     task: &Task,
     method: Option<&MethodConfig>,
-    (config, plan): (&SolverConfig, &Plan),
+    (solver, plan): (&SolverConfig, &Plan),
     exact: Option<&[f64]>,
     watch: &mut dyn FnMut(&Step),
 ) -> Result<Measured> {
-    if config.backend == Backend::Petsc {
-        return backend::measure(session, task, method, config, watch);
+    if solver.backend == Backend::Petsc {
+        return backend::measure(session, task, method, solver, watch);
     }
     let (meter, start) = (session.meter(), Instant::now());
     let m = set_up(session, task, method)?;
     let made = Made { m: m.as_ref(), taken: start.elapsed(), meter };
-    measure_with(session, task, (method, made), (config, plan), exact, watch)
+    measure_with(session, task, (method, made), (solver, plan), exact, watch)
 }
 
 /// An M that is there.
@@ -88,59 +79,33 @@ pub fn measure_with(
     session: &Session,
     task: &Task,
     (method, Made { m, taken, mut meter }): (Option<&MethodConfig>, Made<'_>),
-    (config, plan): (&SolverConfig, &Plan),
+    (solver, plan): (&SolverConfig, &Plan),
     exact: Option<&[f64]>,
     watch: &mut dyn FnMut(&Step),
 ) -> Result<Measured> {
-    let (a, iteration) = (task.system.a(), config.method());
-    let assumed = AssumedDefinite(m);
-    let m: &dyn Preconditioner = if config.assume == Some(Assume::Spd) { &assumed } else { m };
     let start = Instant::now();
     let mut notes = [task.notes(), m.notes()].concat();
-    let foreseen = match plan.check {
-        None => None,
-        Some(Check::Lanczos) => look(&iteration, task, m, plan, &mut notes)?,
-    };
+    let foreseen = config::solve::look(solver, task, m, plan, &mut notes)?;
     let mut seconds = [(taken + start.elapsed()).as_secs_f64(), 0.0];
     meter.set_up(m, &task.b);
-    let stop = config.stop(exact);
     let mut x = task.x0.clone();
     let mut watch = |step: &Step| {
         meter.measured();
         watch(step);
         if interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
+    let make = &mut |method: &_| set_up(session, task, Some(method));
     let start = Instant::now();
-    let solved = interrupt::gracefully(|| {
+    let report = interrupt::gracefully(|| {
         tracing::info!("{}: the solve begins", name(method));
-        if !plan.watched {
-            return solver::solve(&iteration, a, m, &task.b, &mut x, &stop, &mut watch);
-        }
-        let mut chain = plan.chain(m);
-        let mut next = |indefinite| {
-            let method = chain.next(indefinite)?;
-            let made = set_up(session, task, Some(&method));
-            let contraction = chain.made(made.as_deref().ok());
-            let chosen = made.as_ref().ok().and_then(|m| m.delegate());
-            let name = match chosen {
-                Some(chosen) => format!("{chosen}, chosen by {}", method.name),
-                None => method.name,
-            };
-            Some(Replacement { name, contraction, made })
-        };
-        let next = plan.replacement.is_some().then_some(&mut next as &mut solver::Next);
-        let mut fallback = Fallback { contraction: plan.contraction, next, foreseen };
-        let b = &task.b;
-        solver::solve_with_fallback(&iteration, a, m, b, &mut x, &stop, &mut watch, &mut fallback)
-    });
-    let report = solved.map_err(|e| e.inside(config.method.name()))?;
+        config::solve::run((solver, plan), task, (m, foreseen), &mut x, exact, &mut watch, make)
+    })?;
     seconds[1] = start.elapsed().as_secs_f64();
     meter.solved();
     for switch in &report.switches {
         tracing::warn!("{}: {}", name(method), told(switch));
     }
-    notes.extend(report.hint(&iteration));
-    notes.extend(report.outside.and_then(outside));
+    notes.extend(config::solve::remarks(&report, solver));
     tracing::info!(
         "{}: set up in {}, {} after {} iterations in {}",
         name(method),
@@ -215,43 +180,10 @@ fn notes_of_all(session: &Session, notes: Vec<String>) -> Result<Vec<String>> {
 /// Notes of single ranks, at most, that are told.
 const NOTES: usize = 8;
 
-/// Looks at the spectrum of MA; what it says about the solve is acted upon where it is watched.
-fn look(
-    iteration: &solver::Method,
-    task: &Task,
-    m: &dyn Preconditioner,
-    plan: &Plan,
-    notes: &mut Vec<String>,
-) -> Result<Option<Foreseen>> {
-    match solver::foresee(iteration, task.system.a(), m, plan.contraction) {
-        Ok((said, foreseen)) => {
-            notes.push(said);
-            Ok(foreseen)
-        }
-        Err(Error::Unsupported(why)) => {
-            notes.push(format!("not checked: {why}"));
-            Ok(None)
-        }
-        Err(other) => Err(other.inside("check")),
-    }
-}
-
 /// A switch in words.
 pub fn told(switch: &solver::Switch) -> String {
     let solver::Switch { iteration, reason, to } = switch;
     format!("after {iteration} iterations {reason}; went on with {to}")
-}
-
-/// What of the right-hand side no x can reach, in words, where it is more than rounding.
-pub fn outside(of: solver::Outside) -> Option<String> {
-    const ROUNDING: f64 = 1e-14;
-    (of.relative > ROUNDING).then(|| {
-        format!(
-            "the right-hand side is not in the range of A: a part of norm {:.3e}, {:.3e} of the whole, \
-             is outside; x is the least-squares solution of smallest norm",
-            of.norm, of.relative
-        )
-    })
 }
 
 /// The name of a method for tables and JSON.

@@ -25,15 +25,15 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// What editors check configurations with.
-const SCHEMA: &str = include_str!("../docs/config.schema.json");
+const SCHEMA: &str = include_str!("../../docs/config.schema.json");
 /// Configurations to start from.
 const EXAMPLES: [(&str, &str); 6] = [
-    ("solve.toml", include_str!("../examples/solve.toml")),
-    ("poisson.toml", include_str!("../examples/poisson.toml")),
-    ("networks.toml", include_str!("../examples/networks.toml")),
-    ("nn-vs-spai.toml", include_str!("../examples/nn-vs-spai.toml")),
-    ("paper-network.toml", include_str!("../examples/paper-network.toml")),
-    ("train-mlp-reference.toml", include_str!("../examples/train-mlp-reference.toml")),
+    ("solve.toml", include_str!("../../examples/solve.toml")),
+    ("poisson.toml", include_str!("../../examples/poisson.toml")),
+    ("networks.toml", include_str!("../../examples/networks.toml")),
+    ("nn-vs-spai.toml", include_str!("../../examples/nn-vs-spai.toml")),
+    ("paper-network.toml", include_str!("../../examples/paper-network.toml")),
+    ("train-mlp-reference.toml", include_str!("../../examples/train-mlp-reference.toml")),
 ];
 
 /// Install the program, its plugins, the C header, examples and the SDK's sources

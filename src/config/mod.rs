@@ -1,0 +1,142 @@
+//! Configurations: what their sections say, and carrying them out.
+//!
+//! | file | what |
+//! |---|---|
+//! | `experiment.rs` | `[problem]`: the systems that are asked for |
+//! | `given.rs`, `formats.rs` | systems in files |
+//! | `fallback.rs` | `[solver]`: how a solve goes on where its preconditioner fails |
+//! | `backend.rs` | `[solver]`: whose iterations run |
+//! | `keys.rs` | the keys that have no schema elsewhere |
+//! | `solve.rs` | setting up and solving as a configuration says |
+#[doc(hidden)]
+pub mod backend;
+#[doc(hidden)]
+pub mod experiment;
+#[doc(hidden)]
+pub mod fallback;
+#[doc(hidden)]
+pub mod formats;
+#[doc(hidden)]
+pub mod given;
+#[doc(hidden)]
+pub mod keys;
+#[doc(hidden)]
+pub mod solve;
+
+use crate::Methods;
+use precondor_core::config::{self, Node, SolverConfig, StopRule};
+use precondor_core::solver::Report;
+use precondor_core::{Error, Result};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// A configuration as the program `precondor solve` reads it: the sections `[problem]`, `[solver]` and
+/// `[preconditioner]`.
+///
+/// ```no_run
+/// use precondor::{Config, Methods};
+/// # fn main() -> precondor::Result<()> {
+/// let config = Config::read("solve.toml")?.set("solver.tolerance=1e-10")?;
+/// let solved = config.solve(&Methods::find()?)?;
+/// println!("{:?} after {} iterations", solved.report.outcome, solved.report.iterations);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    root: Node,
+}
+
+/// What a configuration came to.
+#[derive(Clone, Debug)]
+pub struct Solved {
+    /// x, on the rows that this rank owns; of the whole system where unknowns were taken out of it.
+    pub x: Vec<f64>,
+    /// How it went.
+    pub report: Report,
+    /// Time to set the preconditioner up.
+    pub setup: Duration,
+    /// Time to solve.
+    pub solve: Duration,
+    /// Numbers that M is made of, on this rank.
+    pub stored_entries: usize,
+    /// Bytes of M, on this rank.
+    pub bytes: usize,
+    /// What files, method and solver have to say.
+    pub notes: Vec<String>,
+}
+
+impl Config {
+    /// Reads a file. Paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// [`Error::File`] where it cannot be read; [`Error::Parameter`] with the place where it is no TOML.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        config::read(path.as_ref()).map(|root| Config { root })
+    }
+
+    /// Parses a text. Paths in it are relative to the present folder.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] with the place where it is no TOML.
+    pub fn parse(text: &str) -> Result<Self> {
+        config::parse("configuration", Path::new(""), text).map(|root| Config { root })
+    }
+
+    /// The same with a key overridden, `solver.tolerance=1e-8`, as `--set` of the program does.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] where that is no key and value.
+    pub fn set(mut self, key_and_value: &str) -> Result<Self> {
+        config::set(&mut self.root, key_and_value)?;
+        Ok(self)
+    }
+
+    /// Makes the system and the preconditioner, and solves, on the ranks of `methods`. A solve that does not
+    /// converge is no error: the report says how it ended. Collective.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] with file, line and a caret for what a section cannot hold; [`Error::File`] for a file that
+    /// cannot be read; [`Error::Unsupported`] for `stop = "absolute-error"` and `backend = "petsc"`, which the
+    /// program carries out; what setup and solver report.
+    pub fn solve(&self, methods: &Methods) -> Result<Solved> {
+        let comm = methods.comm();
+        let asked = || {
+            self.root.only(&["problem", "solver", "preconditioner"])?;
+            let section = self.root.get("solver");
+            let solver =
+                section.map_or_else(|| Ok(SolverConfig::default()), SolverConfig::from_node)?;
+            let method = self.root.get("preconditioner").map(|node| methods.method(node));
+            let method = method.transpose()?;
+            let plan = fallback::plan(methods, section, &solver, method.as_ref())?;
+            if solver.stop == StopRule::AbsoluteError
+                || solver.backend != config::Backend::Precondor
+            {
+                let why = "stop = \"absolute-error\" and backend = \"petsc\" are for the program `precondor`";
+                return Err(Error::Unsupported(why.into()));
+            }
+            Ok((experiment::single(&self.root)?, solver, method, plan))
+        };
+        let (case, solver, method, plan) = comm.agree(asked())?;
+        let task = case.task(0, methods)?;
+        let task = task.under(&solver);
+        let start = Instant::now();
+        let m = solve::set_up(methods, &task, method.as_ref())?;
+        let mut notes = [task.notes(), m.notes()].concat();
+        let foreseen = solve::look(&solver, &task, &*m, &plan, &mut notes)?;
+        let setup = start.elapsed();
+        let mut x = task.x0.clone();
+        let start = Instant::now();
+        let mut watch = |_: &_| ControlFlow::Continue(());
+        let make = &mut |method: &_| solve::set_up(methods, &task, Some(method));
+        let report =
+            solve::run((&solver, &plan), &task, (&*m, foreseen), &mut x, None, &mut watch, make)?;
+        let solve = start.elapsed();
+        notes.extend(solve::remarks(&report, &solver));
+        if let Some(whole) = &task.whole {
+            x = whole.solution(&x);
+        }
+        let (stored_entries, bytes) = (m.stored_entries(), m.bytes());
+        Ok(Solved { x, report, setup, solve, stored_entries, bytes, notes })
+    }
+}

@@ -1,0 +1,133 @@
+//! The library beside the program: the same configurations, the same results.
+use precondor::core::solver::Outcome;
+use precondor::prelude::*;
+use std::path::Path;
+use std::process::Command;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// What the program makes of an example.
+fn program(example: &str, set: &[&str]) -> serde_json::Value {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_precondor"));
+    command.arg("solve").arg(Path::new(ROOT).join(example)).arg("--json");
+    command.args(set.iter().flat_map(|flag| ["--set", flag]));
+    let ran = command.output().expect("it starts");
+    serde_json::from_slice(&ran.stdout)
+        .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&ran.stderr)))
+}
+
+#[test]
+fn configurations_come_to_what_the_program_makes_of_them() {
+    let methods = Methods::find().expect("methods");
+    for (example, set) in [
+        ("examples/solve.toml", &[][..]),
+        ("examples/solve.toml", &["preconditioner.name=fsai", "solver.method=gmres"]),
+        ("examples/solve.toml", &["preconditioner.name=auto"]),
+        ("examples/solve.toml", &["preconditioner.name=mlp-fsai", "solver.check=lanczos"]),
+    ] {
+        let mut config = Config::read(Path::new(ROOT).join(example)).expect(example);
+        for flag in set {
+            config = config.set(flag).expect(flag);
+        }
+        let solved = config.solve(&methods).unwrap_or_else(|e| panic!("{example} {set:?}: {e}"));
+        let theirs = program(example, set);
+        let what = format!("{example} {set:?}: {theirs}");
+        assert_eq!(solved.report.outcome, Outcome::Converged, "{what}");
+        assert_eq!(theirs["iterations"], solved.report.iterations, "{what}");
+        let residual = theirs["true_relative_residual"].as_f64().expect("a residual");
+        // JSON is read to the last bit but one.
+        let ratio = residual / solved.report.true_relative_residual;
+        assert!((ratio - 1.0).abs() < 1e-12, "{what}");
+        assert_eq!(theirs["preconditioner_nnz"], solved.stored_entries, "{what}");
+        assert_eq!(theirs["preconditioner_bytes"], solved.bytes, "{what}");
+        let notes = theirs["notes"].as_array().expect("notes");
+        assert_eq!(notes.len(), solved.notes.len(), "{what}: {:?}", solved.notes);
+        assert_eq!(theirs["n"], solved.x.len(), "{what}");
+    }
+}
+
+#[test]
+fn unknowns_that_are_taken_out_come_back() {
+    // x0 = 3 is known; the rest is a chain between it and zero.
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("library");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let file = folder.join("A.mtx");
+    let text = "%%MatrixMarket matrix coordinate real general\n3 3 6\n1 1 1\n2 1 -1\n2 2 2\n2 3 -1\n\
+                3 2 -1\n3 3 2\n";
+    std::fs::write(&file, text).expect("written");
+    let rhs = folder.join("b.mtx");
+    std::fs::write(&rhs, "%%MatrixMarket matrix array real general\n3 1\n3\n0\n0\n")
+        .expect("written");
+    let text = format!(
+        "[problem]\nmatrix = '{}'\nrhs = '{}'\neliminate = 'identity-rows'\n[solver]\nmethod = 'cg'\n\
+         tolerance = 1e-12\n",
+        file.display(),
+        rhs.display()
+    );
+    let solved = Config::parse(&text).expect("TOML").solve(&Methods::find().expect("methods"));
+    let x = solved.expect("solved").x;
+    assert!(x.iter().zip([3.0, 2.0, 1.0]).all(|(x, want)| (x - want).abs() < 1e-10), "{x:?}");
+}
+
+#[test]
+fn what_a_configuration_cannot_hold_is_shown_with_its_place() {
+    let methods = Methods::find().expect("methods");
+    let why = |text: &str| {
+        let solved = Config::parse(text).and_then(|config| config.solve(&methods));
+        solved.expect_err(text).to_string()
+    };
+    let problem = "problem.kind = 'poisson'\n";
+    for (text, parts) in [
+        ("problem.kind = ", &["1:16"][..]),
+        ("solvr.method = 'cg'", &["'solvr'", "did you mean 'solver'?"]),
+        ("problem.kind = 'poison'", &["did you mean 'poisson'?"]),
+        ("solver.tolerance = -1\nproblem.kind = 'poisson'", &["tolerance", "greater than 0"]),
+        ("preconditioner = 'illu'\nproblem.kind = 'poisson'", &["'illu'", "'ilu'"]),
+        ("solver.stop = 'absolute-error'\nproblem.kind = 'poisson'", &["for the program"]),
+        ("preconditioner = 'petsc:gamg'\nproblem.kind = 'poisson'", &["backend = \"petsc\""]),
+    ] {
+        let told = why(text);
+        assert!(parts.iter().all(|part| told.contains(part)), "{text}: {told}");
+    }
+    assert!(Config::parse(problem).expect("TOML").set("nothing").is_err());
+    assert!(Config::read("/nonexistent.toml").is_err());
+}
+
+#[test]
+fn methods_are_found_linked_and_added() {
+    let methods = Methods::find().expect("methods");
+    let names: Vec<&str> = methods.iter().map(|method| method.name()).collect();
+    assert!(names.contains(&"jacobi") && names.contains(&"auto"), "{names:?}");
+    // Nothing is linked into this test, so that nothing is there where no library is looked for.
+    assert_eq!(Methods::linked().expect("none").iter().count(), precondor::linked().len());
+    let twice = methods.with(methods_own()).expect("a name of its own").with(methods_own());
+    let Err(told) = twice else { panic!("two methods of one name") };
+    assert!(told.to_string().contains("'twin' of linked in is there already"), "{told}");
+}
+
+/// A method of this program.
+fn methods_own() -> std::sync::Arc<dyn precondor::core::registry::DynGenerator> {
+    struct Twin;
+    impl Generator for Twin {
+        const NAME: &'static str = "twin";
+        const SUMMARY: &'static str = "the identity";
+        type Params = NoParams;
+        type Output = precondor::core::precond::Identity;
+        fn generate(_: &NoParams, _: &System) -> Result<Self::Output> {
+            Ok(precondor::core::precond::Identity)
+        }
+    }
+    Native::<Twin>::method()
+}
+
+#[derive(
+    Clone,
+    Debug,
+    Default,
+    precondor::serde::Serialize,
+    precondor::serde::Deserialize,
+    precondor::schemars::JsonSchema,
+)]
+#[serde(crate = "precondor::serde", deny_unknown_fields)]
+#[schemars(crate = "precondor::schemars")]
+struct NoParams {}
