@@ -26,6 +26,8 @@ pub struct Measured {
     pub setup_seconds: f64,
     /// Seconds to solve, on the slowest rank.
     pub solve_seconds: f64,
+    /// Seconds of it in products with A and in applications of M, on the slowest rank; not known of PETSc's solves.
+    pub spent: Option<[f64; 2]>,
     /// What every rank sent and held; none on a single one, and in solves by PETSc.
     pub counted: Option<Counted>,
     /// Numbers that M is made of, on all ranks together, where they are known.
@@ -96,7 +98,7 @@ pub fn measure_with(
     };
     let make = &mut |method: &_| set_up(session, task, Some(method));
     let start = Instant::now();
-    let report = interrupt::gracefully(|| {
+    let (report, spent) = interrupt::gracefully(|| {
         tracing::info!("{}: the solve begins", name(method));
         config::solve::run((solver, plan), task, (m, foreseen), &mut x, exact, &mut watch, make)
     })?;
@@ -116,7 +118,9 @@ pub fn measure_with(
     );
     let size = Some((m.stored_entries(), m.bytes()));
     let measured = measured(session, report, x, seconds, size, notes)?;
-    Ok(Measured { counted: meter.finish(m.bytes())?, ..measured })
+    let mut spent = [spent.products, spent.applications].map(|spent| spent.as_secs_f64());
+    session.comm().max(&mut spent)?;
+    Ok(Measured { spent: Some(spent), counted: meter.finish(m.bytes())?, ..measured })
 }
 
 /// What all ranks together took and gave: seconds are those of the slowest, sizes add up. Collective.
@@ -138,6 +142,7 @@ pub fn measured(
         x,
         setup_seconds: seconds[0],
         solve_seconds: seconds[1],
+        spent: None,
         counted: None,
         entries: size.map(|_| total(0)),
         bytes: size.map(|_| total(1)),

@@ -19,7 +19,7 @@ use precondor_core::{Error, Result};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Solve one linear system
 ///
@@ -42,6 +42,9 @@ pub struct Args {
     /// Write the preconditioner, for `--load-preconditioner` (methods that offer `persist/1`)
     #[arg(long, value_name = "FILE")]
     save_preconditioner: Option<PathBuf>,
+    /// Write the measure after every iteration, as CSV
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
     /// Read the preconditioner instead of setting it up; the setup time is that of reading it.
     /// `[preconditioner]` may be left out
     #[arg(long, value_name = "FILE")]
@@ -72,6 +75,12 @@ struct Summary<'a> {
     /// The file that the preconditioner was read from.
     loaded_from: Option<String>,
     solve_seconds: f64,
+    /// To make the system, or to read it.
+    reading_seconds: f64,
+    /// Of the solve: in products with A, and in applications of M; the rest are vectors and reductions. Not known of
+    /// PETSc's solves.
+    product_seconds: Option<f64>,
+    application_seconds: Option<f64>,
     /// Not known of PETSc's own preconditioners, as the next.
     preconditioner_nnz: Option<usize>,
     preconditioner_bytes: Option<usize>,
@@ -119,6 +128,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         files::ready(&[
             ("--save-solution", args.save_solution.as_deref()),
             ("--save-preconditioner", args.save_preconditioner.as_deref()),
+            ("--history", args.history.as_deref()),
         ])
     })?;
     if args.dry_run {
@@ -128,13 +138,16 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     let methods = asked.method.iter().chain(&asked.plan.replacement);
     session.look_at(&asked.case.files(), methods.map(|method| &method.params))?;
     interrupt::watch(session);
+    let start = Instant::now();
     let task = session.task(&asked.case, 0)?;
+    let reading = start.elapsed().as_secs_f64();
     let task = task.under(&asked.solver);
     let (measured, kept) = measured(args, session, &asked, &task, saved.as_ref())?;
     let written = write_solution(args, &task, &measured);
-    let told = tell(args, session, &asked, &task, &measured, saved.as_ref());
+    let history = session.on_first(|| write_history(args, &asked.solver, &measured));
+    let told = tell(args, session, &asked, &task, (&measured, reading), saved.as_ref());
     // The result is told whatever becomes of the files.
-    kept.and(written).and(told)?;
+    kept.and(written).and(history).and(told)?;
     Ok(match measured.report.outcome {
         Outcome::Converged => Status::Done,
         _ if interrupt::wished(session)? => {
@@ -186,6 +199,17 @@ fn measured(
 }
 
 /// Writes x where that is asked for, however the solve ended. Collective.
+/// The history as CSV, where it is asked for.
+fn write_history(args: &Args, solver: &SolverConfig, measured: &Measured) -> Result<()> {
+    let Some(path) = &args.history else { return Ok(()) };
+    let mut text = format!("iteration,{}\n", solver.measure());
+    for (k, measure) in measured.report.history.iter().enumerate() {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{k},{measure:e}");
+    }
+    files::write(path, text.as_bytes()).map_err(|e| e.inside("--history"))
+}
+
 fn write_solution(args: &Args, task: &Task, measured: &Measured) -> Result<()> {
     let Some(path) = &args.save_solution else { return Ok(()) };
     let written = match &task.whole {
@@ -204,7 +228,7 @@ fn tell(
     session: &Session,
     Asked { case, solver, method, .. }: &Asked,
     task: &Task,
-    measured: &Measured,
+    (measured, reading): (&Measured, f64),
     saved: Option<&Saved>,
 ) -> Result<()> {
     let peak = peak_memory(session)?;
@@ -217,6 +241,7 @@ fn tell(
         true => {
             let mut summary = summary(task, solver, method.as_ref(), measured, peak);
             summary.files = session.files();
+            summary.reading_seconds = reading;
             summary.loaded_from = saved.map(Saved::name);
             (summary.preconditioner_matrix, summary.preconditioner_matrix_nnz) = other.unzip();
             print_json(&summary)
@@ -228,7 +253,7 @@ fn tell(
                 format!("; the preconditioner from matrix {path}: {nnz} entries")
             });
             let what = (case.describe(), from, how);
-            let mut out = text(what, ranks, task, solver, method.as_ref(), measured);
+            let mut out = text(what, ranks, task, solver, method.as_ref(), (measured, reading));
             for file in session.files() {
                 // Writing to a string cannot fail.
                 let _ = writeln!(out, "{:<15} {}", "file", file.told());
@@ -316,6 +341,9 @@ fn summary<'a>(
         setup_seconds: measured.setup_seconds,
         loaded_from: None,
         solve_seconds: measured.solve_seconds,
+        reading_seconds: 0.0,
+        product_seconds: measured.spent.map(|[products, _]| products),
+        application_seconds: measured.spent.map(|[_, applications]| applications),
         preconditioner_nnz: measured.entries,
         preconditioner_bytes: measured.bytes,
         n: task.system.a().n_global(),
@@ -344,7 +372,7 @@ fn text(
     task: &Task,
     solver: &SolverConfig,
     method: Option<&MethodConfig>,
-    measured: &Measured,
+    (measured, reading): (&Measured, f64),
 ) -> String {
     let report = &measured.report;
     let mut out = String::new();
@@ -398,6 +426,18 @@ fn text(
             number(report.scaled_residual)
         ),
     );
+    if let Some([products, applications]) = measured.spent {
+        let rest = (measured.solve_seconds - products - applications).max(0.0);
+        let took = |what: &str, time: f64| format!("{what} {}", seconds(time));
+        let times = [
+            took("the system", reading),
+            took("setup", measured.setup_seconds),
+            took("products", products),
+            took("applications", applications),
+            took("vectors and reductions", rest),
+        ];
+        line("time", times.join(", "));
+    }
     for note in &measured.notes {
         line("note", note.clone());
     }

@@ -7,6 +7,7 @@
 //! | `fallback.rs` | `[solver]`: how a solve goes on where its preconditioner fails |
 //! | `backend.rs` | `[solver]`: whose iterations run |
 //! | `keys.rs` | the keys that have no schema elsewhere |
+//! | `spent.rs` | where the time of a solve goes |
 //! | `solve.rs` | setting up and solving as a configuration says |
 #[doc(hidden)]
 pub mod backend;
@@ -22,11 +23,13 @@ pub mod given;
 pub mod keys;
 #[doc(hidden)]
 pub mod solve;
+mod spent;
 
 use crate::Methods;
 use precondor_core::config::{self, Node, SolverConfig, StopRule};
 use precondor_core::solver::Report;
 use precondor_core::{Error, Result};
+pub use spent::Spent;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -56,8 +59,10 @@ pub struct Solved {
     pub report: Report,
     /// Time to set the preconditioner up.
     pub setup: Duration,
-    /// Time to solve.
+    /// Time to solve, and what of it went into products and applications.
     pub solve: Duration,
+    /// See [`Spent`].
+    pub spent: Spent,
     /// Numbers that M is made of, on this rank.
     pub stored_entries: usize,
     /// Bytes of M, on this rank.
@@ -129,7 +134,7 @@ impl Config {
         let start = Instant::now();
         let mut watch = |_: &_| ControlFlow::Continue(());
         let make = &mut |method: &_| solve::set_up(methods, &task, Some(method));
-        let report =
+        let (report, spent) =
             solve::run((&solver, &plan), &task, (&*m, foreseen), &mut x, None, &mut watch, make)?;
         let solve = start.elapsed();
         notes.extend(solve::remarks(&report, &solver));
@@ -137,6 +142,6 @@ impl Config {
             x = whole.solution(&x);
         }
         let (stored_entries, bytes) = (m.stored_entries(), m.bytes());
-        Ok(Solved { x, report, setup, solve, stored_entries, bytes, notes })
+        Ok(Solved { x, report, setup, solve, spent, stored_entries, bytes, notes })
     }
 }

@@ -1,6 +1,7 @@
 //! Setting up and solving, as a configuration says.
 use super::experiment::Task;
 use super::fallback::Plan;
+use super::spent::{Clock, Spent, Timed, TimedOperator};
 use crate::Methods;
 use precondor_core::config::{Assume, Check, MethodConfig, SolverConfig};
 use precondor_core::precond::{Identity, Preconditioner};
@@ -56,7 +57,7 @@ pub fn look(
     }
 }
 
-/// Solves from `x`, as `plan` says where M fails. `exact` is x*, for the rule that needs it. Collective.
+/// Solves from `x`, as `plan` says where M fails, and says where the time went. `exact` is x*, for the rule that needs it. Collective.
 pub fn run(
     (config, plan): (&SolverConfig, &Plan),
     task: &Task,
@@ -65,10 +66,14 @@ pub fn run(
     exact: Option<&[f64]>,
     watch: &mut Watcher,
     make: &mut Make,
-) -> Result<Report> {
-    let (a, b, iteration) = (task.system.a(), &task.b, config.method());
+) -> Result<(Report, Spent)> {
+    let (products, applications) = (Clock::default(), Clock::default());
+    let a = &TimedOperator { a: task.system.a(), clock: products.clone() };
+    let timed = |m| Timed { m, clock: applications.clone() };
+    let (b, iteration) = (&task.b, config.method());
     let assumed = AssumedDefinite(m);
     let m: &dyn Preconditioner = if config.assume == Some(Assume::Spd) { &assumed } else { m };
+    let m = &timed(m);
     let stop = config.stop(exact);
     let solved = if plan.watched {
         let mut chain = plan.chain(m);
@@ -81,6 +86,8 @@ pub fn run(
                 Some(chosen) => format!("{chosen}, chosen by {}", method.name),
                 None => method.name,
             };
+            let timed = |m| Timed { m, clock: applications.clone() };
+            let made = made.map(|m: Box<dyn Preconditioner>| Box::new(timed(m)) as Box<dyn Preconditioner>);
             Some(Replacement { name, contraction, made })
         };
         let next = plan.replacement.is_some().then_some(&mut next as &mut solver::Next);
@@ -89,7 +96,8 @@ pub fn run(
     } else {
         solver::solve(&iteration, a, m, b, x, &stop, watch)
     };
-    solved.map_err(|e| e.inside(config.method.name()))
+    let report = solved.map_err(|e| e.inside(config.method.name()))?;
+    Ok((report, Spent { products: products.read(), applications: applications.read() }))
 }
 
 /// What there is to remark about how a solve went.

@@ -55,6 +55,35 @@ fn json_has_its_keys_and_the_exit_status_tells_convergence() {
 }
 
 #[test]
+fn the_history_is_written_and_the_time_is_told_in_parts() {
+    let folder = Folder::new("history");
+    let file = folder.path().join("h.csv");
+    let ran = solve(&folder, POISSON, &["--json", "--history", file.to_str().unwrap()]);
+    let json = ran.json();
+    let text = std::fs::read_to_string(&file).unwrap();
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some("iteration,relative residual"));
+    let rows: Vec<(u64, f64)> = lines
+        .map(|line| line.split_once(',').map(|(k, m)| (k.parse().unwrap(), m.parse().unwrap())).unwrap())
+        .collect();
+    assert_eq!(rows.len() as u64, 1 + json["iterations"].as_u64().unwrap());
+    assert!(rows.iter().enumerate().all(|(k, row)| row.0 == k as u64));
+    let last = json["relative_residual"].as_f64().unwrap();
+    assert!((rows.last().unwrap().1 / last - 1.0).abs() < 1e-12 && rows[0].1 == 1.0, "{text}");
+    // Parts of the solve are no more than the whole, and none of them is nothing.
+    let seconds = |key: &str| json[key].as_f64().unwrap();
+    let (products, applications) = (seconds("product_seconds"), seconds("application_seconds"));
+    assert!(products > 0.0 && applications > 0.0 && seconds("reading_seconds") > 0.0);
+    assert!(products + applications <= seconds("solve_seconds"), "{json}");
+    let told = solve(&folder, POISSON, &[]).out;
+    let line = told.lines().find(|line| line.starts_with("time ")).unwrap();
+    for part in ["the system ", "setup ", "products ", "applications ", "vectors and reductions "] {
+        assert!(line.contains(part), "{line}");
+    }
+    solve(&folder, POISSON, &["--history", "/proc/no/h.csv"]).fails_with(&["--history: "]);
+}
+
+#[test]
 fn a_problem_written_as_files_is_the_same_problem() {
     let folder = Folder::new("solve-files");
     let config = folder.file("problem.toml", POISSON);

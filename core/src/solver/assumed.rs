@@ -35,4 +35,7 @@ impl Preconditioner for AssumedDefinite<'_> {
     fn notes(&self) -> Vec<String> {
         self.0.notes()
     }
+    fn delegate(&self) -> Option<String> {
+        self.0.delegate()
+    }
 }
