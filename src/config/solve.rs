@@ -87,7 +87,8 @@ pub fn run(
                 None => method.name,
             };
             let timed = |m| Timed { m, clock: applications.clone() };
-            let made = made.map(|m: Box<dyn Preconditioner>| Box::new(timed(m)) as Box<dyn Preconditioner>);
+            let made = made
+                .map(|m: Box<dyn Preconditioner>| Box::new(timed(m)) as Box<dyn Preconditioner>);
             Some(Replacement { name, contraction, made })
         };
         let next = plan.replacement.is_some().then_some(&mut next as &mut solver::Next);

@@ -141,7 +141,9 @@ fn classify(command: &str) -> Option<Class> {
         ["export", ..] => Class::Export,
         ["mpicc", ..] | ["mpirun", "-n", _, "./ex2", ..] => Class::Petsc,
         ["/usr/bin/python3", script] if script.starts_with("examples/") => Class::Petsc,
-        [script] if script.starts_with("scripts/") => Class::Script(Path::new(ROOT).join(script)),
+        [script, ..] if script.starts_with("scripts/") => {
+            Class::Script(Path::new(ROOT).join(script))
+        }
         _ => return None,
     })
 }

@@ -64,7 +64,9 @@ fn the_history_is_written_and_the_time_is_told_in_parts() {
     let mut lines = text.lines();
     assert_eq!(lines.next(), Some("iteration,relative residual"));
     let rows: Vec<(u64, f64)> = lines
-        .map(|line| line.split_once(',').map(|(k, m)| (k.parse().unwrap(), m.parse().unwrap())).unwrap())
+        .map(|line| {
+            line.split_once(',').map(|(k, m)| (k.parse().unwrap(), m.parse().unwrap())).unwrap()
+        })
         .collect();
     assert_eq!(rows.len() as u64, 1 + json["iterations"].as_u64().unwrap());
     assert!(rows.iter().enumerate().all(|(k, row)| row.0 == k as u64));

@@ -96,7 +96,7 @@ fn faults_of_files_end_all_ranks_with_the_place() {
         &replace("\n40 1\n", "\n39 1\n"),
         "b.mtx: this right-hand side has 39 entries, the matrix 40",
     );
-    fails("IJ", "A.IJ.00001", &remove, "A.IJ.00001: No such file");
+    fails("IJ", "A.IJ.00001", &remove, "A.IJ.00001: there is no such file");
     fails("IJ", "A.IJ.00002", &replace("\n30 30 ", "\n3 30 "), "A.IJ.00002:");
     fails("IJ", "b.IJ.00000", &remove, "b.IJ");
 }
