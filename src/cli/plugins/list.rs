@@ -5,7 +5,7 @@ use precondor_core::Result;
 use precondor_host::{MethodInfo, PATIENCE, Search, probe};
 use serde::Serialize;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// List the methods that are there
 ///
@@ -26,7 +26,8 @@ struct List {
 
 #[derive(Serialize)]
 struct Listed {
-    library: PathBuf,
+    /// None: it is linked in.
+    library: Option<PathBuf>,
     #[serde(flatten)]
     method: MethodInfo,
 }
@@ -38,6 +39,22 @@ struct Passed {
     reason: String,
 }
 
+impl List {
+    /// A method of a library, unless one before it has its name.
+    fn add(&mut self, method: MethodInfo, library: &Path) {
+        let name = &method.name;
+        match self.methods.iter().find(|there| there.method.name == *name) {
+            None => self.methods.push(Listed { library: Some(library.to_owned()), method }),
+            Some(first) => {
+                let first = first.library.as_deref().unwrap_or(Path::new("another")).display();
+                let reason =
+                    format!("its method '{name}' is hidden by that of {first}, which comes first");
+                self.problems.push(Passed { path: library.to_owned(), reason });
+            }
+        }
+    }
+}
+
 pub fn run(args: &Args, plugin_path: &[PathBuf]) -> Result<Status> {
     let found = Search { extra: plugin_path.to_vec(), base: ".".into() }.find();
     let problems = found.problems.into_iter().map(|p| Passed { path: p.path, reason: p.reason });
@@ -45,17 +62,19 @@ pub fn run(args: &Args, plugin_path: &[PathBuf]) -> Result<Status> {
         List { methods: vec![], problems: problems.collect(), looked_in: found.looked_in };
     for candidate in found.candidates {
         match probe(&candidate.path, PATIENCE) {
-            Ok(methods) => list.methods.extend(
-                methods
-                    .into_iter()
-                    .map(|method| Listed { library: candidate.path.clone(), method }),
-            ),
+            Ok(methods) => methods.into_iter().for_each(|m| list.add(m, &candidate.path)),
             Err(e) => {
                 let prefix = format!("{}: ", candidate.path.display());
                 let reason = e.to_string();
                 let reason = reason.strip_prefix(&prefix).unwrap_or(&reason).to_owned();
                 list.problems.push(Passed { path: candidate.path, reason });
             }
+        }
+    }
+    for method in precondor::linked() {
+        let is_there = list.methods.iter().any(|there| there.method.name == method.name());
+        if !is_there {
+            list.methods.push(Listed { library: None, method: MethodInfo::of(method.as_ref()) });
         }
     }
     list.methods.sort_by(|a, b| a.method.name.cmp(&b.method.name));
@@ -69,7 +88,10 @@ fn text(list: &List) -> String {
     let width = names.max().unwrap_or(0);
     // Writing to a string cannot fail.
     for Listed { library, method } in &list.methods {
-        let file = library.file_name().unwrap_or_default().to_string_lossy();
+        let file = match library {
+            Some(path) => path.file_name().unwrap_or_default().to_string_lossy(),
+            None => "linked in,".into(),
+        };
         let _ = writeln!(
             out,
             "{:width$}  {} ({} {})",
@@ -77,7 +99,7 @@ fn text(list: &List) -> String {
         );
     }
     if list.methods.is_empty() {
-        out += "no plugins\n";
+        out += "no methods\n";
     }
     for Passed { path, reason } in &list.problems {
         let _ = writeln!(out, "passed over: {}: {reason}", path.display());
