@@ -45,10 +45,8 @@ first_command_in_a_fresh_clone() (
 carries_its_methods() (
     cd "$1"
     mkdir alone
-    cargo build --release --quiet --features linked --bin precondor
-    cp target/release/precondor alone/
-    cargo build --release --quiet --no-default-features --features linked --example solve_csr
-    cp target/release/examples/solve_csr alone/
+    cargo build --release --quiet --features linked --bin precondor --example solve_csr
+    cp target/release/precondor target/release/examples/solve_csr alone/
     cd alone
     export HOME="$PWD/home" XDG_DATA_HOME="$PWD/home"
     ./precondor plugins list
