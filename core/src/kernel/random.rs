@@ -26,9 +26,11 @@ pub struct Stream {
     key: u64,
 }
 
-const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+/// The increment of SplitMix64.
+pub const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 
-fn mix(mut z: u64) -> u64 {
+/// The finaliser of SplitMix64: a number of its own for every number.
+pub fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)

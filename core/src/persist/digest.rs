@@ -1,6 +1,7 @@
 //! Telling matrices apart.
 use crate::Result;
 use crate::comm::Communicator;
+use crate::kernel::random;
 use crate::matrix::DistCsr;
 
 /// Numbers that tell the pattern and the values of a matrix, the same however its rows are spread:
@@ -40,10 +41,7 @@ impl Digest {
 /// Makes a second hash of a first one.
 const OTHER: u64 = 0x6a09_e667_f3bc_c909;
 
-/// The mixing step of SplitMix64 (G. Steele, D. Lea, C. Flood, OOPSLA 2014).
+/// A step of SplitMix64 from `x`.
 pub(super) fn mix(x: u64) -> u64 {
-    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
+    random::mix(x.wrapping_add(random::GAMMA))
 }

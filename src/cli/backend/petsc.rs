@@ -27,6 +27,7 @@ use std::time::Instant;
 /// Solves so far: each has a prefix of its own.
 static SOLVES: AtomicUsize = AtomicUsize::new(0);
 
+/// Solves with PETSc.
 pub fn measure(
     session: &Session,
     task: &Task,

@@ -3,6 +3,7 @@
 use super::Entry;
 use crate::measure::told;
 use crate::traffic::Sent;
+use precondor_core::kernel::random;
 
 /// Systems that are kept one by one, the first ones.
 pub const FIRST: usize = 1000;
@@ -65,18 +66,13 @@ impl Sample {
         self.seen += 1;
         if self.kept.len() < SAMPLE {
             self.kept.push(numbers);
-        } else if let Some(place) = self.kept.get_mut((mixed(self.seen) % self.seen) as usize) {
+        } else if let Some(place) = self
+            .kept
+            .get_mut((random::mix(self.seen.wrapping_mul(random::GAMMA)) % self.seen) as usize)
+        {
             *place = numbers;
         }
     }
-}
-
-/// A number of its own for every number (SplitMix64).
-fn mixed(number: u64) -> u64 {
-    let mut z = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 impl Cell {

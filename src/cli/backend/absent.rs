@@ -1,0 +1,19 @@
+//! A program that is built without PETSc.
+use crate::experiment::Task;
+use crate::measure::Measured;
+use crate::session::Session;
+use precondor::config::backend::WITHOUT;
+use precondor_core::config::{MethodConfig, SolverConfig};
+use precondor_core::solver::Step;
+use precondor_core::{Error, Result};
+
+/// Says so.
+pub fn measure(
+    _: &Session,
+    _: &Task,
+    _: Option<&MethodConfig>,
+    _: &SolverConfig,
+    _: &mut dyn FnMut(&Step),
+) -> Result<Measured> {
+    Err(Error::Unsupported(WITHOUT.into()))
+}
