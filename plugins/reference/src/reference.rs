@@ -188,7 +188,7 @@ fn solver(params: &Params, grid: Grid, system: &System) -> Result<Box<dyn Precon
         return Ok(Box::new(SineSolve::new(grid, 1.0, system)?));
     }
     let reference = grid.five_point(system.a().space())?;
-    let inner = system.host().inner(&name, &section, &system.for_matrix(reference));
+    let inner = system.host().inner(&name, &section, &system.with_matrix(reference)?);
     Ok(inner.map_err(|e| e.inside(format!("parameter 'solver': {name}")))?)
 }
 

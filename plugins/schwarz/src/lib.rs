@@ -41,7 +41,7 @@ use precondor_sdk::core::kernel::pattern;
 use precondor_sdk::core::kernel::remote::Rows;
 use precondor_sdk::core::matrix::NullSpaces;
 use precondor_sdk::core::schema::named_method;
-use precondor_sdk::core::system::NULL_SPACE;
+use precondor_sdk::core::system::{BLOCK_SIZE, NULL_SPACE};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::Value;
 use std::sync::{Mutex, PoisonError};
@@ -172,9 +172,21 @@ impl Generator for Schwarz {
 }
 
 /// The system of this rank's block. Where A is singular the block may be so, too: in one block its null
-/// space is A's, among several what can be seen is known. Not collective.
+/// space is A's, among several what can be seen is known. What is known of the own rows comes along where there
+/// are no others in the block. Not collective.
 fn local(system: &System, block: &Block, theirs: &Rows) -> Result<System> {
-    let local = system.for_matrix(block.matrix(system.a(), theirs)?);
+    let a = block.matrix(system.a(), theirs)?;
+    let local = match block.is_own() {
+        true => {
+            let rows: Vec<u32> = (0..block.len() as u32).collect();
+            let local = system.with_part(a, &rows)?;
+            match system.aux(BLOCK_SIZE) {
+                Some(aux) => local.with_aux(BLOCK_SIZE, aux.width, aux.values.to_vec())?,
+                None => local,
+            }
+        }
+        false => system.for_matrix(a),
+    };
     let Some(null) = system.aux(NULL_SPACE) else { return Ok(local) };
     if system.a().space().comm().size() == 1 {
         return local.with_aux(NULL_SPACE, null.width, null.values.to_vec());

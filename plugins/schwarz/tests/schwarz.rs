@@ -22,7 +22,65 @@ fn host() -> Arc<dyn Host> {
         Native::<Ic>::method(),
         Native::<Spai>::method(),
         Native::<GaussSeidel>::method(),
+        Native::<Looks>::method(),
     ])
+}
+
+/// M = I, of a method that says what is known of its system.
+struct Looks(Vec<String>);
+
+/// None.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(crate = "precondor_sdk::serde", deny_unknown_fields)]
+#[schemars(crate = "precondor_sdk::schemars")]
+struct NoParams {}
+
+impl Generator for Looks {
+    const NAME: &'static str = "looks";
+    const SUMMARY: &'static str = "says what is known of its system";
+    type Params = NoParams;
+    type Output = Looks;
+    fn generate(_: &NoParams, system: &System) -> Result<Looks> {
+        let told = system.all_aux().map(|(name, aux)| format!("{name} {:?}", aux.values));
+        Ok(Looks(told.collect()))
+    }
+}
+
+impl Preconditioner for Looks {
+    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
+        z.copy_from_slice(r);
+        Ok(())
+    }
+    fn properties(&self) -> precondor_sdk::core::precond::Properties {
+        precondor_sdk::core::precond::Properties::SPD
+    }
+    fn stored_entries(&self) -> usize {
+        0
+    }
+    fn bytes(&self) -> usize {
+        0
+    }
+    fn notes(&self) -> Vec<String> {
+        self.0.clone()
+    }
+}
+
+#[test]
+fn what_is_known_of_own_rows_comes_along_to_a_block_without_others() {
+    let mut a = vec![vec![0.0; 4]; 4];
+    (0..4).for_each(|i| a[i][i] = 2.0);
+    let told = threads::run(2, |comm| {
+        let system = spread(&a, &[0, 2, 4], Comm::new(comm)).with_block_size(2).unwrap();
+        let first = system.a().space().start() as f64;
+        let system = system.with_coordinates(1, vec![first, first + 1.0]).unwrap();
+        let params = json!({ "inner": "looks", "overlap": 0 });
+        Native::<Schwarz>::method().generate(&params, &system).unwrap().notes()
+    });
+    for (rank, notes) in told.iter().enumerate() {
+        let places = format!("coordinates [{}.0, {}.0]", 2 * rank, 2 * rank + 1);
+        let has = |text: &str| notes.iter().any(|note| note.contains(text));
+        assert!(has(&places) && has("block-size [2.0, 2.0]"), "{notes:?}");
+    }
 }
 
 /// A five-point matrix with flow on 6 × 4 nodes, unsymmetric also in its pattern.

@@ -14,7 +14,7 @@
 //! | `options` | `-pc_precondor_…`, read into a configuration and checked as one; help |
 //! | `value` | texts of options as values that a schema expects |
 //! | `setup` | matrix in, preconditioner out; what a failure becomes |
-//! | `null_space` | what a Mat knows of null spaces and blocks |
+//! | `known` | what PETSc tells beside entries: null spaces, blocks, coordinates |
 //! | `grid` | what a DMDA says about the grid |
 //! | `explicit` | stored inverses as matrices of PETSc |
 //! | `apply` | products with M |
@@ -25,7 +25,7 @@ mod context;
 mod explicit;
 mod grid;
 mod host;
-mod null_space;
+mod known;
 mod options;
 mod register;
 mod setup;

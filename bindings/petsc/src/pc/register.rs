@@ -1,7 +1,7 @@
 //! Loading: which PETSc and which MPI run here, which methods there are, and their types.
 use super::callback::{Done, Trouble, guard};
 use super::context::{self, Context};
-use super::{apply, host, options, setup, view};
+use super::{apply, host, known, options, setup, view};
 use crate::Petsc;
 use crate::api::{Api, MPI_Comm, Object, RawPc, code, text};
 use precondor_core::{Error, Result};
@@ -198,6 +198,7 @@ unsafe extern "C" fn create(pc: RawPc) -> c_int {
             api.PCShellSetView(pc, Some(view::view))?;
             api.PCShellSetDestroy(pc, Some(destroy))?;
             api.PCShellSetName(pc, VERSION.as_ptr())?;
+            known::listen(api, pc, true)?;
             if handled(|all| all.insert(pc.addr())) {
                 let (read, forget) = (Some(options::read as _), Some(forget as _));
                 api.PetscObjectAddOptionsHandler(pc.cast(), read, forget, std::ptr::null_mut())?;
@@ -237,6 +238,7 @@ unsafe extern "C" fn destroy(pc: RawPc) -> c_int {
     // SAFETY: PETSc calls this once with a PC that `create` made one of ours.
     unsafe {
         guard(pc, c"PCDestroy_Precondor", |api| {
+            known::listen(api, pc, false)?;
             context::remove(pc).map_or(Ok(()), |context| context.free(api))
         })
     }

@@ -8,7 +8,7 @@ use super::context::{self, Built, Context};
 use super::explicit;
 use super::grid::Dmda;
 use super::host;
-use super::null_space::Known;
+use super::known::{Known, Places};
 use super::options::Settings;
 use super::register::plugins;
 use crate::api::{Api, RawMat, RawPc};
@@ -54,7 +54,7 @@ unsafe fn set_up(api: &'static Api, pc: RawPc, context: &mut Context) -> Done {
         // What failed before is over: PETSc itself keeps the reason of an earlier setup.
         context.failure = None;
         api.PCSetFailedReason(pc, NONE)?;
-        match build(api, pc, p, &settings, &comm, &mut built) {
+        match build(api, (pc, p), context.places.clone(), &settings, &comm, &mut built) {
             Ok(()) => {
                 let m = built.as_ref().and_then(|built| built.kept.m());
                 let transposes = m.is_some_and(|m| transposes(m, &settings));
@@ -106,8 +106,8 @@ fn no_method() -> Error {
 /// `pc` and `p` are live (`p` may be null); `comm` stands for their ranks.
 unsafe fn build(
     api: &'static Api,
-    pc: RawPc,
-    p: RawMat,
+    (pc, p): (RawPc, RawMat),
+    places: Option<Places>,
     settings: &Settings,
     comm: &Comm,
     built: &mut Option<Built>,
@@ -118,20 +118,23 @@ unsafe fn build(
     // SAFETY: the caller's promise: the PC is alive until the end of its setup, which this thread runs.
     unsafe {
         let grid = Dmda::of(api, pc, p)?;
-        let known = Known::of(api, p)?;
+        let known = Known::of(api, p, places)?;
         host::lend(services, api, pc, comm.rank() == 0, |host| {
             matrix::lend(api, p, comm, |a| {
                 let (n, nnz) = (a.n_own(), a.nnz_global()?);
                 let mut config = settings.method.clone();
-                let mut system = System::new(a).with_host(host);
-                if let Some(grid) = grid.filter(|grid| grid.fits(&system)) {
+                let system = System::new(a).with_host(host);
+                let grid = grid.filter(|grid| grid.fits(&system));
+                if let Some(grid) = grid.as_ref().filter(|grid| grid.is_scalar()) {
                     let given = config.params.get("grid").is_some_and(|grid| !grid.is_null());
                     if takes_grid(&method.schema()) && !given {
                         config.params["grid"] = serde_json::json!(grid.natural()?);
                     }
-                    system = grid.describe(system)?;
                 }
-                system = known.describe(system)?;
+                let system = comm.scope(|| {
+                    let described = grid.map_or(Ok(system.clone()), |grid| grid.describe(system));
+                    known.describe(described?)
+                })?;
                 let with = (config, settings.base.clone());
                 let same = built.take().filter(|built| built.with == with);
                 let kept = same.map(|built| built.kept);
