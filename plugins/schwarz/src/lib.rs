@@ -52,8 +52,8 @@ use std::sync::{Mutex, PoisonError};
 #[schemars(crate = "precondor_sdk::schemars")]
 pub struct Params {
     /// The method on each rank's block: a name, or a section with its name and its parameters.
-    #[schemars(extend("x-precondor-method" = true))]
-    pub inner: Value,
+    #[schemars(extend("x-precondor-method" = true, "x-precondor-old-name" = "inner"))]
+    pub method: Value,
     /// Layers of rows around a rank's own that its block has besides.
     #[schemars(range(max = 100))]
     pub overlap: u32,
@@ -69,7 +69,7 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Params { inner: "ilu".into(), overlap: 1, max_row: pattern::MAX_ROW, variant: None }
+        Params { method: "ilu".into(), overlap: 1, max_row: pattern::MAX_ROW, variant: None }
     }
 }
 
@@ -217,8 +217,8 @@ impl Inner {
 
     /// Sets the method up on this rank's block `local`. Not collective.
     fn set_up(params: &Params, local: &System, block: &Block) -> Result<Box<dyn Instance>> {
-        let (name, section) = named_method(&params.inner).ok_or_else(|| {
-            let why = "parameter 'inner': it takes a method's name, or a section with 'name'";
+        let (name, section) = named_method(&params.method).ok_or_else(|| {
+            let why = "parameter 'method': it takes a method's name, or a section with 'name'";
             Error::Parameter(why.into())
         })?;
         local.host().inner(&name, &section, local).map_err(|e| Self::told(e, block))
@@ -226,7 +226,7 @@ impl Inner {
 
     /// An error of the method in the numbers of the whole matrix.
     fn told(error: Error, block: &Block) -> Error {
-        error.renumbered(&|row| block.global(row)).inside("parameter 'inner'")
+        error.renumbered(&|row| block.global(row)).inside("parameter 'method'")
     }
 
     /// Rebuilds the method for other values on the same pattern, reusing its symbolic work where it can.

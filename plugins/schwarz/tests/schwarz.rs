@@ -73,7 +73,7 @@ fn what_is_known_of_own_rows_comes_along_to_a_block_without_others() {
         let system = spread(&a, &[0, 2, 4], Comm::new(comm)).with_block_size(2).unwrap();
         let first = system.a().space().start() as f64;
         let system = system.with_coordinates(1, vec![first, first + 1.0]).unwrap();
-        let params = json!({ "inner": "looks", "overlap": 0 });
+        let params = json!({ "method": "looks", "overlap": 0 });
         Native::<Schwarz>::method().generate(&params, &system).unwrap().notes()
     });
     for (rank, notes) in told.iter().enumerate() {
@@ -129,7 +129,7 @@ fn spread(a: &Dense, starts: &[u64], comm: Comm) -> System {
 }
 
 fn params(inner: Value, overlap: u32, variant: Option<Variant>) -> Params {
-    Params { inner, overlap, variant, ..Params::default() }
+    Params { method: inner, overlap, variant, ..Params::default() }
 }
 
 /// M, or its transpose, on all ranks together.
@@ -353,7 +353,7 @@ fn errors_of_the_inner_method_name_rows_of_the_whole_matrix_on_all_ranks() {
         for end in &ends {
             let error = end.as_ref().unwrap_err();
             let text = error.to_string();
-            assert!(text.contains(&named) && text.contains("parameter 'inner'"), "{text}");
+            assert!(text.contains(&named) && text.contains("parameter 'method'"), "{text}");
             own += usize::from(!matches!(error, Error::Elsewhere { .. }));
         }
         assert!(own >= 1, "{ends:?}");
@@ -395,7 +395,7 @@ fn overlap_helps_where_a_rank_has_no_entries_of_its_own() {
             "{told}"
         );
         assert!(told.contains(" (rank 1); "), "{told}");
-        let section = "name = \"schwarz\", inner = \"ilu\", overlap = 1 in [preconditioner]";
+        let section = "name = \"schwarz\", method = \"ilu\", overlap = 1 in [preconditioner]";
         assert!(told.ends_with(section), "{told}");
 
         let m = Schwarz::generate(&params(json!("ilu"), 1, None), &system).unwrap();

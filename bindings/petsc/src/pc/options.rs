@@ -247,7 +247,13 @@ impl Database {
         all: &mut Vec<Given>,
         known: &mut Vec<String>,
     ) -> Done {
-        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        let properties = schema["properties"].as_object().into_iter().flatten();
+        // Under the name of today and that of before.
+        let named = properties.flat_map(|(name, property)| {
+            let old = property[schema::OLD_NAME].as_str().map(str::to_owned);
+            std::iter::once(name.clone()).chain(old).map(move |name| (name, property))
+        });
+        for (name, property) in named {
             let key = format!("{}{}", at.stem, name.replace('-', "_"));
             let keys: Vec<String> = at.keys.iter().cloned().chain([name.clone()]).collect();
             let of = schema::resolve(schema, property);

@@ -16,7 +16,7 @@ use crate::matrix;
 use precondor_core::comm::{Comm, Communicator};
 use precondor_core::instance::{Instance, Kept};
 use precondor_core::system::System;
-use precondor_core::{Error, Result};
+use precondor_core::{Error, Result, schema};
 use std::ffi::c_int;
 use std::ptr::null_mut;
 
@@ -126,9 +126,11 @@ unsafe fn build(
                 let system = System::new(a).with_host(host);
                 let grid = grid.filter(|grid| grid.fits(&system));
                 if let Some(grid) = grid.as_ref().filter(|grid| grid.is_scalar()) {
-                    let given = config.params.get("grid").is_some_and(|grid| !grid.is_null());
-                    if takes_grid(&method.schema()) && !given {
-                        config.params["grid"] = serde_json::json!(grid.natural()?);
+                    let schema = method.schema();
+                    let params = &mut config.params;
+                    let free = |key: &&str| params.get(*key).is_none_or(serde_json::Value::is_null);
+                    if let Some(key) = schema::marked(&schema, schema::GRID).filter(free) {
+                        params[key] = serde_json::json!(grid.natural()?);
                     }
                 }
                 let system = comm.scope(|| {
@@ -145,11 +147,6 @@ unsafe fn build(
         })?;
     }
     Ok(())
-}
-
-/// Whether a method works on structured grids of two dimensions.
-fn takes_grid(schema: &serde_json::Value) -> bool {
-    schema["properties"]["grid"]["maxItems"] == 2
 }
 
 /// Whether what all ranks failed with is a breakdown. Collective.
