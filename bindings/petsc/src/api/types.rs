@@ -348,6 +348,17 @@ pub mod code {
     pub const INCONSISTENT: c_int = 77;
 }
 
+/// Why a preconditioner failed, `PCFailedReason`.
+pub mod reason {
+    use std::ffi::c_int;
+    /// `PC_NOERROR`.
+    pub const NONE: c_int = 0;
+    /// `PC_FACTOR_NUMERIC_ZEROPIVOT`, the reason nearest to a breakdown.
+    pub const BREAKDOWN: c_int = 2;
+    /// `PC_FACTOR_OTHER`.
+    pub const OTHER: c_int = 4;
+}
+
 /// Types of data, `PetscDataType`.
 pub mod datatype {
     use std::ffi::c_int;

@@ -1,7 +1,7 @@
 //! What belongs to a PC of ours: by its address, for as long as it has one of our types.
 use super::explicit::Shown;
 use super::known::Places;
-use super::options::Settings;
+use super::settings::Settings;
 use crate::api::{Api, MPI_Comm, RawPc};
 use precondor_core::comm::Comm;
 use precondor_core::config::MethodConfig;

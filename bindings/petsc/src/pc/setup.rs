@@ -9,9 +9,9 @@ use super::explicit;
 use super::grid::Dmda;
 use super::host;
 use super::known::{Known, Places};
-use super::options::Settings;
-use super::register::plugins;
-use crate::api::{Api, RawMat, RawPc};
+use super::methods::plugins;
+use super::settings::Settings;
+use crate::api::{Api, RawMat, RawPc, reason};
 use crate::matrix;
 use precondor_core::comm::{Comm, Communicator};
 use precondor_core::instance::{Instance, Kept};
@@ -19,13 +19,6 @@ use precondor_core::system::System;
 use precondor_core::{Error, Result, schema};
 use std::ffi::c_int;
 use std::ptr::null_mut;
-
-/// `PC_NOERROR`.
-const NONE: c_int = 0;
-/// `PC_FACTOR_NUMERIC_ZEROPIVOT`, the reason nearest to a breakdown.
-pub(super) const BREAKDOWN: c_int = 2;
-/// `PC_FACTOR_OTHER`.
-pub(super) const OTHER: c_int = 4;
 
 /// What PETSc calls when a matrix is new or has changed.
 pub(super) unsafe extern "C" fn setup(pc: RawPc) -> c_int {
@@ -53,7 +46,7 @@ unsafe fn set_up(api: &'static Api, pc: RawPc, context: &mut Context) -> Done {
         }
         // What failed before is over: PETSc itself keeps the reason of an earlier setup.
         context.failure = None;
-        api.PCSetFailedReason(pc, NONE)?;
+        api.PCSetFailedReason(pc, reason::NONE)?;
         match build(api, (pc, p), context.places.clone(), &settings, &comm, &mut built) {
             Ok(()) => {
                 let m = built.as_ref().and_then(|built| built.kept.m());
@@ -72,7 +65,7 @@ unsafe fn set_up(api: &'static Api, pc: RawPc, context: &mut Context) -> Done {
                 if !is_breakdown(&comm, &error)? {
                     return Err(error.into());
                 }
-                api.PCSetFailedReason(pc, BREAKDOWN)?;
+                api.PCSetFailedReason(pc, reason::BREAKDOWN)?;
                 if comm.rank() == 0 {
                     host::warn(&error.to_string());
                 }
