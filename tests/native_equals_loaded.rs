@@ -44,7 +44,7 @@ fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
         (
             Native::<Schwarz>::method(),
             4,
-            vec![json!({}), json!({"inner": "ic", "overlap": 2}), json!({"inner": "spai"})],
+            vec![json!({}), json!({"method": "ic", "overlap": 2}), json!({"method": "spai"})],
         ),
         (
             Native::<Composite>::method(),
@@ -69,7 +69,7 @@ fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
         (
             Native::<Reference>::method(),
             4,
-            vec![json!({}), json!({"solver": "sine"}), json!({"smoother": "chebyshev"})],
+            vec![json!({}), json!({"method": "sine"}), json!({"smoother": "chebyshev"})],
         ),
         (
             Native::<Multigrid>::method(),

@@ -277,3 +277,17 @@ fn a_new_plugin_builds_passes_and_solves() {
     assert_eq!(solve.json()["preconditioner"], "my-method");
     assert_eq!(solve.json()["preconditioner_nnz"], 225);
 }
+
+#[test]
+fn a_library_that_crashes_keeps_nothing_else_from_its_work() {
+    let folder = Folder::new("crashes-beside");
+    faulty(&folder, "CRASH");
+    let config = "[problem]\nkind = 'poisson'\nlevel = 3\n[preconditioner]\nname = 'ic'\n";
+    let path = folder.path().display().to_string();
+    let ran = crate::support::solve(&folder, config, &["--plugin-path", &path]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.err.contains("it crashes while it is loaded (signal 6)"), "{}", ran.err);
+    let config = config.replace("'ic'", "'faulty'");
+    crate::support::solve(&folder, &config, &["--plugin-path", &path])
+        .fails_with(&["no preconditioner 'faulty'"]);
+}
