@@ -15,6 +15,7 @@ pub mod ordering;
 pub mod pattern;
 pub mod random;
 pub mod reach;
+pub mod rectangle;
 pub mod remote;
 pub mod schur;
 mod search;
