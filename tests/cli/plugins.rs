@@ -65,9 +65,7 @@ fn descriptions_are_in_words() {
         }
     }
     let describe = |name: &str| precondor(["plugins", "describe", name]).out;
-    assert!(
-        describe("mlp-dense").contains("hidden: list of 1 to 8 integers ≥ 0; 0, 0, 0 unless given")
-    );
+    assert!(describe("mlp-dense").contains("hidden: list of 1 to 8 integers ≥ 1 ≤ 65536\n"));
     assert!(describe("mlp-dense").contains("grid: list of 2 integers ≥ 0"));
     assert!(describe("auto").contains(
         "candidates: list of at least 2 tables of `apply`, `method`, `setup`; method jacobi, "
@@ -275,4 +273,30 @@ fn a_new_plugin_builds_passes_and_solves() {
     assert_eq!(solve.code, 0, "{}", solve.err);
     assert_eq!(solve.json()["preconditioner"], "my-method");
     assert_eq!(solve.json()["preconditioner_nnz"], 225);
+}
+
+/// A key of training means one thing for every method that has it.
+#[test]
+fn what_networks_are_trained_with_means_the_same_for_all() {
+    let list = precondor(["plugins", "list", "--json"]).json();
+    let mut told = std::collections::BTreeMap::<_, Vec<_>>::new();
+    for method in list["methods"].as_array().unwrap() {
+        let name = method["name"].as_str().unwrap();
+        let method = precondor(["plugins", "describe", name, "--json"]).json();
+        for key in ["hidden", "pool", "validation", "patience"] {
+            let property = &method["train_schema"]["properties"][key];
+            if let Some(meaning) = property["description"].as_str() {
+                // What follows a semicolon is said of the default, or of the ends of the range.
+                let (meaning, _) = meaning.split_once(';').unwrap_or((meaning, ""));
+                told.entry(key)
+                    .or_default()
+                    .push((meaning.to_owned(), property["minimum"].clone()));
+            }
+        }
+    }
+    assert_eq!(told["hidden"].len(), 3, "{told:?}");
+    assert_eq!(told["pool"].len(), 4, "{told:?}");
+    for (key, all) in &told {
+        assert!(all.len() >= 3 && all.iter().all(|one| *one == all[0]), "{key}: {all:?}");
+    }
 }

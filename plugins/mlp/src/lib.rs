@@ -25,7 +25,8 @@ pub mod optim;
 pub mod random;
 pub mod reference;
 pub mod ridge;
-mod run;
+pub mod run;
+pub mod team;
 
 use precondor_sdk::prelude::*;
 

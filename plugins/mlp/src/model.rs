@@ -7,9 +7,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use precondor_sdk::core::train::Samples;
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{self, Value, json};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use crate::net::Net;
 
 /// What a file is and how it was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +47,36 @@ pub enum Kind {
 const KEY: &str = "precondor";
 
 impl Card {
+    /// That of a training run; what it is and its metrics are set when it is written.
+    ///
+    /// # Errors
+    /// None that can happen for parameters that came out of a configuration.
+    pub fn of_run(
+        (method, version): (&str, &str),
+        architecture: Value,
+        params: &impl Serialize,
+        samples: &dyn Samples,
+    ) -> Result<Self> {
+        Ok(Card {
+            method: method.into(),
+            kind: Kind::Checkpoint,
+            version: version.into(),
+            architecture,
+            training: serde_json::to_value(params)
+                .map_err(|e| Error::Data(format!("training parameters: {e}")))?,
+            samples: serde_json::from_str(&samples.describe()).unwrap_or(Value::Null),
+            metrics: Value::Null,
+        })
+    }
+
+    /// Adds metrics of the method's own to those that are there.
+    pub fn add_metrics(&mut self, more: Value) {
+        match (&mut self.metrics, more) {
+            (Value::Object(all), Value::Object(more)) => all.extend(more),
+            (all, more) => *all = more,
+        }
+    }
+
     /// Reads the card of a model or a checkpoint; the arrays are not looked at.
     ///
     /// # Errors
@@ -130,6 +163,15 @@ pub struct Part<'a> {
     pub values: &'a [f32],
 }
 
+/// The arrays of a network.
+pub fn parts_of<'a>(net: &Net, parameters: &'a [f32]) -> impl Iterator<Item = Part<'a>> {
+    net.tensors().iter().map(|tensor| Part {
+        name: tensor.name.clone(),
+        shape: vec![tensor.rows, tensor.columns],
+        values: &parameters[tensor.range()],
+    })
+}
+
 /// Writes a file.
 pub fn write(card: &Card, parts: &[Part<'_>]) -> Result<Vec<u8>> {
     write_with_halves(card, parts, &[])
@@ -203,6 +245,15 @@ impl<'a> Reader<'a> {
         }
         self.expected += 1;
         Ok(values)
+    }
+
+    /// Takes the arrays of a network: its parameters.
+    pub fn take_net(&mut self, net: &Net) -> Result<Vec<f32>> {
+        let mut parameters = Vec::new();
+        for tensor in net.tensors() {
+            parameters.extend(self.take(&tensor.name, &[tensor.rows, tensor.columns])?);
+        }
+        Ok(parameters)
     }
 
     /// Checks that nothing was left.

@@ -153,41 +153,97 @@ pub fn clip<T: Number>(gradient: &mut [T], limit: f64) -> T {
     size
 }
 
-/// Factor of the learning rates over a run: linear warm-up, constant, then linear to zero.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Schedule {
-    /// Steps of the run.
-    pub steps: u64,
-    /// Steps of the warm-up.
-    pub warm_up: u64,
-    /// Fraction of the run after which the rate starts to fall.
-    pub flat: f64,
+/// How the learning rates change over a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Schedule {
+    /// Not at all.
+    #[default]
+    Constant,
+    /// Half a wave of the cosine, down to zero.
+    Cosine,
+    /// Linear warm-up, constant, then linear to zero.
+    Ramps {
+        /// Steps of the warm-up.
+        warm_up: u64,
+        /// Fraction of the run after which the rates start to fall.
+        flat: f64,
+    },
 }
 
 impl Schedule {
-    /// The factor at `step`, counted from 0.
-    pub fn factor(&self, step: u64) -> f64 {
-        let rise = ((step + 1) as f64 / self.warm_up.max(1) as f64).min(1.0);
-        let done = step as f64 / self.steps.max(1) as f64;
-        let fall = if done < self.flat { 1.0 } else { (1.0 - done) / (1.0 - self.flat) };
-        rise * fall.max(0.0)
+    /// The factor of the rates at `step` of `steps`, counted from 0.
+    pub fn factor(self, step: u64, steps: u64) -> f64 {
+        let done = step as f64 / steps.max(1) as f64;
+        match self {
+            Schedule::Constant => 1.0,
+            Schedule::Cosine => {
+                0.5 * (1.0 + (std::f64::consts::PI * step as f64 / steps.max(1) as f64).cos())
+            }
+            Schedule::Ramps { warm_up, flat } => {
+                let rise = ((step + 1) as f64 / warm_up.max(1) as f64).min(1.0);
+                let fall = if done < flat { 1.0 } else { (1.0 - done) / (1.0 - flat) };
+                rise * fall.max(0.0)
+            }
+        }
     }
 }
 
-/// One step as the networks here are trained: Muon on the weights, Adam on biases and skip.
-pub fn step<T: Number>(
-    tensors: &[Tensor],
-    (muon, muon_rate): (&mut Muon<T>, f64),
-    (adam, adam_rate): (&mut Adam<T>, f64),
-    gradient: &[T],
-    parameters: &mut [T],
-) {
-    adam.begin();
-    for tensor in tensors {
-        match tensor.role {
-            Role::Weight => muon.update(tensor, muon_rate, gradient, parameters),
-            Role::Bias | Role::Skip => {
-                adam.update(tensor.range(), adam_rate, gradient, parameters);
+/// What moves the parameters of a network: Adam, or Muon on the layers' weights and Adam on biases and skip.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Optimiser<T> {
+    adam: Adam<T>,
+    adam_rate: f64,
+    muon: Option<(Muon<T>, f64)>,
+}
+
+impl<T: Number> Optimiser<T> {
+    /// Adam alone, for a parameter vector of `len` entries, with the given decay rates of mean and square.
+    pub fn adam_alone(len: usize, decay: [f64; 2], rate: f64) -> Self {
+        Optimiser { adam: Adam::new(len, decay), adam_rate: rate, muon: None }
+    }
+
+    /// The same with Muon on the layers' weights.
+    #[must_use]
+    pub fn with_muon(self, rate: f64) -> Self {
+        let muon = Muon::new(self.adam.mean.len());
+        Optimiser { muon: Some((muon, rate)), ..self }
+    }
+
+    /// The rate of the layers' weights.
+    pub fn rate(&self) -> f64 {
+        self.muon.as_ref().map_or(self.adam_rate, |(_, rate)| *rate)
+    }
+
+    /// Adam, with its state.
+    pub fn adam(&self) -> &Adam<T> {
+        &self.adam
+    }
+
+    /// Muon's momentum, where Muon takes part.
+    pub fn momentum(&self) -> Option<&[T]> {
+        self.muon.as_ref().map(|(muon, _)| muon.state())
+    }
+
+    /// Takes up the states of an earlier step.
+    pub fn restore(&mut self, adam: Adam<T>, momentum: Option<Vec<T>>) {
+        self.adam = adam;
+        if let (Some((muon, _)), Some(momentum)) = (&mut self.muon, momentum) {
+            muon.restore(momentum);
+        }
+    }
+
+    /// Moves all parameters against their gradient, at the rates times `factor`.
+    pub fn step(&mut self, tensors: &[Tensor], factor: f64, gradient: &[T], parameters: &mut [T]) {
+        self.adam.begin();
+        for tensor in tensors {
+            match (&mut self.muon, tensor.role) {
+                (Some((muon, rate)), Role::Weight) => {
+                    muon.update(tensor, *rate * factor, gradient, parameters);
+                }
+                _ => {
+                    let rate = self.adam_rate * factor;
+                    self.adam.update(tensor.range(), rate, gradient, parameters);
+                }
             }
         }
     }
@@ -250,11 +306,14 @@ mod tests {
 
     #[test]
     fn schedule_rises_stays_and_falls_to_zero() {
-        let schedule = Schedule { steps: 1000, warm_up: 100, flat: 0.4 };
-        assert_eq!(schedule.factor(0), 0.01);
-        assert_eq!(schedule.factor(200), 1.0);
-        assert!((schedule.factor(700) - 0.5).abs() < 1e-12);
-        assert!(schedule.factor(999) < 0.002);
+        let ramps = |step| Schedule::Ramps { warm_up: 100, flat: 0.4 }.factor(step, 1000);
+        assert_eq!(ramps(0), 0.01);
+        assert_eq!(ramps(200), 1.0);
+        assert!((ramps(700) - 0.5).abs() < 1e-12);
+        assert!(ramps(999) < 0.002);
+        let cosine = |step| Schedule::Cosine.factor(step, 1000);
+        assert!(cosine(0) == 1.0 && (cosine(500) - 0.5).abs() < 1e-12 && cosine(999) < 1e-5);
+        assert_eq!(Schedule::Constant.factor(999, 1000), 1.0);
     }
 
     #[test]
@@ -262,11 +321,12 @@ mod tests {
         let net = Net::new(3, &[8], 2, true);
         let mut random = Random::new(4, 0);
         let mut parameters: Vec<f64> = net.start(&mut random, 0.1);
-        let (mut muon, mut adam) = (Muon::new(net.len()), Adam::new(net.len(), [0.9, 0.99]));
-        let n = 32;
-        let schedule = Schedule { steps: 400, warm_up: 10, flat: 0.4 };
+        let adam = Optimiser::adam_alone(net.len(), [0.9, 0.99], 0.02);
+        let mut optimiser = adam.with_muon(0.02);
+        let (n, steps) = (32, 400);
+        let schedule = Schedule::Ramps { warm_up: 10, flat: 0.4 };
         let mut loss = f64::INFINITY;
-        for k in 0..schedule.steps {
+        for k in 0..steps {
             let x: Vec<f64> = (0..3 * n).map(|_| random.unit() - 0.5).collect();
             let mut y = vec![0.0; 2 * n];
             let mut activations = net.activations(n);
@@ -279,14 +339,8 @@ mod tests {
             let dy: Vec<f64> = y.iter().map(|e| 2.0 * e / n as f64).collect();
             let mut gradient = vec![0.0; net.len()];
             net.backward(&parameters, &x, n, &mut activations, &dy, &mut gradient);
-            let f = schedule.factor(k);
-            step(
-                net.tensors(),
-                (&mut muon, 0.02 * f),
-                (&mut adam, 0.02 * f),
-                &gradient,
-                &mut parameters,
-            );
+            let factor = schedule.factor(k, steps);
+            optimiser.step(net.tensors(), factor, &gradient, &mut parameters);
         }
         assert!(loss < 1e-4, "{loss}");
     }

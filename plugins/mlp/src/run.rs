@@ -1,252 +1,267 @@
-//! What training runs have in common: steps, progress, checkpoints, the way back from one.
+//! The one way to train a network: steps, validation, the best weights, patience, checkpoints, the way back from one.
 //!
-//! The budget of a run is counted in steps and everything random comes from small generators whose
-//! state a checkpoint holds, so a run is a function of its parameters and samples, and goes on from
-//! a checkpoint to bitwise the same weights.
+//! A method says what is learned ([`Task`]) and how ([`Task::plan`]); [`Run`] does the rest, the same for all:
 //!
-//! On several ranks training is data-parallel ([`Team`]): all ranks draw the same batches, each
-//! evaluates its share, gradients are averaged over all matrices of the batch, and all ranks take the
-//! same step. `batch` is counted per rank: n ranks with batch b train as one rank with batch n·b, up
-//! to the rounding of sums. Every rank makes and holds all training matrices.
-
-use std::hash::{DefaultHasher, Hasher};
-use std::ops::Range;
+//! - **Steps.** The budget is counted in steps and everything random comes from small generators whose state a
+//!   checkpoint holds, so a run is a function of its parameters and samples, and goes on from a checkpoint to bitwise the
+//!   same weights. A gradient that is not finite is not followed.
+//! - **Validation.** Where some systems are kept out of the training, the loss on them is looked at before the first
+//!   step, every so many steps and at the end; the weights with the least are the model. Without, the last ones are.
+//! - **Patience.** A run ends early at a look so many steps after the one with the least loss.
+//!
+//! On several ranks see [`team`](crate::team).
 
 use precondor_sdk::core::train::{Progress, Training, Watch};
 use precondor_sdk::prelude::*;
-use precondor_sdk::serde_json::{self, Value, json};
+use precondor_sdk::serde_json::{self, json};
 
 use crate::model::{self, Card, Kind, Part, Reader};
 use crate::net::Net;
-use crate::optim::Adam;
+use crate::optim::{Adam, Optimiser, Schedule, clip};
 use crate::random::Random;
+use crate::team::same;
 
-/// A training run.
-pub(crate) trait Run {
-    /// Does one step. Collective.
-    fn advance(&mut self) -> Result<Progress>;
-    /// The model as it stands.
-    fn model(&self) -> Result<Vec<u8>>;
-    /// The state after the steps done.
-    fn checkpoint(&self) -> Result<Vec<u8>>;
-    /// Goes back to the state of a checkpoint; says how many steps it had done, and of how many.
-    fn resume(&mut self, checkpoint: &[u8]) -> Result<()>;
-    /// Steps done and steps in all.
-    fn steps(&self) -> (u64, u64);
+/// What a method learns.
+pub trait Task {
+    /// The network.
+    fn net(&self) -> &Net;
+    /// How it is learned.
+    fn plan(&self) -> Plan;
+    /// The weights that a run starts with.
+    fn start(&self, random: &mut Random) -> Vec<f32>;
+    /// What the model and the checkpoints of this run say of themselves.
+    fn card(&self) -> &Card;
+    /// Draws the batch of step number `step`; returns its mean loss over all ranks and adds the derivative to
+    /// `gradient`. Collective.
+    ///
+    /// # Errors
+    /// What the host and the communicator report.
+    fn differentiate(
+        &mut self,
+        step: u64,
+        parameters: &[f32],
+        random: &mut Random,
+        gradient: &mut [f32],
+    ) -> Result<f64>;
+    /// The mean loss over the systems kept for validation, over all ranks; asked for only where
+    /// [`Plan::look_every`] says that there are some. Collective.
+    ///
+    /// # Errors
+    /// What the host and the communicator report.
+    fn validate(&mut self, parameters: &[f32]) -> Result<f64>;
+    /// The model file of these weights; `card` has the metrics of the run, to which the method may add. Collective.
+    ///
+    /// # Errors
+    /// Where the file cannot be written, and as [`validate`](Self::validate).
+    fn model(&mut self, parameters: &[f32], card: Card) -> Result<Vec<u8>>;
 }
 
-/// The ranks that train together.
-pub(crate) struct Team {
+/// How it is learned.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Seed of the starting weights and the batches.
+    pub seed: u64,
+    /// Steps, at most.
+    pub steps: u64,
+    /// Steps between looks at the validation loss; nothing where no systems are kept for it.
+    pub look_every: Option<u64>,
+    /// Steps without a smaller validation loss after which the run ends; 0 for never.
+    pub patience: u64,
+    /// What moves the weights, before the first step.
+    pub optimiser: Optimiser<f32>,
+    /// How its rates change.
+    pub schedule: Schedule,
+    /// Longest gradient that is taken as it is.
+    pub longest: f64,
+}
+
+/// The best weights so far.
+#[derive(Clone, Debug)]
+struct Best {
+    parameters: Vec<f32>,
+    /// Their validation loss; infinite before the first look.
+    loss: f64,
+    /// After how many steps they were met.
+    step: u64,
+}
+
+/// A training run: what it learns, and where it stands.
+pub struct Run<T> {
+    task: T,
+    plan: Plan,
     comm: Comm,
-    /// What is added up over the ranks.
-    sum: Vec<f64>,
-}
-
-impl Team {
-    pub fn new(comm: &Comm) -> Self {
-        Team { comm: comm.clone(), sum: Vec::new() }
-    }
-
-    /// Ranks.
-    pub fn size(&self) -> usize {
-        self.comm.size()
-    }
-
-    /// What this rank does of `count` things that are numbered over all ranks.
-    pub fn share(&self, count: usize) -> Range<usize> {
-        let (rank, size) = (self.comm.rank(), self.comm.size());
-        count * rank / size..count * (rank + 1) / size
-    }
-
-    /// The part of `count` things that this rank's share is.
-    pub fn weight(&self, count: usize) -> f64 {
-        self.share(count).len() as f64 / count as f64
-    }
-
-    /// From means over this rank's share of `count` matrices, a gradient and a loss, those over all of
-    /// them. Collective.
-    pub fn mean(&mut self, count: usize, gradient: &mut [f32], loss: f64) -> Result<f64> {
-        if self.size() == 1 {
-            return Ok(loss);
-        }
-        let weight = self.weight(count);
-        self.sum.clear();
-        self.sum.extend(gradient.iter().map(|&g| weight * f64::from(g)));
-        // The mean of nothing is no number.
-        self.sum.push(if weight > 0.0 { weight * loss } else { 0.0 });
-        self.comm.sum(&mut self.sum)?;
-        let loss = self.sum.pop().unwrap_or(f64::NAN);
-        gradient.iter_mut().zip(&self.sum).for_each(|(g, sum)| *g = *sum as f32);
-        Ok(loss)
-    }
-
-    /// `x[i]` ← its sum over the ranks. Collective.
-    pub fn sum(&self, x: &mut [f64]) -> Result<()> {
-        self.comm.sum(x)
-    }
-
-    /// The words of all ranks, one rank after the other. Collective.
-    pub fn gather(&self, mine: &[u64]) -> Result<Vec<u64>> {
-        Ok(self.comm.all_gather(mine)?.concat())
-    }
-}
-
-/// Refuses bytes that are not the same on all ranks. Collective.
-///
-/// # Errors
-/// [`Error::Data`] with the first rank that has others than rank 0.
-pub(crate) fn same(comm: &Comm, what: &str, bytes: &[u8]) -> Result<()> {
-    if comm.size() == 1 {
-        return Ok(());
-    }
-    let mut digest = DefaultHasher::new();
-    digest.write(bytes);
-    let digest = digest.finish();
-    let all = comm.all_gather(&[digest])?;
-    match all.iter().position(|theirs| *theirs != all[0]) {
-        None => Ok(()),
-        Some(rank) => Err(Error::Data(format!(
-            "{what} is not the same on ranks 0 and {rank}; ranks that train together need the same \
-             program, files and kind of processor"
-        ))),
-    }
-}
-
-/// Runs to the end and returns the model, the same on all ranks. Collective.
-///
-/// # Errors
-/// [`Error::Interrupted`] after the watcher of any rank asked to stop; a checkpoint is handed over
-/// first.
-pub(crate) fn drive(run: &mut dyn Run, training: Training<'_>) -> Result<Vec<u8>> {
-    let Training { comm, resume, watch, .. } = training;
-    same(comm, "the checkpoint to go on from", resume.unwrap_or_default())?;
-    if let Some(checkpoint) = resume {
-        run.resume(checkpoint)?;
-    }
-    // The first rank's word counts, so that all check their states at the same steps.
-    let every = comm.all_gather(&[watch.checkpoint_every()])?[0][0];
-    let keep = |run: &dyn Run, watch: &mut dyn Watch| {
-        let state = run.checkpoint()?;
-        same(comm, &format!("the state after step {}", run.steps().0), &state)?;
-        watch.checkpoint(&state)
-    };
-    while run.steps().0 < run.steps().1 {
-        let mut stop = [f64::from(u8::from(watch.cancelled()))];
-        comm.max(&mut stop)?;
-        if stop[0] != 0.0 {
-            keep(run, watch)?;
-            return Err(Error::Interrupted);
-        }
-        let progress = run.advance()?;
-        watch.progress(&progress);
-        if every > 0 && progress.step.is_multiple_of(every) && progress.step < progress.steps {
-            keep(run, watch)?;
-        }
-    }
-    let model = run.model()?;
-    same(comm, "the model", &model)?;
-    Ok(model)
-}
-
-/// The part of a run's state that every method here has.
-#[derive(Clone)]
-pub(crate) struct State {
-    /// Weights and biases.
-    pub parameters: Vec<f32>,
-    /// Adam's moments.
-    pub adam: Adam<f32>,
+    parameters: Vec<f32>,
+    gradient: Vec<f32>,
     /// What is drawn next.
-    pub random: Random,
-    /// Ranks that train together.
-    pub ranks: usize,
+    random: Random,
     /// Steps done.
-    pub step: u64,
+    step: u64,
     /// Sum of the losses of the last steps of the run.
-    pub last: f64,
+    last: f64,
     /// Steps whose gradient was not finite and was not followed.
-    pub skipped: u64,
-    /// What else a method keeps in its checkpoints.
-    pub more: Value,
+    skipped: u64,
+    best: Best,
+    /// Whether the run came to an early end.
+    ended: bool,
 }
 
 /// Steps that the loss in a model's metrics is averaged over.
 const LAST: u64 = 500;
 
-impl State {
-    /// At the start of a run.
-    pub fn new(parameters: Vec<f32>, decay: [f64; 2], random: Random, team: &Team) -> Self {
-        let (adam, ranks) = (Adam::new(parameters.len(), decay), team.size());
-        State { parameters, adam, random, ranks, step: 0, last: 0.0, skipped: 0, more: Value::Null }
-    }
-
-    /// Counts a step done.
-    pub fn count(&mut self, steps: u64, loss: f64) {
-        self.step += 1;
-        if self.step + LAST > steps {
-            self.last += loss;
+impl<T: Task> Run<T> {
+    /// At the start.
+    pub fn new(task: T, comm: &Comm) -> Self {
+        let plan = task.plan();
+        let mut random = Random::new(plan.seed, 1);
+        let parameters = task.start(&mut random);
+        Run {
+            best: Best { parameters: parameters.clone(), loss: f64::INFINITY, step: 0 },
+            gradient: vec![0.0; parameters.len()],
+            comm: comm.clone(),
+            step: 0,
+            last: 0.0,
+            skipped: 0,
+            ended: false,
+            parameters,
+            random,
+            task,
+            plan,
         }
     }
 
-    /// Writes a model file; its metrics are those of the card and what every run knows.
-    pub fn model(&self, mut card: Card, net: &Net, steps: u64) -> Result<Vec<u8>> {
-        let averaged = LAST.min(steps);
-        card.kind = Kind::Model;
-        let mut metrics = json!({
-            "steps": self.step,
-            "ranks": self.ranks,
-            "loss": (self.step == steps).then_some(self.last / averaged as f64),
-            "loss_averaged_over_steps": averaged,
-            "skipped_steps": self.skipped,
-            "parameters": net.len(),
-        });
-        if let (Value::Object(all), Value::Object(own)) = (&mut metrics, card.metrics.take()) {
-            all.extend(own);
-        }
-        card.metrics = metrics;
-        let part = |tensor: &crate::net::Tensor| Part {
-            name: tensor.name.clone(),
-            shape: vec![tensor.rows, tensor.columns],
-            values: &self.parameters[tensor.range()],
-        };
-        let parts: Vec<Part<'_>> = net.tensors().iter().map(part).collect();
-        model::write(&card, &parts)
-    }
-
-    /// Writes a checkpoint with further arrays of the method.
-    pub fn checkpoint(&self, mut card: Card, more: &[(&str, &[f32])]) -> Result<Vec<u8>> {
-        let (adam_steps, mean, square) = self.adam.state();
-        card.kind = Kind::Checkpoint;
-        card.metrics = json!({
-            "step": self.step,
-            "ranks": self.ranks,
-            "adam_steps": adam_steps,
-            "random": self.random,
-            // As bits: text may round.
-            "last": self.last.to_bits(),
-            "skipped": self.skipped,
-            "more": self.more,
-        });
-        let own: [(&str, &[f32]); 3] =
-            [("parameters", &self.parameters), ("adam.mean", mean), ("adam.square", square)];
-        let part = |&(name, values): &(&str, &'_ [f32])| (name.to_owned(), vec![values.len()]);
-        let mut parts = Vec::new();
-        for array in own.iter().chain(more) {
-            let (name, shape) = part(array);
-            parts.push(Part { name, shape, values: array.1 });
-        }
-        model::write(&card, &parts)
-    }
-
-    /// Reads a checkpoint; returns the arrays named in `more`, each as long as the parameters.
+    /// Runs to the end and returns the model, the same on all ranks. Collective.
     ///
     /// # Errors
-    /// [`Error::Data`] where it is damaged or belongs to a run with other parameters or samples.
-    pub fn resume(
-        &mut self,
-        checkpoint: &[u8],
-        expected: &Card,
-        more: &[&str],
-    ) -> Result<Vec<Vec<f32>>> {
+    /// [`Error::Interrupted`] after the watcher of any rank asked to stop; a checkpoint is handed over
+    /// first. [`Error::Data`] for a checkpoint of another run. What the task and the watcher report.
+    pub fn train(mut self, resume: Option<&[u8]>, watch: &mut dyn Watch) -> Result<Vec<u8>> {
+        same(&self.comm, "the checkpoint to go on from", resume.unwrap_or_default())?;
+        match resume {
+            Some(checkpoint) => self.resume(checkpoint)?,
+            None if self.plan.look_every.is_some() => self.look()?,
+            None => {}
+        }
+        // The first rank's word counts, so that all check their states at the same steps.
+        let every = self.comm.all_gather(&[watch.checkpoint_every()])?[0][0];
+        while self.step < self.steps() {
+            let mut stop = [f64::from(u8::from(watch.cancelled()))];
+            self.comm.max(&mut stop)?;
+            if stop[0] != 0.0 {
+                self.keep(watch)?;
+                return Err(Error::Interrupted);
+            }
+            let progress = self.advance()?;
+            watch.progress(&progress);
+            if every > 0 && progress.step.is_multiple_of(every) && progress.step < progress.steps {
+                self.keep(watch)?;
+            }
+        }
+        let model = self.model()?;
+        same(&self.comm, "the model", &model)?;
+        Ok(model)
+    }
+
+    /// Steps in all, as far as is known.
+    fn steps(&self) -> u64 {
+        if self.ended { self.step } else { self.plan.steps }
+    }
+
+    /// Does one step. Collective.
+    fn advance(&mut self) -> Result<Progress> {
+        let factor = self.plan.schedule.factor(self.step, self.plan.steps);
+        let Run { task, plan, parameters, gradient, random, .. } = self;
+        gradient.fill(0.0);
+        let loss = task.differentiate(self.step, parameters, random, gradient)?;
+        if clip(gradient, plan.longest).is_finite() {
+            plan.optimiser.step(task.net().tensors(), factor, gradient, parameters);
+        } else {
+            self.skipped += 1;
+        }
+        self.step += 1;
+        if self.step + LAST > self.plan.steps {
+            self.last += loss;
+        }
+        let due = |every| self.step.is_multiple_of(every) || self.step == self.plan.steps;
+        if self.plan.look_every.is_some_and(due) {
+            self.look()?;
+        }
+        let learning_rate = self.plan.optimiser.rate() * factor;
+        Ok(Progress { step: self.step, steps: self.steps(), loss, learning_rate })
+    }
+
+    /// Looks at the validation loss. Collective.
+    fn look(&mut self) -> Result<()> {
+        let loss = self.task.validate(&self.parameters)?;
+        if loss.is_finite() && loss < self.best.loss {
+            self.best.parameters.copy_from_slice(&self.parameters);
+            (self.best.loss, self.best.step) = (loss, self.step);
+        }
+        let patience = self.plan.patience;
+        self.ended = patience > 0 && self.step - self.best.step >= patience;
+        Ok(())
+    }
+
+    /// The model of the best weights. Collective.
+    fn model(&mut self) -> Result<Vec<u8>> {
+        let (averaged, validated) = (LAST.min(self.plan.steps), self.plan.look_every.is_some());
+        let mut card = self.task.card().clone();
+        card.kind = Kind::Model;
+        card.metrics = json!({
+            "steps": self.step,
+            "ranks": self.comm.size(),
+            "loss": (self.step == self.plan.steps).then_some(self.last / averaged as f64),
+            "loss_averaged_over_steps": averaged,
+            "skipped_steps": self.skipped,
+            "validation_loss": validated.then_some(self.best.loss),
+            "best_step": validated.then_some(self.best.step),
+            "stopped_early": self.ended,
+            "parameters": self.task.net().len(),
+        });
+        let Run { task, best, parameters, .. } = self;
+        task.model(if validated { &best.parameters } else { parameters }, card)
+    }
+
+    /// Hands a checkpoint over. Collective.
+    fn keep(&self, watch: &mut dyn Watch) -> Result<()> {
+        let state = self.checkpoint()?;
+        same(&self.comm, &format!("the state after step {}", self.step), &state)?;
+        watch.checkpoint(&state)
+    }
+
+    /// The state after the steps done.
+    fn checkpoint(&self) -> Result<Vec<u8>> {
+        let (adam_steps, mean, square) = self.plan.optimiser.adam().state();
+        let mut card = self.task.card().clone();
+        card.kind = Kind::Checkpoint;
+        card.metrics = json!(Standing {
+            step: self.step,
+            ranks: self.comm.size(),
+            adam_steps,
+            random: self.random.clone(),
+            last: self.last.to_bits(),
+            skipped: self.skipped,
+            best_loss: self.best.loss.to_bits(),
+            best_step: self.best.step,
+            ended: self.ended,
+        });
+        let part = |name: &str, values| Part { name: name.into(), shape: vec![self.len()], values };
+        let mut parts = vec![
+            part(PARAMETERS, &self.parameters),
+            part(MEAN, mean),
+            part(SQUARE, square),
+            part(BEST, &self.best.parameters),
+        ];
+        parts.extend(self.plan.optimiser.momentum().map(|values| part(MOMENTUM, values)));
+        model::write(&card, &parts)
+    }
+
+    fn len(&self) -> usize {
+        self.parameters.len()
+    }
+
+    /// Goes back to the state of a checkpoint.
+    fn resume(&mut self, checkpoint: &[u8]) -> Result<()> {
+        let expected = self.task.card();
         let mut reader = Reader::new(checkpoint, &expected.method, Kind::Checkpoint)?;
         for (what, there, here) in [
             ("training parameters", &reader.card.training, &expected.training),
@@ -258,119 +273,163 @@ impl State {
                 )));
             }
         }
-        let len = [self.parameters.len()];
-        let parameters = reader.take("parameters", &len)?;
-        let mean = reader.take("adam.mean", &len)?;
-        let square = reader.take("adam.square", &len)?;
-        let arrays = more.iter().map(|name| reader.take(name, &len)).collect::<Result<_>>()?;
-        let state = reader.finish()?.metrics;
-        let missing = |key: &str| Error::Data(format!("the checkpoint has no usable '{key}'"));
-        let number = |key: &str| state[key].as_u64().ok_or_else(|| missing(key));
-        let random = serde_json::from_value(state["random"].clone());
-        let ranks = number("ranks")?;
-        if ranks != self.ranks as u64 {
+        let len = [self.len()];
+        let parameters = reader.take(PARAMETERS, &len)?;
+        let (mean, square) = (reader.take(MEAN, &len)?, reader.take(SQUARE, &len)?);
+        let best = reader.take(BEST, &len)?;
+        let momentum = self.plan.optimiser.momentum().map(|_| reader.take(MOMENTUM, &len));
+        let momentum = momentum.transpose()?;
+        let state: Standing = serde_json::from_value(reader.finish()?.metrics)
+            .map_err(|e| Error::Data(format!("the checkpoint has no usable state: {e}")))?;
+        if state.ranks != self.comm.size() {
             return Err(Error::Data(format!(
-                "the checkpoint belongs to a run on {ranks} ranks, now {}; 'batch' is counted per rank",
-                self.ranks
+                "the checkpoint belongs to a run on {} ranks, now {}; 'batch' is counted per rank",
+                state.ranks,
+                self.comm.size()
             )));
         }
-        *self = State {
-            parameters,
-            adam: Adam::restored(self.adam.decay(), number("adam_steps")?, mean, square),
-            random: random.map_err(|_| missing("random"))?,
-            ranks: self.ranks,
-            step: number("step")?,
-            last: f64::from_bits(number("last")?),
-            skipped: number("skipped")?,
-            more: state["more"].clone(),
-        };
-        Ok(arrays)
+        let decay = self.plan.optimiser.adam().decay();
+        let adam = Adam::restored(decay, state.adam_steps, mean, square);
+        self.plan.optimiser.restore(adam, momentum);
+        let loss = f64::from_bits(state.best_loss);
+        self.best = Best { parameters: best, loss, step: state.best_step };
+        (self.parameters, self.random) = (parameters, state.random);
+        (self.step, self.last) = (state.step, f64::from_bits(state.last));
+        (self.skipped, self.ended) = (state.skipped, state.ended);
+        Ok(())
     }
 }
 
-/// The card of a run; `kind` and `metrics` are set when it is written.
-pub(crate) fn card(
-    method: &str,
-    architecture: Value,
-    params: &impl Serialize,
-    samples: &Value,
-) -> Result<Card> {
-    Ok(Card {
-        method: method.into(),
-        kind: Kind::Checkpoint,
-        version: env!("CARGO_PKG_VERSION").into(),
-        architecture,
-        training: serde_json::to_value(params)
-            .map_err(|e| Error::Data(format!("training parameters: {e}")))?,
-        samples: samples.clone(),
-        metrics: Value::Null,
-    })
+/// Where a run stands beside its arrays: a checkpoint's metrics. Numbers that are not whole are kept as bits: text may
+/// round.
+#[derive(Serialize, Deserialize)]
+#[serde(crate = "precondor_sdk::serde")]
+struct Standing {
+    step: u64,
+    ranks: usize,
+    adam_steps: u64,
+    random: Random,
+    last: u64,
+    skipped: u64,
+    best_loss: u64,
+    best_step: u64,
+    ended: bool,
+}
+
+/// Names of the arrays of a checkpoint.
+const PARAMETERS: &str = "parameters";
+const MEAN: &str = "adam.mean";
+const SQUARE: &str = "adam.square";
+const MOMENTUM: &str = "muon.momentum";
+const BEST: &str = "best";
+
+/// Trains what a method learns. Collective.
+///
+/// # Errors
+/// Those of [`Run::train`].
+pub fn train(task: impl Task, training: Training<'_>) -> Result<Vec<u8>> {
+    Run::new(task, training.comm).train(training.resume, training.watch)
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-    use precondor_sdk::core::comm::threads;
-    use precondor_sdk::core::host::{Alone, Host};
-    use precondor_sdk::core::problem::{Families, Poisson, Problem};
-    use std::sync::Arc;
+    use precondor_sdk::core::train::Unwatched;
 
-    /// Loss and gradient of the first steps of a run, one for each level: `of` makes them on each of
-    /// `ranks` ranks.
-    pub fn on_ranks(
-        ranks: usize,
-        levels: &[u32],
-        of: impl Fn(&Comm, &Families, &Arc<dyn Host>) -> Vec<(f64, Vec<f32>)> + Sync,
-    ) -> Vec<(f64, Vec<f32>)> {
-        let problem = |&level: &u32| Problem::Poisson(Poisson::at_level(level));
-        let samples = Families::new(levels.iter().map(problem).collect()).unwrap();
-        let host: Arc<dyn Host> = Arc::new(Alone);
-        let mut all = threads::run(ranks, |comm| of(&Comm::new(comm), &samples, &host));
-        assert!(all.iter().all(|theirs| *theirs == all[0]), "the same on all ranks");
-        all.swap_remove(0)
+    /// One number that every step raises by the rate, and what looks at it find.
+    struct Script {
+        net: Net,
+        card: Card,
+        steps: u64,
+        patience: u64,
+        looks: Option<Vec<f64>>,
+        /// The step whose gradient is no number.
+        wrong: Option<u64>,
     }
 
-    /// Asserts that losses and gradients agree to 10⁻⁵.
-    pub fn agree(one: &[(f64, Vec<f32>)], other: &[(f64, Vec<f32>)]) {
-        assert_eq!(one.len(), other.len());
-        for ((loss, gradient), (loss_too, gradient_too)) in one.iter().zip(other) {
-            assert!((loss - loss_too).abs() < 1e-5 * loss.abs(), "{loss} {loss_too}");
-            let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
-            let size = norm(&mut gradient.iter().map(|&g| g.into()));
-            let pairs = gradient.iter().zip(gradient_too);
-            let off = norm(&mut pairs.map(|(a, b)| f64::from(*a) - f64::from(*b)));
-            assert!(size > 0.0 && off < 1e-5 * size, "{off:e} of {size:e}");
+    impl Task for Script {
+        fn net(&self) -> &Net {
+            &self.net
         }
-    }
-
-    #[test]
-    fn shares_cover_all_and_differ_by_one_at_most() {
-        for (ranks, count) in [(1, 5), (3, 7), (4, 2), (5, 0)] {
-            let shares = threads::run(ranks, |comm| Team::new(&Comm::new(comm)).share(count));
-            assert_eq!(
-                shares.iter().cloned().flatten().collect::<Vec<_>>(),
-                Vec::from_iter(0..count)
-            );
-            let sizes = shares.iter().map(Range::len);
-            assert!(sizes.clone().max() <= sizes.min().map(|least| least + 1));
-        }
-    }
-
-    #[test]
-    fn what_differs_between_ranks_is_told_on_all() {
-        for guilty in 1..3 {
-            let ends = threads::run(3, |comm| {
-                let comm = Comm::new(comm);
-                same(&comm, "the model", b"the same for all")?;
-                let mut mine = *b"the same for all";
-                mine[9] ^= u8::from(comm.rank() == guilty);
-                same(&comm, "the model", &mine)
-            });
-            for end in ends {
-                let text = end.unwrap_err().to_string();
-                let expected = format!("the model is not the same on ranks 0 and {guilty};");
-                assert!(text.starts_with(&expected), "{text}");
+        fn plan(&self) -> Plan {
+            Plan {
+                seed: 1,
+                steps: self.steps,
+                look_every: self.looks.is_some().then_some(2),
+                patience: self.patience,
+                optimiser: Optimiser::adam_alone(self.net.len(), [0.9, 0.99], 1.0),
+                schedule: Schedule::Constant,
+                longest: 1.0,
             }
         }
+        fn start(&self, _: &mut Random) -> Vec<f32> {
+            vec![0.0; self.net.len()]
+        }
+        fn card(&self) -> &Card {
+            &self.card
+        }
+        fn differentiate(
+            &mut self,
+            step: u64,
+            _: &[f32],
+            _: &mut Random,
+            gradient: &mut [f32],
+        ) -> Result<f64> {
+            gradient.fill(if self.wrong == Some(step) { f32::NAN } else { -1.0 });
+            Ok(1.0)
+        }
+        fn validate(&mut self, _: &[f32]) -> Result<f64> {
+            Ok(self.looks.as_mut().expect("looks").remove(0))
+        }
+        fn model(&mut self, parameters: &[f32], card: Card) -> Result<Vec<u8>> {
+            model::write(&card, &Vec::from_iter(model::parts_of(&self.net, parameters)))
+        }
+    }
+
+    /// The number that is the model, and the metrics.
+    fn trained(looks: Option<Vec<f64>>, patience: u64, wrong: Option<u64>) -> (f32, Card) {
+        let card = Card {
+            method: "script".into(),
+            kind: Kind::Model,
+            version: "1".into(),
+            architecture: json!({}),
+            training: json!({}),
+            samples: json!([]),
+            metrics: json!({}),
+        };
+        let net = Net::new(1, &[], 1, false);
+        let task = Script { net: net.clone(), card, steps: 8, patience, looks, wrong };
+        let model = Run::new(task, &Comm::solo()).train(None, &mut Unwatched).unwrap();
+        let mut reader = Reader::new(&model, "script", Kind::Model).unwrap();
+        (reader.take_net(&net).unwrap()[0].round(), reader.finish().unwrap())
+    }
+
+    #[test]
+    fn the_model_has_the_weights_with_the_least_validation_loss() {
+        // Looks at steps 0, 2, 4, 6, 8.
+        let (number, card) = trained(Some(vec![5.0, 3.0, 4.0, f64::NAN, 3.5]), 0, None);
+        assert_eq!((number, &card.metrics["best_step"]), (2.0, &json!(2)));
+        assert_eq!(card.metrics["validation_loss"], 3.0);
+        // The ones that the run started with are among them.
+        let (number, card) = trained(Some(vec![1.0, 3.0, 4.0, 5.0, 3.5]), 0, None);
+        assert_eq!((number, &card.metrics["best_step"]), (0.0, &json!(0)));
+        // Without such systems it has the last ones.
+        let (number, card) = trained(None, 1, None);
+        assert_eq!((number, &card.metrics["validation_loss"]), (8.0, &json!(null)));
+    }
+
+    #[test]
+    fn patience_counts_steps_since_the_least_loss() {
+        for (patience, steps) in [(1, 4), (2, 4), (3, 6), (4, 6), (5, 8), (0, 8)] {
+            let (number, card) = trained(Some(vec![5.0, 3.0, 4.0, 4.0, 4.0]), patience, None);
+            assert_eq!((number, &card.metrics["steps"]), (2.0, &json!(steps)), "{patience}");
+            assert_eq!(card.metrics["stopped_early"], patience > 0 && steps < 8 || patience == 5);
+        }
+    }
+
+    #[test]
+    fn a_gradient_that_is_no_number_is_not_followed() {
+        let (number, card) = trained(None, 0, Some(3));
+        assert_eq!((number, &card.metrics["skipped_steps"]), (7.0, &json!(1)));
     }
 }

@@ -178,7 +178,7 @@ impl Shape {
         let gib = |bytes: f64| bytes / f64::from(1 << 30);
         Err(Error::Unsupported(format!(
             "training for a {mx} by {my} grid with these parameters takes {:.1} GiB of memory (at most {:.0}): \
-             give fewer 'matrices', or fewer 'components' (0 are all)",
+             give a smaller 'pool', or fewer 'components' (0 are all)",
             gib(bytes),
             gib(LARGEST_BYTES as f64)
         )))

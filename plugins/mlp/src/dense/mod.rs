@@ -34,7 +34,7 @@ use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::Value;
 
 use crate::dense::explicit::{DenseInverse, Model, Settings};
-use crate::dense::train::{TrainParams, Trainer};
+use crate::dense::train::{Learner, TrainParams};
 use crate::model;
 use crate::run;
 
@@ -157,6 +157,6 @@ impl Trainable for MlpDense {
 
     fn train(params: &TrainParams, training: Training<'_>) -> Result<Vec<u8>> {
         let Training { comm, host, samples, .. } = training;
-        run::drive(&mut Trainer::new(params, samples, host, comm)?, training)
+        run::train(Learner::new(params, samples, &**host, comm)?, training)
     }
 }

@@ -1,25 +1,25 @@
 //! Training of `mlp-dense`.
 //!
-//! The data are made once ([`data`](crate::dense::data)). What the ridge regression leaves of the targets, scaled to mean square 1,
-//! is what the network learns, by the mean square of its error; the plain network learns the entries of
-//! the inverse themselves. Adam, an order of the systems of its own for every epoch; where some systems
-//! are kept for validation, the weights that were best on them are what is returned.
+//! The data are made once ([`data`](crate::dense::data)). What the ridge regression leaves of the targets, scaled to
+//! mean square 1, is what the network learns, by the mean square of its error; the plain network learns the entries of
+//! the inverse themselves. Adam, an order of the systems of its own for every epoch. All else is as in every training
+//! ([`run`](crate::run)); the validation loss is looked at after every epoch.
 
-use std::sync::Arc;
-
-use precondor_sdk::core::train::{Progress, Samples};
+use precondor_sdk::core::train::Samples;
 use precondor_sdk::prelude::*;
-use precondor_sdk::serde_json::{self, Value, json};
+use precondor_sdk::serde_json::json;
 
 use crate::dense::MlpDense;
 use crate::dense::data::{Data, Shape, Targets, grid_of};
 use crate::dense::frame::triangle;
 use crate::dense::linear::{Linear, mean_square};
 use crate::dense::weights::{Architecture, Precision, Weights, to_json};
-use crate::model::{Card, Kind};
+use crate::model::Card;
 use crate::net::{Activations, Net};
+use crate::optim::{Optimiser, Schedule};
 use crate::random::Random;
-use crate::run::{self, Run, State, Team};
+use crate::run::{Plan, Task};
+use crate::team::Team;
 
 pub use crate::dense::data::Inputs;
 
@@ -39,16 +39,18 @@ pub struct TrainParams {
     /// Principal components of the inverses that are predicted; 0 for whole inverses.
     #[schemars(range(max = 4096))]
     pub components: usize,
-    /// Widths of the hidden layers; 0 for the number of unknowns.
-    #[schemars(length(min = 1, max = 8))]
-    pub hidden: Vec<usize>,
-    /// Training matrices, those for validation included.
-    #[schemars(range(min = 2, max = 1_000_000))]
-    pub matrices: usize,
-    /// Part of them kept for validation: the weights best on them are returned; 0 for the last weights.
-    #[schemars(range(min = 0.0, max = 0.5))]
-    pub validation: f64,
-    /// Epochs without an improvement in validation after which the run ends; 0 for never.
+    /// Neurons of each hidden layer, from the inputs to the outputs; three layers as wide as the matrix where
+    /// they are left out.
+    #[schemars(length(min = 1, max = 8), inner(range(min = 1, max = 65_536)))]
+    pub hidden: Option<Vec<usize>>,
+    /// Matrices to learn from, shared evenly by the families.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub pool: usize,
+    /// Matrices of each family, drawn after the pool, to watch the loss on: the weights with the least loss
+    /// there are the model; with 0 the last ones are.
+    #[schemars(range(min = 0, max = 100_000))]
+    pub validation: usize,
+    /// Steps without a smaller loss on the matrices of `validation` after which the run ends; 0 for never.
     pub patience: u64,
     /// Passes over the matrices.
     #[schemars(range(min = 1))]
@@ -79,13 +81,11 @@ pub enum Decay {
     Cosine,
 }
 
-impl Decay {
-    fn factor(self, step: u64, steps: u64) -> f64 {
-        match self {
-            Decay::Constant => 1.0,
-            Decay::Cosine => {
-                0.5 * (1.0 + (std::f64::consts::PI * step as f64 / steps.max(1) as f64).cos())
-            }
+impl From<Decay> for Schedule {
+    fn from(decay: Decay) -> Self {
+        match decay {
+            Decay::Constant => Schedule::Constant,
+            Decay::Cosine => Schedule::Cosine,
         }
     }
 }
@@ -97,9 +97,9 @@ impl Default for TrainParams {
             whiten: false,
             ridge: None,
             components: 0,
-            hidden: vec![0; 3],
-            matrices: 10_000,
-            validation: 0.0,
+            hidden: None,
+            pool: 10_000,
+            validation: 0,
             patience: 0,
             epochs: 1000,
             batch: 100,
@@ -116,28 +116,15 @@ const DECAY: [f64; 2] = [0.9, 0.999];
 /// Matrices of a step of the validation.
 const VALIDATED: usize = 256;
 
-/// Where a run stands beside its weights.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(crate = "precondor_sdk::serde")]
-struct Standing {
-    /// Sum of the losses of the epoch so far, and the mean loss of the one before; as bits.
-    epoch: u64,
-    before: u64,
-    /// Least validation loss, as bits; epochs since.
-    least: u64,
-    since: u64,
-    /// Whether it came to an early end.
-    stopped: bool,
-}
-
-/// A training run.
-pub(crate) struct Trainer {
+/// What is learned, and from what.
+pub(crate) struct Learner {
     team: Team,
     params: TrainParams,
-    description: Value,
+    card: Card,
     net: Net,
     /// Systems that the network learns from; those behind them are for validation.
     learned: usize,
+    systems: usize,
     /// Systems a step, of all ranks together.
     batch: usize,
     /// Inputs of the network and what it has to give, system after system.
@@ -151,31 +138,29 @@ pub(crate) struct Trainer {
     around: Weights,
     /// The part of the targets' variance that the ridge regression left.
     left: f64,
-    order: Vec<usize>,
+    /// The order of the systems in an epoch, and which.
+    order: (Vec<usize>, Option<u64>),
     x: Vec<f32>,
     y: Vec<f32>,
     activations: Activations<f32>,
-    gradient: Vec<f32>,
-    state: State,
-    standing: Standing,
-    best: Vec<f32>,
 }
 
-impl Trainer {
+impl Learner {
     /// Makes the data and does what needs no steps.
     pub fn new(
         params: &TrainParams,
         samples: &dyn Samples,
-        host: &Arc<dyn Host>,
+        host: &dyn Host,
         comm: &Comm,
     ) -> Result<Self> {
         let team = Team::new(comm);
         let grid = grid_of(samples, params.seed)?;
         let n = grid.nodes();
-        let kept_back = (params.matrices as f64 * params.validation) as usize;
         let mut params = params.clone();
-        params.hidden.iter_mut().filter(|width| **width == 0).for_each(|width| *width = n);
-        let learned = params.matrices - kept_back;
+        let hidden = params.hidden.get_or_insert_with(|| vec![n; 3]).clone();
+        let families = samples.families();
+        let learned = params.pool.div_ceil(families) * families;
+        let systems = learned + params.validation * families;
         params.batch = params.batch.min(learned);
         let batch = (params.batch * team.size()).min(learned);
         let shape = Shape {
@@ -183,7 +168,7 @@ impl Trainer {
             inputs: params.inputs,
             whiten: params.whiten,
             targets: Targets::new(params.components, grid),
-            systems: params.matrices,
+            systems,
             learned,
             seed: params.seed,
         };
@@ -193,13 +178,13 @@ impl Trainer {
             whiten: params.whiten,
             ridge: params.ridge.is_some(),
             components: shape.targets.components(),
-            hidden: params.hidden.clone(),
+            hidden,
         };
         let net = architecture
             .net()
             .ok_or_else(|| Error::Parameter("'hidden': give at least one layer".into()))?;
         shape.affordable(params.ridge.is_some(), net.len())?;
-        let mut data = Data::new(&shape, samples, host.as_ref())?;
+        let mut data = Data::new(&shape, samples, host)?;
         let plain = architecture.plain();
         let k = shape.targets.count(grid);
         let (mut linear, mut size) = (None, 1.0);
@@ -207,13 +192,15 @@ impl Trainer {
             let frame = &data.expansion.frame;
             data.targets.chunks_exact_mut(k).for_each(|vector| frame.to_entries(vector));
         } else {
-            let part = Linear::take_out(params.ridge, &mut data, params.matrices, learned)?;
+            let part = Linear::take_out(params.ridge, &mut data, systems, learned)?;
             let rest = mean_square(&data.targets[..learned * k], learned);
             size = (rest / k as f64).sqrt().max(f64::from(f32::MIN_POSITIVE)) as f32;
             data.targets.iter_mut().for_each(|t| *t /= size);
             linear = Some(part);
         }
         let left = linear.as_ref().map_or(1.0, |part| part.left);
+        let of = (MlpDense::NAME, env!("CARGO_PKG_VERSION"));
+        let card = Card::of_run(of, to_json(&architecture)?, &params, samples)?;
         let around = Weights {
             architecture,
             standard: linear.as_ref().map(|part| part.standard.clone()),
@@ -221,12 +208,11 @@ impl Trainer {
             net: None,
             expansion: (!plain).then_some(data.expansion),
         };
-        let mut random = Random::new(params.seed, 1);
-        let parameters: Vec<f32> = net.start(&mut random, 1.0);
-        let most = params.batch.max(if kept_back > 0 { VALIDATED } else { 0 });
-        Ok(Trainer {
-            description: serde_json::from_str(&samples.describe()).unwrap_or(Value::Null),
+        let most = params.batch.max(if systems > learned { VALIDATED } else { 0 });
+        Ok(Learner {
+            card,
             learned,
+            systems,
             batch,
             inputs: data.inputs,
             targets: data.targets,
@@ -234,41 +220,36 @@ impl Trainer {
             size,
             around,
             left,
-            order: (0..learned).collect(),
+            order: ((0..learned).collect(), None),
             x: vec![0.0; net.inputs() * most],
             y: vec![0.0; net.outputs() * most],
             activations: net.activations(most),
-            gradient: vec![0.0; net.len()],
-            best: parameters.clone(),
-            state: State::new(parameters, DECAY, random, &team),
             team,
-            standing: Standing { least: f64::INFINITY.to_bits(), ..Standing::default() },
             params,
             net,
         })
-    }
-
-    fn card(&self) -> Result<Card> {
-        let architecture = to_json(&self.around.architecture)?;
-        run::card(MlpDense::NAME, architecture, &self.params, &self.description)
     }
 
     fn steps_an_epoch(&self) -> u64 {
         (self.learned / self.batch) as u64
     }
 
-    /// The order of an epoch depends on its number only.
-    fn shuffle(&mut self, epoch: u64) {
-        for (k, place) in self.order.iter_mut().enumerate() {
-            *place = k;
+    /// This rank's share of the systems of a step. The order in an epoch depends on its number only.
+    fn picked(&mut self, step: u64) -> Vec<usize> {
+        let (epoch, within) = (step / self.steps_an_epoch(), step % self.steps_an_epoch());
+        let (order, known) = &mut self.order;
+        if *known != Some(epoch) {
+            order.iter_mut().enumerate().for_each(|(k, place)| *place = k);
+            Random::new(self.params.seed, 2 + epoch).shuffle(order);
+            *known = Some(epoch);
         }
-        Random::new(self.params.seed, 2 + epoch).shuffle(&mut self.order);
+        order[within as usize * self.batch..][..self.batch][self.team.share(self.batch)].to_vec()
     }
 
     /// Evaluates the network for some systems; leaves the errors of its outputs in `y` and returns the sum
     /// of their squares.
-    fn errors(&mut self, systems: &[usize]) -> f64 {
-        let Trainer { net, inputs, targets, place, x, y, activations, state, .. } = self;
+    fn errors(&mut self, parameters: &[f32], systems: &[usize]) -> f64 {
+        let Learner { net, inputs, targets, place, x, y, activations, .. } = self;
         let (count, ni) = (systems.len(), net.inputs());
         for (b, &system) in systems.iter().enumerate() {
             for (i, &value) in inputs[system * ni..(system + 1) * ni].iter().enumerate() {
@@ -276,7 +257,7 @@ impl Trainer {
             }
         }
         let (x, y) = (&x[..ni * count], &mut y[..net.outputs() * count]);
-        net.forward(&state.parameters, x, count, activations, y);
+        net.forward(parameters, x, count, activations, y);
         let width = place.last().map_or(0, |last| last + 1);
         let mut sum = 0.0;
         for (row, &place) in y.chunks_exact_mut(count).zip(place.iter()) {
@@ -288,60 +269,19 @@ impl Trainer {
         sum
     }
 
-    /// What there is to do between two epochs. Collective.
-    fn close_epoch(&mut self) -> Result<()> {
-        let mean = f64::from_bits(self.standing.epoch) / self.steps_an_epoch() as f64;
-        (self.standing.before, self.standing.epoch) = (mean.to_bits(), 0.0f64.to_bits());
-        let rest: Vec<usize> = (self.learned..self.params.matrices).collect();
-        if rest.is_empty() {
-            return Ok(());
-        }
-        let mine = &rest[self.team.share(rest.len())];
-        let mut sum = [mine.chunks(VALIDATED).map(|systems| self.errors(systems)).sum()];
-        self.team.sum(&mut sum)?;
-        let loss = sum[0] / (rest.len() * self.net.outputs()) as f64;
-        if loss < f64::from_bits(self.standing.least) {
-            (self.standing.least, self.standing.since) = (loss.to_bits(), 0);
-            self.best.copy_from_slice(&self.state.parameters);
-        } else {
-            self.standing.since += 1;
-            self.standing.stopped = self.standing.since == self.params.patience;
-        }
-        Ok(())
-    }
-
-    /// The mean loss of this rank's share of a step's systems, and its gradient; both zero for none.
-    fn differentiate(&mut self, systems: &[usize]) -> f64 {
-        self.gradient.fill(0.0);
+    /// The mean loss over some systems; adds its derivative to `gradient`. Zero for none.
+    fn on_share(&mut self, parameters: &[f32], systems: &[usize], gradient: &mut [f32]) -> f64 {
         if systems.is_empty() {
             return 0.0;
         }
-        let sum = self.errors(systems);
-        let Trainer { net, x, y, activations, gradient, state, .. } = self;
+        let sum = self.errors(parameters, systems);
+        let Learner { net, x, y, activations, .. } = self;
         let count = systems.len();
         let (x, y) = (&x[..net.inputs() * count], &mut y[..net.outputs() * count]);
         let weight = 2.0 / y.len() as f32;
         y.iter_mut().for_each(|error| *error *= weight);
-        net.backward(&state.parameters, x, count, activations, y, gradient);
+        net.backward(parameters, x, count, activations, y, gradient);
         sum / y.len() as f64
-    }
-
-    fn validated(&self) -> bool {
-        self.learned < self.params.matrices
-    }
-
-    fn metrics(&self, weights: &Weights) -> Value {
-        let least = f64::from_bits(self.standing.least);
-        json!({
-            "steps": self.state.step,
-            "ranks": self.state.ranks,
-            "epochs": self.state.step / self.steps_an_epoch(),
-            "loss": f64::from_bits(self.standing.before),
-            "validation_loss": if self.validated() { json!(least) } else { Value::Null },
-            "left_by_ridge": self.left,
-            "parameters": weights.parameters(),
-            "flops": weights.flops(),
-        })
     }
 }
 
@@ -351,85 +291,87 @@ fn both_triangles(n: usize) -> Vec<usize> {
     (0..n * n).map(|k| place((k / n).min(k % n), (k / n).max(k % n))).collect()
 }
 
-impl Run for Trainer {
-    fn steps(&self) -> (u64, u64) {
-        let all = self.params.epochs * self.steps_an_epoch();
-        (self.state.step, if self.standing.stopped { self.state.step } else { all })
+impl Task for Learner {
+    fn net(&self) -> &Net {
+        &self.net
     }
 
-    fn advance(&mut self) -> Result<Progress> {
-        let (step, steps) = self.steps();
-        let (epoch, within) = (step / self.steps_an_epoch(), step % self.steps_an_epoch());
-        if within == 0 {
-            self.shuffle(epoch);
+    fn plan(&self) -> Plan {
+        let TrainParams { seed, epochs, rate, patience, validation, schedule, .. } = self.params;
+        Plan {
+            seed,
+            steps: epochs * self.steps_an_epoch(),
+            look_every: (validation > 0).then(|| self.steps_an_epoch()),
+            patience,
+            optimiser: Optimiser::adam_alone(self.net.len(), DECAY, rate),
+            schedule: schedule.into(),
+            longest: f64::INFINITY,
         }
-        let batch = self.batch;
-        let picked = &self.order[within as usize * batch..][..batch];
-        let mine = picked[self.team.share(batch)].to_vec();
-        let loss = self.differentiate(&mine);
-        let Trainer { params, net, gradient, state, team, .. } = self;
-        let loss = team.mean(batch, gradient, loss)?;
-        let rate = params.rate * params.schedule.factor(step, steps);
-        state.adam.begin();
-        state.adam.update(0..net.len(), rate, gradient, &mut state.parameters);
-        state.count(steps, loss);
-        self.standing.epoch = (f64::from_bits(self.standing.epoch) + loss).to_bits();
-        if within + 1 == self.steps_an_epoch() {
-            self.close_epoch()?;
-        }
-        self.state.more = json!(self.standing);
-        Ok(Progress { step: self.state.step, steps: self.steps().1, loss, learning_rate: rate })
     }
 
-    fn model(&self) -> Result<Vec<u8>> {
-        let mut parameters =
-            if self.validated() { self.best.clone() } else { self.state.parameters.clone() };
+    fn start(&self, random: &mut Random) -> Vec<f32> {
+        self.net.start(random, 1.0)
+    }
+
+    fn card(&self) -> &Card {
+        &self.card
+    }
+
+    fn differentiate(
+        &mut self,
+        step: u64,
+        parameters: &[f32],
+        _: &mut Random,
+        gradient: &mut [f32],
+    ) -> Result<f64> {
+        let mine = self.picked(step);
+        let loss = self.on_share(parameters, &mine, gradient);
+        self.team.mean(self.batch, gradient, loss)
+    }
+
+    fn validate(&mut self, parameters: &[f32]) -> Result<f64> {
+        let rest: Vec<usize> = (self.learned..self.systems).collect();
+        let mine = &rest[self.team.share(rest.len())];
+        let of = |systems| self.errors(parameters, systems);
+        let mut sum = [mine.chunks(VALIDATED).map(of).sum()];
+        self.team.sum(&mut sum)?;
+        Ok(sum[0] / (rest.len() * self.net.outputs()) as f64)
+    }
+
+    fn model(&mut self, parameters: &[f32], mut card: Card) -> Result<Vec<u8>> {
+        let mut parameters = parameters.to_vec();
         for tensor in self.net.tensors().iter().rev().take(2) {
             parameters[tensor.range()].iter_mut().for_each(|p| *p *= self.size);
         }
         let weights = Weights { net: Some((self.net.clone(), parameters)), ..self.around.clone() };
-        let mut card = self.card()?;
-        (card.kind, card.metrics) = (Kind::Model, self.metrics(&weights));
+        card.add_metrics(json!({
+            "left_by_ridge": self.left,
+            "parameters": weights.parameters(),
+            "flops": weights.flops(),
+        }));
         weights.write(&card, self.params.precision)
     }
-
-    fn checkpoint(&self) -> Result<Vec<u8>> {
-        self.state.checkpoint(self.card()?, &[(BEST, &self.best)])
-    }
-
-    fn resume(&mut self, checkpoint: &[u8]) -> Result<()> {
-        let card = self.card()?;
-        for best in self.state.resume(checkpoint, &card, &[BEST])? {
-            self.best = best;
-        }
-        self.standing = serde_json::from_value(self.state.more.clone())
-            .map_err(|_| Error::Data("the checkpoint has no usable 'more'".into()))?;
-        self.shuffle(self.state.step / self.steps_an_epoch());
-        Ok(())
-    }
 }
-
-/// Name of the best weights so far in a checkpoint.
-const BEST: &str = "best";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::tests::{agree, on_ranks};
+    use crate::team::tests::{agree, on_ranks};
 
     #[test]
     fn the_gradient_of_several_ranks_is_that_of_one_with_all_their_batches() {
         let first = |ranks: usize, batch: usize| {
-            let small = TrainParams { matrices: 24, validation: 0.25, ..TrainParams::default() };
-            let params = TrainParams { batch, hidden: vec![6, 5], ..small };
+            let hidden = Some(vec![6, 5]);
+            let params =
+                TrainParams { pool: 18, validation: 6, batch, hidden, ..TrainParams::default() };
             on_ranks(ranks, &[2], |comm, samples, host| {
-                let mut run = Trainer::new(&params, samples, host, comm).unwrap();
-                let mine = run.order[..run.batch][run.team.share(run.batch)].to_vec();
-                let loss = run.differentiate(&mine);
-                let loss = run.team.mean(run.batch, &mut run.gradient, loss).unwrap();
-                let gradient = run.gradient.clone();
-                run.close_epoch().unwrap();
-                vec![(loss, gradient), (f64::from_bits(run.standing.least), vec![1.0])]
+                let mut learner = Learner::new(&params, samples, &**host, comm).unwrap();
+                let mut random = Random::new(params.seed, 1);
+                let parameters = learner.start(&mut random);
+                let mut gradient = vec![0.0; parameters.len()];
+                let loss = learner.differentiate(0, &parameters, &mut random, &mut gradient);
+                let validated = learner.validate(&parameters).unwrap();
+                vec![(loss.unwrap(), gradient), (validated, vec![1.0])]
             })
         };
         // With 18 matrices to learn from, twice 12 are all of them.

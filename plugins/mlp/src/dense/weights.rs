@@ -193,10 +193,7 @@ impl Weights {
             }
         }
         if let Some((net, parameters)) = &self.net {
-            for tensor in net.tensors() {
-                let values = &parameters[tensor.range()];
-                large.push(part(&tensor.name, &[tensor.rows, tensor.columns], values));
-            }
+            large.extend(model::parts_of(net, parameters));
         }
         match precision {
             Precision::F32 => {
@@ -247,10 +244,7 @@ impl Weights {
         }
         let mut net = None;
         if let Some(shape) = architecture.net() {
-            let mut parameters = Vec::new();
-            for tensor in shape.tensors() {
-                parameters.extend(reader.take(&tensor.name, &[tensor.rows, tensor.columns])?);
-            }
+            let parameters = reader.take_net(&shape)?;
             net = Some((shape, parameters));
         }
         reader.finish()?;

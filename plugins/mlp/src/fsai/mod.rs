@@ -366,6 +366,6 @@ impl Trainable for MlpFsai {
 
     fn train(params: &TrainParams, training: Training<'_>) -> Result<Vec<u8>> {
         let Training { comm, host, samples, .. } = training;
-        run::drive(&mut train::Trainer::new(params, samples, host, comm)?, training)
+        run::train(train::Learner::new(params, samples, host, comm)?, training)
     }
 }

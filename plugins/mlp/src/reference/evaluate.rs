@@ -4,7 +4,8 @@
 //! A layer's inputs for consecutive nodes are rows of numbers in one buffer: for the first layer (and
 //! the skip) the feature planes themselves, each of the nine neighbours at its own offset, so that no
 //! patch is ever copied; for the others the previous layer's outputs, in the first-level cache. One
-//! kernel does both: `ROWS` outputs for `LANES` nodes are accumulated in registers.
+//! kernel does both: `ROWS` outputs for `LANES` nodes are accumulated in registers. It is the network of
+//! [`net`](crate::net), which is trained; a test holds every output of both together.
 
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;

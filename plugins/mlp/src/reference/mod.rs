@@ -63,7 +63,7 @@ use crate::reference::coefficient::{Coefficient, Source};
 use crate::reference::evaluate::{Evaluator, LANES};
 use crate::reference::pgp::{Description, Stencils, Variant, matrix_stencil};
 use crate::reference::share::{Share, halo};
-use crate::reference::train::{NAME, TrainParams, Trainer, Weights};
+use crate::reference::train::{Learner, NAME, TrainParams, Weights};
 use crate::run;
 
 /// Parameters of [`MlpReference`].
@@ -340,6 +340,6 @@ impl Trainable for MlpReference {
 
     fn train(params: &TrainParams, training: Training<'_>) -> Result<Vec<u8>> {
         let Training { comm, host, samples, .. } = training;
-        run::drive(&mut Trainer::new(params, samples, &**host, comm)?, training)
+        run::train(Learner::new(params, samples, &**host, comm)?, training)
     }
 }

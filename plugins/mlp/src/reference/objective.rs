@@ -139,7 +139,7 @@ mod tests {
     fn gradient_of_the_whole_objective_agrees_with_differences() {
         for variant in [Variant::Spd, Variant::Stencil, Variant::Sweep] {
             let mut random = Random::new(9, 0);
-            let net = network(variant, Patch::Square, 6, 2);
+            let net = network(variant, Patch::Square, &[6, 6]);
             let batch: Vec<Sample<f64>> =
                 (0..3).map(|_| Sample::new(&random_bands(&mut random, GRID))).collect();
             let mut parameters: Vec<f64> = net.start(&mut random, 0.1);

@@ -20,14 +20,14 @@ pub mod regression;
 
 use precondor_sdk::core::train::{Progress, Trainable, Training};
 use precondor_sdk::prelude::*;
-use precondor_sdk::serde_json::{self, Value, json};
+use precondor_sdk::serde_json::{Value, json};
 
 use crate::dense::data::{Data, Inputs, Shape, Targets, grid_of};
 use crate::dense::explicit::{DenseInverse, Model, Settings};
 use crate::dense::linear::Linear;
 use crate::dense::weights::{Architecture, Precision, Weights, to_json};
-use crate::model::{self, Kind};
-use crate::run;
+use crate::model::{self, Card, Kind};
+use crate::team::same;
 
 /// Parameters of [`RidgeInverse`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -62,9 +62,9 @@ pub struct TrainParams {
     pub components: usize,
     /// Learn the mean of the training inverses and nothing else.
     pub mean_only: bool,
-    /// Training matrices.
-    #[schemars(range(min = 2, max = 1_000_000))]
-    pub matrices: usize,
+    /// Matrices to learn from, shared evenly by the families.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub pool: usize,
     /// How the large arrays of the model file are stored: `f32` or `bf16`.
     pub precision: Precision,
     /// Seed of the matrices.
@@ -77,7 +77,7 @@ impl Default for TrainParams {
             penalty: 1e-3,
             components: 600,
             mean_only: false,
-            matrices: 10_000,
+            pool: 10_000,
             precision: Precision::F32,
             seed: 1,
         }
@@ -161,14 +161,16 @@ impl Trainable for RidgeInverse {
             ));
         }
         let grid = grid_of(training.samples, params.seed)?;
+        let families = training.samples.families();
+        let systems = params.pool.div_ceil(families) * families;
         let learns = !params.mean_only;
         let shape = Shape {
             grid,
             inputs: Inputs::Bands,
             whiten: true,
             targets: if learns { Targets::new(params.components, grid) } else { Targets::Mean },
-            systems: params.matrices,
-            learned: params.matrices,
+            systems,
+            learned: systems,
             seed: params.seed,
         };
         shape.affordable(learns, 0)?;
@@ -176,7 +178,7 @@ impl Trainable for RidgeInverse {
         let (mut linear, mut left) = (None, 1.0);
         if learns {
             let penalty = Some(params.penalty);
-            let part = Linear::take_out(penalty, &mut data, params.matrices, params.matrices)?;
+            let part = Linear::take_out(penalty, &mut data, systems, systems)?;
             (linear, left) = (part.fitted, part.left);
         }
         let weights = Weights {
@@ -194,10 +196,9 @@ impl Trainable for RidgeInverse {
             expansion: Some(data.expansion),
         };
         training.watch.progress(&Progress { step: 1, steps: 1, loss: left, learning_rate: 0.0 });
-        let description: Value =
-            serde_json::from_str(&training.samples.describe()).unwrap_or(Value::Null);
+        let of = (Self::NAME, env!("CARGO_PKG_VERSION"));
         let architecture = to_json(&weights.architecture)?;
-        let mut card = run::card(Self::NAME, architecture, params, &description)?;
+        let mut card = Card::of_run(of, architecture, params, training.samples)?;
         card.kind = Kind::Model;
         card.metrics = json!({
             "left_by_ridge": left,
@@ -205,7 +206,7 @@ impl Trainable for RidgeInverse {
             "flops": weights.flops(),
         });
         let model = weights.write(&card, params.precision)?;
-        run::same(training.comm, "the model", &model)?;
+        same(training.comm, "the model", &model)?;
         Ok(model)
     }
 }

@@ -133,7 +133,7 @@ fn a_newton_step_squares_the_error() {
 
 #[test]
 fn without_regression_ridge_is_the_mean_of_the_training_inverses() {
-    let params = ridge::TrainParams { mean_only: true, matrices: 40, ..Default::default() };
+    let params = ridge::TrainParams { mean_only: true, pool: 40, ..Default::default() };
     let model = train::<RidgeInverse>(&params, &[2], 0.25, None, &mut Keeper::default()).unwrap();
     let problem = Problem::Poisson(Poisson { shift: 0.25, ..Poisson::at_level(2) });
     let samples = Families::new(vec![problem]).unwrap();
@@ -149,7 +149,7 @@ fn without_regression_ridge_is_the_mean_of_the_training_inverses() {
     let m = columns(&*generate_with("ridge", &model, &system(2, 0.25, 0)), 9);
     assert!(m.iter().zip(&mean).all(|(a, b)| (a - b).abs() < 1e-6));
     // The switch of the method does the same to a model that has a regression.
-    let params = ridge::TrainParams { matrices: 40, components: 0, ..Default::default() };
+    let params = ridge::TrainParams { pool: 40, components: 0, ..Default::default() };
     let model = train::<RidgeInverse>(&params, &[2], 0.25, None, &mut Keeper::default()).unwrap();
     let host = Arc::new(crate::methods::OneFile(model));
     let fresh = system(2, 0.25, 0).with_host(host);
@@ -164,9 +164,9 @@ fn small() -> TrainParams {
         whiten: true,
         ridge: Some(1e-3),
         components: 20,
-        hidden: vec![8, 6],
-        matrices: 60,
-        validation: 0.1,
+        hidden: Some(vec![8, 6]),
+        pool: 54,
+        validation: 6,
         epochs: 6,
         batch: 5,
         rate: 2e-3,
@@ -178,10 +178,7 @@ fn small() -> TrainParams {
 #[test]
 fn training_resumes_to_the_same_bytes() {
     // 66 or 60 steps of 11 or 10 an epoch: the checkpoints at 25 and 50 fall within epochs.
-    resumes::<MlpDense>(
-        &TrainParams { matrices: 55, epochs: 6, batch: 5, ..Default::default() },
-        &[2],
-    );
+    resumes::<MlpDense>(&TrainParams { pool: 55, epochs: 6, batch: 5, ..Default::default() }, &[2]);
     resumes::<MlpDense>(&small(), &[2]);
 }
 
@@ -194,22 +191,22 @@ fn any_number_of_threads_gives_the_same_model() {
         let watch = &mut Keeper::default();
         train(Training { comm: &Comm::solo(), host: &host, samples: &samples, resume: None, watch })
     };
-    let params = TrainParams { matrices: 150, epochs: 1, batch: 50, ..small() };
+    let params = TrainParams { pool: 135, validation: 15, epochs: 1, batch: 50, ..small() };
     let alone = train::<MlpDense>(&params, &[3], 0.25, None, &mut Keeper::default()).unwrap();
     assert!(on_three(&|training| MlpDense::train(&params, training)).unwrap() == alone);
-    let params = ridge::TrainParams { matrices: 150, components: 30, ..Default::default() };
+    let params = ridge::TrainParams { pool: 150, components: 30, ..Default::default() };
     let alone = train::<RidgeInverse>(&params, &[3], 0.25, None, &mut Keeper::default()).unwrap();
     assert!(on_three(&|training| RidgeInverse::train(&params, training)).unwrap() == alone);
 }
 
 #[test]
 fn training_lowers_the_loss_of_plain_and_whitened_networks() {
-    let plain = TrainParams { matrices: 200, epochs: 40, batch: 20, ..Default::default() };
+    let plain = TrainParams { pool: 200, epochs: 40, batch: 20, ..Default::default() };
     let whitened = TrainParams {
         components: 0,
-        hidden: vec![32],
-        validation: 0.0,
-        matrices: 2000,
+        hidden: Some(vec![32]),
+        validation: 0,
+        pool: 2000,
         ..TrainParams { epochs: 40, batch: 20, ..small() }
     };
     for (params, least) in [(plain, 0.2), (whitened, 0.5)] {
@@ -232,7 +229,8 @@ fn a_run_that_no_longer_improves_ends_early_with_its_best_weights() {
             schedule: Decay::Constant,
             epochs: 30,
             patience,
-            validation: 0.5,
+            pool: 30,
+            validation: 30,
             ..small()
         };
         let model = train::<MlpDense>(&params, &[2], 0.25, None, &mut watch).unwrap();
@@ -240,7 +238,7 @@ fn a_run_that_no_longer_improves_ends_early_with_its_best_weights() {
         (watch.losses.len(), card["metrics"]["validation_loss"].as_f64().unwrap())
     };
     let (whole, best) = run(0);
-    let (early, best_early) = run(4);
+    let (early, best_early) = run(4 * 6);
     assert_eq!(whole, 180);
     assert!(early < 180, "{early} steps");
     assert!(best_early >= best);
@@ -266,8 +264,8 @@ fn full_inputs_and_components_and_halves_give_nearly_the_same_regression() {
     let params = TrainParams {
         rate: 1e-12,
         epochs: 1,
-        matrices: 400,
-        validation: 0.0,
+        pool: 400,
+        validation: 0,
         batch: 400,
         components: 0,
         ..small()
@@ -294,11 +292,11 @@ fn training_that_cannot_work_is_refused_with_the_reason() {
         let refused = train::<MlpDense>(params, &[level], 0.25, None, &mut Keeper::default());
         refused.unwrap_err().to_string()
     };
-    let whitened = TrainParams { matrices: 10_000, components: 600, ..small() };
+    let whitened = TrainParams { pool: 10_000, components: 600, ..small() };
     let text = why(&whitened, 5);
     assert!(text.contains("31 by 31 grid") && text.contains("GiB of memory (at most 4)"), "{text}");
     assert!(why(&small(), 6).contains("3969 unknowns are too many for a dense inverse"));
-    let text = why(&TrainParams { hidden: vec![], ..small() }, 2);
+    let text = why(&TrainParams { hidden: Some(vec![]), ..small() }, 2);
     assert!(text.contains("'hidden': give at least one layer"), "{text}");
     let refused = train::<RidgeInverse>(
         &ridge::TrainParams::default(),
@@ -308,7 +306,7 @@ fn training_that_cannot_work_is_refused_with_the_reason() {
         &mut Keeper::default(),
     );
     assert!(refused.unwrap_err().to_string().contains("trained in one step"));
-    let text = why(&TrainParams { components: 40, matrices: 30, ..small() }, 3);
+    let text = why(&TrainParams { components: 40, pool: 27, validation: 3, ..small() }, 3);
     assert!(text.contains("40 cannot be found from 27 matrices"), "{text}");
     // Two levels are two sizes.
     let refused = train::<MlpDense>(&small(), &[2, 3], 0.25, None, &mut Keeper::default());

@@ -354,7 +354,7 @@ fn spd_and_sweep_are_positive_definite_for_any_weights_on_any_mesh() {
     for variant in [Variant::Spd, Variant::Sweep] {
         for (seed, size) in [(1, 0.1), (2, 1.0), (3, 3.0), (4, 0.5), (5, 1.0), (6, 2.0)] {
             let patch = if seed % 2 == 0 { Patch::Square } else { Patch::Pattern };
-            let net = network(variant, patch, 8, (seed % 3) as usize);
+            let net = network(variant, patch, &vec![8; (seed % 3) as usize]);
             let mut random = Random::new(seed, 0);
             let parameters =
                 (0..net.len()).map(|_| (size * (2.0 * random.unit() - 1.0)) as f32).collect();
@@ -566,10 +566,10 @@ fn unusable_models_are_refused_with_the_reason() {
     nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
     assert!(with(&nan).0.contains("has NaN at place"));
     // Same length, another width: the arrays no longer have the shapes of the architecture.
-    let width = br#"\"width\":32"#;
+    let width = br#"\"hidden\":[32,"#;
     let place = spd.windows(width.len()).position(|bytes| bytes == width).unwrap();
     let mut narrow = spd.to_vec();
-    narrow[place + width.len() - 1] = b'1';
+    narrow[place + width.len() - 2] = b'1';
     assert!(with(&narrow).0.contains("has shape"), "{}", with(&narrow).0);
     let size = at(3, plain, json!({})).1;
     assert!(size.contains("for a 3 by 3 grid, the matrix has 7 by 7 nodes"), "{size}");

@@ -11,7 +11,7 @@ use precondor_sdk::prelude::*;
 fn small(variant: Variant) -> TrainParams {
     TrainParams {
         variant,
-        width: 8,
+        hidden: vec![8; 2],
         steps: 60,
         batch: 3,
         vectors: 2,
@@ -48,7 +48,7 @@ fn reference_resumes_to_the_same_bytes() {
 #[test]
 fn fsai_resumes_to_the_same_bytes() {
     let params = fsai::TrainParams {
-        width: 4,
+        hidden: vec![4; 2],
         steps: 60,
         batch: 2,
         pool: 4,

@@ -69,7 +69,7 @@ fn on_ranks<T: Trainable>(
 
 fn reference() -> reference::train::TrainParams {
     reference::train::TrainParams {
-        width: 8,
+        hidden: vec![8; 2],
         steps: 50,
         batch: 2,
         vectors: 2,
@@ -81,7 +81,7 @@ fn reference() -> reference::train::TrainParams {
 
 fn fsai() -> fsai::TrainParams {
     fsai::TrainParams {
-        width: 4,
+        hidden: vec![4; 2],
         steps: 50,
         batch: 2,
         pool: 4,
@@ -92,11 +92,11 @@ fn fsai() -> fsai::TrainParams {
 
 fn dense() -> dense::train::TrainParams {
     dense::train::TrainParams {
-        matrices: 40,
-        validation: 0.2,
+        pool: 32,
+        validation: 8,
         batch: 3,
         epochs: 12,
-        hidden: vec![8],
+        hidden: Some(vec![8]),
         ridge: Some(1e-3),
         whiten: true,
         ..Default::default()
@@ -168,7 +168,7 @@ fn a_run_on_several_ranks_is_one_run() {
 
 #[test]
 fn ridge_is_the_same_on_any_number_of_ranks() {
-    let params = RidgeParams { matrices: 30, components: 10, ..RidgeParams::default() };
+    let params = RidgeParams { pool: 30, components: 10, ..RidgeParams::default() };
     let model = |ranks| on_ranks::<RidgeInverse>(ranks, &params, &[2], |_| Given::default());
     let one = model(1).swap_remove(0).0.unwrap();
     assert!(model(3).into_iter().all(|(trained, _)| trained.unwrap() == one));
@@ -252,12 +252,7 @@ fn a_failure_on_one_rank_ends_the_training_of_all() {
     ends::<MlpReference>(&reference(), &[3], &no_sample, "no such luck");
     ends::<MlpFsai>(&fsai(), &[2], &no_sample, "no such luck");
     ends::<MlpDense>(&dense(), &[2], &no_sample, "no such luck");
-    ends::<RidgeInverse>(
-        &json!({"matrices": 9, "components": 3}),
-        &[2],
-        &no_sample,
-        "no such luck",
-    );
+    ends::<RidgeInverse>(&json!({"pool": 9, "components": 3}), &[2], &no_sample, "no such luck");
     let full = |guilty: bool| Given {
         watch: Keeper { every: 10, full: guilty, ..Keeper::default() },
         ..Given::default()
