@@ -41,9 +41,9 @@ use precondor_sdk::core::persist::Rows;
 use precondor_sdk::core::train::{Trainable, Training};
 use precondor_sdk::prelude::*;
 
-use crate::model::{self, Recent};
-use crate::run;
 use factor::{Plain, Weights, scaled, unscaled};
+use precondor_neural::model::{self, Recent};
+use precondor_neural::run;
 
 pub use train::TrainParams;
 

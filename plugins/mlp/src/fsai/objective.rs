@@ -25,9 +25,9 @@ use super::ends::{Pair, ends};
 use super::factor::{Gather, Plain, normal, scaled};
 use super::features::{FEATURES, Surroundings, Work};
 use super::row;
-use crate::net::{Activations, Net};
-use crate::number::Number;
-use crate::random::Random;
+use precondor_neural::net::{Activations, Net};
+use precondor_neural::number::Number;
+use precondor_neural::random::Random;
 
 /// Residual of an eigenpair as part of the eigenvalue.
 const TOLERANCE: f64 = 1e-5;

@@ -1,5 +1,5 @@
 //! Training of `mlp-fsai`: Adam on the mean objective ([`objective`](super::objective)) over random matrices of a pool,
-//! all families alike. All else is as in every training ([`run`](crate::run)).
+//! all families alike. All else is as in every training ([`run`](precondor_neural::run)).
 
 use std::sync::Arc;
 
@@ -13,12 +13,12 @@ use super::NAME;
 use super::factor::Weights;
 use super::features::FEATURES;
 use super::objective::{Loss, Moments, Sample, Scratch};
-use crate::model::{self, Card, Kind, Part, Reader};
-use crate::net::{Net, Role};
-use crate::optim::{Optimiser, Schedule};
-use crate::random::Random;
-use crate::run::{Plan, Task};
-use crate::team::Team;
+use precondor_neural::model::{self, Card, Kind, Part, Reader};
+use precondor_neural::net::{Net, Role};
+use precondor_neural::optim::{Optimiser, Schedule};
+use precondor_neural::random::Random;
+use precondor_neural::run::{Plan, Task};
+use precondor_neural::team::Team;
 
 /// Parameters of training `mlp-fsai`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -321,7 +321,7 @@ impl Weights {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::team::tests::{agree, on_ranks};
+    use precondor_neural::check::{agree, on_ranks};
 
     #[test]
     fn the_gradient_of_several_ranks_is_that_of_one_with_all_their_batches() {

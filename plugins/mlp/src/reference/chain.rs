@@ -16,10 +16,10 @@
 use multiversion::multiversion;
 use precondor_sdk::core::kernel::sine::eigenvalue;
 
-use crate::grid::Grid;
-use crate::number::Number;
 use crate::reference::pgp::Stencils;
 use crate::reference::stencil::Stencil;
+use precondor_neural::number::Number;
+use precondor_sdk::core::kernel::grid::Grid;
 
 /// The sine transform of small planes by multiplication with the matrix of sines; for grids of up to
 /// some 60 nodes a side this is faster than the fast transform.
@@ -242,12 +242,12 @@ fn clear<T: Number>(plane: &mut [T]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::Random;
     use crate::reference::apply::Operator;
-    use crate::reference::pgp::tests::random_bands;
     use crate::reference::pgp::{Variant, matrix_stencil};
     use crate::reference::share::Share;
     use crate::reference::stencil::tests::{GRID, noise};
+    use precondor_neural::check::random_bands;
+    use precondor_neural::random::Random;
     use precondor_sdk::core::host::Alone;
     use precondor_sdk::core::kernel::sine::PoissonSolver;
     use precondor_sdk::prelude::Comm;

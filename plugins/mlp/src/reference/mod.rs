@@ -35,7 +35,6 @@
 //!   writes sparse operators around a fixed solve is this project's own.
 
 pub mod apply;
-mod banded;
 pub mod chain;
 pub mod coarse;
 pub mod coefficient;
@@ -55,8 +54,6 @@ use precondor_sdk::core::kernel::slab::Slabs;
 use precondor_sdk::core::train::{Trainable, Training};
 use precondor_sdk::prelude::*;
 
-use crate::grid::{Bands, Grid, grain};
-use crate::model::{self, Recent};
 use crate::reference::apply::{Memory, Operator};
 use crate::reference::coarse::Coarse;
 use crate::reference::coefficient::{Coefficient, Source};
@@ -64,7 +61,10 @@ use crate::reference::evaluate::{Evaluator, LANES};
 use crate::reference::pgp::{Description, Stencils, Variant, matrix_stencil};
 use crate::reference::share::{Share, halo};
 use crate::reference::train::{Learner, NAME, TrainParams, Weights};
-use crate::run;
+use precondor_neural::model::{self, Recent};
+use precondor_neural::run;
+use precondor_sdk::core::kernel::bands::{Bands, grain};
+use precondor_sdk::core::kernel::grid::Grid;
 
 /// Parameters of [`MlpReference`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]

@@ -3,7 +3,7 @@
 //! Each step draws a batch of matrices from a pool of one of the families in turn, a few random
 //! vectors for each, and moves the weights against the derivative of the mean loss of
 //! [`chain`](crate::reference::chain): Muon on the layers, Adam on biases and skip, the gradient clipped to norm 1,
-//! the rates by [`Schedule::Ramps`]. All else is as in every training ([`run`](crate::run)). A step costs about
+//! the rates by [`Schedule::Ramps`]. All else is as in every training ([`run`](precondor_neural::run)). A step costs about
 //! `3 · 7.5` kflop a node of the batch in the network and as much time again in the vectors; the default budget takes
 //! under a minute on one core.
 
@@ -14,15 +14,15 @@ use precondor_sdk::core::train::Samples;
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{self, json};
 
-use crate::grid::Bands;
-use crate::model::{self, Card, Kind, Reader};
-use crate::net::Net;
-use crate::optim::{Optimiser, Schedule};
-use crate::random::Random;
 use crate::reference::objective::{Objective, Sample};
 use crate::reference::pgp::{Patch, Variant};
-use crate::run::{Plan, Task};
-use crate::team::Team;
+use precondor_neural::model::{self, Card, Kind, Reader};
+use precondor_neural::net::Net;
+use precondor_neural::optim::{Optimiser, Schedule};
+use precondor_neural::random::Random;
+use precondor_neural::run::{Plan, Task};
+use precondor_neural::team::Team;
+use precondor_sdk::core::kernel::bands::Bands;
 
 /// Parameters of training `mlp-reference`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -345,7 +345,7 @@ impl Weights {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::team::tests::{agree, on_ranks};
+    use precondor_neural::check::{agree, on_ranks};
 
     #[test]
     fn the_gradient_of_several_ranks_is_that_of_one_with_all_their_batches() {

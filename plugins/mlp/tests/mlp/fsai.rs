@@ -3,12 +3,12 @@
 
 use std::ops::ControlFlow;
 
+use precondor_neural::model::{self, Kind, Part as Array, Reader};
+use precondor_neural::random::Random;
 use precondor_plugin_mlp::fsai::factor::{Plain, Weights, scaled, unscaled};
 use precondor_plugin_mlp::fsai::features::FEATURES;
 use precondor_plugin_mlp::fsai::train::{TrainParams, network};
 use precondor_plugin_mlp::fsai::{MlpFsai, Params};
-use precondor_plugin_mlp::model::{self, Kind, Part as Array, Reader};
-use precondor_plugin_mlp::random::Random;
 use precondor_sdk::core::comm::threads;
 use precondor_sdk::core::host::Alone;
 use precondor_sdk::core::kernel::fsai::{self, Factored};
