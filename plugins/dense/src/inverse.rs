@@ -16,9 +16,9 @@
 use crate::elimination::{Pivots, invert};
 use ndarray::Array2;
 use precondor_sdk::core::kernel::{dense_rows, gather};
-use precondor_sdk::core::matrix::{Explicit, ExplicitKind};
+use precondor_sdk::core::matrix::ExplicitKind;
 use precondor_sdk::core::memory;
-use precondor_sdk::core::persist::Rows;
+use precondor_sdk::core::persist::Stored;
 use precondor_sdk::prelude::*;
 
 /// Rows that a matrix may have.
@@ -33,44 +33,40 @@ pub struct Params {}
 /// The method.
 pub struct Inverse;
 
-/// A⁻¹, the rows of this rank.
-pub struct Exact {
-    m: DistCsr,
-    properties: Properties,
-    notes: Vec<String>,
-}
-
 impl Generator for Inverse {
     const NAME: &'static str = "inverse";
     const SUMMARY: &'static str = "the exact inverse as a dense matrix, for up to 2000 unknowns";
-    const CAPABILITIES: Capabilities =
-        Capabilities { explicit: true, refresh: true, persist: true, ..Capabilities::NONE };
+    const CAPABILITIES: Capabilities = Capabilities {
+        explicit: true,
+        transpose: true,
+        refresh: true,
+        persist: true,
+        ..Capabilities::NONE
+    };
     type Params = Params;
-    type Output = Exact;
+    type Output = Stored;
 
     fn invariances(_: &Params) -> Invariances {
         Invariances::ALL
     }
 
-    fn generate(_: &Params, system: &System) -> Result<Exact> {
+    fn generate(_: &Params, system: &System) -> Result<Stored> {
         let system = &*system.regular()?;
         let (whole, properties, notes) = invert_whole(system)?;
-        let own = own(system.a(), &whole);
-        Ok(Exact { m: dense_rows::matrix(system.a().space(), own)?, properties, notes })
+        let m = dense_rows::matrix(system.a().space(), dense_rows::own(system.a(), &whole))?;
+        Ok(Stored::inverse(m, properties, notes))
     }
 
-    fn refresh(m: &mut Exact, _: &Params, system: &System) -> Result<()> {
+    fn refresh(m: &mut Stored, _: &Params, system: &System) -> Result<()> {
         let system = &*system.regular()?;
         let (whole, properties, notes) = invert_whole(system)?;
-        let m_of_rows = dense_rows::renewed(&m.m, own(system.a(), &whole))?;
-        *m = Exact { m: m_of_rows, properties, notes };
+        let renewed = dense_rows::renewed(m.matrix(), dense_rows::own(system.a(), &whole))?;
+        *m = Stored::inverse(renewed, properties, notes);
         Ok(())
     }
 
-    fn load(bytes: &[u8], system: &System) -> Result<Exact> {
-        let rows = Rows::read(bytes, system)?.of_kind(ExplicitKind::Inverse)?;
-        let (m, properties) = (rows.matrix(system)?, rows.about.properties());
-        Ok(Exact { m, properties, notes: rows.about.notes })
+    fn load(bytes: &[u8], system: &System) -> Result<Stored> {
+        Stored::load(bytes, ExplicitKind::Inverse, system)
     }
 }
 
@@ -115,12 +111,6 @@ fn invert_whole(system: &System) -> Result<(Vec<f64>, Properties, Vec<String>)> 
     Ok((whole, properties, vec![note.into()]))
 }
 
-/// The rows that this rank owns.
-fn own<'a>(a: &DistCsr, whole: &'a [f64]) -> &'a [f64] {
-    let (n, first) = (a.n_global() as usize, a.space().start() as usize);
-    &whole[first * n..(first + a.n_own()) * n]
-}
-
 /// All of A, on every rank. Collective.
 fn whole(a: &DistCsr) -> Result<Array2<f64>> {
     let n = a.n_global() as usize;
@@ -136,25 +126,4 @@ fn whole(a: &DistCsr) -> Result<Array2<f64>> {
         Ok(())
     })?;
     Ok(whole)
-}
-
-impl Preconditioner for Exact {
-    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        self.m.spmv(r, z)
-    }
-    fn properties(&self) -> Properties {
-        self.properties
-    }
-    fn stored_entries(&self) -> usize {
-        self.m.nnz_own()
-    }
-    fn bytes(&self) -> usize {
-        self.m.bytes()
-    }
-    fn explicit(&self) -> Option<Explicit<'_>> {
-        Some(Explicit::of(ExplicitKind::Inverse, &self.m))
-    }
-    fn notes(&self) -> Vec<String> {
-        self.notes.clone()
-    }
 }

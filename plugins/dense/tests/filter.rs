@@ -1,11 +1,12 @@
 //! What is kept, how it is stored, and what is refused.
 #![allow(clippy::unwrap_used)]
 use precondor_plugin_dense::filter::Filter;
-use precondor_plugin_dense::inverse::{Exact, Inverse};
+use precondor_plugin_dense::inverse::Inverse;
 use precondor_sdk::core::comm::{Comm, threads};
 use precondor_sdk::core::host::Host;
 use precondor_sdk::core::kernel::grid::Grid;
 use precondor_sdk::core::matrix::{Explicit, ExplicitKind, Values};
+use precondor_sdk::core::persist::Stored;
 use precondor_sdk::core::problem::{Poisson, Problem};
 use precondor_sdk::core::registry::Native;
 use precondor_sdk::prelude::*;
@@ -94,7 +95,7 @@ fn made(params: Value, system: &System) -> Result<Box<dyn Instance>> {
     system.host().inner("filter", &params, system)
 }
 
-fn exact(system: &System) -> Exact {
+fn exact(system: &System) -> Stored {
     Inverse::generate(&Default::default(), system).unwrap()
 }
 

@@ -50,7 +50,8 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
 
 /// The workspace of the copy: what all crates share, and nothing of the program itself.
 fn workspace() -> String {
-    let head = "[workspace]\nresolver = \"3\"\nmembers = [\"core\", \"core/neural\", \"bindings/*\"]\n\n";
+    let head =
+        "[workspace]\nresolver = \"3\"\nmembers = [\"core\", \"core/neural\", \"bindings/*\"]\n\n";
     head.to_owned() + &sections(WORKSPACE, |name| name.starts_with("[workspace."))
 }
 

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use linfa_linalg::cholesky::CholeskyInplace;
 use ndarray::Array2;
 use precondor_sdk::core::kernel::dense_rows;
-use precondor_sdk::core::matrix::{Explicit, ExplicitKind};
-use precondor_sdk::core::persist::Rows;
+use precondor_sdk::core::persist::Stored;
 use precondor_sdk::prelude::*;
 
 use crate::learned::weights::Weights;
@@ -68,61 +67,39 @@ pub struct Settings {
     pub mean_only: bool,
 }
 
-/// The dense approximate inverse of one matrix.
-pub struct DenseInverse {
-    m: DistCsr,
-    properties: Properties,
+/// Evaluates a model of `method` for the matrix of a system; every rank evaluates all of it and keeps its
+/// rows. Collective.
+///
+/// # Errors
+/// What reading the model and understanding the matrix report; [`Error::Unsupported`] for a model of
+/// another grid.
+pub fn generate(
+    method: &'static str,
+    model: &Model<'_>,
+    settings: Settings,
+    system: &System,
+) -> Result<Stored> {
+    let a = system.a();
+    let (inverse, properties) = evaluate(method, model, settings, system)?;
+    let m = dense_rows::matrix(a.space(), dense_rows::own(a, &inverse))?;
+    Ok(Stored::inverse(m, properties, vec![]))
 }
 
-impl DenseInverse {
-    /// Evaluates a model of `method` for the matrix of a system; every rank evaluates all of it and keeps its
-    /// rows. Collective.
-    ///
-    /// # Errors
-    /// What reading the model and understanding the matrix report; [`Error::Unsupported`] for a model of
-    /// another grid.
-    pub fn generate(
-        method: &'static str,
-        model: &Model<'_>,
-        settings: Settings,
-        system: &System,
-    ) -> Result<Self> {
-        let a = system.a();
-        let (inverse, properties) = evaluate(method, model, settings, system)?;
-        Ok(DenseInverse { m: dense_rows::matrix(a.space(), own(a, &inverse))?, properties })
-    }
-
-    /// The same for another matrix of the grid, in the place of this one. Collective.
-    ///
-    /// # Errors
-    /// As [`generate`](DenseInverse::generate).
-    pub fn refresh(
-        &mut self,
-        method: &'static str,
-        model: &Model<'_>,
-        settings: Settings,
-        system: &System,
-    ) -> Result<()> {
-        let (inverse, properties) = evaluate(method, model, settings, system)?;
-        self.m = dense_rows::renewed(&self.m, own(system.a(), &inverse))?;
-        self.properties = properties;
-        Ok(())
-    }
-
-    /// What was saved. Collective.
-    ///
-    /// # Errors
-    /// What [`Rows::read`] reports.
-    pub fn load(bytes: &[u8], system: &System) -> Result<Self> {
-        let rows = Rows::read(bytes, system)?.of_kind(ExplicitKind::Inverse)?;
-        Ok(DenseInverse { m: rows.matrix(system)?, properties: rows.about.properties() })
-    }
-}
-
-/// The rows of a dense matrix that this rank owns.
-fn own<'a>(a: &DistCsr, whole: &'a [f64]) -> &'a [f64] {
-    let (n, first) = (a.n_global() as usize, a.space().start() as usize);
-    &whole[first * n..(first + a.n_own()) * n]
+/// The same for another matrix of the grid, in the place of `m`. Collective.
+///
+/// # Errors
+/// As [`generate`].
+pub fn refresh(
+    m: &mut Stored,
+    method: &'static str,
+    model: &Model<'_>,
+    settings: Settings,
+    system: &System,
+) -> Result<()> {
+    let (inverse, properties) = evaluate(method, model, settings, system)?;
+    let renewed = dense_rows::renewed(m.matrix(), dense_rows::own(system.a(), &inverse))?;
+    *m = Stored::inverse(renewed, properties, vec![]);
+    Ok(())
 }
 
 /// All of M, on every rank. Collective.
@@ -200,22 +177,4 @@ fn is_positive_definite(m: &[f64], n: usize) -> bool {
     // The factorisation does not notice what is not a number.
     let matrix = Array2::from_shape_fn((n, n), |(i, j)| m[i * n + j]);
     m.iter().all(|v| v.is_finite()) && matrix.cholesky_into_dirty().is_ok()
-}
-
-impl Preconditioner for DenseInverse {
-    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        self.m.spmv(r, z)
-    }
-    fn properties(&self) -> Properties {
-        self.properties
-    }
-    fn stored_entries(&self) -> usize {
-        self.m.nnz_own()
-    }
-    fn bytes(&self) -> usize {
-        self.m.bytes()
-    }
-    fn explicit(&self) -> Option<Explicit<'_>> {
-        Some(Explicit::of(ExplicitKind::Inverse, &self.m))
-    }
 }

@@ -22,11 +22,13 @@
 
 pub mod train;
 
+use precondor_sdk::core::matrix::ExplicitKind;
+use precondor_sdk::core::persist::Stored;
 use precondor_sdk::core::train::{Trainable, Training};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::Value;
 
-use crate::learned::explicit::{DenseInverse, Model, Settings};
+use crate::learned::explicit::{self, Model, Settings};
 use crate::mlp::train::{Learner, TrainParams};
 use precondor_neural::model;
 use precondor_neural::run;
@@ -130,18 +132,18 @@ impl Generator for MlpDense {
         ..Capabilities::NONE
     };
     type Params = Params;
-    type Output = DenseInverse;
+    type Output = Stored;
 
-    fn generate(params: &Params, system: &System) -> Result<DenseInverse> {
-        DenseInverse::generate(Self::NAME, &params.model()?, params.settings(), system)
+    fn generate(params: &Params, system: &System) -> Result<Stored> {
+        explicit::generate(Self::NAME, &params.model()?, params.settings(), system)
     }
 
-    fn refresh(m: &mut DenseInverse, params: &Params, system: &System) -> Result<()> {
-        m.refresh(Self::NAME, &params.model()?, params.settings(), system)
+    fn refresh(m: &mut Stored, params: &Params, system: &System) -> Result<()> {
+        explicit::refresh(m, Self::NAME, &params.model()?, params.settings(), system)
     }
 
-    fn load(bytes: &[u8], system: &System) -> Result<DenseInverse> {
-        DenseInverse::load(bytes, system)
+    fn load(bytes: &[u8], system: &System) -> Result<Stored> {
+        Stored::load(bytes, ExplicitKind::Inverse, system)
     }
 }
 

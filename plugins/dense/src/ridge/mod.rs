@@ -18,12 +18,14 @@
 
 pub mod regression;
 
+use precondor_sdk::core::matrix::ExplicitKind;
+use precondor_sdk::core::persist::Stored;
 use precondor_sdk::core::train::{Progress, Trainable, Training};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, json};
 
 use crate::learned::data::{Data, Inputs, Shape, Targets, grid_of};
-use crate::learned::explicit::{DenseInverse, Model, Settings};
+use crate::learned::explicit::{self, Model, Settings};
 use crate::learned::linear::Linear;
 use crate::learned::weights::{Architecture, Precision, Weights, to_json};
 use precondor_neural::model::{self, Card, Kind};
@@ -134,18 +136,18 @@ impl Generator for RidgeInverse {
         ..Capabilities::NONE
     };
     type Params = Params;
-    type Output = DenseInverse;
+    type Output = Stored;
 
-    fn generate(params: &Params, system: &System) -> Result<DenseInverse> {
-        DenseInverse::generate(Self::NAME, &params.model(), params.settings(), system)
+    fn generate(params: &Params, system: &System) -> Result<Stored> {
+        explicit::generate(Self::NAME, &params.model(), params.settings(), system)
     }
 
-    fn refresh(m: &mut DenseInverse, params: &Params, system: &System) -> Result<()> {
-        m.refresh(Self::NAME, &params.model(), params.settings(), system)
+    fn refresh(m: &mut Stored, params: &Params, system: &System) -> Result<()> {
+        explicit::refresh(m, Self::NAME, &params.model(), params.settings(), system)
     }
 
-    fn load(bytes: &[u8], system: &System) -> Result<DenseInverse> {
-        DenseInverse::load(bytes, system)
+    fn load(bytes: &[u8], system: &System) -> Result<Stored> {
+        Stored::load(bytes, ExplicitKind::Inverse, system)
     }
 }
 
