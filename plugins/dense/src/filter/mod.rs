@@ -24,11 +24,11 @@
 //! iterations*, SIAM J. Sci. Comput. 19 (1998), §3.2 (dropping).
 mod coarse;
 mod largest;
+mod rounded;
 mod rows;
-mod stored;
 
 use crate::filter::coarse::Coarse;
-use crate::filter::stored::{Scale, Stored};
+use crate::filter::rounded::{Rounded, Scale};
 use crate::inverse::{Inverse, ROWS};
 use precondor_sdk::core::kernel::grid::Grid;
 use precondor_sdk::core::kernel::symmetric;
@@ -101,7 +101,7 @@ pub struct Filter;
 
 /// T(M), or Pc Ac⁻¹ Pcᵀ + T(M − Pc Ac⁻¹ Pcᵀ).
 pub struct Filtered {
-    stored: Stored,
+    stored: Rounded,
     coarse: Option<Coarse>,
     properties: Properties,
     notes: Vec<String>,
@@ -200,7 +200,7 @@ impl Generator for Filter {
             constant: true,
             rank_independent: of_method.rank_independent,
         };
-        let stored = Stored::new(&m, params.precision, scale);
+        let stored = Rounded::new(&m, params.precision, scale);
         Ok(Filtered { stored, coarse, properties, notes })
     }
 
@@ -212,7 +212,7 @@ impl Generator for Filter {
             Numbers::Bf16(_) => Precision::Bf16,
         };
         let m = rows.widened(system)?;
-        let stored = Stored::new(&m, precision, Scale::new(precision, 0.0));
+        let stored = Rounded::new(&m, precision, Scale::new(precision, 0.0));
         let (properties, notes) = (rows.about.properties(), rows.about.notes);
         Ok(Filtered { stored, coarse: None, properties, notes })
     }

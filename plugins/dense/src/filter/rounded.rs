@@ -131,7 +131,7 @@ impl Block {
 }
 
 /// This rank's rows.
-pub(crate) struct Stored {
+pub(crate) struct Rounded {
     own: Block,
     ghost: Block,
     ghost_ids: Vec<u64>,
@@ -140,10 +140,10 @@ pub(crate) struct Stored {
     arrived: Mutex<Vec<f64>>,
 }
 
-impl Stored {
+impl Rounded {
     /// The matrix `m`, whose values have been [`rounded`](Scale::rounded).
     pub fn new(m: &DistCsr, precision: Precision, scale: Scale) -> Self {
-        Stored {
+        Rounded {
             own: Block::new(m.own().view(), precision, scale),
             ghost: Block::new(m.ghost().view(), precision, scale),
             ghost_ids: m.ghost_ids().to_vec(),
