@@ -15,6 +15,7 @@ mod install;
 mod interrupt;
 mod irregular;
 mod kept;
+mod known;
 mod limits;
 #[path = "../support/mpirun.rs"]
 #[allow(dead_code, reason = "shared with other tests, which use other parts of it")]

@@ -108,6 +108,7 @@ fn learned_methods_name_one_that_is_not() {
 #[test]
 fn every_method_that_is_built_passes_its_check() {
     for library in [
+        "amg",
         "auto",
         "composition",
         "explicit",
@@ -275,28 +276,16 @@ fn a_new_plugin_builds_passes_and_solves() {
     assert_eq!(solve.json()["preconditioner_nnz"], 225);
 }
 
-/// A key of training means one thing for every method that has it.
 #[test]
-fn what_networks_are_trained_with_means_the_same_for_all() {
-    let list = precondor(["plugins", "list", "--json"]).json();
-    let mut told = std::collections::BTreeMap::<_, Vec<_>>::new();
-    for method in list["methods"].as_array().unwrap() {
-        let name = method["name"].as_str().unwrap();
-        let method = precondor(["plugins", "describe", name, "--json"]).json();
-        for key in ["hidden", "pool", "validation", "patience"] {
-            let property = &method["train_schema"]["properties"][key];
-            if let Some(meaning) = property["description"].as_str() {
-                // What follows a semicolon is said of the default, or of the ends of the range.
-                let (meaning, _) = meaning.split_once(';').unwrap_or((meaning, ""));
-                told.entry(key)
-                    .or_default()
-                    .push((meaning.to_owned(), property["minimum"].clone()));
-            }
-        }
-    }
-    assert_eq!(told["hidden"].len(), 3, "{told:?}");
-    assert_eq!(told["pool"].len(), 4, "{told:?}");
-    for (key, all) in &told {
-        assert!(all.len() >= 3 && all.iter().all(|one| *one == all[0]), "{key}: {all:?}");
-    }
+fn a_library_that_crashes_keeps_nothing_else_from_its_work() {
+    let folder = Folder::new("crashes-beside");
+    faulty(&folder, "CRASH");
+    let config = "[problem]\nkind = 'poisson'\nlevel = 3\n[preconditioner]\nname = 'ic'\n";
+    let path = folder.path().display().to_string();
+    let ran = crate::support::solve(&folder, config, &["--plugin-path", &path]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.err.contains("it crashes while it is loaded (signal 6)"), "{}", ran.err);
+    let config = config.replace("'ic'", "'faulty'");
+    crate::support::solve(&folder, &config, &["--plugin-path", &path])
+        .fails_with(&["no preconditioner 'faulty'"]);
 }

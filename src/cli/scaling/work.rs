@@ -55,7 +55,7 @@ pub fn application(layout: Layout, name: &str, parameters: &Value) -> Option<Vec
 /// A0⁻¹ in smoothing that needs no sweep from row to row: products before and after the solve, those of
 /// the smoother, and those of P and its transpose.
 fn wrapped(layout: Layout, parameters: &Value) -> Option<Vec<Rank>> {
-    let solver = named_method(&parameters["solver"]).map(|(name, _)| name);
+    let solver = named_method(&parameters["method"]).map(|(name, _)| name);
     let plain = parameters["grid"].is_null() && solver.is_none_or(|name| name == "sine");
     let interpolated = parameters["interpolation"].as_f64() != Some(0.0);
     let (products, vectors) = match parameters["smoother"].as_str() {
@@ -98,7 +98,7 @@ fn learned(layout: Layout, parameters: &Value) -> Option<Vec<Rank>> {
 
 /// Overlapping blocks with IC(0) on each; how far they reach is a power of A.
 fn schwarz(layout: Layout, parameters: &Value) -> Option<Vec<Rank>> {
-    let (name, inner) = named_method(&parameters["inner"])?;
+    let (name, inner) = named_method(&parameters["method"])?;
     // Whether corrections go back, and how many flops a row of the block the weights take.
     let (back, weights) = match (name.as_str(), parameters["variant"].as_str()) {
         ("ic", None | Some("weighted")) => (true, 2),
