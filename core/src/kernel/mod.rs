@@ -1,5 +1,8 @@
 //! Numerics that several methods share. Plugins never depend on each other: they meet here.
+pub mod band;
+pub mod bands;
 pub mod batch;
+pub mod bilinear;
 pub mod chebyshev;
 pub mod chunks;
 pub mod dense_rows;

@@ -2,14 +2,15 @@
 #![allow(clippy::unwrap_used)]
 
 mod configurations;
-mod dense;
+mod counts;
 mod foreign;
 mod fsai;
 mod grids;
+#[path = "../../../../tests/support/learning_ranks.rs"]
+mod learning_ranks;
 mod methods;
-#[path = "../../../../tests/support/patience.rs"]
-mod patience;
 mod ranks;
+#[path = "../../../../tests/support/learning.rs"]
 mod support;
 mod training;
 mod training_ranks;
