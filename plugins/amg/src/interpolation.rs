@@ -32,16 +32,16 @@ pub(crate) struct Prolongation {
 }
 
 impl Prolongation {
-    fn new(n: usize, n_coarse: usize, entries: usize) -> Self {
+    pub fn new(n: usize, n_coarse: usize, entries: usize) -> Self {
         let (cols, values) = (Vec::with_capacity(entries), Vec::with_capacity(entries));
         let mut start = Vec::with_capacity(n + 1);
         start.push(0);
         Prolongation { n_coarse, start, cols, values }
     }
-    fn end_row(&mut self) {
+    pub fn end_row(&mut self) {
         self.start.push(self.cols.len() as u32);
     }
-    fn put(&mut self, col: u32, value: f32) {
+    pub fn put(&mut self, col: u32, value: f32) {
         self.cols.push(col);
         self.values.push(value);
     }

@@ -10,6 +10,7 @@
 use crate::amg::Work;
 use crate::hierarchy::Size;
 use crate::interpolation::Truncation;
+use crate::modes::NearNullSpace;
 use crate::params::{Params, Recipe};
 use crate::setup::{self, Setup, Unknowns};
 use crate::smoother::Step;
@@ -226,7 +227,12 @@ impl Tail {
         let whole = whole(a)?;
         let alone = system.for_matrix(DistCsr::solo(whole)?);
         let levels = params.levels.map(|all| all.saturating_sub(above.levels as u32).max(1));
-        let of_tail = Params { recipe: Recipe::Aggregation, levels, ..params.clone() };
+        let of_tail = Params {
+            recipe: Recipe::Aggregation,
+            near_null_space: NearNullSpace::Constant,
+            levels,
+            ..params.clone()
+        };
         let (work, [mut b, mut x], own) = match old {
             Some(Tail { work, whole, own, .. }) => (Some(*work), whole, own),
             None => Default::default(),
