@@ -3,7 +3,7 @@
 //! | method | M |
 //! |---|---|
 //! | [`Inverse`] | A⁻¹, dense |
-//! | [`Filter`] | another method's M without its small entries, symmetrised, in fewer bits, or split into a coarse and a sparse part |
+//! | [`Filter`] | another method's M without its small entries, symmetrized, in fewer bits, or split into a coarse and a sparse part |
 #![deny(missing_docs)]
 mod coarse;
 mod dense;
