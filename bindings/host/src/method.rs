@@ -4,7 +4,7 @@ use crate::services::{OnRanks, Peers};
 use crate::{chain, nested};
 use precondor_abi as abi;
 use precondor_abi::{Bytes, Failure, Status, Text};
-use precondor_bridge::method::{Around, Loaded, part};
+use precondor_bridge::method::{Loaded, SetupScope, part};
 use precondor_bridge::status::call;
 use precondor_bridge::train::{with_samples, with_watch};
 use precondor_bridge::{comm, host, invariance, raw, system};
@@ -36,7 +36,7 @@ pub(crate) struct Method {
     persist: Option<&'static abi::PersistPart>,
     invariance: Option<&'static abi::InvariancePart>,
     peers: Arc<Peers>,
-    around: Arc<Around>,
+    around: Arc<SetupScope>,
 }
 
 impl Method {
@@ -96,7 +96,7 @@ impl Method {
 }
 
 /// What surrounds a call of the method `name` that sets something up.
-fn around(name: String) -> Arc<Around> {
+fn around(name: String) -> Arc<SetupScope> {
     Arc::new(move |system, f| {
         let comm = system.a().space().comm();
         instance::together(comm, || {
