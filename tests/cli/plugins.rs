@@ -110,6 +110,7 @@ fn learned_methods_name_one_that_is_not() {
 #[test]
 fn every_method_that_is_built_passes_its_check() {
     for library in [
+        "amg",
         "auto",
         "composition",
         "explicit",
