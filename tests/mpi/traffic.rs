@@ -37,7 +37,7 @@ fn what_ranks_send_is_what_was_predicted() {
         if ranks == 3 {
             // Level 4: 15 rows of 15 nodes, five for each rank. The middle one sends a row to either
             // side, and in every iteration of CG three reductions take four numbers from each.
-            let sent = &row(&document, 0, "SPAI-1 symmetrised, CG")["systems"][0]["ranks"];
+            let sent = &row(&document, 0, "SPAI-1 symmetrized, CG")["systems"][0]["ranks"];
             let exchange = |extent: &str| &sent["application"][extent]["exchange"];
             assert_eq!(exchange("max")["messages"], 2);
             assert_eq!(exchange("max")["bytes"], 2 * 8 * 15);
@@ -45,7 +45,7 @@ fn what_ranks_send_is_what_was_predicted() {
                 (&exchange("sum")["messages"], &exchange("sum")["bytes"]),
                 (&4.into(), &480.into())
             );
-            let count = row(&document, 0, "SPAI-1 symmetrised, CG")["iterations_max"]
+            let count = row(&document, 0, "SPAI-1 symmetrized, CG")["iterations_max"]
                 .as_u64()
                 .expect("a count");
             assert_eq!(sent["iterations"]["max"]["gather"]["calls"].as_u64(), Some(3 * count));

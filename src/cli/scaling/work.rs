@@ -146,9 +146,9 @@ pub fn setup(layout: Layout, name: &str, parameters: &Value) -> Option<Vec<Flow>
     if layout.p == 1 || matches!(name, "none" | "jacobi") {
         return Some(sent);
     }
-    let symmetrised = parameters["symmetrise"].as_bool().unwrap_or(false);
+    let symmetrized = parameters["symmetrize"].as_bool().unwrap_or(false);
     match name {
-        "spai" if !symmetrised => {
+        "spai" if !symmetrized => {
             let pattern = seven.power(power);
             fetch(layout, &pattern, &mut sent);
             announce(layout, &pattern, &mut sent);
