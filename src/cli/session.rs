@@ -1,10 +1,11 @@
 //! What all commands start from: ranks, methods, host services, a configuration.
 use crate::experiment::{Case, Task};
-use crate::inputs::{Input, Inputs};
+use crate::inputs::{self, Inputs};
 use crate::same::{self, Fact};
 use crate::traffic::Meter;
 use crate::world::World;
 use precondor::Methods;
+use precondor::report::{Input, Provenance};
 use precondor_core::comm::Communicator;
 use precondor_core::comm::count::Counter;
 use precondor_core::config::{self, Node};
@@ -152,10 +153,19 @@ impl Session {
         self.inputs.unchanged()
     }
 
+    /// The program and the machine, and the files that were read so far.
+    pub fn provenance(&self) -> Provenance {
+        Provenance {
+            mpi: crate::world::library(),
+            files: self.files(),
+            ..Provenance::of(&self.methods)
+        }
+    }
+
     /// The files that were read, those that methods have read on this rank among them.
     pub fn files(&self) -> Vec<Input> {
         let by_methods = self.plugins().files_read();
-        let by_methods = by_methods.iter().map(|(path, content)| Input::of(path, content));
+        let by_methods = by_methods.iter().map(|(path, content)| inputs::digested(path, content));
         self.inputs.told().into_iter().chain(by_methods).collect()
     }
 

@@ -145,9 +145,9 @@ fn a_signal_ends_a_comparison_and_what_is_done_is_told_in_every_form() {
             let document: serde_json::Value = serde_json::from_str(&ended.out).expect("JSON");
             assert_eq!(document["complete"], false);
             assert!(document["incomplete"].as_str().is_some_and(|text| text.contains(&word)));
-            let rows = document["cases"][0]["rows"].as_array().expect("rows");
+            let rows = document["sections"][0]["tables"][0]["rows"].as_array().expect("rows");
             assert_eq!(rows[0]["systems"].as_array().map(Vec::len), Some(1));
-            assert_eq!(rows[1]["outcome"], "not run");
+            assert_eq!(rows[1]["values"]["outcome"], "not run");
             std::fs::remove_dir_all(&report).expect("removed");
         }
     }

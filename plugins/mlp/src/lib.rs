@@ -13,6 +13,7 @@
 //! | see what a matrix looks like to the network | [`grid`], [`reference::pgp`], [`reference::stencil`] |
 //! | see the loss and its derivative | [`reference::chain`], [`reference::train`], [`fsai::objective`] |
 //! | see what a model file holds | [`model`] |
+//! | see what an application sends and computes on several ranks | [`traffic`] |
 #![deny(missing_docs)]
 
 pub mod dense;
@@ -26,6 +27,7 @@ pub mod random;
 pub mod reference;
 pub mod ridge;
 mod run;
+pub mod traffic;
 
 use precondor_sdk::prelude::*;
 

@@ -7,8 +7,7 @@ mod foreign;
 mod fsai;
 mod grids;
 mod methods;
-#[path = "../../../../tests/support/patience.rs"]
-mod patience;
+use precondor_testkit::patience;
 mod ranks;
 mod support;
 mod training;

@@ -9,8 +9,7 @@ use precondor_sdk::core::train::{Progress, Trainable, Training, Watch};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::Value;
 
-#[path = "../../../../tests/support/threads.rs"]
-mod threads_lent;
+use precondor_testkit::threads as threads_lent;
 pub use threads_lent::ThreeThreads;
 
 /// Test system `index` of a level; never one of the training systems, whatever the seed.
