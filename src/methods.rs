@@ -177,6 +177,8 @@ type Family = fn() -> Vec<Arc<dyn DynGenerator>>;
 /// The methods that the features of this build link in: none without `linked`, or one of its parts.
 pub fn linked() -> Vec<Arc<dyn DynGenerator>> {
     let families: &[Family] = &[
+        #[cfg(feature = "linked-amg")]
+        precondor_plugin_amg::methods,
         #[cfg(feature = "linked-auto")]
         precondor_plugin_auto::methods,
         #[cfg(feature = "linked-cholesky")]

@@ -105,6 +105,84 @@ fn methods_are_found_linked_and_added() {
     assert!(told.to_string().contains("'twin' of linked in is there already"), "{told}");
 }
 
+/// M = I, of a method that looks at what is known of the system.
+struct Looks;
+
+/// What it saw: block size, dimension, place of the last row, near null space.
+static SEEN: std::sync::Mutex<Vec<(usize, usize, Vec<f64>, Vec<f64>)>> =
+    std::sync::Mutex::new(Vec::new());
+
+impl Generator for Looks {
+    const NAME: &'static str = "looks";
+    const SUMMARY: &'static str = "looks at what is known of the system";
+    type Params = NoParams;
+    type Output = precondor::core::precond::Identity;
+    fn generate(_: &NoParams, system: &System) -> Result<Self::Output> {
+        let places = system.coordinates().expect("coordinates");
+        let near = system.near_null_space().expect("a near null space");
+        let last = places.values[places.values.len() - places.width..].to_vec();
+        let near = near.values[..near.width].to_vec();
+        SEEN.lock().unwrap().push((system.block_size()?, places.width, last, near));
+        Ok(precondor::core::precond::Identity)
+    }
+}
+
+#[test]
+fn what_is_known_of_a_system_reaches_a_method_by_code_and_by_configuration() {
+    let methods = Methods::find().expect("methods").with(Native::<Looks>::method()).expect("new");
+    let text = "%%MatrixMarket matrix coordinate real general\n4 4 4\n1 1 1\n2 2 1\n3 3 1\n4 4 1\n";
+    let array = "%%MatrixMarket matrix array real general\n";
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("library-known");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let file = |name: &str, text: &str| {
+        std::fs::write(folder.join(name), text).expect("written");
+        folder.join(name)
+    };
+    let matrix = file("A.mtx", text);
+    let places = file("xy.mtx", &format!("{array}2 2\n0\n1\n5\n7\n"));
+    let near = file("near.mtx", &format!("{array}4 1\n3\n0\n3\n0\n"));
+    let config = format!(
+        "[problem]\nmatrix = {matrix:?}\ncoordinates = {places:?}\nnear_null_space = {near:?}\n\
+         block_size = 2\n[preconditioner]\nname = 'looks'\n"
+    );
+    Config::parse(&config).expect("TOML").solve(&methods).expect("solved");
+
+    let a = precondor::core::matrix::io::matrix_market::read(&matrix).expect("read");
+    let system = methods.system(a).expect("square").with_block_size(2).expect("two");
+    let system = system.with_coordinates(2, vec![0.0, 5.0, 0.0, 5.0, 1.0, 7.0, 1.0, 7.0]).unwrap();
+    let system = system.with_near_null_space(1, vec![3.0, 0.0, 3.0, 0.0]).expect("one vector");
+    methods.make("looks", json!({}), &system).expect("made");
+    let expected = (2, 2, vec![1.0, 7.0], vec![3.0]);
+    assert_eq!(*SEEN.lock().unwrap(), [expected.clone(), expected]);
+}
+
+#[test]
+fn what_cannot_be_known_of_a_system_is_refused() {
+    let methods = Methods::linked().expect("methods");
+    let a = Csr::new(2, vec![0, 1, 2], vec![0, 1], vec![1.0, 1.0]).expect("a matrix");
+    let system = || methods.system(a.clone()).expect("square");
+    let why = |made: Result<System>| made.err().expect("refused").to_string();
+    for (made, part) in [
+        (system().with_coordinates(4, vec![0.0; 8]), "'coordinates': 4 coordinates a row"),
+        (system().with_coordinates(0, vec![]), "'coordinates': 0 coordinates a row"),
+        (system().with_coordinates(1, vec![0.0; 3]), "3 numbers for 2 rows of 1"),
+        (system().with_coordinates(1, vec![0.0, f64::NAN]), "NaN in global row 1"),
+        (system().with_near_null_space(0, vec![]), "'near-nullspace': not one vector"),
+        (system().with_near_null_space(1, vec![f64::INFINITY, 1.0]), "inf in global row 0"),
+        (system().with_block_size(0), "at least one unknown"),
+        (system().with_aux("block-size", 1, vec![2.0, 1.0]), "1 in global row 1"),
+        (system().with_aux("block-size", 1, vec![1.5, 1.5]), "1.5 in global row 0"),
+        (system().with_aux("block-size", 2, vec![1.0; 4]), "2 numbers a row, not one"),
+    ] {
+        let told = why(made);
+        assert!(told.contains(part), "no '{part}' in: {told}");
+    }
+    assert_eq!(system().block_size().expect("nothing is known"), 1);
+    let three = system().with_block_size(3).expect("a number").block_size();
+    let told = three.expect_err("2 rows").to_string();
+    assert!(told.contains("the block size is 3, but global row 2"), "{told}");
+}
+
 /// A method of this program.
 fn methods_own() -> std::sync::Arc<dyn precondor::core::registry::DynGenerator> {
     struct Twin;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 /// Each method with the level of the problem it is compared on and parameters to compare it with.
 fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
+    use precondor_plugin_amg::Amg;
     use precondor_plugin_auto::auto::Auto;
     use precondor_plugin_cholesky::Cholesky;
     use precondor_plugin_composition::{Composite, Fieldsplit};
@@ -36,9 +37,14 @@ fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
         (Native::<Ilu>::method(), 4, vec![json!({}), json!({"level": 2}), json!({"max_fill": 5})]),
         (Native::<Ic>::method(), 4, vec![json!({})]),
         (
+            Native::<Amg>::method(),
+            5,
+            vec![json!({}), json!({"recipe": "classical"}), json!({"method": "fsai"})],
+        ),
+        (
             Native::<Schwarz>::method(),
             4,
-            vec![json!({}), json!({"inner": "ic", "overlap": 2}), json!({"inner": "spai"})],
+            vec![json!({}), json!({"method": "ic", "overlap": 2}), json!({"method": "spai"})],
         ),
         (
             Native::<Composite>::method(),
@@ -63,7 +69,7 @@ fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
         (
             Native::<Reference>::method(),
             4,
-            vec![json!({}), json!({"solver": "sine"}), json!({"smoother": "chebyshev"})],
+            vec![json!({}), json!({"method": "sine"}), json!({"smoother": "chebyshev"})],
         ),
         (
             Native::<Multigrid>::method(),

@@ -1,4 +1,5 @@
 //! Methods by name.
+use crate::host::{Host, Level};
 use crate::instance::{Instance, Made};
 use crate::invariance::Invariances;
 use crate::persist::no_persist;
@@ -8,9 +9,9 @@ use crate::system::System;
 use crate::train::{Trainable, Training};
 use crate::{Error, Result};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A [`Generator`] whose types are forgotten: parameters come as JSON. What a registry holds,
 /// whether the method is linked in or loaded from a library.
@@ -117,6 +118,7 @@ impl Registry {
         params: &Value,
     ) -> Result<Option<Invariances>> {
         let schema = method.schema();
+        let params = &*schema::under_todays_names(&schema, params);
         let mut all = method.invariances(params)?;
         for (key, of_field) in schema["properties"].as_object().into_iter().flatten() {
             let value = params.get(key).unwrap_or(&of_field["default"]);
@@ -180,8 +182,21 @@ impl<G: Trainable> NativeTrainable<G> {
 /// # Errors
 /// [`Error::Parameter`] naming the parameter.
 pub fn parameters<P: crate::precond::Parameters>(json: &Value) -> Result<P> {
-    schema::check(&schema::of::<P>(), json)?;
-    serde_json::from_value(json.clone()).map_err(|e| Error::Parameter(e.to_string()))
+    let schema = schema::of::<P>();
+    schema::check(&schema, json)?;
+    let today = schema::under_todays_names(&schema, json).into_owned();
+    serde_json::from_value(today).map_err(|e| Error::Parameter(e.to_string()))
+}
+
+/// Says, once in a process, which parameters of the method `name` have names of before.
+pub fn note_old_names(name: &str, schema: &Value, params: &Value, host: &dyn Host) {
+    static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    for note in schema::old_names(schema, params) {
+        let note = format!("{name}: {note}");
+        if TOLD.lock().unwrap_or_else(PoisonError::into_inner).insert(note.clone()) {
+            host.log(Level::Warn, &note);
+        }
+    }
 }
 
 /// The error of a setup for `system`: a breakdown with what to try where A has the wrong sign. Not
@@ -226,6 +241,8 @@ impl<G: Generator> DynGenerator for Native<G> {
     }
     fn generate(&self, params: &Value, system: &System) -> Result<Box<dyn Instance>> {
         system.a().space().comm().scope(|| {
+            let schema = schema::of::<G::Params>();
+            note_old_names(G::NAME, &schema, params, &**system.host());
             let params = parameters(params)?;
             let m = G::generate(&params, system).map_err(|e| hinted(e, system))?;
             Ok(Box::new(Made::<G>::new(m, params, system)) as Box<dyn Instance>)

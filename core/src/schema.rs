@@ -4,7 +4,9 @@
 //! objects of numbers, booleans, strings, arrays and choices, with ranges and defaults. Own
 //! keywords: `x-precondor-method` marks a parameter, or the items of a list, that names a method (a
 //! string, or a table with `name`), whose own section is checked against that method's schema;
-//! `x-precondor-file` marks a path that is read relative to the config. At the root of a method's schema,
+//! `x-precondor-file` marks a path that is read relative to the config; `x-precondor-grid` marks the two numbers of
+//! nodes of a structured grid, which a host that knows the grid fills in; `x-precondor-old-name` is what a parameter
+//! was called before, which is understood for one release. At the root of a method's schema,
 //! `x-precondor-fallback` names the method (as such a parameter does) that a solve goes on with where
 //! this one is seen to fail, and `x-precondor-contraction` is the factor that an iteration reduces
 //! the residual by, or more, on the matrices that the method is for: a watched solve leaves the method
@@ -17,6 +19,7 @@ use crate::{Error, Result};
 use schemars::JsonSchema;
 use serde_json::Value;
 use std::any::TypeId;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
@@ -24,6 +27,11 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 pub const METHOD: &str = "x-precondor-method";
 /// Schema keyword of a parameter that names a file.
 pub const FILE: &str = "x-precondor-file";
+
+/// Schema keyword of a parameter for the nodes in a row and the number of rows of a structured grid.
+pub const GRID: &str = "x-precondor-grid";
+/// Schema keyword of what a parameter was called before: understood, and noted, for one release.
+pub const OLD_NAME: &str = "x-precondor-old-name";
 
 /// Schema keyword, at the root, of the method that takes over where this one fails.
 pub const FALLBACK: &str = "x-precondor-fallback";
@@ -90,6 +98,48 @@ pub fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
         Some(target) => root.pointer(target.trim_start_matches('#')).unwrap_or(schema),
         None => schema,
     }
+}
+
+/// The name today, and the schema, of the parameter that `key` is a name of in a schema of parameters.
+pub fn parameter<'a>(schema: &'a Value, key: &str) -> Option<(&'a str, &'a Value)> {
+    let all = schema["properties"].as_object()?;
+    let current = all.get_key_value(key);
+    let found = current.or_else(|| all.iter().find(|(_, of)| of[OLD_NAME] == *key));
+    found.map(|(name, of)| (name.as_str(), of))
+}
+
+/// The name of the parameter that a schema of parameters marks with `keyword`.
+pub fn marked<'a>(schema: &'a Value, keyword: &str) -> Option<&'a str> {
+    let mut all = schema["properties"].as_object()?.iter();
+    let found = all.find(|(_, of)| resolve(schema, of)[keyword] == true || of[keyword] == true);
+    found.map(|(name, _)| name.as_str())
+}
+
+/// Parameters under the names of today. Where both names of one are there, both stay: that is a fault.
+pub fn under_todays_names<'a>(schema: &Value, params: &'a Value) -> Cow<'a, Value> {
+    let Some(fields) = params.as_object() else { return Cow::Borrowed(params) };
+    let old = |key: &str| parameter(schema, key).is_some_and(|(name, _)| name != key);
+    if !fields.keys().any(|key| old(key)) {
+        return Cow::Borrowed(params);
+    }
+    let today = |(key, value): (&String, &Value)| {
+        let name = parameter(schema, key).map_or(key.as_str(), |(name, _)| name);
+        let name = if fields.contains_key(name) { key } else { name };
+        (name.to_owned(), value.clone())
+    };
+    Cow::Owned(Value::Object(fields.iter().map(today).collect()))
+}
+
+/// What to say of parameters that have names of before.
+pub fn old_names(schema: &Value, params: &Value) -> Vec<String> {
+    let keys = params.as_object().into_iter().flat_map(|fields| fields.keys());
+    let renamed = keys.filter_map(|key| {
+        let (name, _) = parameter(schema, key).filter(|(name, _)| name != key)?;
+        Some(format!(
+            "parameter '{key}' is called '{name}' now; the next release knows that name only"
+        ))
+    });
+    renamed.collect()
 }
 
 /// Whether the schema `of` within `root` is that of a list of methods.
@@ -224,8 +274,12 @@ fn at(
     if let (Some(known), Some(fields)) = (schema["properties"].as_object(), doc.as_object()) {
         for (name, value) in fields {
             path.push(name.clone());
-            match known.get(name) {
-                Some(of_field) => at(root, of_field, value, path)?,
+            match parameter(schema, name) {
+                Some((today, _)) if today != name && fields.contains_key(today) => {
+                    let why = format!("is what '{today}' was called before: give that alone");
+                    return Err(Fault { path: path.clone(), why, of_key: true });
+                }
+                Some((_, of_field)) => at(root, of_field, value, path)?,
                 None => {
                     let why = unknown(name, known.keys());
                     return Err(Fault { path: path.clone(), why, of_key: true });
@@ -234,7 +288,11 @@ fn at(
             path.pop();
         }
         for name in schema["required"].as_array().into_iter().flatten() {
-            let missing = name.as_str().filter(|name| !fields.contains_key(*name));
+            let there = |name: &str| {
+                let old = known.get(name).and_then(|of| of[OLD_NAME].as_str());
+                fields.contains_key(name) || old.is_some_and(|old| fields.contains_key(old))
+            };
+            let missing = name.as_str().filter(|name| !there(name));
             if let Some(name) = missing {
                 return fail(path, format!("'{name}' is missing"));
             }
@@ -308,6 +366,26 @@ mod tests {
             let got = why(doc.clone()).unwrap_or_default();
             assert!(got.contains(text), "{doc}: {got}");
         }
+    }
+
+    #[test]
+    fn old_names_are_understood_and_noted() {
+        let schema = json!({ "properties": {
+            "method": { "x-precondor-method": true, "x-precondor-old-name": "inner" },
+            "shape": { "type": "array", "x-precondor-grid": true },
+        }, "required": ["method"] });
+        for params in [json!({"inner": "ilu"}), json!({"method": "ilu"})] {
+            assert_eq!(fault(&schema, &params), None, "{params}");
+            assert_eq!(*under_todays_names(&schema, &params), json!({"method": "ilu"}));
+        }
+        assert_eq!(old_names(&schema, &json!({"method": "ilu", "other": 1})), [""; 0]);
+        let told = old_names(&schema, &json!({"inner": "ilu"}));
+        assert!(told[0].contains("'inner' is called 'method' now"), "{told:?}");
+        let both = fault(&schema, &json!({"inner": "ilu", "method": "ic"})).expect("two names");
+        assert_eq!((both.path, both.of_key), (vec!["inner".to_owned()], true));
+        assert!(both.why.contains("'method'"), "{}", both.why);
+        assert!(fault(&schema, &json!({})).is_some_and(|fault| fault.why.contains("'method'")));
+        assert_eq!((marked(&schema, GRID), marked(&schema, FILE)), (Some("shape"), None));
     }
 
     #[test]

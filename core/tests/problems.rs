@@ -1,7 +1,10 @@
-//! The problem kinds `diffusion` and `cube`: definite, the same on any number of ranks, consistent
+//! The kinds of problems: definite, the same on any number of ranks, consistent
 //! with the equations they stand for.
 use precondor_core::comm::{Comm, threads};
-use precondor_core::problem::{Cube, Diffusion, Families, Field, MeshKind, Problem, Rhs};
+use precondor_core::problem::{
+    Convection, Cube, Diffusion, Elasticity, Families, Field, Graph, LShape, MeshKind, Problem,
+    Rhs, Tetrahedra,
+};
 use precondor_core::system::System;
 use precondor_core::train::Samples;
 use serde_json::json;
@@ -28,7 +31,34 @@ fn all() -> Vec<Problem> {
     for (deviation, anisotropy) in [(0.0, 1.0), (1.0, 1.0), (2.0, 0.01)] {
         all.push(Problem::Cube(Cube { nodes: 5, deviation, anisotropy, ..Cube::default() }));
     }
+    all.push(Problem::Diffusion(Diffusion {
+        stretch: 100.0,
+        ..diffusion(MeshKind::Grid, Field::White, 6)
+    }));
+    all.push(Problem::Diffusion(diffusion(MeshKind::Random, Field::Blocks, 7)));
+    all.push(Problem::LShape(LShape { nodes: 5, ..LShape::default() }));
+    for (decades, stretch) in [(0.0, 1.0), (2.0, 10.0)] {
+        all.push(Problem::Tetrahedra(Tetrahedra {
+            nodes: 4,
+            decades,
+            stretch,
+            ..Tetrahedra::default()
+        }));
+    }
+    for (dimension, length, decades) in [(2, 1, 0.0), (2, 4, 1.0), (3, 1, 0.0), (3, 2, 1.0)] {
+        let elasticity =
+            Elasticity { dimension, nodes: 3, length, decades, ..Elasticity::default() };
+        all.push(Problem::Elasticity(elasticity));
+    }
+    all.push(Problem::Graph(Graph { nodes: 90, ..Graph::default() }));
     all
+}
+
+/// Those with an unsymmetric matrix.
+fn unsymmetric() -> Vec<Problem> {
+    let convection =
+        |peclet| Problem::Convection(Convection { nodes: 6, peclet, ..Convection::default() });
+    [0.5, 10.0, 1e8].map(convection).to_vec()
 }
 
 /// Whether elimination meets positive pivots only.
@@ -90,7 +120,7 @@ fn systems_are_the_same_bit_for_bit_on_any_number_of_ranks() {
         };
         (0..a.n_own()).map(row).collect()
     };
-    for problem in all() {
+    for problem in all().into_iter().chain(unsymmetric()) {
         let whole = rows(&make(&problem));
         for size in [2, 3, 5] {
             let parts = threads::run(size, |comm| {
@@ -215,7 +245,7 @@ fn coefficients_multiply_the_matrix() {
 
 #[test]
 fn descriptions_go_there_and_back_and_mistakes_name_the_parameter() {
-    for problem in all() {
+    for problem in all().into_iter().chain(unsymmetric()) {
         assert_eq!(Problem::from_json(&problem.to_json()), Ok(problem));
     }
     for (doc, why) in [
@@ -230,6 +260,27 @@ fn descriptions_go_there_and_back_and_mistakes_name_the_parameter() {
         (json!({"kind": "cube", "nodes": 0}), "'nodes': 0"),
         (json!({"kind": "cube", "deviation": -1}), "'deviation': -1"),
         (json!({"kind": "cube", "anisotropy": 2}), "'anisotropy': 2"),
+        (json!({"kind": "diffusion", "stretch": 0.5}), "'stretch': 0.5"),
+        (json!({"kind": "l-shape", "nodes": 1}), "'nodes': 1"),
+        (json!({"kind": "l-shape", "grading": 7}), "'grading': 7"),
+        (json!({"kind": "tetrahedra", "nodes": 0}), "'nodes': 0"),
+        (json!({"kind": "tetrahedra", "shift": 0.5}), "'shift': 0.5"),
+        (json!({"kind": "tetrahedra", "decades": -1}), "'decades': -1"),
+        (json!({"kind": "tetrahedra", "stretch": 0}), "'stretch': 0"),
+        (json!({"kind": "elasticity", "dimension": 4}), "'dimension': 4"),
+        (
+            json!({"kind": "elasticity", "dimension": 3, "nodes": 300}),
+            "'nodes': 300 is not within 1..200",
+        ),
+        (json!({"kind": "elasticity", "length": 0}), "'length': 0"),
+        (json!({"kind": "elasticity", "poisson_ratio": 0.5}), "'poisson_ratio': 0.5"),
+        (json!({"kind": "elasticity", "shift": -0.1}), "'shift': -0.1"),
+        (json!({"kind": "elasticity", "decades": 9}), "'decades': 9"),
+        (json!({"kind": "graph", "nodes": 1}), "'nodes': 1"),
+        (json!({"kind": "graph", "shift": 0}), "'shift': 0"),
+        (json!({"kind": "graph", "deviation": 11}), "'deviation': 11"),
+        (json!({"kind": "convection", "nodes": 0}), "'nodes': 0"),
+        (json!({"kind": "convection", "peclet": -1}), "'peclet': -1"),
         (json!({"kind": "kube"}), "did you mean 'cube'?"),
     ] {
         let error = Problem::from_json(&doc).expect_err("out of range").to_string();
@@ -252,4 +303,134 @@ fn training_systems_follow_the_seed_of_the_training_and_are_no_test_systems() {
         assert_eq!(bits(&sample(4, 0)) != bits(&sample(4, 1)), random, "{problem:?}");
         assert_eq!(bits(&sample(4, 0)) != bits(&make(problem).0), random, "{problem:?}");
     }
+}
+
+#[test]
+fn rigid_bodies_store_no_energy() {
+    for (dimension, length, modes) in [(2, 3, 3), (3, 1, 6)] {
+        let problem = Elasticity { dimension, length, nodes: 4, ..Elasticity::default() };
+        let (system, _) = make(&Problem::Elasticity(problem));
+        let (a, near) = (system.a(), system.aux("near-nullspace").expect("always there"));
+        let places = system.aux("coordinates").expect("always there");
+        assert_eq!((near.width, places.width), (modes, dimension as usize));
+        let d = dimension as usize;
+        assert!(system.aux("block-size").is_some_and(|b| b.values.iter().all(|&v| v == d as f64)));
+        for k in 0..modes {
+            let mode: Vec<f64> = near.values.chunks(modes).map(|row| row[k]).collect();
+            let mut force = vec![0.0; mode.len()];
+            a.spmv(&mode, &mut force).expect("one rank");
+            // Nodes beside the clamped end feel it; the others feel nothing.
+            let near_the_end = places.values.chunks(d).map(|p| p[0] < 0.45);
+            let largest = mode.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+            for (i, (f, near)) in force.iter().zip(near_the_end).enumerate() {
+                assert!(
+                    near || f.abs() < 1e-12 * largest,
+                    "mode {k}, row {i} of {dimension}-D: {f}"
+                );
+            }
+            assert!(
+                force.iter().any(|f| f.abs() > 1e-3),
+                "mode {k} is not held by the clamped end"
+            );
+        }
+    }
+}
+
+/// The solution of a small symmetric positive definite system, by elimination.
+fn solved(system: &System, b: Vec<f64>) -> Vec<f64> {
+    let (a, n) = (system.a().own().view(), b.len());
+    let mut m = vec![vec![0.0; n]; n];
+    (0..n).for_each(|i| a.row(i).for_each(|(j, v)| m[i][j] = v));
+    let mut x = b;
+    for k in 0..n {
+        let (top, rest) = m.split_at_mut(k + 1);
+        let pivot = &top[k];
+        for (row, i) in rest.iter_mut().zip(k + 1..) {
+            if row[k] != 0.0 {
+                let factor = row[k] / pivot[k];
+                row[k..].iter_mut().zip(&pivot[k..]).for_each(|(r, p)| *r -= factor * p);
+                x[i] -= factor * x[k];
+            }
+        }
+    }
+    for k in (0..n).rev() {
+        let sum: f64 = (k + 1..n).map(|j| m[k][j] * x[j]).sum();
+        x[k] = (x[k] - sum) / m[k][k];
+    }
+    x
+}
+
+#[test]
+fn a_thin_beam_bends_as_the_theory_of_beams_says() {
+    // Eight times as long as high, ν = 0: the end sags by q L⁴/(8 E I) + q L²/(2 κ G A), with q = 1 a unit of
+    // length, I = 1/12, G = 1/2, κ = 5/6. Linear triangles are too stiff, less so the finer they are.
+    let length = 8.0f64;
+    let exact = length.powi(4) * 12.0 / 8.0 + length * length / (2.0 * 5.0 / 6.0 * 0.5);
+    let sag = |nodes: usize| {
+        let problem = Elasticity {
+            nodes,
+            length: 8,
+            shift: 0.0,
+            poisson_ratio: 0.0,
+            rhs: Rhs::Load,
+            ..Elasticity::default()
+        };
+        let (system, b) = make(&Problem::Elasticity(problem));
+        let x = solved(&system, b);
+        let places = &system.aux("coordinates").expect("always there").values;
+        let end =
+            |row: usize| places[2 * row] == length && (places[2 * row + 1] - 0.5).abs() < 1e-9;
+        (0..x.len())
+            .filter(|row| row % 2 == 1 && end(*row))
+            .map(|row| x[row])
+            .next()
+            .expect("a node")
+    };
+    let [coarse, fine] = [3, 7].map(|nodes| 1.0 - sag(nodes) / exact);
+    assert!(fine > 0.0 && fine < 0.25 && coarse / fine > 2.0, "{coarse} {fine}");
+}
+
+#[test]
+fn the_wind_is_upwinded() {
+    for problem in unsymmetric() {
+        let (system, _) = make(&problem);
+        let a = system.a();
+        assert!(a.first_unsymmetric().expect("one rank").is_some(), "{problem:?}");
+        for i in 0..a.n_own() {
+            let (mut off, d) = (0.0, a.diagonal(i));
+            for (_, v) in a.own().view().row(i).filter(|&(j, _)| j != i) {
+                assert!(v <= 0.0, "row {i} of {problem:?}");
+                off -= v;
+            }
+            assert!(off <= d * (1.0 + 1e-14), "row {i} of {problem:?} is dominated");
+        }
+    }
+    // Without wind it is Laplace's five-point stencil.
+    let still = Problem::Convection(Convection { nodes: 6, peclet: 0.0, ..Convection::default() });
+    let a = make(&still).0.a().own().clone();
+    assert_eq!((a.view().get(8, 8), a.view().get(8, 9), a.view().get(8, 14)), (4.0, -1.0, -1.0));
+}
+
+#[test]
+fn graphs_are_connected_and_tetrahedra_have_fifteen_neighbours() {
+    let (system, _) = make(&Problem::Graph(Graph { nodes: 500, shift: 0.01, ..Graph::default() }));
+    let a = system.a().own().view();
+    let n = a.n_rows();
+    assert!(n > 400 && a.nnz() > 6 * n, "{n} rows, {} entries", a.nnz());
+    let (mut met, mut next) = (vec![false; n], vec![0]);
+    met[0] = true;
+    while let Some(i) = next.pop() {
+        for &j in a.row_cols(i) {
+            if !std::mem::replace(&mut met[j as usize], true) {
+                next.push(j as usize);
+            }
+        }
+    }
+    assert!(met.iter().all(|&m| m));
+    let (system, _) = make(&Problem::Tetrahedra(Tetrahedra { nodes: 5, ..Tetrahedra::default() }));
+    let a = system.a().own().view();
+    assert_eq!(a.row_cols(2 * 25 + 2 * 5 + 2).len(), 15);
+    // Nodes two steps from the boundary touch unknowns only.
+    let sum: f64 = a.row_values(2 * 25 + 2 * 5 + 2).iter().sum();
+    assert!(sum.abs() < 1e-12, "{sum}");
 }

@@ -9,13 +9,13 @@ mod describe;
 mod inputs;
 mod install;
 mod interrupt;
-mod kept;
 mod matrix;
 mod measure;
 mod plugins;
 mod problem;
 mod report;
 mod same;
+mod saved;
 mod session;
 mod solve;
 mod threads;
@@ -94,6 +94,9 @@ fn main() -> ExitCode {
         Ok(world) => world,
         Err(e) => return world::no_world(&e),
     };
+    if world.comm().size() == 1 {
+        precondor_host::look_in_children();
+    }
     let parsed = Cli::try_parse();
     // Before anything is said or done: ranks with other words would do other things.
     if let Err(e) = same::program_and_words(world.comm(), parsed.as_ref().ok().map(Cli::config)) {

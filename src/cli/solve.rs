@@ -2,8 +2,8 @@
 use crate::experiment::{self, Case, Known, Task};
 use crate::fallback::Plan;
 use crate::files::{self, print, print_json};
-use crate::kept::{self, Saved};
 use crate::measure::{self, Made, Measured, measure, measure_with};
+use crate::saved::{self, Saved};
 use crate::session::Session;
 use crate::{Status, fallback, formats, interrupt, terminal};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -183,9 +183,9 @@ fn measured(
     let mut kept = Ok(());
     let measured = match method.as_ref().filter(|_| in_file) {
         None => measure(session, task, method.as_ref(), how, exact, &mut watch),
-        Some(config) => kept::get(session, task, config, saved).and_then(|got| {
+        Some(config) => saved::get(session, task, config, saved).and_then(|got| {
             if let Some(path) = &args.save_preconditioner {
-                kept = kept::save(session, task, config, &*got.m, path);
+                kept = saved::save(session, task, config, &*got.m, path);
             }
             let m: &dyn Preconditioner = got.m.as_ref();
             let made = (Some(config), Made { m, taken: got.taken, meter });
@@ -282,9 +282,9 @@ fn asked(args: &Args, root: &Node, session: &Session, saved: Option<&Saved>) -> 
         return Err(Error::Parameter(why.into()));
     }
     let method = root.get("preconditioner").map(|node| session.method(node));
-    let method = kept::method(session, method.transpose()?, saved)?;
+    let method = saved::method(session, method.transpose()?, saved)?;
     if args.save_preconditioner.is_some() {
-        kept::can_be_saved(session, method.as_ref())?;
+        saved::can_be_saved(session, method.as_ref())?;
     }
     let plan = fallback::plan(session, root.get("solver"), &solver, method.as_ref())?;
     Ok(Asked { case: experiment::single(root)?, solver, method, plan })

@@ -26,7 +26,7 @@ use crate::Methods;
 use precondor_core::config::{Content, Node, SolverConfig};
 use precondor_core::matrix::{DistCsr, NullSpace, NullSpaces};
 use precondor_core::problem::Problem;
-use precondor_core::system::System;
+use precondor_core::system::{COEFFICIENT, System};
 use precondor_core::{Error, Result};
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -196,7 +196,9 @@ fn cases_of(mut section: Node) -> Result<Vec<Case>> {
             }
             _ => Ok(()),
         };
-        ["rhs", "x0", "preconditioner_matrix"].into_iter().try_for_each(only_one)?;
+        let of_one =
+            ["rhs", "x0", "preconditioner_matrix", "coordinates", "near_null_space", "coefficient"];
+        of_one.into_iter().try_for_each(only_one)?;
         return matrices.iter().map(|matrix| from_file(matrix, &section)).collect();
     }
     let samples = match section.take("samples") {
@@ -314,7 +316,8 @@ impl Wanted {
             Wanted::Constant => NullSpace::constant(a.space()).map(Some),
             Wanted::File(path) => {
                 let space = whole.map_or(a.space(), Whole::space);
-                let mut vectors = formats::read_vectors_on_ranks(path, space, "null space", notes)?;
+                let what = ("null space", 1);
+                let mut vectors = formats::read_vectors_on_ranks(path, space, what, notes)?;
                 if let Some(whole) = whole {
                     vectors.iter_mut().for_each(|v| *v = whole.restrict(v));
                 }
@@ -326,6 +329,15 @@ impl Wanted {
                 read.map(Some).map_err(|e| in_file(path, e))
             }
         }
+    }
+}
+
+/// The matrix that the preconditioner is made from: an approximation of A, of which the same is known.
+fn beside(system: &System, p: DistCsr) -> Result<System> {
+    let other = system.with_matrix(p)?;
+    match system.coefficient() {
+        Some(aux) => other.with_aux(COEFFICIENT, aux.width, aux.values.to_vec()),
+        None => Ok(other),
     }
 }
 
@@ -368,10 +380,18 @@ impl More {
     }
 
     /// The matrix that the preconditioner is made from, where it is another one. Collective.
-    fn preconditioner(&self, a: &DistCsr, notes: &mut Vec<String>) -> Result<Option<DistCsr>> {
+    fn preconditioner(
+        &self,
+        a: &DistCsr,
+        source: &Source,
+        notes: &mut Vec<String>,
+    ) -> Result<Option<DistCsr>> {
         let Some(path) = &self.preconditioner else { return Ok(None) };
         let before = notes.len();
-        let p = formats::read_on_ranks(path, a.space().comm(), notes)?;
+        let mut p = formats::read_on_ranks(path, a.space().comm(), notes)?;
+        if let Source::Files(given) = source {
+            p = given.in_blocks(p, path)?;
+        }
         let of = "the preconditioner's matrix";
         notes[before..].iter_mut().for_each(|note| *note = format!("{of}: {note}"));
         if p.n_global() != a.n_global() {
@@ -450,8 +470,8 @@ impl Case {
                 (system, b, None, Vec::new())
             }
             Source::Files(given) => {
-                let Read { a, b, whole, notes } = given.read(methods)?;
-                (System::new(a), b, whole, notes)
+                let Read { system, b, whole, notes } = given.read(methods)?;
+                (system, b, whole, notes)
             }
         };
         let (more, whole_ref, mut notes) = (&self.more, whole.as_ref(), Vec::new());
@@ -463,7 +483,8 @@ impl Case {
             }
             None => vec![0.0; system.a().n_own()],
         };
-        let other = more.preconditioner(system.a(), &mut notes)?.map(System::new);
+        let other = more.preconditioner(system.a(), &self.source, &mut notes)?;
+        let other = other.map(|p| beside(&system, p)).transpose()?;
         let (system, null) = match more.null_spaces(system.a(), whole_ref, &mut notes)? {
             Some((null, known)) => (system.with_null_spaces(null), Some(known)),
             None => (system, None),

@@ -112,12 +112,13 @@ pub fn read_vector_on_ranks(
 }
 
 /// Reads vectors that are spread like the rows of a matrix: the columns of a Matrix Market file, the one
-/// vector of another. Rank 0 holds them whole while it reads, and has what is to be known of the file added to
+/// vector of another. `what` errors call them; a Matrix Market file may have a row for each node of so many
+/// unknowns, in place of one for each of them. Rank 0 holds them whole while it reads, and has what is to be known of the file added to
 /// its `notes`. Collective, in a scope.
 pub fn read_vectors_on_ranks(
     path: &Path,
     space: &Arc<Space>,
-    what: &str,
+    (what, unknowns): (&str, u32),
     notes: &mut Vec<String>,
 ) -> Result<Vec<Vec<f64>>> {
     let comm = space.comm();
@@ -129,20 +130,24 @@ pub fn read_vectors_on_ranks(
         let before = notes.len();
         let whole = matrix_market::read_noting(path, notes)?;
         notes[before..].iter_mut().for_each(|note| *note = format!("{what}: {note}"));
-        if whole.n_rows() as u64 != space.n_global() {
+        let (rows, n) = (whole.n_rows(), space.n_global());
+        let nodes = unknowns > 1 && rows as u64 * u64::from(unknowns) == n;
+        if rows as u64 != n && !nodes {
+            let nodes = match unknowns {
+                1 => String::new(),
+                size => format!(", {} nodes of {size} unknowns", n / u64::from(size)),
+            };
             return Err(Error::file(
                 path,
-                format!(
-                    "this {what} has vectors of {} entries, the matrix {} rows",
-                    whole.n_rows(),
-                    space.n_global()
-                ),
+                format!("this {what} has vectors of {rows} entries, the matrix {n} rows{nodes}"),
             ));
         }
+        let times = if nodes { unknowns as usize } else { 1 };
         let transposed = whole.transpose();
         let column = |k: usize| {
-            let mut column = vec![0.0; whole.n_rows()];
-            transposed.view().row(k).for_each(|(i, value)| column[i] = value);
+            let mut column = vec![0.0; rows * times];
+            let entries = transposed.view().row(k);
+            entries.for_each(|(i, value)| column[i * times..(i + 1) * times].fill(value));
             column
         };
         columns = (0..whole.n_cols()).map(column).collect();

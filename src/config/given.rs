@@ -1,8 +1,10 @@
 //! A system that is given in files, and the keys of `[problem]` that say how they are meant.
+use super::known::Known;
 use super::{formats, keys};
 use crate::Methods;
 use precondor_core::config::Node;
 use precondor_core::matrix::{DistCsr, Eliminated, Space, Triangle};
+use precondor_core::system::System;
 use precondor_core::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,12 +18,13 @@ pub struct Given {
     symmetric: Option<Triangle>,
     /// Whether unknowns that identity rows determine are taken out.
     eliminate: bool,
+    known: Known,
 }
 
 /// What was read.
 pub struct Read {
-    /// A, without what was taken out.
-    pub a: DistCsr,
+    /// A, without what was taken out, and what is known of it.
+    pub system: System,
     /// b, without what was taken out.
     pub b: Vec<f64>,
     /// What was taken out, if that was asked for.
@@ -80,13 +83,15 @@ impl Given {
             }
         };
         let rhs = section.get("rhs").map(Node::path).transpose()?;
-        Ok(Given { matrix: matrix.path()?, rhs, symmetric, eliminate })
+        let known = Known::from_section(section)?;
+        Ok(Given { matrix: matrix.path()?, rhs, symmetric, eliminate, known })
     }
 
     /// Reads the files. Collective, in a scope.
     pub fn read(&self, methods: &Methods) -> Result<Read> {
         let (comm, mut notes) = (methods.comm(), Vec::new());
         let a = formats::read_on_ranks(&self.matrix, comm, &mut notes)?;
+        let a = self.in_blocks(a, &self.matrix)?;
         let b = match &self.rhs {
             Some(path) => {
                 formats::read_vector_on_ranks(path, a.space(), "right-hand side", &mut notes)?
@@ -97,6 +102,12 @@ impl Given {
             },
         };
         let mut notes = on_all_ranks(notes, methods)?;
+        let known = |a, whole: Option<&Whole>, notes: &mut Vec<String>| {
+            let mut said = Vec::new();
+            let system = self.known.of(System::new(a), whole, &mut said)?;
+            notes.extend(on_all_ranks(said, methods)?);
+            Ok::<_, Error>(system)
+        };
         let a = match self.symmetric {
             Some(triangle) => mirrored(&a, triangle, &self.matrix)?,
             None => {
@@ -107,7 +118,7 @@ impl Given {
             }
         };
         if !self.eliminate {
-            return Ok(Read { a, b, whole: None, notes });
+            return Ok(Read { system: known(a, None, &mut notes)?, b, whole: None, notes });
         }
         let left = a.without_identity_rows()?;
         notes.push(match left.count() {
@@ -118,12 +129,24 @@ impl Given {
             ),
         });
         let (a, kept) = (left.a.clone(), left.right_hand_side(&b)?);
-        Ok(Read { a, b: kept, whole: Some(Whole { left, b }), notes })
+        let whole = Whole { left, b };
+        let system = known(a, Some(&whole), &mut notes)?;
+        Ok(Read { system, b: kept, whole: Some(whole), notes })
+    }
+
+    /// A matrix out of the file `path`, in whole nodes on each rank. Collective.
+    pub fn in_blocks(&self, a: DistCsr, path: &Path) -> Result<DistCsr> {
+        let Some(size) = self.known.block_size else { return Ok(a) };
+        a.in_blocks(size.into()).map_err(|e| match e {
+            Error::Data(why) => Error::file(path, format!("{why}: 'block_size'")),
+            other => other,
+        })
     }
 
     /// The files, as they are named.
     pub fn files(&self) -> Vec<&Path> {
-        std::iter::once(&self.matrix).chain(&self.rhs).map(PathBuf::as_path).collect()
+        let own = std::iter::once(&self.matrix).chain(&self.rhs).map(PathBuf::as_path);
+        own.chain(self.known.files()).collect()
     }
 
     /// Whether unknowns are taken out.

@@ -19,6 +19,21 @@ pub struct Files {
     pub symmetric: Option<Triangle>,
     /// Take unknowns out that their row determines, and put them back into the solution.
     pub eliminate: Option<Eliminate>,
+    /// Where the unknowns are, for methods that ask for it: a file with a column for each coordinate, 1 to 3, and a
+    /// row for each unknown, or for each node where there is a `block_size`. Of a list of files, all columns.
+    #[schemars(extend("x-precondor-file" = true))]
+    pub coordinates: Option<OneOrMore>,
+    /// Vectors that A takes to nearly zero (rigid body modes), for methods that ask for them: the columns of a file,
+    /// or of a list of files.
+    #[schemars(extend("x-precondor-file" = true))]
+    pub near_null_space: Option<OneOrMore>,
+    /// Unknowns of a node, one after the other in A. Ranks get whole nodes.
+    #[schemars(range(min = 1))]
+    pub block_size: Option<u32>,
+    /// The file of the coefficient of the differential equation at each unknown, a positive number, for methods that
+    /// ask for it.
+    #[schemars(extend("x-precondor-file" = true))]
+    pub coefficient: Option<String>,
 }
 
 /// What goes with any matrix: more keys of `[problem]`.

@@ -3,7 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `experiment.rs` | `[problem]`: the systems that are asked for |
-//! | `given.rs`, `formats.rs` | systems in files |
+//! | `given.rs`, `known.rs`, `formats.rs` | systems in files, and what is told of them |
 //! | `fallback.rs` | `[solver]`: how a solve goes on where its preconditioner fails |
 //! | `backend.rs` | `[solver]`: whose iterations run |
 //! | `keys.rs` | the keys that have no schema elsewhere |
@@ -23,6 +23,7 @@ pub mod formats;
 pub mod given;
 #[doc(hidden)]
 pub mod keys;
+mod known;
 #[doc(hidden)]
 pub mod solve;
 mod spent;

@@ -200,8 +200,10 @@ __attribute__((destructor)) static void at_the_end(void) { hang(); }
 
 #if defined TRACE
 __attribute__((constructor)) static void leave_a_trace(void) {
-    FILE *file = fopen(TRACE, "w");
-    if (file) fclose(file);
+    FILE *file = fopen(TRACE, "a");
+    if (!file) return;
+    fputs("opened\n", file);
+    fclose(file);
 }
 #endif
 

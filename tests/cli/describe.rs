@@ -162,7 +162,7 @@ fn the_schema_for_editors_takes_all_examples_and_is_the_one_that_is_kept() {
         "solver.method = 'cgg'",
         "preconditioner = { name = 'ilu', levels = 1 }",
         "preconditioner = 'illu'",
-        "run = [{ preconditioner = { name = 'schwarz', inner = { name = 'ilu', lvl = 1 } } }]",
+        "run = [{ preconditioner = { name = 'schwarz', method = { name = 'ilu', lvl = 1 } } }]",
         "solvr = {}",
     ] {
         let doc = precondor_core::config::parse("", std::path::Path::new(""), wrong).expect(wrong);

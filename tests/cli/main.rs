@@ -15,6 +15,7 @@ mod install;
 mod interrupt;
 mod irregular;
 mod kept;
+mod known;
 mod limits;
 use precondor_testkit::mpirun;
 mod plugins;

@@ -110,6 +110,7 @@ fn learned_methods_name_one_that_is_not() {
 #[test]
 fn every_method_that_is_built_passes_its_check() {
     for library in [
+        "amg",
         "auto",
         "composition",
         "explicit",
@@ -288,4 +289,18 @@ fn describe_tells_what_models_were_trained_on() {
         assert!(ran.out.contains(part), "no '{part}' in {}", ran.out);
     }
     assert!(ran.out.contains("trained on poisson correlation 0.3, level 4, shift 0.3"));
+}
+
+#[test]
+fn a_library_that_crashes_keeps_nothing_else_from_its_work() {
+    let folder = Folder::new("crashes-beside");
+    faulty(&folder, "CRASH");
+    let config = "[problem]\nkind = 'poisson'\nlevel = 3\n[preconditioner]\nname = 'ic'\n";
+    let path = folder.path().display().to_string();
+    let ran = crate::support::solve(&folder, config, &["--plugin-path", &path]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.err.contains("it crashes while it is loaded (signal 6)"), "{}", ran.err);
+    let config = config.replace("'ic'", "'faulty'");
+    crate::support::solve(&folder, &config, &["--plugin-path", &path])
+        .fails_with(&["no preconditioner 'faulty'"]);
 }

@@ -152,11 +152,24 @@ fn nothing_is_preconditioned_without_a_section_for_it() {
 fn inner_methods_are_chosen_by_name_on_the_command_line() {
     let folder = Folder::new("solve-inner");
     let flags =
-        ["--json", "--set", "preconditioner.name=reference", "--set", "preconditioner.solver=ic"];
+        ["--json", "--set", "preconditioner.name=reference", "--set", "preconditioner.method=ic"];
     let config = POISSON.replace("name = 'jacobi'", "name = 'sine'");
     let ran = solve(&folder, &config, &flags);
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert_eq!(ran.json()["preconditioner"], "reference");
+    // What the parameter was called before is understood, and noted once.
+    let old: Vec<String> = flags
+        .iter()
+        .map(|flag| flag.replace("preconditioner.method", "preconditioner.solver"))
+        .collect();
+    let old: Vec<&str> = old.iter().map(String::as_str).collect();
+    let again = solve(&folder, &config, &old);
+    assert_eq!(again.json()["iterations"], ran.json()["iterations"]);
+    let note = "parameter 'solver' is called 'method' now; the next release knows that name only";
+    assert_eq!(again.err.matches(note).count(), 1, "{}", again.err);
+    assert!(!ran.err.contains(note), "{}", ran.err);
+    let both = [&flags[..], &["--set", "preconditioner.solver=ic"]].concat();
+    solve(&folder, &config, &both).fails_with(&["'solver': is what 'method' was called before"]);
 }
 
 #[test]

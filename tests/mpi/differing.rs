@@ -259,7 +259,7 @@ fn another_model_is_told() {
     let problem = "[problem]\nkind = 'poisson'\nlevel = 3\n[solver]\nmethod = 'gmres'\n";
     let solve =
         format!("{problem}[preconditioner]\nname = 'mlp-reference'\nmodel = 'm.safetensors'\n");
-    let nested = format!("{problem}[preconditioner]\nname = 'schwarz'\ninner = {method}\n");
+    let nested = format!("{problem}[preconditioner]\nname = 'schwarz'\nmethod = {method}\n");
     let compare = format!("{problem}[[run]]\npreconditioner = {method}\n");
     for (command, text) in [("solve", solve), ("solve", nested), ("compare", compare)] {
         let job = two.run(command, &two.files("config.toml", &text, &text), &[]);

@@ -8,6 +8,7 @@ mod differing;
 mod faults;
 mod files;
 mod interrupt;
+mod known;
 mod runs;
 mod spaces;
 mod traffic;

@@ -113,7 +113,7 @@ fn auto_overlaps_the_blocks_of_ranks_where_one_is_singular() {
     folder.file("A.mtx", &format!("{header}{n} {n} {}\n{entries}", entries.lines().count()));
     let text = "problem.matrix = 'A.mtx'\nsolver.method = 'gmres'\npreconditioner.name = 'auto'\n";
     let config = folder.file("config.toml", text).display().to_string();
-    for (ranks, chosen) in [(1, "chosen: ilu"), (2, "chosen: schwarz (inner ilu, overlap 2)")] {
+    for (ranks, chosen) in [(1, "chosen: ilu"), (2, "chosen: schwarz (method ilu, overlap 2)")] {
         let got = json(&precondor(ranks, &["solve", &config, "--json"]));
         assert_eq!(got["values"]["outcome"], "converged", "{got}");
         assert!(got.to_string().contains(chosen), "{got}");

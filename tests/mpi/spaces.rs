@@ -24,7 +24,7 @@ fn a_singular_system_has_the_same_solution_on_any_number_of_ranks() {
             ("name = 'jacobi'", ""),
             ("name = 'jacobi'", "null_space = 'ones.mtx'"),
             ("name = 'ic'", ""),
-            ("name = 'schwarz'\ninner = 'inverse'\noverlap = 20", ""),
+            ("name = 'schwarz'\nmethod = 'inverse'\noverlap = 20", ""),
             ("name = 'inverse'", "preconditioner_matrix = 'P.mtx'"),
         ] {
             let file = folder.path().join("x.mtx").display().to_string();

@@ -203,8 +203,18 @@ fn names_may_have_underscores_for_hyphens() {
         run(1, &ex2, &options).says(&["method: gauss-seidel"]);
     }
     let options = "-pc_type precondor_reference -pc_precondor_smoother symmetric_gauss_seidel \
-                   -pc_precondor_solver sine -pc_precondor_solver_grid 7,8 -ksp_view";
+                   -pc_precondor_method sine -pc_precondor_method_grid 7,8 -ksp_view";
     run(1, &ex2, options).says(&["smoother = symmetric-gauss-seidel\n", "\"grid\":[7,8]"]);
+}
+
+#[test]
+fn options_of_parameters_that_have_another_name_now_are_understood() {
+    let Some(ex2) = Petsc::Narrow.tutorial("ex2") else { return };
+    let options =
+        "-pc_type precondor_schwarz -pc_precondor_inner ic -pc_precondor_inner_level 1 -ksp_view";
+    run(2, &ex2, options).says(&["\"level\":1", "'inner' is called 'method' now"]);
+    let both = "-pc_type precondor_schwarz -pc_precondor_inner ic -pc_precondor_method ilu";
+    run(1, &ex2, both).fails_with(&["is what 'method' was called before"]);
 }
 
 #[test]

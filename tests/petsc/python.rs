@@ -45,6 +45,11 @@ fn what_a_matrix_knows_reaches_the_method() {
         "constant: told of null-space (1): 0.5 0.5 0.5 0.5\n",
         "vectors: told of null-space (2): 0.5 0.5 0.5 -0.5 0.5 0.5 0.5 -0.5\n",
         "row sums: told of null-space (1): 0.5 0.5 0.5 0.5\n",
+        "places: told of coordinates (2): 0 1 2 3 4 5 6 7\n",
+        "places of nodes: told of block-size (1): 2 2 2 2 coordinates (3): 0 1 2 0 1 2 3 4 5 3 4 5\n",
+        "places of too few: PCSetCoordinates was given 3 nodes of this process; its rows of the matrix are \
+         4 nodes of 1 unknowns\n",
+        "grid: told of block-size (1): 2 2 2 2 coordinates (1): 0 0 1 1 grid-index (2): 0 0 0 0 1 0 1 0\n",
     ]);
 }
 

@@ -29,15 +29,19 @@ def vectors(*lists):
     return made
 
 
-def told(what, a):
+def told(what, a, places=None):
     pc = PETSc.PC().create()
     pc.setOperators(a)
     pc.setType("precondor_faulty")
+    if places is not None:
+        pc.setCoordinates(places)
     try:
         pc.setUp()
     except PETSc.Error as error:
-        line = next(line for line in str(error).splitlines() if "told of" in line)
-        print(f"{what}: {line[line.index('told of'):]}", flush=True)
+        found = [line for line in str(error).splitlines() if "told of" in line or "given" in line]
+        line = found[0]
+        word = "told of" if "told of" in line else "PCSetCoordinates"
+        print(f"{what}: {line[line.index(word):]}", flush=True)
 
 
 ODD = (0.5, -0.5, 0.5, -0.5)
@@ -55,3 +59,16 @@ a = matrix(0.1)
 a.setNullSpace(PETSc.NullSpace().create(constant=True, vectors=vectors(ODD)))
 told("vectors", a)
 told("row sums", matrix(0.0))
+told("places", matrix(0.1), [[0, 1], [2, 3], [4, 5], [6, 7]])
+a = matrix(0.1)
+a.setBlockSize(2)
+told("places of nodes", a, [[0, 1, 2], [3, 4, 5]])
+told("places of too few", matrix(0.1), [[0, 1], [2, 3], [4, 5]])
+# A grid of two nodes of two unknowns.
+grid = PETSc.DMDA().create([2], dof=2)
+grid.setUniformCoordinates(0, 1)
+a = grid.createMatrix()
+for i in range(4):
+    a.setValue(i, i, 1.0)
+a.assemble()
+told("grid", a)

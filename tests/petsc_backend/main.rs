@@ -1,7 +1,6 @@
 //! `backend = "petsc"`: PETSc's solvers in the program, with PETSc really there.
-use precondor_testkit::mpirun;
-use precondor_testkit::neumann;
 use precondor_testkit::program as support;
+use precondor_testkit::{elasticity, mpirun, neumann};
 
 use serde_json::Value;
 use std::path::Path;
@@ -318,4 +317,31 @@ fn petsc_makes_its_preconditioner_from_the_second_matrix() {
     assert!(ours > 2, "the inverse of P, not of A: {ours}");
     assert_eq!(count(petsc, "inverse", other), ours);
     assert_eq!(count(petsc, "petsc:cholesky", other), ours);
+}
+
+#[test]
+fn petscs_preconditioners_are_told_what_is_known_of_a_matrix() {
+    let folder = Folder::new("petsc-known");
+    let beam = elasticity::Beam(40, 8);
+    folder.file("A.mtx", &beam.matrix());
+    folder.file("xy.mtx", &beam.coordinates());
+    folder.file("modes.mtx", &beam.rigid_body_modes());
+    let count = |ranks: usize, keys: &str| {
+        let config = format!(
+            "[problem]\nmatrix = 'A.mtx'\n{keys}\n[solver]\nmethod = 'cg'\ntolerance = 1e-8\n\
+             backend = 'petsc'\n[preconditioner]\nname = 'petsc:gamg'\n"
+        );
+        iterations(&solve_on(ranks, &folder, &config))
+    };
+    for ranks in 1..=3 {
+        let plain = count(ranks, "");
+        let blocks = count(ranks, "block_size = 2");
+        let modes = count(ranks, "block_size = 2\nnear_null_space = 'modes.mtx'");
+        // GAMG makes the same modes out of places.
+        let places = count(ranks, "block_size = 2\ncoordinates = 'xy.mtx'");
+        assert!(blocks < plain && 2 * modes < plain, "{plain}, {blocks}, {modes}");
+        assert_eq!(places, modes);
+        let other = "block_size = 2\ncoordinates = 'xy.mtx'\npreconditioner_matrix = 'A.mtx'";
+        assert_eq!(count(ranks, other), modes);
+    }
 }

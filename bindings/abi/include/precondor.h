@@ -229,8 +229,14 @@ struct precondor_matrix {
 /* Numbers that come along with the rows of a matrix. */
 typedef struct precondor_aux {
     size_t size;
-    precondor_text name;  /* coordinates, grid-index, coefficient, null-space, near-nullspace,
-                             block-size, symmetry-tolerance */
+    /* coordinates     where an unknown is: 1 to 3 numbers a row
+     * grid-index      column and row of its node on a grid, 0 the first
+     * coefficient     of the differential equation: one number a row
+     * null-space      orthonormal vectors that A takes to zero: a number of each in every row
+     * near-nullspace  vectors that A takes to nearly zero (rigid body modes): the same
+     * block-size      unknowns of a node, one after the other: the same whole number in every row
+     * symmetry-tolerance  part of a row's largest entry by which mirror images may differ: the same */
+    precondor_text name;
     size_t width;         /* numbers a row */
     const double *values; /* n_own * width numbers, row after row */
     size_t n_values;

@@ -149,8 +149,8 @@ table! {
 table! {
     /// Numbers that come along with the rows of a matrix.
     Aux = "precondor_aux" {
-        /// `coordinates`, `grid-index`, `coefficient`, `near-nullspace`, `block-size`,
-        /// `symmetry-tolerance`, …
+        /// `coordinates`, `grid-index`, `coefficient`, `null-space`, `near-nullspace`, `block-size`,
+        /// `symmetry-tolerance`, …: the header says what each is.
         name: Text,
         /// Numbers a row.
         width: usize,

@@ -129,14 +129,6 @@ unsafe fn with_aux(mut system: System, table: &abi::System) -> Result<System> {
             if system.aux(name).is_some() {
                 return Err(Error::Data(format!("auxiliary data '{name}' comes twice")));
             }
-            if aux.width.checked_mul(system.a().n_own()) != Some(values.len()) {
-                return Err(Error::Data(format!(
-                    "auxiliary data '{name}': {} numbers for {} rows of {}",
-                    values.len(),
-                    system.a().n_own(),
-                    aux.width
-                )));
-            }
             system = system.with_aux(name, aux.width, values.to_vec())?;
         }
     }

@@ -11,12 +11,15 @@
 //!
 //! Plugins are loaded on Linux only; elsewhere every load is an error that says so.
 //!
+//! A library that was seen before is opened when one of its methods is to do something (`index.rs`, `deferred.rs`).
 //! Libraries are leaked: what they made may outlive everything that could say when to unload them.
 #![deny(missing_docs)]
 
 mod chain;
 pub mod child;
+mod deferred;
 mod here;
+mod index;
 mod library;
 mod method;
 mod nested;
@@ -24,6 +27,7 @@ mod plugins;
 mod probe;
 mod search;
 mod services;
+mod sight;
 #[cfg(unix)]
 mod trust;
 #[cfg(not(unix))]
@@ -41,6 +45,6 @@ pub use library::{accept, load_library};
 pub use nested::fault;
 pub use plugins::{Library, Plugins, Problem};
 pub use precondor_abi::HEADER;
-pub use probe::{MethodInfo, PATIENCE, PROBE, probe, probe_child};
+pub use probe::{MethodInfo, PATIENCE, PROBE, look_in_children, probe, probe_child};
 pub use search::{Candidate, Found, Search};
 pub use services::{Onlooker, Progress, services};

@@ -13,7 +13,7 @@ use precondor_core::instance::{self, Instance};
 use precondor_core::invariance::Invariances;
 use precondor_core::persist::no_persist;
 use precondor_core::precond::Capabilities;
-use precondor_core::registry::{DynGenerator, hinted};
+use precondor_core::registry::{DynGenerator, hinted, note_old_names};
 use precondor_core::schema;
 use precondor_core::system::System;
 use precondor_core::train::Training;
@@ -117,6 +117,7 @@ impl Method {
         let mut made = None;
         (self.around)(system, &mut |services| {
             nested::check(&self.name, &self.schema, &self.peers, params)?;
+            note_old_names(&self.name, &self.schema, params, &**system.host());
             let (params, a) = (params.to_string(), system.a());
             let mut instance = null_mut();
             // SAFETY: what is lent outlives the call; the instance is nobody else's.

@@ -57,7 +57,7 @@ fn inner_ones(
         }
     }
     for (key, value) in value.as_object().into_iter().flatten() {
-        if let Some(of_field) = schema["properties"].get(key) {
+        if let Some((_, of_field)) = schema::parameter(schema, key) {
             below(key, inner_ones(registry, root, of_field, value, chain))?;
         }
     }

@@ -1,8 +1,9 @@
-//! All plugins of a search path, loaded.
+//! All plugins of a search path.
 use crate::child::Step;
 use crate::library;
 use crate::search::{self, Search};
 use crate::services::{Onlooker, Services};
+use crate::sight;
 use precondor_core::host::Host;
 use precondor_core::registry::{DynGenerator, Registry};
 use precondor_core::{Error, Result};
@@ -28,7 +29,7 @@ impl Problem {
     }
 }
 
-/// A library that was loaded.
+/// A library that was found: loaded, or to be loaded when it is needed.
 #[derive(Clone, Debug)]
 pub struct Library {
     /// Its file.
@@ -49,7 +50,7 @@ impl Library {
 
 /// The plugins that were found.
 ///
-/// Loading a library runs its code. Only files that nobody but root and the user can have written, nor have
+/// Opening a library runs its code. Only files that nobody but root and the user can have written, nor have
 /// put in the way of, are loaded; what these do is in their hands as the program itself is, and those that
 /// it is linked with.
 pub struct Plugins {
@@ -62,8 +63,8 @@ pub struct Plugins {
 }
 
 impl Plugins {
-    /// Looks for plugins and loads them. Libraries that cannot be loaded are
-    /// [`problems`](Plugins::problems), not errors.
+    /// Looks for plugins. One that was seen before is opened when one of its methods is to do something; libraries
+    /// that cannot be loaded are [`problems`](Plugins::problems), not errors.
     ///
     /// # Errors
     /// [`Error::File`] where the base folder is none.
@@ -78,11 +79,17 @@ impl Plugins {
     /// As [`load`](Plugins::load); [`Error::Plugin`] for two linked methods of one name.
     pub fn beside(linked: &[Arc<dyn DynGenerator>], search: &Search) -> Result<Self> {
         let found = search.find();
-        let files = found.candidates.into_iter().map(|candidate| candidate.path);
-        let mut plugins = Self::of(files, &search.base, &|_| {})?;
-        plugins.problems = found.problems.into_iter().chain(plugins.problems).collect();
+        let mut plugins = Self::none(&search.base)?;
+        plugins.problems = found.problems;
         plugins.looked_in = found.looked_in;
-        let mut registry = (*plugins.registry).clone();
+        let files: Vec<PathBuf> = found.candidates.into_iter().map(|found| found.path).collect();
+        let mut registry = Registry::new();
+        for (file, methods) in files.iter().zip(sight::methods(&files, &plugins.host.peers)) {
+            match methods {
+                Ok(methods) => plugins.take(file, &methods, &mut registry),
+                Err(e) => plugins.problems.push(Problem::new(file, e)),
+            }
+        }
         let mut native = Registry::new();
         for method in linked {
             native.add(Arc::clone(method))?;
@@ -201,7 +208,7 @@ impl Plugins {
     pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
     }
-    /// The libraries that were loaded.
+    /// The libraries that have the methods.
     pub fn libraries(&self) -> &[Library] {
         &self.libraries
     }

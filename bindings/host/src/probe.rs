@@ -1,11 +1,14 @@
 //! Looking at a library in a process of its own: one that crashes while it is loaded is one line.
 use crate::child::{Step, answer, ask, tell};
 use crate::plugins::Plugins;
+use precondor_abi as abi;
+use precondor_core::precond::Capabilities;
 use precondor_core::registry::DynGenerator;
 use precondor_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// First argument of the child process that [`probe`] starts; the program hands its second one to
@@ -14,6 +17,21 @@ pub const PROBE: &str = "__probe-plugin";
 
 /// How long a library may take to load, and a method to describe itself, in a list.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Whether this program is its own child.
+static CHILDREN: AtomicBool = AtomicBool::new(false);
+
+/// Says that this program, called with [`PROBE`] and a path, is [`probe_child`]: libraries that are seen for the first
+/// time are looked at so from now on, and one that crashes or hangs disables nothing else. A program that does not
+/// say so, and one of several ranks, opens them itself.
+pub fn look_in_children() {
+    CHILDREN.store(true, Ordering::Relaxed);
+}
+
+/// Whether it was said.
+pub(crate) fn looks_in_children() -> bool {
+    CHILDREN.load(Ordering::Relaxed)
+}
 
 /// What a method says about itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,12 +49,15 @@ pub struct MethodInfo {
     pub keeps: Option<Vec<String>>,
     /// JSON schema of the parameters.
     pub schema: serde_json::Value,
+    /// JSON schema of the parameters of training; none for a method that does not learn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train: Option<serde_json::Value>,
 }
 
 impl MethodInfo {
     /// What `method` says about itself.
     pub fn of(method: &dyn DynGenerator) -> Self {
-        use precondor_abi as abi;
+        let train = method.train_schema();
         let has = method.capabilities();
         let parts = [
             (has.explicit, abi::EXPLICIT),
@@ -45,7 +66,7 @@ impl MethodInfo {
             (has.transpose, abi::APPLY_TRANSPOSE),
             (has.persist, abi::PERSIST),
             (has.delegate, abi::DELEGATE),
-            (method.train_schema().is_some(), abi::TRAIN),
+            (train.is_some(), abi::TRAIN),
         ];
         // What a method is that does not take its own defaults, its check says.
         let keeps = method.invariances(&serde_json::json!({})).ok().flatten();
@@ -57,6 +78,20 @@ impl MethodInfo {
             extensions: parts.iter().filter(|p| p.0).map(|p| p.1.to_owned()).collect(),
             keeps: keeps.map(|all| all.each().into_iter().filter_map(had).collect()),
             schema: method.schema(),
+            train,
+        }
+    }
+
+    /// The optional parts.
+    pub(crate) fn capabilities(&self) -> Capabilities {
+        let has = |part: &str| self.extensions.iter().any(|extension| extension == part);
+        Capabilities {
+            explicit: has(abi::EXPLICIT),
+            transpose: has(abi::APPLY_TRANSPOSE),
+            refresh: has(abi::REFRESH),
+            many: has(abi::APPLY_MANY),
+            persist: has(abi::PERSIST),
+            delegate: has(abi::DELEGATE),
         }
     }
 }

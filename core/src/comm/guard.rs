@@ -35,8 +35,8 @@ struct Scopes {
     state: Mutex<Vec<Option<Error>>>,
 }
 
-/// What a rank says in a status reduction.
-const IN_COLLECTIVE: u64 = 0;
+/// The first word of a [status](Communicator::status) where a rank says that it takes part in the next operation.
+pub const IN_COLLECTIVE: u64 = 0;
 const FINISHED: u64 = 1;
 const FAILED: u64 = 2;
 

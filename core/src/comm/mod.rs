@@ -9,7 +9,7 @@ pub mod predict;
 mod solo;
 pub mod threads;
 
-pub use guard::{Comm, panic_text};
+pub use guard::{Comm, IN_COLLECTIVE, panic_text};
 pub use solo::Solo;
 
 use crate::{Error, Result};
@@ -39,7 +39,8 @@ pub trait Communicator: Send + Sync {
     /// What every rank gave, in rank order; lengths may differ.
     fn all_gather(&self, mine: &[u64]) -> Result<Vec<Vec<u64>>>;
     /// [`all_gather`](Communicator::all_gather) of the status words of [`Comm::scope`], apart so that
-    /// a world that counts or traces can tell them from what was asked for.
+    /// a world that counts or traces can tell them from what was asked for. The first is
+    /// [`IN_COLLECTIVE`] where the rank takes part in the next operation.
     fn status(&self, mine: &[u64]) -> Result<Vec<Vec<u64>>> {
         self.all_gather(mine)
     }

@@ -116,8 +116,8 @@ impl Node {
 
     /// The child `key`, made as an empty table where there is none.
     pub(super) fn child_mut(&mut self, key: &str, place: &Place) -> Result<&mut Node> {
-        // A method named by a string gets a section of its own: `inner.damping=…` after
-        // `inner = "jacobi"`.
+        // A method named by a string gets a section of its own: `method.damping=…` after
+        // `method = "jacobi"`.
         if matches!(self.content, Content::Scalar(Value::String(_))) {
             let keys = BTreeMap::from([("name".to_owned(), self.clone())]);
             self.content = Content::Table(keys);

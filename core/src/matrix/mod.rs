@@ -1,4 +1,5 @@
 //! Sparse matrices: [`Csr`] in one memory, [`DistCsr`] spread over ranks by rows.
+mod blocks;
 mod csr;
 mod dist;
 mod eliminate;

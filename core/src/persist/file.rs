@@ -8,7 +8,7 @@ use crate::matrix::{ExplicitKind, Space};
 use crate::precond::Properties;
 use crate::registry::DynGenerator;
 use crate::system::System;
-use crate::{Error, Result, input};
+use crate::{Error, Result, input, schema};
 use safetensors::tensor::Dtype;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -324,7 +324,8 @@ fn complete(schema: &Value, params: &Value) -> Map<String, Value> {
             all.insert(key.clone(), default.clone());
         }
     }
-    for (key, value) in params.as_object().into_iter().flatten() {
+    let today = schema::under_todays_names(schema, params);
+    for (key, value) in today.as_object().into_iter().flatten() {
         all.insert(key.clone(), value.clone());
     }
     all.retain(|_, value| !value.is_null());

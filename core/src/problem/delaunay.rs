@@ -8,6 +8,7 @@
 //! Reference: D. Sinclair, *S-hull: a fast radial sweep-hull routine for Delaunay triangulation*,
 //! arXiv:1604.01428 (2016), in the crate `delaunator`.
 use super::p1::Triangle;
+use super::simplices::delaunay;
 use crate::kernel::random::Stream;
 use delaunator::{Point, triangulate};
 
@@ -37,9 +38,7 @@ impl Delaunay {
             let [i, j] = [p % m + 1, p / m + 1].map(|i| i as f64);
             [(i + shift * dx) / steps, (j + shift * dy) / steps]
         });
-        let side = (0..=m).map(|i| i as f64 / steps);
-        let boundary = side.flat_map(|t| [[t, 0.0], [1.0, t], [1.0 - t, 1.0], [0.0, 1.0 - t]]);
-        let places: Vec<[f64; 2]> = inner.chain(boundary).collect();
+        let places: Vec<[f64; 2]> = inner.chain(boundary(m)).collect();
         let points: Vec<Point> = places.iter().map(|&[x, y]| Point { x, y }).collect();
         let mut triangles = Vec::new();
         for corners in triangulate(&points).triangles.as_chunks::<3>().0 {
@@ -49,6 +48,27 @@ impl Delaunay {
                 triangles.push(if area > 0.0 { [a, b, c] } else { [a, c, b] });
             }
         }
+        Self::of(m, places, triangles)
+    }
+
+    /// With m² inner points drawn evenly from all but a margin of half a grid step, in the order in which
+    /// they are drawn. Slivers are left out.
+    pub fn random(m: usize, stream: Stream) -> Self {
+        let margin = 0.5 / m as f64;
+        let inner = (0..(m * m) as u64).map(|p| {
+            let along = |d| margin + (1.0 - 2.0 * margin) * 0.5 * (stream.signed(p, d) + 1.0);
+            [along(0), along(1)]
+        });
+        let places: Vec<[f64; 2]> = inner.chain(boundary(m)).collect();
+        let anticlockwise = |[a, b, c]: [u32; 3]| {
+            let area = Triangle::new([a, b, c].map(|p| places[p as usize])).area;
+            if area > 0.0 { [a, b, c] } else { [a, c, b] }
+        };
+        let triangles = delaunay(&places, |_| true).into_iter().map(anticlockwise).collect();
+        Self::of(m, places, triangles)
+    }
+
+    fn of(m: usize, places: Vec<[f64; 2]>, triangles: Vec<[u32; 3]>) -> Self {
         let (mut first, mut count) = (vec![0u32], vec![0u32; m * m]);
         let inner = |p: &u32| (*p as usize) < m * m;
         triangles.iter().flatten().filter(|p| inner(p)).for_each(|&p| count[p as usize] += 1);
@@ -118,4 +138,11 @@ mod tests {
             }
         }
     }
+}
+
+/// The grid nodes on the boundary.
+fn boundary(m: usize) -> impl Iterator<Item = [f64; 2]> {
+    let steps = (m + 1) as f64;
+    let side = (0..=m).map(move |i| i as f64 / steps);
+    side.flat_map(|t| [[t, 0.0], [1.0, t], [1.0 - t, 1.0], [0.0, 1.0 - t]])
 }

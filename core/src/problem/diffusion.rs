@@ -1,4 +1,5 @@
-//! Diffusion problems of many kinds: −∇·(c K ∇u) = f on the unit square, u = 0 on its boundary.
+//! Diffusion problems of many kinds: −∇·(c K ∇u) = f on the unit square, or a thinner
+//! rectangle, u = 0 on its boundary.
 //!
 //! Linear finite elements on the shifted grid of [`Mesh`] or on a [`Delaunay`] triangulation of
 //! random points; a coefficient c that is constant on every triangle ([`Field`]), and a tensor K
@@ -15,12 +16,12 @@ use super::delaunay::Delaunay;
 use super::field::{Coefficient, Field};
 use super::mesh::Mesh;
 use super::p1::Triangle;
-use super::{Rhs, side};
+use super::{Rhs, check, side};
+use crate::Result;
 use crate::comm::Comm;
 use crate::kernel::random::{Purpose, Stream};
 use crate::matrix::{DistCsr, Space};
 use crate::system::System;
-use crate::{Error, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -43,6 +44,9 @@ pub struct Diffusion {
     /// Radius, in grid steps, of the disc that each inner node is shifted in.
     #[schemars(extend("minimum" = 0.0, "exclusiveMaximum" = 0.5))]
     pub shift: f64,
+    /// How many times thinner the domain is in y than in x: [0, 1] × [0, 1/stretch].
+    #[schemars(extend("minimum" = 1.0, "maximum" = 1e4))]
+    pub stretch: f64,
     /// Coefficient c.
     pub coefficient: Field,
     /// Standard deviation of ln c of the fields `log-normal` and `white`.
@@ -76,6 +80,9 @@ pub enum MeshKind {
     Grid,
     /// Delaunay triangulation of the shifted nodes.
     Delaunay,
+    /// Delaunay triangulation of points drawn evenly from the domain, numbered as they were drawn; `shift`
+    /// plays no part.
+    Random,
 }
 
 impl Default for Diffusion {
@@ -85,6 +92,7 @@ impl Default for Diffusion {
             nodes: None,
             mesh: MeshKind::Grid,
             shift: 0.25,
+            stretch: 1.0,
             coefficient: Field::Constant,
             deviation: 1.0,
             scale: 8.0,
@@ -109,15 +117,12 @@ impl Diffusion {
     /// # Errors
     /// [`Error::Parameter`] naming the parameter that is out of its range.
     pub fn m(&self) -> Result<usize> {
-        let check = |name: &str, value: f64, good: bool, range: &str| match good {
-            true => Ok(()),
-            false => Err(Error::Parameter(format!("'{name}': {value} is not {range}"))),
-        };
         let [d, k] = [self.deviation, self.decades];
         check("shift", self.shift, (0.0..0.5).contains(&self.shift), "at least 0, less than 0.5")?;
         check("deviation", d, (0.0..=10.0).contains(&d), "within 0..10")?;
         check("scale", self.scale, self.scale > 0.0 && self.scale.is_finite(), "greater than 0")?;
         check("decades", k, (0.0..=8.0).contains(&k), "within 0..8")?;
+        check("stretch", self.stretch, (1.0..=1e4).contains(&self.stretch), "within 1..10000")?;
         let thin = self.anisotropy;
         check("anisotropy", thin, thin > 0.0 && thin <= 1.0, "greater than 0 and at most 1")?;
         let angle = self.angle.unwrap_or(0.0);
@@ -144,20 +149,18 @@ impl Diffusion {
                 MeshKind::Delaunay => {
                     Elements::Delaunay(Delaunay::new(m, self.shift, stream(PLACES)))
                 }
+                MeshKind::Random => Elements::Delaunay(Delaunay::random(m, stream(PLACES))),
             };
+            let elements = Stretched { elements, thin: 1.0 / self.stretch };
             let operator = Operator {
                 coefficient: self.coefficient(m, stream(COEFFICIENT)),
                 tensor: self.tensor(stream(DIRECTION)),
             };
             let a = assemble(&elements, &space, rows.clone(), &operator)?;
-            let rhs = match self.rhs {
-                Rhs::Ones => vec![1.0; space.n_own()],
-                Rhs::Load => rows.clone().map(|row| elements.area(row) / 3.0).collect(),
-                Rhs::Random => rows.clone().map(|row| stream(RHS).normal(row)).collect(),
-            };
+            let rhs = self.rhs.of_rows(rows.clone(), stream(RHS), |row| elements.area(row) / 3.0);
             let places = rows.clone().flat_map(|row| elements.place(row)).collect();
             let mut system = System::new(a).with_aux("coordinates", 2, places)?;
-            if let Elements::Grid(mesh) = &elements {
+            if let Elements::Grid(mesh) = &elements.elements {
                 let nodes = rows.clone().map(|row| mesh.node(row));
                 let index = nodes.flat_map(|[i, j]| [(i - 1) as f64, (j - 1) as f64]).collect();
                 system = system.with_aux("grid-index", 2, index)?;
@@ -231,6 +234,43 @@ enum Elements {
     Delaunay(Delaunay),
 }
 
+/// The same, y times `thin`.
+struct Stretched {
+    elements: Elements,
+    thin: f64,
+}
+
+impl Stretched {
+    fn place(&self, row: u64) -> [f64; 2] {
+        let [x, y] = self.elements.place(row);
+        [x, self.thin * y]
+    }
+
+    /// Calls `f` for the triangles at unknown `row`, always in the same order.
+    fn around(&self, row: u64, mut f: impl FnMut(Element)) {
+        self.elements.around(row, |element| {
+            let corners = element.triangle.corners.map(|[x, y]| [x, self.thin * y]);
+            f(Element { triangle: Triangle::new(corners), ..element });
+        });
+    }
+
+    /// Area of the triangles at unknown `row`.
+    fn area(&self, row: u64) -> f64 {
+        let mut area = 0.0;
+        self.around(row, |element| area += element.triangle.area);
+        area
+    }
+
+    /// Mean of c over the triangles at unknown `row`.
+    fn mean(&self, row: u64, coefficient: &Coefficient) -> f64 {
+        let mut sum = 0.0;
+        self.around(row, |Element { id, triangle, .. }| {
+            sum += triangle.area * coefficient.on(id, triangle.centroid());
+        });
+        sum / self.area(row)
+    }
+}
+
 impl Elements {
     fn place(&self, row: u64) -> [f64; 2] {
         match self {
@@ -262,27 +302,11 @@ impl Elements {
             }
         }
     }
-
-    /// Area of the triangles at unknown `row`.
-    fn area(&self, row: u64) -> f64 {
-        let mut area = 0.0;
-        self.around(row, |element| area += element.triangle.area);
-        area
-    }
-
-    /// Mean of c over the triangles at unknown `row`.
-    fn mean(&self, row: u64, coefficient: &Coefficient) -> f64 {
-        let mut sum = 0.0;
-        self.around(row, |Element { id, triangle, .. }| {
-            sum += triangle.area * coefficient.on(id, triangle.centroid());
-        });
-        sum / self.area(row)
-    }
 }
 
 /// The matrix; every pair of unknowns with a triangle in common is stored. Collective.
 fn assemble(
-    elements: &Elements,
+    elements: &Stretched,
     space: &Arc<Space>,
     rows: Range<u64>,
     operator: &Operator,

@@ -4,57 +4,114 @@
 //! by their index. [`Families`] make training systems out of the same sections. The two never
 //! meet: what a system is made for is part of its random stream (see [`crate::kernel::random`]).
 pub mod coefficient;
+pub mod convection;
 pub mod cube;
 pub mod delaunay;
 pub mod diffusion;
+pub mod elasticity;
 pub mod field;
+pub mod graph;
+pub mod l_shape;
 pub mod mesh;
 pub mod p1;
 pub mod poisson;
+mod simplices;
+pub mod tetrahedra;
 
 pub use coefficient::Coefficient;
+pub use convection::Convection;
 pub use cube::Cube;
 pub use diffusion::{Diffusion, MeshKind};
+pub use elasticity::Elasticity;
 pub use field::Field;
+pub use graph::Graph;
+pub use l_shape::LShape;
 pub use poisson::{Poisson, Rhs};
+pub use tetrahedra::Tetrahedra;
 
 use crate::comm::Comm;
-use crate::kernel::random::Purpose;
+use crate::kernel::random::{Purpose, Stream};
 use crate::registry::parameters;
 use crate::system::System;
 use crate::train::Samples;
 use crate::{Error, Result, schema};
 use serde_json::Value;
+use std::ops::Range;
 
-/// A model problem: `kind` and the parameters of that kind.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum Problem {
-    /// `poisson`.
-    Poisson(Poisson),
-    /// `diffusion`.
-    Diffusion(Diffusion),
-    /// `cube`.
-    Cube(Cube),
+/// The kinds of problems: their variants, their names, and what each does alike.
+macro_rules! kinds {
+    ($($kind:ident $name:literal)+) => {
+        /// A model problem: `kind` and the parameters of that kind.
+        #[derive(Clone, Debug, PartialEq)]
+        #[non_exhaustive]
+        pub enum Problem {
+            $(#[doc = concat!("`", $name, "`.")] $kind($kind),)+
+        }
+
+        impl Problem {
+            /// What `kind` may be.
+            pub const KINDS: &[&str] = &[$($name),+];
+
+            /// JSON schema of the parameters of `kind` (without `kind` itself).
+            ///
+            /// # Errors
+            /// [`Error::Parameter`] for a kind that is not there.
+            pub fn schema(kind: &str) -> Result<Value> {
+                match kind {
+                    $($name => Ok(schema::of::<$kind>().as_ref().clone()),)+
+                    _ => Err(no_such_kind(kind)),
+                }
+            }
+
+            fn from_parameters(kind: &str, parameters_of: &Value) -> Result<Self> {
+                match kind {
+                    $($name => {
+                        let problem: $kind = parameters(parameters_of)?;
+                        problem.m()?;
+                        Ok(Problem::$kind(problem))
+                    })+
+                    _ => Err(no_such_kind(kind)),
+                }
+            }
+
+            /// The object that [`from_json`](Problem::from_json) reads, with all defaults spelt out.
+            pub fn to_json(&self) -> Value {
+                let (kind, fields) = match self {
+                    $(Problem::$kind(problem) => ($name, serde_json::to_value(problem)),)+
+                };
+                let mut doc = fields.unwrap_or_default();
+                doc["kind"] = kind.into();
+                doc
+            }
+
+            fn make(&self, comm: &Comm, purpose: Purpose, index: u64) -> Result<(System, Vec<f64>)> {
+                match self {
+                    $(Problem::$kind(problem) => problem.make(comm, purpose, index),)+
+                }
+            }
+
+            /// The same problem with other random numbers.
+            fn seeded(&self, seed: u64) -> Self {
+                match self.clone() {
+                    $(Problem::$kind(problem) => Problem::$kind($kind { seed, ..problem }),)+
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    Poisson "poisson"
+    Diffusion "diffusion"
+    LShape "l-shape"
+    Convection "convection"
+    Cube "cube"
+    Tetrahedra "tetrahedra"
+    Elasticity "elasticity"
+    Graph "graph"
 }
 
 impl Problem {
-    /// What `kind` may be.
-    pub const KINDS: &[&str] = &["poisson", "diffusion", "cube"];
-
-    /// JSON schema of the parameters of `kind` (without `kind` itself).
-    ///
-    /// # Errors
-    /// [`Error::Parameter`] for a kind that is not there.
-    pub fn schema(kind: &str) -> Result<Value> {
-        match kind {
-            "poisson" => Ok(schema::of::<Poisson>().as_ref().clone()),
-            "diffusion" => Ok(schema::of::<Diffusion>().as_ref().clone()),
-            "cube" => Ok(schema::of::<Cube>().as_ref().clone()),
-            _ => Err(no_such_kind(kind)),
-        }
-    }
-
     /// From an object that holds `kind` and the parameters of that kind.
     ///
     /// # Errors
@@ -64,36 +121,7 @@ impl Problem {
         let mut rest = doc.as_object().ok_or_else(|| fail("is a table of parameters"))?.clone();
         let kind = rest.remove("kind").ok_or_else(|| fail("needs the key 'kind'"))?;
         let kind = kind.as_str().ok_or_else(|| fail("has a text as its 'kind'"))?;
-        match kind {
-            "poisson" => {
-                let poisson: Poisson = parameters(&Value::Object(rest))?;
-                poisson.m()?;
-                Ok(Problem::Poisson(poisson))
-            }
-            "diffusion" => {
-                let diffusion: Diffusion = parameters(&Value::Object(rest))?;
-                diffusion.m()?;
-                Ok(Problem::Diffusion(diffusion))
-            }
-            "cube" => {
-                let cube: Cube = parameters(&Value::Object(rest))?;
-                cube.m()?;
-                Ok(Problem::Cube(cube))
-            }
-            _ => Err(no_such_kind(kind)),
-        }
-    }
-
-    /// The object that [`from_json`](Problem::from_json) reads, with all defaults spelt out.
-    pub fn to_json(&self) -> Value {
-        let (kind, fields) = match self {
-            Problem::Poisson(poisson) => ("poisson", serde_json::to_value(poisson)),
-            Problem::Diffusion(diffusion) => ("diffusion", serde_json::to_value(diffusion)),
-            Problem::Cube(cube) => ("cube", serde_json::to_value(cube)),
-        };
-        let mut doc = fields.unwrap_or_default();
-        doc["kind"] = kind.into();
-        doc
+        Self::from_parameters(kind, &Value::Object(rest))
     }
 
     /// The first system, and its right-hand side. Collective.
@@ -113,22 +141,34 @@ impl Problem {
     pub fn generate_nth(&self, comm: Comm, index: u64) -> Result<(System, Vec<f64>)> {
         self.make(&comm, Purpose::Test, index)
     }
+}
 
-    fn make(&self, comm: &Comm, purpose: Purpose, index: u64) -> Result<(System, Vec<f64>)> {
+/// Refuses a parameter that is not `good`.
+fn check(name: &str, value: f64, good: bool, range: &str) -> Result<()> {
+    match good {
+        true => Ok(()),
+        false => Err(Error::Parameter(format!("'{name}': {value} is not {range}"))),
+    }
+}
+
+impl Rhs {
+    /// The right-hand side on these rows, `load` being that of f = 1.
+    fn of_rows(self, rows: Range<u64>, stream: Stream, load: impl Fn(u64) -> f64) -> Vec<f64> {
         match self {
-            Problem::Poisson(poisson) => poisson.make(comm, purpose, index),
-            Problem::Diffusion(diffusion) => diffusion.make(comm, purpose, index),
-            Problem::Cube(cube) => cube.make(comm, purpose, index),
+            Rhs::Ones => rows.map(|_| 1.0).collect(),
+            Rhs::Load => rows.map(load).collect(),
+            Rhs::Random => rows.map(|row| stream.normal(row)).collect(),
         }
     }
+}
 
-    /// The same problem with other random numbers.
-    fn seeded(&self, seed: u64) -> Self {
-        match self.clone() {
-            Problem::Poisson(poisson) => Problem::Poisson(Poisson { seed, ..poisson }),
-            Problem::Diffusion(diffusion) => Problem::Diffusion(Diffusion { seed, ..diffusion }),
-            Problem::Cube(cube) => Problem::Cube(Cube { seed, ..cube }),
-        }
+/// A place whose coordinates are 0 or more.
+struct Place<const D: usize>([f64; D]);
+
+impl<const D: usize> Place<D> {
+    /// A number for the block of width 1/`blocks` that the place is in.
+    fn block(&self, blocks: f64) -> u64 {
+        self.0.iter().rev().fold(0, |block, x| (block << 16) + (x * blocks) as u64)
     }
 }
 

@@ -129,8 +129,8 @@ fn choices(model: &Model, ranks: usize) -> Result<Vec<Choice>> {
     let plain = |name: &str| Choice { name: name.into(), section: json!({}), label: name.into() };
     let overlapping = |overlap| Choice {
         name: "schwarz".into(),
-        section: json!({ "inner": LAST[0], "overlap": overlap }),
-        label: format!("schwarz (inner {}, overlap {overlap})", LAST[0]),
+        section: json!({ "method": LAST[0], "overlap": overlap }),
+        label: format!("schwarz (method {}, overlap {overlap})", LAST[0]),
     };
     let overlaps = OVERLAPS.into_iter().filter(|_| ranks > 1).map(overlapping);
     let (first, rest) = LAST.split_at(1);

@@ -126,7 +126,7 @@ impl Generator for Fieldsplit {
         }
         let method = |f: usize| params.methods.get(f).unwrap_or(&params.methods[0]);
         let part = |(f, block): (usize, &DistCsr)| {
-            let of_field = restricted(system, &fields, f, block)?;
+            let of_field = system.with_part(block.clone(), fields.rows(f))?;
             let row = |i| fields.global(a, f, i);
             Part::new(format!("field {f}"), method(f), &of_field, &row)
         };
@@ -169,7 +169,7 @@ impl Generator for Fieldsplit {
                 m.diagonal[f] = m.diagonal[f].with_values(own, ghost)?;
                 require_block(&m.diagonal[f], &m.fields, a, f, m.kind)?;
             }
-            let of_field = restricted(system, &m.fields, f, &m.diagonal[f])?;
+            let of_field = system.with_part(m.diagonal[f].clone(), m.fields.rows(f))?;
             let row = |i| m.fields.global(a, f, i);
             m.parts[f].renew(&of_field, &row)?;
         }
@@ -240,18 +240,6 @@ fn complement(params: &Params, system: &System, fields: &Fields) -> Result<(Dist
     let given = DistCsr::from_rows(space, &row_ptr, &cols, &rows.values[range])?;
     // Whether it is for S or for −S is told by S.
     Ok((signed(given)?.0, sign))
-}
-
-/// What is known of the rows of field `f`, with the matrix `block` there.
-fn restricted(system: &System, fields: &Fields, f: usize, block: &DistCsr) -> Result<System> {
-    let mut of_field = system.for_matrix(block.clone());
-    for name in ["coordinates", "grid-index", "coefficient", "near-nullspace"] {
-        let Some(aux) = system.aux(name) else { continue };
-        let row = |&i: &u32| &aux.values[i as usize * aux.width..][..aux.width];
-        let values = fields.rows(f).iter().flat_map(row).copied().collect();
-        of_field = of_field.with_aux(name, aux.width, values)?;
-    }
-    Ok(of_field)
 }
 
 impl Split {

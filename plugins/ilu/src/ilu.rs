@@ -345,7 +345,7 @@ fn advised(error: Error, params: &Params, a: &DistCsr) -> Error {
         1 => text,
         _ => format!(
             "{text} (rank {}); blocks that overlap have more rows: set name = \
-             \"schwarz\", inner = \"ilu\", overlap = 1 in [preconditioner]",
+             \"schwarz\", method = \"ilu\", overlap = 1 in [preconditioner]",
             comm.rank()
         ),
     })

@@ -62,6 +62,7 @@ pub struct Params {
     #[schemars(range(min = 1))]
     pub levels: Option<u32>,
     /// Nodes in a row and number of rows; recognised from the matrix where it is left out.
+    #[schemars(extend("x-precondor-grid" = true))]
     pub grid: Option<[usize; 2]>,
 }
 

@@ -74,11 +74,12 @@ pub struct Params {
     #[schemars(range(min = 0.0, max = 1.0))]
     pub interpolation: f64,
     /// Nodes in a row and number of rows; recognised from the matrix where it is left out.
+    #[schemars(extend("x-precondor-grid" = true))]
     pub grid: Option<[usize; 2]>,
     /// What solves with the reference matrix A0: `sine`, or any method, as a section with its name and
     /// its parameters.
-    #[schemars(extend("x-precondor-method" = true))]
-    pub solver: Value,
+    #[schemars(extend("x-precondor-method" = true, "x-precondor-old-name" = "solver"))]
+    pub method: Value,
 }
 
 impl Default for Params {
@@ -88,7 +89,7 @@ impl Default for Params {
             damping: None,
             interpolation: 0.5,
             grid: None,
-            solver: Sine::NAME.into(),
+            method: Sine::NAME.into(),
         }
     }
 }
@@ -180,16 +181,16 @@ fn positive_diagonal(a: &DistCsr) -> Result<Vec<f64>> {
 
 /// Sets up what solves with A0. Collective.
 fn solver(params: &Params, grid: Grid, system: &System) -> Result<Box<dyn Preconditioner>> {
-    let (name, section) = named_method(&params.solver).ok_or_else(|| {
-        let why = "parameter 'solver': it takes a method's name, or a section with 'name'";
+    let (name, section) = named_method(&params.method).ok_or_else(|| {
+        let why = "parameter 'method': it takes a method's name, or a section with 'name'";
         Error::Parameter(why.into())
     })?;
     if name == Sine::NAME && section.as_object().is_some_and(|s| s.is_empty()) {
         return Ok(Box::new(SineSolve::new(grid, 1.0, system)?));
     }
     let reference = grid.five_point(system.a().space())?;
-    let inner = system.host().inner(&name, &section, &system.for_matrix(reference));
-    Ok(inner.map_err(|e| e.inside(format!("parameter 'solver': {name}")))?)
+    let inner = system.host().inner(&name, &section, &system.with_matrix(reference)?);
+    Ok(inner.map_err(|e| e.inside(format!("parameter 'method': {name}")))?)
 }
 
 impl Generator for Reference {

@@ -38,6 +38,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[schemars(crate = "precondor_sdk::schemars")]
 pub struct Params {
     /// Nodes in a row and number of rows; recognised from the matrix where it is left out.
+    #[schemars(extend("x-precondor-grid" = true))]
     pub grid: Option<[usize; 2]>,
 }
 

@@ -19,7 +19,7 @@ fn bare(layout: Layout) -> Vec<Rank> {
 /// An application of [`Reference`](crate::Reference) around [`Sine`], where the smoother needs no sweep from row to
 /// row: products before and after the solve, those of the smoother, and those of P and its transpose.
 pub fn reference(layout: Layout, params: &Params) -> Option<Vec<Rank>> {
-    let (name, inner) = named_method(&params.solver)?;
+    let (name, inner) = named_method(&params.method)?;
     if params.grid.is_some() || name != Sine::NAME || !inner.as_object()?.is_empty() {
         return None;
     }

@@ -335,18 +335,18 @@ fn any_method_by_name_solves_with_the_reference_matrix() {
         (z, m)
     };
     let (by_sine, plain) = applied(&json!({}));
-    let (by_name, named) = applied(&json!({"solver": {"name": "dense-inverse", "factor": 1.0}}));
+    let (by_name, named) = applied(&json!({"method": {"name": "dense-inverse", "factor": 1.0}}));
     assert!(by_sine.iter().zip(&by_name).all(|(a, b)| (a - b).abs() < 1e-13));
     assert!(named.stored_entries() > plain.stored_entries() && named.bytes() > plain.bytes());
     assert!(named.properties().positive_definite && !named.properties().rank_independent);
     // The parameters arrive, and only M is scaled by them.
     let bare = |factor: f64| {
         let solver = json!({"name": "dense-inverse", "factor": factor});
-        applied(&json!({"smoother": "none", "interpolation": 0.5, "solver": solver})).0
+        applied(&json!({"smoother": "none", "interpolation": 0.5, "method": solver})).0
     };
     assert!(bare(1.0).iter().zip(bare(3.0)).all(|(a, b)| (3.0 * a - b).abs() < 1e-12));
     // The transform is a method like any other.
-    let (through_host, _) = applied(&json!({"solver": {"name": "sine", "grid": [7, 7]}}));
+    let (through_host, _) = applied(&json!({"method": {"name": "sine", "grid": [7, 7]}}));
     assert!(through_host.iter().zip(&by_sine).all(|(a, b)| (a - b).abs() < 1e-13));
 }
 
@@ -361,7 +361,7 @@ fn an_error_of_the_inner_method_leaves_nan_and_comes_out() {
         ("symmetric-gauss-seidel", 0.5),
     ] {
         let solver = json!({"name": "dense-inverse", "factor": 0.0});
-        let params = json!({"smoother": smoother, "interpolation": c, "solver": solver});
+        let params = json!({"smoother": smoother, "interpolation": c, "method": solver});
         let mut z = vec![0.0; 9];
         let applied = generate(&params, &system).unwrap().apply(&[1.0; 9], &mut z);
         assert_eq!(applied, Err(Error::Data("nothing times anything".into())));
@@ -373,9 +373,9 @@ fn an_error_of_the_inner_method_leaves_nan_and_comes_out() {
 fn unknown_inner_methods_and_parameters_are_named() {
     let system = hosted(2);
     let why =
-        |solver: Value| generate(&json!({"solver": solver}), &system).err().unwrap().to_string();
+        |solver: Value| generate(&json!({"method": solver}), &system).err().unwrap().to_string();
     assert!(
-        why(json!("dense")).starts_with("parameter 'solver': dense: no preconditioner 'dense'")
+        why(json!("dense")).starts_with("parameter 'method': dense: no preconditioner 'dense'")
     );
     assert!(why(json!("dense")).contains("did you mean 'dense-inverse'"));
     let range = why(json!({"name": "dense-inverse", "factor": -1}));
@@ -384,7 +384,7 @@ fn unknown_inner_methods_and_parameters_are_named() {
     assert!(why(json!(7)).contains("it takes a method's name"));
     let grid = why(json!({"name": "sine", "grid": [9, 1]}));
     assert!(grid.contains("global row 0 does not fit a grid of 9 by 1 nodes"), "{grid}");
-    let alone = generate(&json!({"solver": "ilu"}), &poisson(&Comm::solo(), 2, 0).0).err().unwrap();
+    let alone = generate(&json!({"method": "ilu"}), &poisson(&Comm::solo(), 2, 0).0).err().unwrap();
     assert!(alone.to_string().contains("there is no registry"), "{alone}");
 }
 

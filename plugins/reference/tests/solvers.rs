@@ -25,7 +25,7 @@ fn iterations(solver: Value, level: u32) -> usize {
     let problem = Problem::Poisson(Poisson { seed: 17, ..Poisson::at_level(level) });
     let (system, b) = problem.generate(Comm::solo()).expect("a problem");
     let system = system.with_host(host.clone());
-    let params = json!({"smoother": "chebyshev", "solver": solver});
+    let params = json!({"smoother": "chebyshev", "method": solver});
     let m = host.inner("reference", &params, &system).expect("set up");
     assert!(m.properties().positive_definite, "{params}");
     let criterion = Criterion::RelativeResidual;

@@ -35,6 +35,11 @@ impl Block {
         self.n_own + self.others.len()
     }
 
+    /// Whether there are no rows of others in it.
+    pub fn is_own(&self) -> bool {
+        self.others.is_empty()
+    }
+
     /// Where the own rows stand.
     pub fn own(&self) -> Range<usize> {
         self.below..self.below + self.n_own

@@ -42,7 +42,7 @@ use precondor_sdk::core::kernel::pattern;
 use precondor_sdk::core::kernel::remote::Rows;
 use precondor_sdk::core::matrix::NullSpaces;
 use precondor_sdk::core::schema::named_method;
-use precondor_sdk::core::system::NULL_SPACE;
+use precondor_sdk::core::system::{BLOCK_SIZE, NULL_SPACE};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::Value;
 use std::sync::{Mutex, PoisonError};
@@ -53,8 +53,8 @@ use std::sync::{Mutex, PoisonError};
 #[schemars(crate = "precondor_sdk::schemars")]
 pub struct Params {
     /// The method on each rank's block: a name, or a section with its name and its parameters.
-    #[schemars(extend("x-precondor-method" = true))]
-    pub inner: Value,
+    #[schemars(extend("x-precondor-method" = true, "x-precondor-old-name" = "inner"))]
+    pub method: Value,
     /// Layers of rows around a rank's own that its block has besides.
     #[schemars(range(max = 100))]
     pub overlap: u32,
@@ -70,7 +70,7 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Params { inner: "ilu".into(), overlap: 1, max_row: pattern::MAX_ROW, variant: None }
+        Params { method: "ilu".into(), overlap: 1, max_row: pattern::MAX_ROW, variant: None }
     }
 }
 
@@ -173,9 +173,21 @@ impl Generator for Schwarz {
 }
 
 /// The system of this rank's block. Where A is singular the block may be so, too: in one block its null
-/// space is A's, among several what can be seen is known. Not collective.
+/// space is A's, among several what can be seen is known. What is known of the own rows comes along where there
+/// are no others in the block. Not collective.
 fn local(system: &System, block: &Block, theirs: &Rows) -> Result<System> {
-    let local = system.for_matrix(block.matrix(system.a(), theirs)?);
+    let a = block.matrix(system.a(), theirs)?;
+    let local = match block.is_own() {
+        true => {
+            let rows: Vec<u32> = (0..block.len() as u32).collect();
+            let local = system.with_part(a, &rows)?;
+            match system.aux(BLOCK_SIZE) {
+                Some(aux) => local.with_aux(BLOCK_SIZE, aux.width, aux.values.to_vec())?,
+                None => local,
+            }
+        }
+        false => system.for_matrix(a),
+    };
     let Some(null) = system.aux(NULL_SPACE) else { return Ok(local) };
     if system.a().space().comm().size() == 1 {
         return local.with_aux(NULL_SPACE, null.width, null.values.to_vec());
@@ -206,8 +218,8 @@ impl Inner {
 
     /// Sets the method up on this rank's block `local`. Not collective.
     fn set_up(params: &Params, local: &System, block: &Block) -> Result<Box<dyn Instance>> {
-        let (name, section) = named_method(&params.inner).ok_or_else(|| {
-            let why = "parameter 'inner': it takes a method's name, or a section with 'name'";
+        let (name, section) = named_method(&params.method).ok_or_else(|| {
+            let why = "parameter 'method': it takes a method's name, or a section with 'name'";
             Error::Parameter(why.into())
         })?;
         local.host().inner(&name, &section, local).map_err(|e| Self::told(e, block))
@@ -215,7 +227,7 @@ impl Inner {
 
     /// An error of the method in the numbers of the whole matrix.
     fn told(error: Error, block: &Block) -> Error {
-        error.renumbered(&|row| block.global(row)).inside("parameter 'inner'")
+        error.renumbered(&|row| block.global(row)).inside("parameter 'method'")
     }
 
     /// Rebuilds the method for other values on the same pattern, reusing its symbolic work where it can.

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 /// What each rank does in an application; none where there is no formula.
 pub fn application(layout: Layout, params: &Params) -> Option<Vec<Rank>> {
-    let (name, inner) = named_method(&params.inner)?;
+    let (name, inner) = named_method(&params.method)?;
     let plain = inner.as_object()?.iter().all(|(key, value)| key == "level" && *value == 0);
     // Whether corrections go back, and how many flops a row of the block the weights take.
     let (back, weights) = match (name.as_str(), params.variant) {

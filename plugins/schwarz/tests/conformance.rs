@@ -6,11 +6,11 @@ use precondor_plugin_spai::Spai;
 
 precondor_sdk::conformance! {
     ilu: Kit::<Schwarz>::new(json!({})).beside::<Ilu>();
-    ic: Kit::<Schwarz>::new(json!({"inner": "ic", "overlap": 2})).beside::<Ic>();
-    plain: Kit::<Schwarz>::new(json!({"inner": "ic", "variant": "additive"})).beside::<Ic>();
-    sweeps: Kit::<Schwarz>::new(json!({"inner": "gauss-seidel", "overlap": 0}))
+    ic: Kit::<Schwarz>::new(json!({"method": "ic", "overlap": 2})).beside::<Ic>();
+    plain: Kit::<Schwarz>::new(json!({"method": "ic", "variant": "additive"})).beside::<Ic>();
+    sweeps: Kit::<Schwarz>::new(json!({"method": "gauss-seidel", "overlap": 0}))
         .beside::<GaussSeidel>();
-    inverse: Kit::<Schwarz>::new(json!({"inner": "spai", "variant": "additive", "overlap": 9}))
+    inverse: Kit::<Schwarz>::new(json!({"method": "spai", "variant": "additive", "overlap": 9}))
         .beside::<Spai>()
         // Blocks that are the whole matrix do not depend on an order.
         .may_keep_more();

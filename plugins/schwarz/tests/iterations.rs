@@ -91,7 +91,7 @@ fn iterations_are_those_of_the_documentation() {
         (Method::Cg, ssor, "weighted", [[80, 94, 97, 103], [80, 86, 86, 88], [80, 85, 79, 88]]),
     ];
     for (method, inner, variant, expected) in documented {
-        let found = table(method, &json!({"inner": inner, "variant": variant}));
+        let found = table(method, &json!({"method": inner, "variant": variant}));
         // Rounding may move a count that is close to the border.
         let close = |(a, b): (&usize, &usize)| a.abs_diff(*b) <= 1;
         let all = found.as_flattened().iter().zip(expected.as_flattened());

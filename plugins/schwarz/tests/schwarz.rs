@@ -21,7 +21,65 @@ fn host() -> Arc<dyn Host> {
         Native::<Ic>::method(),
         Native::<Spai>::method(),
         Native::<GaussSeidel>::method(),
+        Native::<Looks>::method(),
     ])
+}
+
+/// M = I, of a method that says what is known of its system.
+struct Looks(Vec<String>);
+
+/// None.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(crate = "precondor_sdk::serde", deny_unknown_fields)]
+#[schemars(crate = "precondor_sdk::schemars")]
+struct NoParams {}
+
+impl Generator for Looks {
+    const NAME: &'static str = "looks";
+    const SUMMARY: &'static str = "says what is known of its system";
+    type Params = NoParams;
+    type Output = Looks;
+    fn generate(_: &NoParams, system: &System) -> Result<Looks> {
+        let told = system.all_aux().map(|(name, aux)| format!("{name} {:?}", aux.values));
+        Ok(Looks(told.collect()))
+    }
+}
+
+impl Preconditioner for Looks {
+    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
+        z.copy_from_slice(r);
+        Ok(())
+    }
+    fn properties(&self) -> precondor_sdk::core::precond::Properties {
+        precondor_sdk::core::precond::Properties::SPD
+    }
+    fn stored_entries(&self) -> usize {
+        0
+    }
+    fn bytes(&self) -> usize {
+        0
+    }
+    fn notes(&self) -> Vec<String> {
+        self.0.clone()
+    }
+}
+
+#[test]
+fn what_is_known_of_own_rows_comes_along_to_a_block_without_others() {
+    let mut a = vec![vec![0.0; 4]; 4];
+    (0..4).for_each(|i| a[i][i] = 2.0);
+    let told = threads::run(2, |comm| {
+        let system = spread(&a, &[0, 2, 4], Comm::new(comm)).with_block_size(2).unwrap();
+        let first = system.a().space().start() as f64;
+        let system = system.with_coordinates(1, vec![first, first + 1.0]).unwrap();
+        let params = json!({ "method": "looks", "overlap": 0 });
+        Native::<Schwarz>::method().generate(&params, &system).unwrap().notes()
+    });
+    for (rank, notes) in told.iter().enumerate() {
+        let places = format!("coordinates [{}.0, {}.0]", 2 * rank, 2 * rank + 1);
+        let has = |text: &str| notes.iter().any(|note| note.contains(text));
+        assert!(has(&places) && has("block-size [2.0, 2.0]"), "{notes:?}");
+    }
 }
 
 /// A five-point matrix with flow on 6 × 4 nodes, unsymmetric also in its pattern.
@@ -70,7 +128,7 @@ fn spread(a: &Dense, starts: &[u64], comm: Comm) -> System {
 }
 
 fn params(inner: Value, overlap: u32, variant: Option<Variant>) -> Params {
-    Params { inner, overlap, variant, ..Params::default() }
+    Params { method: inner, overlap, variant, ..Params::default() }
 }
 
 /// M, or its transpose, on all ranks together.
@@ -294,7 +352,7 @@ fn errors_of_the_inner_method_name_rows_of_the_whole_matrix_on_all_ranks() {
         for end in &ends {
             let error = end.as_ref().unwrap_err();
             let text = error.to_string();
-            assert!(text.contains(&named) && text.contains("parameter 'inner'"), "{text}");
+            assert!(text.contains(&named) && text.contains("parameter 'method'"), "{text}");
             own += usize::from(!matches!(error, Error::Elsewhere { .. }));
         }
         assert!(own >= 1, "{ends:?}");
@@ -336,7 +394,7 @@ fn overlap_helps_where_a_rank_has_no_entries_of_its_own() {
             "{told}"
         );
         assert!(told.contains(" (rank 1); "), "{told}");
-        let section = "name = \"schwarz\", inner = \"ilu\", overlap = 1 in [preconditioner]";
+        let section = "name = \"schwarz\", method = \"ilu\", overlap = 1 in [preconditioner]";
         assert!(told.ends_with(section), "{told}");
 
         let m = Schwarz::generate(&params(json!("ilu"), 1, None), &system).unwrap();

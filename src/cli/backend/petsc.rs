@@ -12,10 +12,11 @@ use crate::measure::{Measured, measured, set_up};
 use crate::session::Session;
 use precondor::config::backend::is_petsc;
 use precondor_core::config::{MethodConfig, PETSC, Side, SolverConfig, SolverKind};
-use precondor_core::matrix::DistCsr;
+use precondor_core::matrix::NullSpace;
 use precondor_core::solver::{
     Method, Norm, Outcome, Report, Residuals, Step, TRUST, project_rhs, residuals,
 };
+use precondor_core::system::System;
 use precondor_core::{Error, Result};
 use precondor_petsc::{
     Ksp, Mat, Norm as KspNorm, Options, Petsc, Reason, Side as KspSide, Tolerances, Vec as Vector,
@@ -105,8 +106,8 @@ fn solve(
     watch: &mut dyn FnMut(&Step),
 ) -> Result<Measured> {
     let (a, space) = (task.system.a(), task.system.a().space());
-    let mat = matrix(petsc, a)?;
-    let other = task.other.as_ref().map(|other| matrix(petsc, other.a())).transpose()?;
+    let mat = matrix(petsc, &task.system)?;
+    let other = task.other.as_ref().map(|other| matrix(petsc, other)).transpose()?;
     let mut b = task.b.clone();
     let outside = match a.null_spaces() {
         None => None,
@@ -123,7 +124,15 @@ fn solve(
     let mut size = None;
     match method {
         None => _ = pc.set_type("none")?,
-        Some(own) if is_petsc(&own.name) => _ = pc.set_type(&own.name[PETSC.len()..])?,
+        Some(own) if is_petsc(&own.name) => {
+            pc.set_type(&own.name[PETSC.len()..])?;
+            if let Some(aux) = task.preconditioned().coordinates() {
+                // PETSc asks for the places of nodes.
+                let nodes = aux.values.chunks_exact(aux.width).step_by(task.system.block_size()?);
+                let places: Vec<f64> = nodes.flatten().copied().collect();
+                pc.set_coordinates(aux.width, &places)?;
+            }
+        }
         Some(ours) => {
             let m = set_up(session, task, Some(ours))?;
             size = Some((m.stored_entries(), m.bytes()));
@@ -190,11 +199,21 @@ fn solve(
     measured(session, report, x, [setup_seconds, solve_seconds], size, notes)
 }
 
-/// A copy of a matrix, singular as it is.
-fn matrix(petsc: &Petsc, a: &DistCsr) -> Result<Mat> {
+/// A copy of a matrix, with what is known of it.
+fn matrix(petsc: &Petsc, system: &System) -> Result<Mat> {
+    let a = system.a();
     let mut mat = Mat::from_dist(petsc, a)?;
     if let Some(null) = a.null_spaces() {
         mat.set_null_spaces(null)?;
+    }
+    match system.block_size()? {
+        1 => {}
+        size => _ = mat.set_block_size(size)?,
+    }
+    if let Some(near) = system.near_null_space() {
+        let column = |k| near.values.iter().skip(k).step_by(near.width).copied().collect();
+        let vectors = (0..near.width).map(column).collect();
+        mat.set_near_null_space(&NullSpace::new(a.space(), vectors, "the near null space")?)?;
     }
     Ok(mat)
 }

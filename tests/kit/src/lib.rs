@@ -9,13 +9,14 @@
 //! | [`suite`], [`world`] | what the core's tests share; what holds in every world of ranks |
 //! | [`ranks`] | a system spread over ranks, and ranks that fail at will |
 //! | [`methods`], [`patience`], [`threads`] | hosts: one that offers methods, one that ends setups, one that lends threads |
-//! | [`systems`], [`neumann`] | saddle points; singular systems in files |
+//! | [`systems`], [`neumann`], [`elasticity`] | saddle points; singular systems and a cantilever in files |
 #![deny(missing_docs)]
 #![allow(clippy::unwrap_used, reason = "tests may")]
 
 pub mod algebra;
 pub mod dense;
 pub mod documents;
+pub mod elasticity;
 pub mod matrices;
 pub mod methods;
 pub mod mpirun;

@@ -110,6 +110,7 @@ functions! {
     PetscObjectQuery(object: Object, name: *const c_char, other: *mut Object);
     PetscObjectReference(object: Object);
     PetscObjectDereference(object: Object);
+    PetscObjectComposeFunction_Private(object: Object, name: *const c_char, function: Option<VoidFunction>);
     PetscObjectAddOptionsHandler(object: Object, handle: Callback3<Object, *mut c_void, *mut c_void>, destroy: Callback2<Object, *mut c_void>, context: *mut c_void);
 
     // Viewers.
@@ -197,6 +198,8 @@ functions! {
     MatGetBlockSize(a: RawMat, size: *mut IntCell);
     MatGetNullSpace(a: RawMat, null: *mut RawNullSpace);
     MatGetNearNullSpace(a: RawMat, null: *mut RawNullSpace);
+    MatSetBlockSize(a: RawMat, size: Int);
+    MatSetNearNullSpace(a: RawMat, null: RawNullSpace);
     MatSetNullSpace(a: RawMat, null: RawNullSpace);
     MatSetTransposeNullSpace(a: RawMat, null: RawNullSpace);
     MatNullSpaceCreate(comm: MPI_Comm, constant: c_int, count: Int, vectors: *const RawVec, null: *mut RawNullSpace);
@@ -226,6 +229,7 @@ functions! {
     PCMatApply(pc: RawPc, x: RawMat, y: RawMat);
     PCSetFailedReason(pc: RawPc, reason: c_int);
     PCGetFailedReason(pc: RawPc, reason: *mut c_int);
+    PCSetCoordinates(pc: RawPc, dimension: Int, nodes: Int, places: *const f64);
     PCGetDM(pc: RawPc, dm: *mut RawDm);
     PCView(pc: RawPc, viewer: Viewer);
     PCShellSetSetUp(pc: RawPc, f: Callback<RawPc>);

@@ -249,6 +249,26 @@ same! {
     [A, B, C] Option<unsafe extern "C" fn(A, B, C) -> c_int>;
 }
 
+/// A function that PETSc calls with arguments that its type does not tell, for both widths of its integers.
+#[derive(Clone, Copy)]
+pub struct VoidFunction {
+    /// For 32-bit integers.
+    pub narrow: unsafe extern "C" fn(),
+    /// For 64-bit integers.
+    pub wide: unsafe extern "C" fn(),
+}
+
+impl Argument for Option<VoidFunction> {
+    type Narrow = Option<unsafe extern "C" fn()>;
+    type Wide = Option<unsafe extern "C" fn()>;
+    fn narrow(self) -> Self::Narrow {
+        self.map(|function| function.narrow)
+    }
+    fn wide(self) -> Self::Wide {
+        self.map(|function| function.wide)
+    }
+}
+
 /// A monitor of a solver: gets the solver, the iteration, the norm of the residual and a context.
 #[derive(Clone, Copy)]
 pub struct Monitor {
@@ -326,6 +346,17 @@ pub mod code {
     pub const LIBRARY: c_int = 76;
     /// `PETSC_ERR_PLIB`: an inconsistency.
     pub const INCONSISTENT: c_int = 77;
+}
+
+/// Why a preconditioner failed, `PCFailedReason`.
+pub mod reason {
+    use std::ffi::c_int;
+    /// `PC_NOERROR`.
+    pub const NONE: c_int = 0;
+    /// `PC_FACTOR_NUMERIC_ZEROPIVOT`, the reason nearest to a breakdown.
+    pub const BREAKDOWN: c_int = 2;
+    /// `PC_FACTOR_OTHER`.
+    pub const OTHER: c_int = 4;
 }
 
 /// Types of data, `PetscDataType`.

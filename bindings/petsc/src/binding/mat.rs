@@ -142,6 +142,34 @@ impl Mat {
         Ok(self)
     }
 
+    /// Tells PETSc's preconditioners of vectors that the matrix takes to nearly zero (`MatSetNearNullSpace`): rigid
+    /// body modes. Collective.
+    ///
+    /// # Errors
+    /// As [`set_null_spaces`](Mat::set_null_spaces).
+    pub fn set_near_null_space(&mut self, near: &NullSpace) -> Result<&mut Self> {
+        let [_, cols] = self.own_size();
+        let mut near = self.null_space(near, cols)?;
+        // SAFETY: as above.
+        unsafe {
+            let set = self.petsc.api().MatSetNearNullSpace(self.raw, near);
+            self.petsc.api().MatNullSpaceDestroy(&mut near)?;
+            set?;
+        }
+        Ok(self)
+    }
+
+    /// How many unknowns a node has (`MatSetBlockSize`). Collective.
+    ///
+    /// # Errors
+    /// What PETSc reports: a number that the rows of a rank are no multiple of.
+    pub fn set_block_size(&mut self, size: usize) -> Result<&mut Self> {
+        let api = self.petsc.api();
+        // SAFETY: a live matrix.
+        unsafe { api.MatSetBlockSize(self.raw, api.to_int(size)?)? };
+        Ok(self)
+    }
+
     /// PETSc's form of a null space; whoever asks destroys it.
     fn null_space(&self, null: &NullSpace, n_own: usize) -> Result<RawNullSpace> {
         let vectors: std::vec::Vec<_> = (0..null.len()).map(|k| null.vector(k)).collect();

@@ -57,6 +57,21 @@ impl Pc {
         Ok(self)
     }
 
+    /// Where the own nodes are, `dimension` numbers each (`PCSetCoordinates`): for types that ask for it, after their
+    /// type is set. Collective.
+    ///
+    /// # Errors
+    /// What PETSc reports: a type that asks for them and another number of nodes.
+    pub fn set_coordinates(&mut self, dimension: usize, places: &[f64]) -> Result<&mut Self> {
+        let api = self.petsc.api();
+        let nodes = places.len() / dimension.max(1);
+        let sizes = || Ok::<_, Error>((api.to_int(dimension)?, api.to_int(nodes)?));
+        let (dimension, nodes) = self.petsc.agree(self.ranks, sizes())?;
+        // SAFETY: a live preconditioner; as many numbers as are told, which PETSc copies.
+        unsafe { api.PCSetCoordinates(self.raw, dimension, nodes, places.as_ptr())? };
+        Ok(self)
+    }
+
     /// A preconditioner of Precondor, or of your own, as PETSc's type `shell`; `name` is what PETSc
     /// shows. It works on the own entries of vectors. Collective.
     ///

@@ -5,8 +5,7 @@
 //! on all ranks, ends the solve with `DIVERGED_PC_FAILED`. A panic is an error of PETSc on that rank.
 use super::callback::{Done, guard, told};
 use super::context::{self, Context};
-use super::setup::OTHER;
-use crate::api::{Api, IntCell, RawMat, RawPc, RawVec, slice, slice_mut};
+use crate::api::{Api, IntCell, RawMat, RawPc, RawVec, reason, slice, slice_mut};
 use precondor_core::precond::Preconditioner;
 use precondor_core::{Error, Result};
 use std::ffi::c_int;
@@ -103,7 +102,7 @@ unsafe fn settle(api: &Api, pc: RawPc, context: &mut Context, applied: Result<()
                 context.failure = Some(error.to_string());
             }
             // SAFETY: the caller's promise.
-            unsafe { api.PCSetFailedReason(pc, OTHER)? };
+            unsafe { api.PCSetFailedReason(pc, reason::OTHER)? };
             Ok(())
         }
     }

@@ -1,6 +1,7 @@
 //! What belongs to a PC of ours: by its address, for as long as it has one of our types.
 use super::explicit::Shown;
-use super::options::Settings;
+use super::known::Places;
+use super::settings::Settings;
 use crate::api::{Api, MPI_Comm, RawPc};
 use precondor_core::comm::Comm;
 use precondor_core::config::MethodConfig;
@@ -19,6 +20,8 @@ pub(super) struct Context {
     pub(super) settings: Option<Settings>,
     /// The preconditioner; none before the first setup.
     pub(super) built: Option<Built>,
+    /// Where the nodes are, where the PC was told.
+    pub(super) places: Option<Places>,
     /// Why the last setup, or an application since, failed.
     pub(super) failure: Option<String>,
     world: Option<World>,
@@ -47,8 +50,7 @@ struct World {
 
 impl Context {
     pub(super) fn new(fixed: Option<String>) -> Self {
-        let (settings, built, failure, world) = (None, None, None, None);
-        Context { fixed, settings, built, failure, world }
+        Context { fixed, settings: None, built: None, places: None, failure: None, world: None }
     }
 
     /// M; none before a setup and after one that failed.

@@ -4,7 +4,7 @@
 //! (and `MatMultTranspose`), shown by `-pc_precondor_explicit_view` and composed with the PC under the
 //! name `precondor_explicit`, where `PetscObjectQuery` finds it.
 use super::callback::Done;
-use super::options::Settings;
+use super::settings::Settings;
 use crate::api::{Api, Int, IntCell, MPI_Comm, RawMat, RawPc, RawVec};
 use precondor_core::Error;
 use precondor_core::matrix::{Explicit, ExplicitKind, ExplicitView};

@@ -5,7 +5,7 @@
 //! one process after those of the one before: the same, where the grid is cut into rows of nodes only.
 use super::callback::Done;
 use crate::api::{Api, Bool, IntCell, RawDm, RawMat, RawPc, slice};
-use precondor_core::system::System;
+use precondor_core::system::{GRID_INDEX, System};
 use precondor_core::{Error, Result};
 use std::ptr::{null, null_mut};
 
@@ -15,6 +15,8 @@ pub(super) struct Dmda {
     nodes: [usize; 3],
     /// Dimensions.
     dimension: usize,
+    /// Unknowns of each node.
+    unknowns: usize,
     /// Nodes of each process, for each direction.
     cuts: [Vec<usize>; 3],
     /// The first node of this process and its numbers of nodes.
@@ -24,7 +26,7 @@ pub(super) struct Dmda {
 }
 
 impl Dmda {
-    /// The DMDA of a PC or of its matrix, with one unknown a node.
+    /// The DMDA of a PC or of its matrix.
     ///
     /// # Safety
     /// `pc` is live; `p` is null or live.
@@ -43,13 +45,13 @@ impl Dmda {
             if !is_da.get() {
                 return Ok(None);
             }
-            Self::read(api, dm)
+            Self::read(api, dm).map(Some)
         }
     }
 
     /// # Safety
     /// `dm` is a live DMDA.
-    unsafe fn read(api: &Api, dm: RawDm) -> Done<Option<Dmda>> {
+    unsafe fn read(api: &Api, dm: RawDm) -> Done<Dmda> {
         let number = |cell: IntCell| api.int(cell) as usize;
         let mut cells = [IntCell::default(); 9];
         let [dim, m, n, p, ranks_m, ranks_n, ranks_p, unknowns, stencil] = &mut cells;
@@ -61,9 +63,6 @@ impl Dmda {
                 none,
             )?;
             let [dimension, m, n, p, ranks_m, ranks_n, ranks_p, unknowns, _] = cells.map(number);
-            if unknowns != 1 {
-                return Ok(None);
-            }
             let mut cuts = [null(); 3];
             let [x, y, z] = &mut cuts;
             api.DMDAGetOwnershipRanges(dm, x, y, z)?;
@@ -78,7 +77,8 @@ impl Dmda {
             let [x, y, z, w, h, d] = corner.map(number);
             let coordinates = Self::coordinates(api, dm)?;
             let (nodes, corner) = ([m, n, p].map(|n| n.max(1)), ([x, y, z], [w, h, d]));
-            Ok(Some(Dmda { nodes, dimension, cuts, corner, coordinates }))
+            let unknowns = unknowns.max(1);
+            Ok(Dmda { nodes, dimension, unknowns, cuts, corner, coordinates })
         }
     }
 
@@ -105,10 +105,16 @@ impl Dmda {
         self.corner.1.iter().product()
     }
 
-    /// Whether the rows of the matrix are the nodes: on a coarse level they are not.
+    /// Whether the rows of the matrix are the unknowns of the nodes: on a coarse level they are not.
     pub(super) fn fits(&self, system: &System) -> bool {
-        let a = system.a();
-        self.own() == a.n_own() && self.nodes.iter().product::<usize>() as u64 == a.n_global()
+        let (a, all) = (system.a(), self.nodes.iter().product::<usize>());
+        [self.own(), all].map(|nodes| (nodes * self.unknowns) as u64)
+            == [a.n_own() as u64, a.n_global()]
+    }
+
+    /// Whether each node has one unknown.
+    pub(super) fn is_scalar(&self) -> bool {
+        self.unknowns == 1
     }
 
     /// The grid for methods that work on one of two dimensions.
@@ -141,18 +147,21 @@ impl Dmda {
         )))
     }
 
-    /// The system with what is known of its nodes: `grid-index` and `coordinates`.
+    /// The system with what is known of its nodes, for each of their unknowns: `grid-index` and `coordinates`.
     pub(super) fn describe(&self, system: System) -> Result<System> {
         let ([x, y, z], [w, h, d]) = self.corner;
         let places = (0..d).flat_map(|k| (0..h).flat_map(move |j| (0..w).map(move |i| [i, j, k])));
         let places = places.map(|[i, j, k]| [(x + i) as f64, (y + j) as f64, (z + k) as f64]);
         let width = self.dimension.max(2);
+        let places = places.flat_map(|place| std::iter::repeat_n(place, self.unknowns));
         let index: Vec<f64> = places.flat_map(|place| place.into_iter().take(width)).collect();
-        let system = system.with_aux("grid-index", width, index)?;
+        let system = system.with_aux(GRID_INDEX, width, index)?;
         // All ranks have coordinates, or none; ranks without nodes have none of either.
         if self.coordinates.is_empty() || self.coordinates.len() != self.dimension * self.own() {
             return Ok(system);
         }
-        system.with_aux("coordinates", self.dimension, self.coordinates.clone())
+        let places = self.coordinates.chunks_exact(self.dimension);
+        let places = places.flat_map(|place| std::iter::repeat_n(place, self.unknowns).flatten());
+        system.with_coordinates(self.dimension, places.copied().collect())
     }
 }

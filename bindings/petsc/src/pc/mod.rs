@@ -10,24 +10,32 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `register` | loading: which PETSc, which MPI, which methods; the types |
+//! | `register` | loading: which PETSc, which MPI; the types |
+//! | `methods` | which methods there are, and what their types are called |
 //! | `options` | `-pc_precondor_…`, read into a configuration and checked as one; help |
+//! | `settings` | what they said |
 //! | `value` | texts of options as values that a schema expects |
 //! | `setup` | matrix in, preconditioner out; what a failure becomes |
-//! | `null_space` | what a Mat knows of null spaces and blocks |
+//! | `known` | what PETSc tells beside entries: null spaces, blocks, coordinates |
+//! | `coordinates` | `PCSetCoordinates` |
 //! | `grid` | what a DMDA says about the grid |
 //! | `explicit` | stored inverses as matrices of PETSc |
 //! | `apply` | products with M |
 //! | `view` | `-ksp_view` |
+//!
+//! Nothing knows `register`, which knows all; the others know what stands beside them without a circle.
 mod apply;
 mod callback;
 mod context;
+mod coordinates;
 mod explicit;
 mod grid;
 mod host;
-mod null_space;
+mod known;
+mod methods;
 mod options;
 mod register;
+mod settings;
 mod setup;
 mod value;
 mod view;

@@ -18,15 +18,16 @@
 //! What begins like one of our options and is none ends with an error that lists those there are.
 use super::callback::{Done, guard};
 use super::context::{self, Context};
-use super::register::{TYPE, plugins, type_name, type_of};
+use super::methods::{TYPE, plugins, type_name, type_of};
+use super::settings::Settings;
 use super::value::{hyphens, value, yes};
 use crate::api::{Api, Bool, IntCell, MPI_Comm, Object, Options, RawPc, text};
 use precondor_core::comm::Comm;
-use precondor_core::config::{self, Content, MethodConfig, Node};
+use precondor_core::config::{self, Content, Node};
 use precondor_core::registry::Registry;
 use precondor_core::schema::{self, METHOD, named_method};
 use precondor_core::{Error, Result, input, words};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
@@ -44,27 +45,6 @@ const OWN: [(&str, &str); 4] = [
 const DEPTH: usize = 8;
 /// Bytes of a value, at most.
 const LONGEST: usize = 1 << 14;
-
-/// What the options of a PC say.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Settings {
-    /// The method and its parameters, checked.
-    pub(super) method: MethodConfig,
-    /// Where file names in parameters start.
-    pub(super) base: PathBuf,
-    /// Whether M is to be applied as a matrix of PETSc.
-    pub(super) explicit: bool,
-    /// Whether that matrix is to be shown.
-    pub(super) explicit_view: bool,
-}
-
-impl Settings {
-    /// The settings of a method whose options were not read: its defaults.
-    pub(super) fn of(method: &str) -> Self {
-        let method = MethodConfig { name: method.into(), params: Value::Object(Map::new()) };
-        Settings { method, base: ".".into(), explicit: false, explicit_view: false }
-    }
-}
 
 /// Reads the options of a PC of ours: what `PCSetFromOptions` ends with.
 pub(super) unsafe extern "C" fn read(object: Object, _: *mut c_void, _: *mut c_void) -> c_int {
@@ -247,7 +227,13 @@ impl Database {
         all: &mut Vec<Given>,
         known: &mut Vec<String>,
     ) -> Done {
-        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        let properties = schema["properties"].as_object().into_iter().flatten();
+        // Under the name of today and that of before.
+        let named = properties.flat_map(|(name, property)| {
+            let old = property[schema::OLD_NAME].as_str().map(str::to_owned);
+            std::iter::once(name.clone()).chain(old).map(move |name| (name, property))
+        });
+        for (name, property) in named {
             let key = format!("{}{}", at.stem, name.replace('-', "_"));
             let keys: Vec<String> = at.keys.iter().cloned().chain([name.clone()]).collect();
             let of = schema::resolve(schema, property);

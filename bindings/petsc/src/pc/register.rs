@@ -1,18 +1,14 @@
 //! Loading: which PETSc and which MPI run here, which methods there are, and their types.
-use super::callback::{Done, Trouble, guard};
+use super::callback::{Trouble, guard};
 use super::context::{self, Context};
-use super::{apply, host, options, setup, view};
+use super::methods::{TYPE, plugins, type_name, type_of};
+use super::{apply, coordinates, host, options, setup, view};
 use crate::Petsc;
 use crate::api::{Api, MPI_Comm, Object, RawPc, code, text};
 use precondor_core::{Error, Result};
-use precondor_host::{Plugins, Search};
 use std::collections::BTreeSet;
 use std::ffi::{CStr, c_int, c_void};
-use std::ptr::null;
-use std::sync::{Mutex, OnceLock, PoisonError};
-
-/// The type whose method is an option.
-pub(super) const TYPE: &str = "precondor";
+use std::sync::{Mutex, PoisonError};
 
 /// What a view begins with.
 const VERSION: &CStr = match CStr::from_bytes_with_nul(VERSION_TEXT.as_bytes()) {
@@ -20,23 +16,6 @@ const VERSION: &CStr = match CStr::from_bytes_with_nul(VERSION_TEXT.as_bytes()) 
     Err(_) => c"Precondor",
 };
 const VERSION_TEXT: &str = concat!("Precondor ", env!("CARGO_PKG_VERSION"), "\0");
-
-/// The methods that were found.
-static PLUGINS: OnceLock<Plugins> = OnceLock::new();
-
-/// The methods that are there, found when the library was loaded.
-pub(super) fn plugins() -> Result<&'static Plugins> {
-    if let Some(plugins) = PLUGINS.get() {
-        return Ok(plugins);
-    }
-    let plugins = Plugins::load(&Search { extra: vec![], base: ".".into() })?;
-    Ok(PLUGINS.get_or_init(|| plugins))
-}
-
-/// The type of a method: PETSc's names have no hyphens.
-pub(super) fn type_of(method: &str) -> String {
-    format!("{TYPE}_{}", method.replace('-', "_"))
-}
 
 /// Adds the types `precondor` and `precondor_METHOD` to PETSc, for [`Pc::set_type`] and for options.
 ///
@@ -198,6 +177,7 @@ unsafe extern "C" fn create(pc: RawPc) -> c_int {
             api.PCShellSetView(pc, Some(view::view))?;
             api.PCShellSetDestroy(pc, Some(destroy))?;
             api.PCShellSetName(pc, VERSION.as_ptr())?;
+            coordinates::listen(api, pc, true)?;
             if handled(|all| all.insert(pc.addr())) {
                 let (read, forget) = (Some(options::read as _), Some(forget as _));
                 api.PetscObjectAddOptionsHandler(pc.cast(), read, forget, std::ptr::null_mut())?;
@@ -214,29 +194,12 @@ unsafe extern "C" fn create(pc: RawPc) -> c_int {
     }
 }
 
-/// The name of the type of `pc`, where it has one of ours.
-///
-/// # Safety
-/// `pc` is live.
-pub(super) unsafe fn type_name(api: &Api, pc: RawPc) -> Done<Option<String>> {
-    let mut name = null();
-    // SAFETY: the caller's promise; the name is null or a C string of PETSc's.
-    let name = unsafe {
-        api.PCGetType(pc, &mut name)?;
-        if name.is_null() {
-            return Ok(None);
-        }
-        CStr::from_ptr(name).to_string_lossy().into_owned()
-    };
-    let ours = name == TYPE || name.starts_with(&format!("{TYPE}_"));
-    Ok(ours.then_some(name))
-}
-
 /// Gives back what belongs to a PC that is destroyed, or becomes of another type.
 unsafe extern "C" fn destroy(pc: RawPc) -> c_int {
     // SAFETY: PETSc calls this once with a PC that `create` made one of ours.
     unsafe {
         guard(pc, c"PCDestroy_Precondor", |api| {
+            coordinates::listen(api, pc, false)?;
             context::remove(pc).map_or(Ok(()), |context| context.free(api))
         })
     }

@@ -8,24 +8,17 @@ use super::context::{self, Built, Context};
 use super::explicit;
 use super::grid::Dmda;
 use super::host;
-use super::null_space::Known;
-use super::options::Settings;
-use super::register::plugins;
-use crate::api::{Api, RawMat, RawPc};
+use super::known::{Known, Places};
+use super::methods::plugins;
+use super::settings::Settings;
+use crate::api::{Api, RawMat, RawPc, reason};
 use crate::matrix;
 use precondor_core::comm::{Comm, Communicator};
 use precondor_core::instance::{Instance, Kept};
 use precondor_core::system::System;
-use precondor_core::{Error, Result};
+use precondor_core::{Error, Result, schema};
 use std::ffi::c_int;
 use std::ptr::null_mut;
-
-/// `PC_NOERROR`.
-const NONE: c_int = 0;
-/// `PC_FACTOR_NUMERIC_ZEROPIVOT`, the reason nearest to a breakdown.
-pub(super) const BREAKDOWN: c_int = 2;
-/// `PC_FACTOR_OTHER`.
-pub(super) const OTHER: c_int = 4;
 
 /// What PETSc calls when a matrix is new or has changed.
 pub(super) unsafe extern "C" fn setup(pc: RawPc) -> c_int {
@@ -53,8 +46,8 @@ unsafe fn set_up(api: &'static Api, pc: RawPc, context: &mut Context) -> Done {
         }
         // What failed before is over: PETSc itself keeps the reason of an earlier setup.
         context.failure = None;
-        api.PCSetFailedReason(pc, NONE)?;
-        match build(api, pc, p, &settings, &comm, &mut built) {
+        api.PCSetFailedReason(pc, reason::NONE)?;
+        match build(api, (pc, p), context.places.clone(), &settings, &comm, &mut built) {
             Ok(()) => {
                 let m = built.as_ref().and_then(|built| built.kept.m());
                 let transposes = m.is_some_and(|m| transposes(m, &settings));
@@ -72,7 +65,7 @@ unsafe fn set_up(api: &'static Api, pc: RawPc, context: &mut Context) -> Done {
                 if !is_breakdown(&comm, &error)? {
                     return Err(error.into());
                 }
-                api.PCSetFailedReason(pc, BREAKDOWN)?;
+                api.PCSetFailedReason(pc, reason::BREAKDOWN)?;
                 if comm.rank() == 0 {
                     host::warn(&error.to_string());
                 }
@@ -106,8 +99,8 @@ fn no_method() -> Error {
 /// `pc` and `p` are live (`p` may be null); `comm` stands for their ranks.
 unsafe fn build(
     api: &'static Api,
-    pc: RawPc,
-    p: RawMat,
+    (pc, p): (RawPc, RawMat),
+    places: Option<Places>,
     settings: &Settings,
     comm: &Comm,
     built: &mut Option<Built>,
@@ -118,20 +111,25 @@ unsafe fn build(
     // SAFETY: the caller's promise: the PC is alive until the end of its setup, which this thread runs.
     unsafe {
         let grid = Dmda::of(api, pc, p)?;
-        let known = Known::of(api, p)?;
+        let known = Known::of(api, p, places)?;
         host::lend(services, api, pc, comm.rank() == 0, |host| {
             matrix::lend(api, p, comm, |a| {
                 let (n, nnz) = (a.n_own(), a.nnz_global()?);
                 let mut config = settings.method.clone();
-                let mut system = System::new(a).with_host(host);
-                if let Some(grid) = grid.filter(|grid| grid.fits(&system)) {
-                    let given = config.params.get("grid").is_some_and(|grid| !grid.is_null());
-                    if takes_grid(&method.schema()) && !given {
-                        config.params["grid"] = serde_json::json!(grid.natural()?);
+                let system = System::new(a).with_host(host);
+                let grid = grid.filter(|grid| grid.fits(&system));
+                if let Some(grid) = grid.as_ref().filter(|grid| grid.is_scalar()) {
+                    let schema = method.schema();
+                    let params = &mut config.params;
+                    let free = |key: &&str| params.get(*key).is_none_or(serde_json::Value::is_null);
+                    if let Some(key) = schema::marked(&schema, schema::GRID).filter(free) {
+                        params[key] = serde_json::json!(grid.natural()?);
                     }
-                    system = grid.describe(system)?;
                 }
-                system = known.describe(system)?;
+                let system = comm.scope(|| {
+                    let described = grid.map_or(Ok(system.clone()), |grid| grid.describe(system));
+                    known.describe(described?)
+                })?;
                 let with = (config, settings.base.clone());
                 let same = built.take().filter(|built| built.with == with);
                 let kept = same.map(|built| built.kept);
@@ -142,11 +140,6 @@ unsafe fn build(
         })?;
     }
     Ok(())
-}
-
-/// Whether a method works on structured grids of two dimensions.
-fn takes_grid(schema: &serde_json::Value) -> bool {
-    schema["properties"]["grid"]["maxItems"] == 2
 }
 
 /// Whether what all ranks failed with is a breakdown. Collective.

@@ -2,8 +2,8 @@
 //! up, and what there is to know about it.
 use super::callback::{Done, guard};
 use super::context::{self, Context};
-use super::options::Settings;
-use super::register::plugins;
+use super::methods::plugins;
+use super::settings::Settings;
 use crate::api::{Api, Bool, RawPc, Viewer};
 use precondor_core::comm::Communicator;
 use precondor_core::instance::Counts;

@@ -1,6 +1,6 @@
 //! One rank fails, or panics, in the middle of its communication: the others must hear of it.
 use super::setting::{Kit, vector};
-use precondor_core::comm::{Comm, Communicator, Exchange, HaloPlan, threads};
+use precondor_core::comm::{Comm, Communicator, Exchange, HaloPlan, IN_COLLECTIVE, threads};
 use precondor_core::matrix::Space;
 use precondor_core::precond::{Generator, Preconditioner, Properties};
 use precondor_core::registry::parameters;
@@ -203,9 +203,11 @@ impl Communicator for Fused {
     }
     fn all_gather(&self, mine: &[u64]) -> Result<Vec<Vec<u64>>> {
         self.fuse.pass()?;
-        // What a scope says before an operation: that it is in it, which one, and its depth.
-        let says_so = matches!(mine, [0, _, depth] if *depth > 0);
-        self.fuse.promised.store(says_so, Ordering::Relaxed);
+        self.inner.all_gather(mine)
+    }
+    fn status(&self, mine: &[u64]) -> Result<Vec<Vec<u64>>> {
+        self.fuse.pass()?;
+        self.fuse.promised.store(mine.first() == Some(&IN_COLLECTIVE), Ordering::Relaxed);
         self.inner.all_gather(mine)
     }
     fn all_to_all(&self, send: &[Vec<u8>]) -> Result<Vec<Vec<u8>>> {

@@ -181,12 +181,25 @@ pub fn write(path: &Path, a: &Csr, comment: &str) -> Result<()> {
 /// # Errors
 /// As [`write()`].
 pub fn write_vector(path: &Path, x: &[f64], comment: &str) -> Result<()> {
-    check_finite(x)?;
+    write_rows(path, 1, x, comment)
+}
+
+/// Writes rows of `width` numbers, one after the other in `rows`, as an `array` file of so many columns. See
+/// [`write()`].
+///
+/// # Errors
+/// As [`write()`]; [`Error::Data`] where the last row is not whole.
+pub fn write_rows(path: &Path, width: usize, rows: &[f64], comment: &str) -> Result<()> {
+    if width == 0 || !rows.len().is_multiple_of(width) {
+        return Err(Error::Data(format!("{} numbers are no rows of {width}", rows.len())));
+    }
+    check_finite(rows)?;
     file::replace(path, |out| {
         writeln!(out, "%%MatrixMarket matrix array real general")?;
         comment.lines().try_for_each(|line| writeln!(out, "% {line}"))?;
-        writeln!(out, "{} 1", x.len())?;
-        x.iter().try_for_each(|v| writeln!(out, "{v:?}"))
+        writeln!(out, "{} {width}", rows.len() / width)?;
+        let column = |j: usize| rows.iter().skip(j).step_by(width);
+        (0..width).flat_map(column).try_for_each(|v| writeln!(out, "{v:?}"))
     })
 }
 

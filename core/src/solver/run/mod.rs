@@ -1,7 +1,9 @@
-//! What all methods share. Here: a solve's state, how it starts, and where A and M are applied.
+//! What all methods share. Here: a solve's state.
 //!
 //! | file | what |
 //! |---|---|
+//! | `start.rs` | how it starts: the norm of b, the first residual |
+//! | `products.rs` | where A and M are applied |
 //! | `units.rs` | powers of two that keep A, b, x and M within the range of floating point |
 //! | `sums.rs` | reductions that carry news |
 //! | `measure.rs` | the stopping rule: steps, and what they are worth when they say "converged" |
@@ -9,19 +11,19 @@
 //! | `end.rs` | how a solve ends: blame, breakdowns, the report |
 mod end;
 mod measure;
+mod products;
 mod rows;
+mod start;
 mod sums;
 mod units;
 
 use super::fallback::Foreseen;
 use super::guard::Guard;
 use super::{Criterion, Method, Norm, Outcome, Report, Stop, Switch, Watcher};
-use crate::comm::{Communicator, panic_text};
-use crate::matrix::{Operator, square_local};
+use crate::matrix::Operator;
 use crate::precond::Preconditioner;
 use crate::{Error, Result};
 use rows::Apart;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use sums::News;
 use units::Units;
 
@@ -183,110 +185,6 @@ impl<'a> Run<'a> {
         Ok(run)
     }
 
-    /// ‖b‖₂.
-    fn norm_of_b(&self) -> Result<f64> {
-        let comm = self.a.space().comm();
-        let mine = square_local(self.b, units::power(-self.units.b));
-        let mut all = vec![0.0; 2 * comm.size()];
-        comm.gather_f64(&mine, &mut all)?;
-        Ok(crate::matrix::total(all.chunks_exact(2).map(|r| [r[0], r[1]])).sqrt())
-    }
-
-    /// First residual `r = b − A x` and first measure. A later stage of a solve starts from the x
-    /// that the one before it left, and records nothing for it.
-    pub fn start(&mut self, x: &mut [f64], r: &mut [f64]) -> Go<()> {
-        if self.units.zero {
-            return self.without_b(x, r);
-        }
-        units::scale(x, self.units.x());
-        self.refer(r)?;
-        let residual = self.true_residual(x, r)?;
-        if !residual.is_finite() && !self.later {
-            return Err(Halt::Failed(Error::Data(
-                "b − A x0 is not finite: A holds NaN or infinity, or values of A or x0 are too large \
-                 beside b"
-                    .into(),
-            )));
-        }
-        let measure = match self.measures_error() {
-            true => self.measure(x, 0.0)?,
-            false => self.true_measure(r, residual)?,
-        };
-        if self.later || self.guard.is_some() {
-            self.keep(x, measure);
-        }
-        if let Some(guard) = &mut self.guard {
-            guard.start(measure);
-        }
-        if self.later {
-            return self.halt_if_done();
-        }
-        if self.record(measure)? {
-            let mut work = vec![0.0; r.len()];
-            self.confirm(x, r, &mut work)?;
-            return Ok(());
-        }
-        match self.foreseen.take() {
-            None => Ok(()),
-            Some(Foreseen { reason, cg_works }) => {
-                self.unsound = !cg_works;
-                Err(broke_down(reason))
-            }
-        }
-    }
-
-    /// b = 0.
-    fn without_b(&mut self, x: &mut [f64], r: &mut [f64]) -> Go<()> {
-        x.fill(0.0);
-        r.fill(0.0);
-        (self.truth, self.scaled) = (Some(0.0), Some(0.0));
-        let measure = if self.measures_error() { self.measure(x, 0.0)? } else { 0.0 };
-        if self.record(measure)? {
-            return Err(Halt::Ended(Outcome::Converged));
-        }
-        Err(broke_down("b = 0 has the solution x = 0, and x* is another vector"))
-    }
-
-    /// The norm of b that is measured in, and the tolerance relative to it; `r` is overwritten.
-    fn refer(&mut self, r: &mut [f64]) -> Go<()> {
-        if self.norm != Norm::Unpreconditioned {
-            let of_b = units::power(-self.units.b);
-            r.iter_mut().zip(self.b).for_each(|(r, b)| *r = of_b * b);
-            self.reference = self.norm_with_m(r)?;
-            if self.reference == 0.0 {
-                return Err(broke_down("M b = 0: M is singular"));
-            }
-        }
-        let (_, absolute) = self.stop.criterion.residual();
-        if absolute > 0.0 {
-            let m = self.units.m.unwrap_or(0);
-            let unit = match self.norm {
-                Norm::Unpreconditioned => units::factor(-self.units.b),
-                Norm::Preconditioned => units::factor(m - self.units.b),
-                Norm::Natural => units::factor(m).sqrt() * units::factor(-self.units.b),
-            };
-            self.target = self.target.max(absolute * unit / self.reference);
-        }
-        Ok(())
-    }
-
-    /// ‖M r‖₂ or √(rᵀM r). Allocates a vector.
-    fn norm_with_m(&mut self, r: &[f64]) -> Go<f64> {
-        let mut z = vec![0.0; r.len()];
-        self.precondition(r, &mut z);
-        let [rz, zz] = self.dots([(r, &z), (&z, &z)])?;
-        if !(rz.is_finite() && zz.is_finite()) {
-            return Err(self.blame(&z)?);
-        }
-        if self.norm == Norm::Preconditioned {
-            return Ok(zz.sqrt());
-        }
-        if rz < 0.0 {
-            return Err(self.not_positive(rz));
-        }
-        Ok(rz.sqrt())
-    }
-
     /// Unknowns in all.
     pub fn n_global(&self) -> u64 {
         self.a.space().n_global()
@@ -310,73 +208,6 @@ impl<'a> Run<'a> {
     /// The norm of the residual that is measured.
     pub fn norm(&self) -> Norm {
         self.norm
-    }
-
-    /// `y = A x`: here and nowhere else.
-    pub fn product(&self, x: &[f64], y: &mut [f64]) -> Go<()> {
-        self.a.apply(x, y)?;
-        units::scale(y, -self.units.a);
-        Ok(())
-    }
-
-    /// `r = b − A x`.
-    pub fn residual(&self, x: &[f64], r: &mut [f64]) -> Go<()> {
-        self.product(x, r)?;
-        let of_b = units::power(-self.units.b);
-        for (r, b) in r.iter_mut().zip(self.b) {
-            *r = of_b * b - *r;
-        }
-        Ok(())
-    }
-
-    /// `z = M r`, with which x is about to move. A failure on this rank leaves NaN in `z` and is
-    /// told in the next reduction.
-    pub fn apply(&mut self, r: &[f64], z: &mut [f64]) {
-        self.moved();
-        self.precondition(r, z);
-    }
-
-    /// `z = M r`: here and nowhere else.
-    fn precondition(&mut self, r: &[f64], z: &mut [f64]) {
-        let applied = catch_unwind(AssertUnwindSafe(|| self.m.apply(r, z)))
-            .unwrap_or_else(|panic| Err(Error::Panicked(panic_text(panic))));
-        let comm = self.a.space().comm();
-        if let Err(e) = applied {
-            if comm.size() > 1 && matches!(e.root(), Error::Panicked(_)) {
-                // The other ranks may be waiting inside `apply`: no reduction would reach them.
-                comm.abort(&format!("the preconditioner {e}"));
-            }
-            self.fail(e);
-            z.fill(f64::NAN);
-        }
-        let power = match self.units.m {
-            Some(known) => known,
-            None => {
-                // The first time, and of an A that is not plain: the size of M.
-                let mut largest = [units::largest(z), units::largest(r)];
-                match comm.max(&mut largest) {
-                    Ok(()) => *self
-                        .units
-                        .m
-                        .insert(units::exponent(largest[1]) - units::exponent(largest[0])),
-                    Err(e) => {
-                        self.fail(e);
-                        0
-                    }
-                }
-            }
-        };
-        units::scale(z, power);
-    }
-
-    /// Something failed on this rank: told in the next reduction.
-    pub fn fail(&mut self, e: Error) {
-        self.news.fault.get_or_insert(e);
-    }
-
-    /// x is another one than that of the last residual.
-    pub fn moved(&mut self) {
-        (self.truth, self.scaled) = (None, None);
     }
 
     /// Conjugate gradients tell their coefficients; β = 0 where they start.

@@ -53,6 +53,7 @@ pub struct Params {
     #[schemars(extend("x-precondor-file" = true))]
     pub model: Option<String>,
     /// Nodes in a row and number of rows; recognised from the matrix where it is left out.
+    #[schemars(extend("x-precondor-grid" = true))]
     pub grid: Option<[usize; 2]>,
     /// Newton steps M ← 2M − M A M at the end, each of them 2n³ flops.
     #[schemars(range(max = 4))]

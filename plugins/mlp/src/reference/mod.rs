@@ -87,6 +87,7 @@ pub struct Params {
     #[schemars(extend("x-precondor-file" = true))]
     pub model: Option<String>,
     /// Nodes in a row and number of rows; recognised from the matrix where it is left out.
+    #[schemars(extend("x-precondor-grid" = true))]
     pub grid: Option<[usize; 2]>,
     /// Where a coefficient that varies is known from; conjugate gradients then take a few iterations more.
     pub coefficient: Source,

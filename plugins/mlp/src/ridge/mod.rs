@@ -41,6 +41,7 @@ pub struct Params {
     #[schemars(extend("x-precondor-file" = true))]
     pub model: Option<String>,
     /// Nodes in a row and number of rows; recognised from the matrix where it is left out.
+    #[schemars(extend("x-precondor-grid" = true))]
     pub grid: Option<[usize; 2]>,
     /// The mean of the training inverses alone, the same for all matrices.
     pub mean_only: bool,

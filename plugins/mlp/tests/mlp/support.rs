@@ -1,13 +1,12 @@
 //! What several tests here need: fresh systems, iteration counts, training without a host.
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use precondor_sdk::core::host::{Alone, Host, Level};
+use precondor_sdk::core::host::{Alone, Host};
 use precondor_sdk::core::problem::{Families, Poisson, Problem};
 use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
 use precondor_sdk::core::train::{Progress, Trainable, Training, Watch};
 use precondor_sdk::prelude::*;
-use precondor_sdk::serde_json::Value;
 
 use precondor_testkit::threads as threads_lent;
 pub use threads_lent::ThreeThreads;

@@ -105,10 +105,10 @@ fn overlapping_blocks_send_and_compute_what_was_predicted() {
     let method = Native::<precondor_plugin_schwarz::Schwarz>::method();
     for at in LAYOUTS {
         for params in [
-            json!({ "inner": "ic", "overlap": 0 }),
-            json!({ "inner": "ic" }),
-            json!({ "inner": "ic", "overlap": 2, "variant": "additive" }),
-            json!({ "inner": "ic", "variant": "restricted" }),
+            json!({ "method": "ic", "overlap": 0 }),
+            json!({ "method": "ic" }),
+            json!({ "method": "ic", "overlap": 2, "variant": "additive" }),
+            json!({ "method": "ic", "variant": "restricted" }),
         ] {
             let counted = on_ranks(at, |system, counter| {
                 let m = method.generate(&params, system).unwrap();
@@ -125,7 +125,7 @@ fn overlapping_blocks_send_and_compute_what_was_predicted() {
                 let what = format!("{params} on {at:?}, rank {rank}");
                 let (traffic, entries, rows) = counted[rank];
                 assert_eq!(predicted.traffic, traffic, "{what}");
-                if params == json!({ "inner": "ic" }) {
+                if params == json!({ "method": "ic" }) {
                     // L twice, its diagonal, and the weights twice.
                     let flops = 4 * (entries - rows) + rows + 2 * rows;
                     assert_eq!(predicted.flops, flops, "{what}");

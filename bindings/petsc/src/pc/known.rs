@@ -1,12 +1,43 @@
-//! What a matrix of PETSc knows of its null space and its blocks, as auxiliary data of a system:
-//! `null-space` (`MatSetNullSpace`, or the constants where rows add up to zero), `near-nullspace`
-//! (`MatSetNearNullSpace`) and `block-size`.
+//! What PETSc tells of a matrix beside its entries, as auxiliary data of a system: `null-space`
+//! (`MatSetNullSpace`, or the constants where rows add up to zero), `near-nullspace`
+//! (`MatSetNearNullSpace`), `block-size` (`MatSetBlockSize`) and `coordinates` (`PCSetCoordinates`).
 use super::callback::Done;
 use crate::api::{Api, Bool, IntCell, RawMat, RawNullSpace, slice};
-use precondor_core::Result;
 use precondor_core::matrix::{NullSpace, NullSpaces};
 use precondor_core::system::{NULL_SPACE, System};
+use precondor_core::{Error, Result};
 use std::ptr::{null, null_mut};
+
+/// Where the nodes of this process are, as `PCSetCoordinates` tells.
+#[derive(Clone)]
+pub(super) struct Places {
+    pub(super) dimension: usize,
+    /// `dimension` numbers a node.
+    pub(super) values: Vec<f64>,
+}
+
+impl Places {
+    /// The system, whose nodes have so many unknowns each, with the coordinates of its unknowns: `PCSetCoordinates`
+    /// may have had a place for each of them, too.
+    fn describe(&self, system: System, unknowns: usize) -> Result<System> {
+        let (n, dimension) = (system.a().n_own(), self.dimension.max(1));
+        let nodes = self.values.len() / dimension;
+        let times = match nodes {
+            nodes if nodes == n => 1,
+            nodes if nodes * unknowns == n => unknowns,
+            nodes => {
+                return Err(Error::Data(format!(
+                    "PCSetCoordinates was given {nodes} nodes of this process; its rows of the matrix are {} \
+                     nodes of {unknowns} unknowns",
+                    n / unknowns
+                )));
+            }
+        };
+        let repeat = |place| std::iter::repeat_n(place, times).flatten();
+        let values = self.values.chunks_exact(dimension).flat_map(repeat).copied().collect();
+        system.with_coordinates(self.dimension, values)
+    }
+}
 
 /// What the matrix knows; the same kinds of things on all ranks.
 #[derive(Default)]
@@ -14,6 +45,7 @@ pub(super) struct Known {
     null: Option<Vectors>,
     near: Option<Vectors>,
     block_size: usize,
+    places: Option<Places>,
 }
 
 /// Vectors that span a space: own entries, and whether the constant is one more.
@@ -23,11 +55,13 @@ struct Vectors {
 }
 
 impl Known {
+    /// What `p` knows, and what the PC was told.
+    ///
     /// # Safety
     /// `p` is null or a live matrix.
-    pub(super) unsafe fn of(api: &Api, p: RawMat) -> Done<Known> {
+    pub(super) unsafe fn of(api: &Api, p: RawMat, places: Option<Places>) -> Done<Known> {
         if p.is_null() {
-            return Ok(Known::default());
+            return Ok(Known { block_size: 1, ..Known::default() });
         }
         let (mut exact, mut near) = (null_mut(), null_mut());
         let mut size = IntCell::default();
@@ -40,6 +74,7 @@ impl Known {
                 null: Vectors::of(api, exact)?,
                 near: Vectors::of(api, near)?,
                 block_size: api.int(size).max(1) as usize,
+                places,
             })
         }
     }
@@ -48,13 +83,17 @@ impl Known {
     pub(super) fn describe(&self, system: System) -> Result<System> {
         let n = system.a().n_own();
         let system = match self.block_size {
-            size @ 2.. => system.with_aux("block-size", 1, vec![size as f64; n])?,
+            size @ 2.. => system.with_block_size(size)?,
             _ => system,
+        };
+        let system = match &self.places {
+            Some(places) => places.describe(system, self.block_size)?,
+            None => system,
         };
         let system = match &self.near {
             Some(near) => {
                 let (width, values) = near.by_rows(n);
-                system.with_aux("near-nullspace", width, values)?
+                system.with_near_null_space(width, values)?
             }
             None => system,
         };

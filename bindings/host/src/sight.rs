@@ -1,0 +1,72 @@
+//! Libraries as they are found: known from before, or seen for the first time.
+use crate::deferred;
+use crate::index::{Index, Stamp};
+use crate::library;
+use crate::probe::{MethodInfo, PATIENCE, looks_in_children, probe};
+use crate::services::Peers;
+use precondor_core::registry::DynGenerator;
+use precondor_core::{Error, Result};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+type Methods = Vec<Arc<dyn DynGenerator>>;
+
+/// The methods of each library, opened only where it is not known and not to be looked at in a child.
+pub(crate) fn methods(files: &[PathBuf], peers: &Arc<Peers>) -> Vec<Result<Methods>> {
+    let mut index = Index::read();
+    let stamps: Vec<Option<Stamp>> = files.iter().map(|file| Stamp::of(file)).collect();
+    let known = |file: &Path, stamp: &Option<Stamp>| {
+        let stamp = stamp.as_ref()?;
+        let infos = index.get(file, stamp)?;
+        Some(deferred::methods(file.to_owned(), stamp.clone(), infos, peers))
+    };
+    let known: Vec<Option<Methods>> =
+        files.iter().zip(&stamps).map(|(file, stamp)| known(file, stamp)).collect();
+    let new = |k: &usize| known[*k].is_none() && stamps[*k].is_some() && looks_in_children();
+    let mut asked = ask(files, &(0..files.len()).filter(new).collect::<Vec<_>>());
+    let mut all = Vec::new();
+    for (k, known) in known.into_iter().enumerate() {
+        let (file, stamp) = (&files[k], &stamps[k]);
+        all.push(match (known, asked[k].take(), stamp) {
+            (Some(methods), _, _) => Ok(methods),
+            (None, Some(Ok(infos)), Some(stamp)) => {
+                let methods = deferred::methods(file.clone(), stamp.clone(), &infos, peers);
+                index.put(file, stamp.clone(), infos);
+                Ok(methods)
+            }
+            (None, Some(Err(e)), _) => Err(e),
+            (None, _, stamp) => {
+                let methods = open(file, peers);
+                if let (Ok(methods), Some(stamp)) = (&methods, stamp) {
+                    let infos = methods.iter().map(|method| MethodInfo::of(&**method)).collect();
+                    index.put(file, stamp.clone(), infos);
+                }
+                methods
+            }
+        });
+    }
+    index.write();
+    all
+}
+
+fn open(file: &Path, peers: &Arc<Peers>) -> Result<Methods> {
+    // SAFETY: only root and the user can have written the file, or put it where it is, which is looked at
+    // before it is opened: it is trusted as the program itself.
+    unsafe { library::open(file, peers, &|_| {}) }
+}
+
+/// What the libraries `which` say in children, as many at a time as there are processors; nothing of the others.
+fn ask(files: &[PathBuf], which: &[usize]) -> Vec<Option<Result<Vec<MethodInfo>>>> {
+    let mut all: Vec<_> = files.iter().map(|_| None).collect();
+    let at_a_time = std::thread::available_parallelism().map_or(1, usize::from);
+    for some in which.chunks(at_a_time) {
+        let answers: Vec<_> = std::thread::scope(|scope| {
+            let child = |&k: &usize| scope.spawn(move || probe(&files[k], PATIENCE));
+            let children: Vec<_> = some.iter().map(child).collect();
+            let panicked = |_| Err(Error::Plugin("looking at it failed".into()));
+            children.into_iter().map(|child| child.join().unwrap_or_else(panicked)).collect()
+        });
+        some.iter().zip(answers).for_each(|(&k, answer)| all[k] = Some(answer));
+    }
+    all
+}

@@ -1,0 +1,42 @@
+//! Algebraic multigrid for any sparse matrix.
+//!
+//! | file | what |
+//! |---|---|
+//! | `amg.rs`, `params.rs`, `setup.rs` | the method [`Amg`], its parameters, how its levels are set up |
+//! | `hierarchy.rs` | how levels follow from one another, and the cycle through them |
+//! | `coarsening.rs` | from one level to the next |
+//! | `strength.rs` | which couplings are strong |
+//! | `aggregates.rs`, `splitting.rs` | what the next level is made of: aggregates, or coarse unknowns |
+//! | `interpolation.rs` | P: smoothed aggregation, extended+i |
+//! | `galerkin.rs` | Pᵀ A P |
+//! | `level.rs`, `half.rs`, `rows.rs` | one level: its steps, its triangles, its matrix |
+//! | `smoother.rs` | what smooths |
+//! | `coarsest.rs` | the direct solve |
+//! | `blocks.rs`, `order.rs`, `number.rs` | unknowns a node; another order; two precisions |
+#![deny(missing_docs)]
+mod aggregates;
+mod amg;
+mod blocks;
+mod coarsening;
+mod coarsest;
+mod galerkin;
+mod half;
+mod hierarchy;
+mod interpolation;
+mod level;
+mod number;
+mod order;
+mod params;
+mod rows;
+mod setup;
+mod smoother;
+mod splitting;
+mod strength;
+
+pub use amg::{Amg, Cycle};
+pub use coarsening::Keep;
+pub use order::Ordering;
+pub use params::{Params, Precision, Recipe};
+pub use smoother::Kind;
+
+precondor_sdk::export_plugin!(Amg);

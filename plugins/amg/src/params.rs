@@ -1,0 +1,146 @@
+//! What can be chosen.
+use crate::coarsening::{Keep, Rule, Scheme};
+use crate::hierarchy::Plan;
+use crate::interpolation::Truncation;
+use crate::order::Ordering;
+use crate::smoother::{Kind, Wish};
+use precondor_sdk::prelude::*;
+use precondor_sdk::serde_json::Value;
+
+/// How levels are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(crate = "precondor_sdk::serde", rename_all = "kebab-case")]
+#[schemars(crate = "precondor_sdk::schemars")]
+pub enum Recipe {
+    /// Aggregation for symmetric matrices, classical for others.
+    Auto,
+    /// Smoothed aggregation: cheap setup, few entries.
+    Aggregation,
+    /// Classical coarsening with extended+i interpolation: fewer iterations, a dearer setup.
+    Classical,
+}
+
+/// The numbers that levels below the finest are kept in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(crate = "precondor_sdk::serde", rename_all = "kebab-case")]
+#[schemars(crate = "precondor_sdk::schemars")]
+pub enum Precision {
+    /// 32 bits, where nothing speaks against it.
+    Single,
+    /// 64 bits.
+    Double,
+}
+
+/// Parameters of [`Amg`].
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
+#[schemars(crate = "precondor_sdk::schemars")]
+pub struct Params {
+    /// How levels are made.
+    pub recipe: Recipe,
+    /// Couplings below this part of the largest ones are weak; 0.25 where it is left out.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub strength: Option<f64>,
+    /// Entries of P that a row keeps, at most; 4 where it is left out.
+    #[schemars(range(min = 1, max = 16))]
+    pub interpolation_entries: Option<u32>,
+    /// Entries of P below this part of the row's largest are dropped; 0.05 (aggregation) or 0.3
+    /// (classical) where it is left out.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub interpolation_drop: Option<f64>,
+    /// What smooths, where `method` is left out.
+    pub smoother: Kind,
+    /// A method that smooths in place of `smoother`: a name, or a section with its name and its
+    /// parameters. It is set up on every level but the coarsest.
+    #[schemars(extend("x-precondor-method" = true))]
+    pub method: Option<Value>,
+    /// What `method` or SPAI-0 is multiplied by; where it is left out, 1.6 over the largest eigenvalue of
+    /// MA if it is symmetric, else 1.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub damping: Option<f64>,
+    /// Smoothing steps before the coarse correction.
+    #[schemars(range(min = 1, max = 100))]
+    pub before: u32,
+    /// Smoothing steps after it; as many as before make M symmetric, for conjugate gradients.
+    #[schemars(range(min = 1, max = 100))]
+    pub after: u32,
+    /// Levels at most, the coarsest included: 2 for a two-level method. As many as it takes where it is
+    /// left out.
+    #[schemars(range(min = 1))]
+    pub levels: Option<u32>,
+    /// Unknowns, at most, that are solved directly.
+    #[schemars(range(min = 1, max = 4000))]
+    pub coarsest: u32,
+    /// Unknowns a node, numbered node by node; found from the auxiliary data or the pattern where it is
+    /// left out.
+    #[schemars(range(min = 1, max = 255))]
+    pub block_size: Option<u32>,
+    /// The numbers that levels below the finest are kept in.
+    pub precision: Precision,
+    /// The order that sweeps go through the unknowns in.
+    pub ordering: Ordering,
+    /// What a refresh for other values on the same pattern keeps.
+    pub keep_setup: Keep,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Params {
+            recipe: Recipe::Auto,
+            strength: None,
+            interpolation_entries: None,
+            interpolation_drop: None,
+            smoother: Kind::GaussSeidel,
+            method: None,
+            damping: None,
+            before: 1,
+            after: 1,
+            levels: None,
+            coarsest: 200,
+            block_size: None,
+            precision: Precision::Single,
+            ordering: Ordering::Auto,
+            keep_setup: Keep::None,
+        }
+    }
+}
+
+impl Params {
+    /// The recipe in numbers, for a symmetric matrix or another.
+    pub(crate) fn plan(&self, symmetric: bool) -> Plan {
+        let scheme = match self.recipe {
+            Recipe::Aggregation => Scheme::Aggregation,
+            Recipe::Classical => Scheme::Classical,
+            Recipe::Auto if symmetric => Scheme::Aggregation,
+            Recipe::Auto => Scheme::Classical,
+        };
+        let drop = match scheme {
+            Scheme::Aggregation => 0.05,
+            Scheme::Classical => 0.3,
+        };
+        let truncation = Truncation {
+            entries: self.interpolation_entries.unwrap_or(4) as usize,
+            drop: self.interpolation_drop.unwrap_or(drop) as f32,
+        };
+        let (theta, keep) = (self.strength.unwrap_or(0.25), self.keep_setup);
+        Plan {
+            rule: Rule { scheme, theta, truncation, symmetric, keep },
+            steps: [self.before, self.after],
+            coarsest: self.coarsest as usize,
+            levels: self.levels.map_or(usize::MAX, |l| l as usize),
+        }
+    }
+
+    pub(crate) fn wish(&self) -> Wish<'_> {
+        Wish { kind: self.smoother, method: self.method.as_ref(), damping: self.damping }
+    }
+
+    /// Refuses what no other parameter listens to.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.damping.is_some() && self.method.is_none() && self.smoother != Kind::Spai0 {
+            let why = "parameter 'damping': only 'method' and the smoother spai-0 have one";
+            return Err(Error::Parameter(why.into()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,242 @@
+//! How the levels of a rank's block are made.
+use crate::amg::{Levels, Lower, Work};
+use crate::blocks;
+use crate::coarsening::{self, Down, Scheme};
+use crate::coarsest::Inverse;
+use crate::hierarchy::{Coarse, Finest, Made, Plan, Size, power_of_two};
+use crate::level::Level;
+use crate::order;
+use crate::params::{Params, Precision};
+use crate::rows::{Order, Rows};
+use crate::smoother::Smoother;
+
+use precondor_sdk::prelude::*;
+
+/// Single precision does not go beyond this ratio of diagonal entries.
+const SPAN: f64 = 1e25;
+
+/// What setup gives.
+pub(crate) struct Setup {
+    pub work: Work,
+    pub symmetric: bool,
+    pub definite: bool,
+    pub notes: Vec<String>,
+}
+
+/// The levels of this rank's block. Not collective.
+pub(crate) fn setup(
+    params: &Params,
+    system: &System,
+    symmetric: bool,
+    old: Option<Work>,
+) -> Result<Setup> {
+    let a = system.a();
+    let own = a.own().view();
+    let small = own.n_rows() <= params.coarsest as usize || params.levels == Some(1);
+    let as_given = small || params.method.is_some();
+    let order = if as_given { None } else { order::choose(own, params.ordering) };
+    let rows = Rows::of(own, order.as_ref()).map_err(|i| {
+        Error::breakdown(a.global_row(i), "there is no diagonal entry; amg needs it to be positive")
+    })?;
+    let span = check_diagonal(a, &rows, order.as_ref())?;
+    if small {
+        return direct(&rows, symmetric, old);
+    }
+    let plan = params.plan(symmetric);
+    let block = block_size(params, system)?;
+    let mut component = (block > 1).then(|| {
+        let old = |i: usize| order.as_ref().map_or(i, |order| order.old[i] as usize) as u64;
+        let of = |i: usize| ((a.space().start() + old(i)) % block as u64) as u8;
+        (0..rows.len()).map(of).collect::<Vec<u8>>()
+    });
+    let level_system = |rows: &Rows<'_, f64>| Ok(system.for_matrix(DistCsr::solo(rows.to_csr()?)?));
+    let (smoother, traits) = params.wish().smoother(0, || level_system(&rows))?;
+    let mut known = Known {
+        symmetric: symmetric && params.before == params.after && traits.symmetric,
+        definite: traits.definite,
+        notes: traits.note.into_iter().collect(),
+    };
+    let (old_down, vectors, old_coarse) = match old {
+        Some(Work::Levels(old)) => {
+            let Levels { mut finest, coarse, .. } = *old;
+            (finest.down.take(), finest.vectors(), coarse)
+        }
+        _ => (None, Default::default(), Lower::None),
+    };
+    let mut sizes = vec![Size { rows: rows.len(), entries: rows.nnz(), interpolation: 0 }];
+    let (mut coarse, mut down) = (Lower::None, None);
+    if let Some((p, way)) = coarsening::next(&plan.rule, &rows, &mut component, old_down) {
+        sizes[0].interpolation = p.cols.len();
+        let Down { r, .. } = &way;
+        let scale = 1.0 / power_of_two(span.1);
+        let from = Finest { a: &rows, p: &p, r, scale, component };
+        let narrow = span.1 / span.0 <= SPAN;
+        let below = Below { params, plan: &plan, system, sizes: &mut sizes, known: &mut known };
+        coarse = below.levels(from, old_coarse, narrow, &level_system)?;
+        down = Some(way);
+    }
+    let Known { symmetric: is_symmetric, definite, mut notes } = known;
+    notes.splice(0..0, describe(&plan, &sizes, block, order.is_some(), &coarse));
+    if is_symmetric && !definite {
+        notes.push("not found to be positive definite".into());
+    }
+    let steps = plan.steps;
+    let most = steps[0].max(steps[1]);
+    let finest = Level::new(&rows, symmetric, smoother, down, most, vectors);
+    let work = Work::Levels(Box::new(Levels { finest, coarse, steps, order }));
+    Ok(Setup { work, symmetric: is_symmetric, definite, notes })
+}
+
+/// What is known of M so far.
+struct Known {
+    symmetric: bool,
+    definite: bool,
+    notes: Vec<String>,
+}
+
+/// What the levels below the finest are made with.
+struct Below<'a> {
+    params: &'a Params,
+    plan: &'a Plan,
+    system: &'a System,
+    sizes: &'a mut Vec<Size>,
+    known: &'a mut Known,
+}
+
+impl Below<'_> {
+    /// They, in single precision where that is wanted, possible (`narrow`) and enough.
+    fn levels(
+        self,
+        from: Finest<'_>,
+        old: Lower,
+        narrow: bool,
+        level_system: &dyn Fn(&Rows<'_, f64>) -> Result<System>,
+    ) -> Result<Lower> {
+        let Below { params, plan, system, sizes, known } = self;
+        let host = &**system.host();
+        let wish = params.wish();
+        let (single, double) = match old {
+            Lower::Single(coarse) => (Some(coarse), None),
+            Lower::Double(coarse) => (None, Some(coarse)),
+            Lower::None => (None, None),
+        };
+        if narrow && params.precision == Precision::Single && wish.in_single() {
+            let mut sweeps = |_: usize, _: &Rows<'_, f32>| Ok(Smoother::GaussSeidel);
+            let mut of_levels = sizes.clone();
+            let made = Coarse::new(plan, from.clone(), single, &mut sweeps, host, &mut of_levels)?;
+            if let Made::Whole(made) = made {
+                *sizes = of_levels;
+                return Ok(Lower::Single(made));
+            }
+        }
+        let mut make = |level: usize, rows: &Rows<'_, f64>| {
+            let (smoother, traits) = wish.smoother(level, || level_system(rows))?;
+            known.symmetric &= traits.symmetric;
+            known.definite &= traits.definite;
+            known.notes.extend(traits.note);
+            Ok(smoother)
+        };
+        let made = Coarse::new(plan, from, double, &mut make, host, sizes)?;
+        Ok(match made {
+            Made::Whole(made) => {
+                known.definite &= made.is_definite();
+                Lower::Double(made)
+            }
+            Made::NotDefinite => Lower::None,
+        })
+    }
+}
+
+/// The smallest and the largest diagonal entry, all of which are positive and finite.
+fn check_diagonal(a: &DistCsr, rows: &Rows<'_, f64>, order: Option<&Order>) -> Result<(f64, f64)> {
+    let mut span = (f64::INFINITY, 0.0f64);
+    for (i, &d) in rows.diagonal.iter().enumerate() {
+        if !(d > 0.0 && d.is_finite()) {
+            let i = order.map_or(i, |order| order.old[i] as usize);
+            let why = format!("the diagonal entry is {d}; amg needs it to be positive");
+            return Err(Error::breakdown(a.global_row(i), why));
+        }
+        span = (span.0.min(d), span.1.max(d));
+    }
+    Ok(span)
+}
+
+/// Unknowns a node: as given, as the auxiliary data say, or as the pattern tells.
+fn block_size(params: &Params, system: &System) -> Result<usize> {
+    let a = system.a();
+    let told = system.aux("block-size").and_then(|aux| aux.values.first()).copied();
+    let block = match (params.block_size, told) {
+        (Some(block), _) => block as usize,
+        (None, Some(told)) if told >= 1.0 => told as usize,
+        _ if a.space().comm().size() == 1 => blocks::find(a.own().view()),
+        _ => 1,
+    };
+    if block > 255 || !a.n_global().is_multiple_of(block as u64) {
+        let n = a.n_global();
+        let why = format!("parameter 'block_size': {n} unknowns are not nodes of {block} each");
+        return Err(Error::Parameter(why));
+    }
+    Ok(block)
+}
+
+/// A block that is small enough to be inverted.
+fn direct(rows: &Rows<'_, f64>, symmetric: bool, old: Option<Work>) -> Result<Setup> {
+    let room = match old {
+        Some(Work::Direct(inverse)) => inverse.into_entries(),
+        _ => vec![],
+    };
+    let sure = if symmetric { Inverse::definite(rows, 0.0, room)? } else { None };
+    let definite = sure.is_some();
+    let inverse = match sure {
+        None => Inverse::general(rows)?,
+        sure => sure,
+    };
+    let inverse = inverse.ok_or_else(|| Error::Breakdown("A is singular".into()))?;
+    let notes = vec![format!("{} unknowns, solved directly", rows.len())];
+    Ok(Setup { work: Work::Direct(inverse), symmetric, definite, notes })
+}
+
+/// What a reader of a report should know of the levels.
+fn describe(
+    plan: &Plan,
+    sizes: &[Size],
+    block: usize,
+    reordered: bool,
+    coarse: &Lower,
+) -> Vec<String> {
+    let scheme = match plan.rule.scheme {
+        Scheme::Aggregation => "smoothed aggregation",
+        Scheme::Classical => "classical coarsening",
+    };
+    let finest = sizes[0];
+    let rows: usize = sizes.iter().map(|s| s.rows).sum();
+    let entries: usize = sizes.iter().map(|s| s.entries).sum();
+    let mut notes = vec![format!(
+        "{} levels by {scheme}, strength {}: operator complexity {:.2}, grid complexity {:.2}",
+        sizes.len(),
+        plan.rule.theta,
+        entries as f64 / finest.entries as f64,
+        rows as f64 / finest.rows as f64
+    )];
+    for (level, size) in sizes.iter().enumerate() {
+        let per_row = |entries: usize| entries as f64 / size.rows.max(1) as f64;
+        notes.push(format!(
+            "level {level}: {} unknowns, {:.1} entries per row, {:.1} of P",
+            size.rows,
+            per_row(size.entries),
+            per_row(size.interpolation)
+        ));
+    }
+    if block > 1 {
+        notes.push(format!("{block} unknowns per node, coarsened one by one"));
+    }
+    if reordered {
+        notes.push("unknowns renumbered breadth first".into());
+    }
+    match coarse {
+        Lower::None => notes.push("nothing to lump together: smoothing alone".into()),
+        Lower::Double(_) => notes.push("levels below the finest in double precision".into()),
+        Lower::Single(_) => {}
+    }
+    notes
+}

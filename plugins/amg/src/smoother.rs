@@ -1,0 +1,296 @@
+//! What smooths on a level: z ← z + S (r − A z) before the coarse correction, with Sᵀ after it.
+//!
+//! | kind | S | 0 < S + Sᵀ − Sᵀ A S for positive definite A |
+//! |---|---|---|
+//! | Gauss–Seidel | (D + L)⁻¹ before, (D + U)⁻¹ after | always |
+//! | ℓ1-Jacobi | diag(Σⱼ\\|aᵢⱼ\\|)⁻¹ | always (Gershgorin) |
+//! | Chebyshev | two steps, `kernel/chebyshev.rs` of the core | proved there |
+//! | SPAI-0 | diag(aᵢᵢ/‖aᵢ‖²), the diagonal nearest to A⁻¹ in ‖I − MA‖ | where λmax(SA) < 2, by ten Lanczos steps |
+//! | a method by name | ω M | where ω λmax(MA) < 2, likewise |
+//!
+//! Without a `damping`, ω of a symmetric method is 1.6/λmax; that of an unsymmetric one is 1.
+//!
+//! References: A. Baker, R. Falgout, T. Kolev, U. Yang, *Multigrid smoothers for ultraparallel computing*, SIAM
+//! J. Sci. Comput. 33 (2011) (ℓ1-Jacobi, Chebyshev); O. Bröker, M. Grote, *Sparse approximate inverse
+//! smoothers for geometric and algebraic multigrid*, Appl. Numer. Math. 41 (2002) (SPAI-0, SPAI-1).
+use crate::half::Half;
+use crate::level::subtract;
+use crate::number::Number;
+use precondor_sdk::core::kernel::chebyshev::Chebyshev;
+use precondor_sdk::core::kernel::lanczos::{self, Options};
+use precondor_sdk::core::schema::named_method;
+use precondor_sdk::prelude::*;
+use precondor_sdk::serde_json::Value;
+
+/// What smooths, where it is no method by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(crate = "precondor_sdk::serde", rename_all = "kebab-case")]
+#[schemars(crate = "precondor_sdk::schemars")]
+pub enum Kind {
+    /// A Gauss-Seidel sweep, forward before and backward after.
+    GaussSeidel,
+    /// The residual over the row's sum of absolute values.
+    L1Jacobi,
+    /// Two Chebyshev steps: products with A alone.
+    Chebyshev,
+    /// The diagonal nearest to the inverse.
+    #[serde(rename = "spai-0")]
+    Spai0,
+}
+
+/// Chebyshev's iteration works on the upper three quarters of the spectrum.
+const RATIO: f64 = 4.0;
+/// ω λmax of a symmetric method without a damping of its own.
+const STRENGTH: f64 = 1.6;
+/// What λmax is estimated with.
+const LANCZOS: Options = Options { max_steps: 10, tolerance: 0.02 };
+
+/// The smoother of one level.
+pub(crate) enum Smoother<V: Number> {
+    /// A sweep over the level's halves, which are all it needs.
+    GaussSeidel,
+    /// Anything else: a step from zero.
+    Step(Box<dyn Step<V>>),
+}
+
+/// A smoother that is one linear step.
+pub(crate) trait Step<V: Number>: Send {
+    /// `z = S r`, or Sᵀ r, on a level with these halves.
+    fn times(
+        &mut self,
+        lower: &Half<V>,
+        upper: Option<&Half<V>>,
+        r: &[V],
+        z: &mut [V],
+        transposed: bool,
+    ) -> Result<()>;
+    fn stored_entries(&self) -> usize;
+    fn bytes(&self) -> usize;
+}
+
+/// What is known of a smoother.
+pub(crate) struct Traits {
+    /// Sᵀ is what smooths afterwards.
+    pub symmetric: bool,
+    pub definite: bool,
+    pub note: Option<String>,
+}
+
+impl<V: Number> Smoother<V> {
+    pub fn in_place(&self) -> bool {
+        matches!(self, Smoother::GaussSeidel)
+    }
+    pub fn stored_entries(&self) -> usize {
+        match self {
+            Smoother::GaussSeidel => 0,
+            Smoother::Step(s) => s.stored_entries(),
+        }
+    }
+    pub fn bytes(&self) -> usize {
+        match self {
+            Smoother::GaussSeidel => 0,
+            Smoother::Step(s) => s.bytes(),
+        }
+    }
+}
+
+/// What a user asks for.
+#[derive(Clone, Copy)]
+pub(crate) struct Wish<'a> {
+    pub kind: Kind,
+    pub method: Option<&'a Value>,
+    pub damping: Option<f64>,
+}
+
+impl Wish<'_> {
+    /// Whether levels can be in single precision.
+    pub fn in_single(&self) -> bool {
+        self.kind == Kind::GaussSeidel && self.method.is_none()
+    }
+
+    /// The smoother of level `level`; `system` is its matrix.
+    pub fn smoother(
+        &self,
+        level: usize,
+        system: impl FnOnce() -> Result<System>,
+    ) -> Result<(Smoother<f64>, Traits)> {
+        let sure = Traits { symmetric: true, definite: true, note: None };
+        if let Some(method) = self.method {
+            return named(method, self.damping, level, &system()?);
+        }
+        if self.kind == Kind::GaussSeidel {
+            return Ok((Smoother::GaussSeidel, sure));
+        }
+        let system = system()?;
+        let a = system.a().own().view();
+        let of_level = |e: Error| e.inside(format!("smoother on level {level}"));
+        match self.kind {
+            Kind::Chebyshev => {
+                let steps = Chebyshev::of(system.a(), 2, RATIO).map_err(of_level)?;
+                Ok((Smoother::Step(Box::new(steps)), sure))
+            }
+            Kind::L1Jacobi => {
+                let weight = |i| 1.0 / a.row_values(i).iter().map(|v| v.abs()).sum::<f64>();
+                let weights = Weights((0..a.n_rows()).map(weight).collect());
+                Ok((Smoother::Step(Box::new(weights)), sure))
+            }
+            Kind::Spai0 | Kind::GaussSeidel => {
+                let weight = |i: usize| {
+                    let row = a.row_values(i);
+                    let largest = row.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+                    let square: f64 = row.iter().map(|v| (v / largest) * (v / largest)).sum();
+                    a.get(i, i) / largest / square / largest
+                };
+                let weights = Weights((0..a.n_rows()).map(weight).collect());
+                let (damping, traits) = damped(&weights, self.damping, "spai-0", level, &system)?;
+                let weights = Weights(weights.0.into_iter().map(|w| damping * w).collect());
+                Ok((Smoother::Step(Box::new(weights)), traits))
+            }
+        }
+    }
+}
+
+/// One weight a row.
+struct Weights(Vec<f64>);
+
+impl Step<f64> for Weights {
+    fn times(
+        &mut self,
+        _: &Half<f64>,
+        _: Option<&Half<f64>>,
+        r: &[f64],
+        z: &mut [f64],
+        _: bool,
+    ) -> Result<()> {
+        self.apply(r, z)
+    }
+    fn stored_entries(&self) -> usize {
+        self.0.len()
+    }
+    fn bytes(&self) -> usize {
+        8 * self.0.len()
+    }
+}
+
+impl Preconditioner for Weights {
+    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
+        z.iter_mut().zip(r).zip(&self.0).for_each(|((z, r), w)| *z = w * r);
+        Ok(())
+    }
+    fn properties(&self) -> Properties {
+        Properties::SPD
+    }
+    fn stored_entries(&self) -> usize {
+        self.0.len()
+    }
+    fn bytes(&self) -> usize {
+        8 * self.0.len()
+    }
+}
+
+impl Step<f64> for Chebyshev {
+    fn times(
+        &mut self,
+        lower: &Half<f64>,
+        upper: Option<&Half<f64>>,
+        r: &[f64],
+        z: &mut [f64],
+        _: bool,
+    ) -> Result<()> {
+        let residual = |z: &[f64], out: &mut [f64]| {
+            out.copy_from_slice(r);
+            subtract(lower, upper, z, out);
+            Ok(())
+        };
+        self.apply(residual, r, z)
+    }
+    fn stored_entries(&self) -> usize {
+        self.stored_entries()
+    }
+    fn bytes(&self) -> usize {
+        self.bytes()
+    }
+}
+
+/// A method as a smoother.
+struct Named {
+    method: Box<dyn Preconditioner>,
+    damping: f64,
+    transposes: bool,
+}
+
+impl Step<f64> for Named {
+    fn times(
+        &mut self,
+        _: &Half<f64>,
+        _: Option<&Half<f64>>,
+        r: &[f64],
+        z: &mut [f64],
+        transposed: bool,
+    ) -> Result<()> {
+        let applied = if transposed && self.transposes {
+            self.method.apply_transpose(r, z)
+        } else {
+            self.method.apply(r, z)
+        };
+        z.iter_mut().for_each(|z| *z *= self.damping);
+        applied
+    }
+    fn stored_entries(&self) -> usize {
+        self.method.stored_entries()
+    }
+    fn bytes(&self) -> usize {
+        self.method.bytes()
+    }
+}
+
+/// The method of parameter `method` on one level.
+fn named(
+    method: &Value,
+    damping: Option<f64>,
+    level: usize,
+    system: &System,
+) -> Result<(Smoother<f64>, Traits)> {
+    let wrong = "parameter 'method': it takes a method's name, or a section with 'name'";
+    let (name, section) = named_method(method).ok_or_else(|| Error::Parameter(wrong.into()))?;
+    let place = format!("parameter 'method': {name} on level {level}");
+    let method = system.host().inner(&name, &section, system);
+    let method = method.map_err(|e| e.inside(place.clone()))?;
+    let n = system.a().n_own();
+    let transposes = match method.apply_transpose(&vec![0.0; n], &mut vec![0.0; n]) {
+        Ok(()) => true,
+        Err(Error::Unsupported(_)) => false,
+        Err(error) => return Err(error.inside(place)),
+    };
+    let (damping, mut traits) = damped(&*method, damping, &name, level, system)?;
+    traits.symmetric = transposes;
+    let named = Named { method, damping, transposes };
+    Ok((Smoother::Step(Box::new(named)), traits))
+}
+
+/// What to multiply `m` by, and what is known of it then.
+fn damped(
+    m: &dyn Preconditioner,
+    damping: Option<f64>,
+    name: &str,
+    level: usize,
+    system: &System,
+) -> Result<(f64, Traits)> {
+    let of_method = m.properties();
+    let symmetric_a = system.a().first_unsymmetric()?.is_none();
+    if !(of_method.symmetric && symmetric_a) {
+        let damping = damping.unwrap_or(1.0);
+        let note = format!("smoothing with {name} on level {level}: damping {damping}");
+        return Ok((damping, Traits { symmetric: false, definite: false, note: Some(note) }));
+    }
+    let ends = lanczos::of_preconditioned(system.a(), m, &LANCZOS)?;
+    let largest = ends.max + ends.max_error;
+    let damping = damping.unwrap_or(STRENGTH / largest);
+    let definite = of_method.positive_definite && damping * largest < 2.0;
+    let note = format!(
+        "smoothing with {name} on level {level}: damping {damping:.3}, largest eigenvalue \
+         {largest:.3} ({} Lanczos steps)",
+        ends.steps
+    );
+    Ok((damping, Traits { symmetric: true, definite, note: Some(note) }))
+}
