@@ -149,6 +149,18 @@ fn a_program_that_links_its_methods_builds_nothing_of_the_command_line() {
     assert!(!bare.iter().any(|name| name.starts_with("precondor-plugin")), "{bare:?}");
 }
 
+/// Cargo has no word for all members of a workspace.
+#[test]
+fn every_crate_of_the_workspace_is_built_fast_where_it_is_edited() {
+    let manifest = std::fs::read_to_string(format!("{ROOT}/Cargo.toml")).expect("the manifest");
+    let (_, list) = manifest.split_once("[profile.dev.package]\n").expect("the list");
+    let list = list.split("\n[").next().expect("one");
+    let listed = list.lines().filter_map(|line| line.strip_suffix(".opt-level = 1"));
+    let listed: BTreeSet<&str> = listed.collect();
+    let crates = crates();
+    assert_eq!(listed, crates.iter().map(|(name, ..)| name.as_str()).collect());
+}
+
 #[test]
 fn no_file_is_longer_than_600_lines() {
     for folder in ["src", "core", "bindings", "plugins", "tests"] {

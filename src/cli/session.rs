@@ -34,12 +34,9 @@ impl Session {
     /// Loads the plugins for a command of one rank. Files that parameters name are looked for in
     /// `base` (none: here), the folder of the configuration.
     pub fn open(plugin_path: &[PathBuf], base: Option<PathBuf>) -> Result<Session> {
-        if let Some(missing) = plugin_path.iter().find(|folder| !folder.exists()) {
-            return Err(Error::file(missing, "--plugin-path: there is no such folder"));
-        }
         crate::threads::check()?;
         let base = base.filter(|path| path.is_dir()).unwrap_or(".".into());
-        let search = Search { extra: plugin_path.to_vec(), base: base.clone() };
+        let search = Search { extra: plugin_path.to_vec(), base: base.clone() }.checked()?;
         let methods = Methods::search(&search)?;
         let plugins = methods.plugins();
         tell(plugins);

@@ -67,10 +67,8 @@ fn run(cli: &Cli) -> Result<()> {
 
 /// The methods that are there.
 fn methods(plugin_path: &[PathBuf]) -> Result<Methods> {
-    if let Some(missing) = plugin_path.iter().find(|folder| !folder.exists()) {
-        return Err(Error::file(missing, "--plugin-path: there is no such folder"));
-    }
-    let methods = Methods::search(&Search { extra: plugin_path.to_vec(), base: ".".into() })?;
+    let search = Search { extra: plugin_path.to_vec(), base: ".".into() }.checked()?;
+    let methods = Methods::search(&search)?;
     methods.problems().iter().for_each(|problem| tracing::warn!("{problem}"));
     Ok(methods)
 }

@@ -167,7 +167,7 @@ fn what_makes_no_sense_is_refused() {
         (&["table1", "--matrices", "0"], "0 is not in 1..=10000"),
         (&["table1", "--seed", "x"], "invalid value 'x' for '--seed <S>'"),
         (&["table2", "--report", "/dev/null"], "cannot make it"),
-        (&["table2", "--plugin-path", "/nonexistent"], "--plugin-path: there is no such folder"),
+        (&["table2", "--plugin-path", "/nonexistent"], "/nonexistent: there is no such folder"),
     ] {
         reproduce(&folder, args).fails_with(&[why]);
     }
