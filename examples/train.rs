@@ -11,8 +11,7 @@ fn main() -> Result<()> {
     let distorted = |level| Problem::Poisson(Poisson { shift: 0.3, ..Poisson::at_level(level) });
     // Systems to learn from never share a random number with systems to solve, whatever the seeds.
     let samples = Families::new(vec![distorted(3)])?;
-    let budget =
-        json!({ "steps": 400, "width": 8, "hidden": 1, "pool": 100, "batch": 4, "vectors": 2 });
+    let budget = json!({ "steps": 400, "hidden": [8], "pool": 100, "batch": 4, "vectors": 2 });
     let model = methods.train("mlp-reference", budget, &samples)?;
     let file =
         std::env::temp_dir().join(format!("precondor-example-{}.safetensors", std::process::id()));

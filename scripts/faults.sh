@@ -63,8 +63,7 @@ output = "model.safetensors"
 checkpoint_every = 1
 [train]
 steps = 100000
-width = 4
-hidden = 1
+hidden = [4]
 pool = 20
 vectors = 1
 [data]

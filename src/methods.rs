@@ -185,8 +185,8 @@ pub fn linked() -> Vec<Arc<dyn DynGenerator>> {
         precondor_plugin_cholesky::methods,
         #[cfg(feature = "linked-composition")]
         precondor_plugin_composition::methods,
-        #[cfg(feature = "linked-explicit")]
-        precondor_plugin_explicit::methods,
+        #[cfg(feature = "linked-dense")]
+        precondor_plugin_dense::methods,
         #[cfg(feature = "linked-gauss-seidel")]
         precondor_plugin_gauss_seidel::methods,
         #[cfg(feature = "linked-ilu")]

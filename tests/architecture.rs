@@ -48,7 +48,10 @@ fn arrows_between_crates_point_one_way() {
                 Some(&["precondor-core", "precondor-abi", "precondor-bridge"])
             }
             "" => None,
-            plugin if plugin.starts_with("plugins/") => Some(&["precondor-sdk"]),
+            "core/neural" => Some(&["precondor-core"]),
+            plugin if plugin.starts_with("plugins/") => {
+                Some(&["precondor-sdk", "precondor-neural"])
+            }
             "tests/kit" => Some(&["precondor-core"]),
             "tests/lab" => None,
             other => panic!("no rule says what '{other}' may know"),

@@ -209,3 +209,19 @@ fn methods_own() -> std::sync::Arc<dyn precondor::core::registry::DynGenerator> 
 #[serde(crate = "precondor::serde", deny_unknown_fields)]
 #[schemars(crate = "precondor::schemars")]
 struct NoParams {}
+
+/// A key of training means one thing for every method that has it.
+#[test]
+fn what_networks_are_trained_with_means_the_same_for_all() {
+    let methods = Methods::find().expect("methods");
+    let schemas: Vec<_> = methods.iter().filter_map(|method| method.train_schema()).collect();
+    for (key, many) in [("hidden", 3), ("pool", 4), ("validation", 3), ("patience", 3)] {
+        let properties = schemas.iter().map(|schema| &schema["properties"][key]);
+        // What follows a semicolon is said of the default, or of the ends of the range.
+        let told =
+            properties.filter_map(|property| property["description"].as_str()?.split(';').next());
+        let told: Vec<_> = told.map(|meaning| meaning.trim_end_matches('.')).collect();
+        let words: std::collections::BTreeSet<_> = told.iter().collect();
+        assert_eq!((told.len(), words.len()), (many, 1), "{key}: {told:?}");
+    }
+}

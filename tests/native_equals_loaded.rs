@@ -15,12 +15,12 @@ fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
     use precondor_plugin_auto::auto::Auto;
     use precondor_plugin_cholesky::Cholesky;
     use precondor_plugin_composition::{Composite, Fieldsplit};
-    use precondor_plugin_explicit::{Filter, Inverse};
+    use precondor_plugin_dense::{filter::Filter, inverse::Inverse};
+    use precondor_plugin_dense::{mlp::MlpDense, ridge::RidgeInverse};
     use precondor_plugin_gauss_seidel::GaussSeidel;
     use precondor_plugin_ilu::{Ic, Ilu};
     use precondor_plugin_jacobi::Jacobi;
-    use precondor_plugin_mlp::{dense::MlpDense, fsai::MlpFsai};
-    use precondor_plugin_mlp::{reference::MlpReference, ridge::RidgeInverse};
+    use precondor_plugin_mlp::{fsai::MlpFsai, reference::MlpReference};
     use precondor_plugin_multigrid::Multigrid;
     use precondor_plugin_reference::{Reference, Sine};
     use precondor_plugin_schwarz::Schwarz;

@@ -202,7 +202,8 @@ fn model_files_that_are_none() {
         );
         solve(&folder, &config, &[]).fails_with(&["cut.safetensors"]);
     }
-    let other = format!("{models}/mlp-dense-level2.safetensors");
+    let other =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/plugins/dense/models/mlp-dense-level2.safetensors");
     let config = format!("{POISSON}[preconditioner]\nname = 'mlp-reference'\nmodel = '{other}'\n");
     solve(&folder, &config, &[]).fails_with(&["mlp-dense"]);
 }

@@ -113,6 +113,7 @@ fn surroundings(name: &str) -> Folder {
     };
     copy("examples", "");
     copy("plugins/mlp/models", ".toml");
+    copy("plugins/dense/models", ".toml");
     copy("plugins/auto/models", ".toml");
     for (own, like) in [
         ("far.toml", "solve.toml"),

@@ -7,7 +7,7 @@ use std::process::Command;
 
 const SYSTEM: &str = "[problem]\nkind = 'poisson'\nlevel = 3\n";
 const MODEL: &str = "[model]\nmethod = 'mlp-reference'\noutput = 'model.safetensors'\n[train]\nsteps = 5\n\
-                     width = 4\nhidden = 1\npool = 20\nbatch = 2\nvectors = 1\n[data]\nkind = 'poisson'\n\
+                     hidden = [4]\npool = 20\nbatch = 2\nvectors = 1\n[data]\nkind = 'poisson'\n\
                      levels = [3]\n";
 
 fn solve(folder: &Folder, args: &[&str]) -> Ran {

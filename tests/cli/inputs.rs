@@ -13,8 +13,8 @@ fn digest(path: &Path) -> String {
 /// A model that was trained for so many steps.
 fn model(folder: &Folder, name: &str, steps: u32) -> Vec<u8> {
     let text = format!(
-        "[model]\nmethod = 'mlp-reference'\noutput = '{name}'\n[train]\nsteps = {steps}\nwidth = 4\n\
-         hidden = 1\npool = 20\nbatch = 2\nvectors = 1\n[data]\nkind = 'poisson'\nlevels = [3]\n"
+        "[model]\nmethod = 'mlp-reference'\noutput = '{name}'\n[train]\nsteps = {steps}\n\
+         hidden = [4]\npool = 20\nbatch = 2\nvectors = 1\n[data]\nkind = 'poisson'\nlevels = [3]\n"
     );
     let config = folder.file("train.toml", &text);
     let trained = run(program().arg("train").arg(config));

@@ -26,6 +26,7 @@ fn an_installation_works_from_anywhere_with_its_own_plugins() {
     for file in [
         "bin/precondor",
         "lib/precondor/libprecondor_plugin_jacobi.so",
+        "lib/precondor/libprecondor_plugin_dense.so",
         "lib/precondor/libprecondor_plugin_mlp.so",
         "include/precondor.h",
         "share/precondor/examples/poisson.toml",
@@ -38,6 +39,7 @@ fn an_installation_works_from_anywhere_with_its_own_plugins() {
         "share/precondor/sdk/Cargo.toml",
         "share/precondor/sdk/bindings/sdk/src/lib.rs",
         "share/precondor/sdk/core/src/lib.rs",
+        "share/precondor/sdk/core/neural/src/lib.rs",
     ] {
         assert!(prefix.join(file).is_file(), "{file}");
     }

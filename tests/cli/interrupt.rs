@@ -192,7 +192,7 @@ fn a_signal_ends_the_making_of_training_data() {
     let folder = Folder::new("interrupt-data");
     for (method, parameters) in [
         ("mlp-reference", "pool = 1000000\n"),
-        ("mlp-dense", "matrices = 200000\nvalidation = 0.1\n"),
+        ("mlp-dense", "pool = 180000\nvalidation = 20000\n"),
         ("mlp-fsai", "pool = 100000\n"),
     ] {
         let config = folder.file("train.toml", &(TRAIN.replace("METHOD", method) + parameters));
@@ -214,7 +214,7 @@ fn a_signal_ends_the_making_of_training_data() {
 #[test]
 fn a_signal_ends_a_training_with_a_checkpoint_and_the_command_told_goes_on() {
     let folder = Folder::new("interrupt train");
-    let small = "steps = 10000000\nwidth = 4\nhidden = 1\npool = 20\nbatch = 2\nvectors = 1\n";
+    let small = "steps = 10000000\nhidden = [4]\npool = 20\nbatch = 2\nvectors = 1\n";
     let config = folder.file("it's.toml", &(TRAIN.replace("METHOD", "mlp-reference") + small));
     let checkpoint = folder.path().join("my $model.checkpoint");
     let train = || {

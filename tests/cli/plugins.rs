@@ -65,9 +65,7 @@ fn descriptions_are_in_words() {
         }
     }
     let describe = |name: &str| precondor(["plugins", "describe", name]).out;
-    assert!(
-        describe("mlp-dense").contains("hidden: list of 1 to 8 integers ≥ 0; 0, 0, 0 unless given")
-    );
+    assert!(describe("mlp-dense").contains("hidden: list of 1 to 8 integers ≥ 1 ≤ 65536\n"));
     assert!(describe("mlp-dense").contains("grid: list of 2 integers ≥ 0"));
     assert!(describe("auto").contains(
         "candidates: list of at least 2 tables of `apply`, `method`, `setup`; method jacobi, "

@@ -73,8 +73,7 @@ method = 'mlp-reference'
 output = 'model.safetensors'
 [train]
 steps = 4
-width = 4
-hidden = 1
+hidden = [4]
 pool = 8
 vectors = 1
 [data]
@@ -92,7 +91,7 @@ fn configurations_that_differ_are_told_with_the_line() {
         ("solve", SOLVE, 8, "tolerance = 1e-3", "tolerance = 1e-6"),
         ("solve", SOLVE, 9, "max_iterations = 500", "max_iterations = 3"),
         ("compare", COMPARE, 4, "samples = 2", "samples = 3"),
-        ("train", TRAIN, 6, "width = 4", "width = 5"),
+        ("train", TRAIN, 6, "hidden = [4]", "hidden = [5]"),
     ] {
         assert!(text.contains(here), "{here}");
         let configs = two.files("config.toml", text, text.replacen(here, there, 1));

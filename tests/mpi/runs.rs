@@ -34,6 +34,27 @@ fn a_solve_is_the_same_on_any_number_of_ranks() {
 }
 
 #[test]
+fn algebraic_multigrid_has_the_same_levels_on_any_number_of_ranks() {
+    let folder = Folder::new("mpi-amg");
+    let config = folder.file(
+        "amg.toml",
+        "[problem]\nkind = 'elasticity'\nnodes = 14\nrhs = 'random'\n\
+         [solver]\nmethod = 'cg'\ntolerance = 1e-8\n\
+         [preconditioner]\nname = 'amg'\nrecipe = 'parallel'\ntogether = 50\ncoarsest = 20\n",
+    );
+    let solve =
+        |ranks: usize| json(&precondor(ranks, &["solve", &config.display().to_string(), "--json"]));
+    let one = solve(1);
+    assert_eq!(one["converged"], true, "{one}");
+    for ranks in 2..=4 {
+        let got = solve(ranks);
+        for key in ["iterations", "n", "converged"] {
+            assert_eq!(got[key], one[key], "{key} on {ranks} ranks");
+        }
+    }
+}
+
+#[test]
 fn tables_are_printed_once_and_say_how_many_ranks_there_were() {
     let folder = Folder::new("mpi-compare");
     let config = folder.file(

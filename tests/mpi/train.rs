@@ -8,8 +8,7 @@ method = 'mlp-reference'
 output = 'model.safetensors'
 [train]
 steps = 40
-width = 4
-hidden = 1
+hidden = [4]
 pool = 20
 vectors = 1
 [data]

@@ -32,3 +32,9 @@ pub fn renewed(m: &DistCsr, entries: &[f64]) -> Result<DistCsr> {
     }
     m.with_values(own, ghost)
 }
+
+/// The rows that this rank owns, of a dense matrix that is whole on every rank, row after row.
+pub fn own<'a>(a: &DistCsr, whole: &'a [f64]) -> &'a [f64] {
+    let (n, first) = (a.n_global() as usize, a.space().start() as usize);
+    &whole[first * n..(first + a.n_own()) * n]
+}

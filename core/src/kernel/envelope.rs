@@ -11,6 +11,7 @@
 //!
 //! Reference: A. George, J. W. H. Liu, *Computer Solution of Large Sparse Positive Definite Systems*, 1981,
 //! ch. 4; N. J. Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., thm 10.3.
+use super::band::{self, Profile};
 use super::ordering::Ordering;
 use crate::Result;
 use crate::matrix::{Csr, CsrView};
@@ -29,6 +30,21 @@ pub struct Factor<'a> {
     /// Where the row of each place starts, and where the last one ends.
     start: Vec<usize>,
     values: Vec<f64>,
+}
+
+/// Where the rows of the factor stand: beside the first column of each, where it starts.
+struct Rows<'a> {
+    first: &'a [u32],
+    start: &'a [usize],
+}
+
+impl Profile for Rows<'_> {
+    fn first(&self, i: usize) -> usize {
+        self.first[i] as usize
+    }
+    fn diagonal(&self, i: usize) -> usize {
+        self.start[i + 1] - 1
+    }
 }
 
 /// Why there is no factor.
@@ -107,33 +123,20 @@ impl Envelope {
             }
             row[k - first] -= sign * shift * scale[i] * scale[i];
         }
-        for k in 0..n {
-            let first = self.first[k] as usize;
-            let (above, row) = values[..start[k + 1]].split_at_mut(start[k]);
-            for j in first..k {
-                let other = &above[start[j]..start[j + 1]];
-                let from = first.max(self.first[j] as usize);
-                let sum =
-                    dot(&row[from - first..j - first], &other[from - self.first[j] as usize..]);
-                row[j - first] = (row[j - first] - sum) / other[other.len() - 1];
-            }
-            let pivot = row[k - first] - dot(&row[..k - first], &row[..k - first]);
-            if pivot.is_nan() || pivot <= 0.0 {
-                return Err(NotPositive { witness: self.witness(k, &values, &start, scale) });
-            }
-            row[k - first] = pivot.sqrt();
-        }
+        let rows = Rows { first: &self.first, start: &start };
+        band::factorise(&rows, &mut values, 0..n, 0.0).map_err(|pivot| NotPositive {
+            witness: self.witness(pivot.row, &values, &rows, scale),
+        })?;
         Ok(Factor { envelope: self, start, values })
     }
 
     /// x = S (−L⁻ᵀ l, 1, 0, …), with l the row of place `k` and L the factor above it.
-    fn witness(&self, k: usize, values: &[f64], start: &[usize], scale: &[f64]) -> Vec<f64> {
+    fn witness(&self, k: usize, values: &[f64], rows: &Rows<'_>, scale: &[f64]) -> Vec<f64> {
         let mut x = vec![0.0; k];
-        let first = self.first[k] as usize;
-        for (j, l) in (first..k).zip(&values[start[k]..]) {
+        for (j, l) in (rows.first(k)..k).zip(&values[rows.row(k)]) {
             x[j] = -l;
         }
-        backward(&self.first, start, values, &mut x);
+        band::backward(rows, values, &mut x);
         let mut witness = vec![0.0; self.order.len()];
         for (x, &i) in x.iter().chain([&1.0]).zip(&self.order) {
             witness[i as usize] = x * scale[i as usize];
@@ -145,16 +148,13 @@ impl Envelope {
 impl Factor<'_> {
     /// `x = (LLᵀ)⁻¹ x`, in the order of the matrix; `work` is as long.
     pub fn solve(&self, x: &mut [f64], work: &mut [f64]) {
-        let (first, order) = (&self.envelope.first, &self.envelope.order);
+        let order = &self.envelope.order;
+        let rows = Rows { first: &self.envelope.first, start: &self.start };
         for (w, &i) in work.iter_mut().zip(order) {
             *w = x[i as usize];
         }
-        for k in 0..work.len() {
-            let row = &self.values[self.start[k]..self.start[k + 1]];
-            let (l, pivot) = row.split_at(row.len() - 1);
-            work[k] = (work[k] - dot(l, &work[first[k] as usize..k])) / pivot[0];
-        }
-        backward(first, &self.start, &self.values, work);
+        band::forward(&rows, &self.values, work);
+        band::backward(&rows, &self.values, work);
         for (w, &i) in work.iter().zip(order) {
             x[i as usize] = *w;
         }
@@ -182,31 +182,6 @@ impl Factor<'_> {
         let widest = self.envelope.lengths().max().unwrap_or(0);
         largest.fold(0.0, f64::max) * (widest + 2) as f64 * f64::EPSILON
     }
-}
-
-/// `x = L⁻ᵀ x` for the first rows of L, as many as `x` has entries.
-fn backward(first: &[u32], start: &[usize], values: &[f64], x: &mut [f64]) {
-    for k in (0..x.len()).rev() {
-        let row = &values[start[k]..start[k + 1]];
-        let (l, pivot) = row.split_at(row.len() - 1);
-        x[k] /= pivot[0];
-        let solved = x[k];
-        x[first[k] as usize..k].iter_mut().zip(l).for_each(|(x, l)| *x -= l * solved);
-    }
-}
-
-/// Σ xₖyₖ over the shorter length, in eight lanes that the compiler can keep in registers.
-fn dot(x: &[f64], y: &[f64]) -> f64 {
-    let n = x.len().min(y.len());
-    let (x, y) = (x[..n].as_chunks::<8>(), y[..n].as_chunks::<8>());
-    let mut lanes = [0.0; 8];
-    for (x, y) in x.0.iter().zip(y.0) {
-        for l in 0..8 {
-            lanes[l] += x[l] * y[l];
-        }
-    }
-    let rest: f64 = x.1.iter().zip(y.1).map(|(x, y)| x * y).sum();
-    lanes.iter().sum::<f64>() + rest
 }
 
 /// (A + Aᵀ)/2, with the same bits where A is symmetric. A must be square.

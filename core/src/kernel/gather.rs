@@ -1,10 +1,11 @@
-//! A distributed vector whole on every rank, for methods that need all of it at once.
+//! A distributed vector, or matrix, whole on every rank, for methods that need all of it at once.
 //!
-//! Cost: one gather of the longest part from every rank, size × longest × 8 bytes of memory on each;
-//! nothing on one rank. No allocation after setup.
+//! Cost of a vector: one gather of the longest part from every rank, size × longest × 8 bytes of memory on each;
+//! nothing on one rank. No allocation after setup. Of a matrix: an exchange of all rows ([`remote`]).
+use super::remote;
 use crate::Result;
 use crate::comm::{Comm, Communicator};
-use crate::matrix::Space;
+use crate::matrix::{DistCsr, Space};
 
 /// Gathers vectors of one [`Space`].
 pub struct Gather {
@@ -51,4 +52,28 @@ impl Gather {
     pub fn bytes(&self) -> usize {
         8 * (self.starts.len() + self.mine.len() + self.all.len())
     }
+}
+
+/// All rows of a matrix on every rank, in their order: `each` is given every one's global number and its entries by global
+/// column. Collective.
+///
+/// # Errors
+/// What the communicator reports, and the first error of `each`.
+pub fn rows(a: &DistCsr, mut each: impl FnMut(usize, &[(usize, f64)]) -> Result<()>) -> Result<()> {
+    let mine = a.space().start()..a.space().start() + a.n_own() as u64;
+    let others: Vec<u64> = (0..mine.start).chain(mine.end..a.n_global()).collect();
+    let theirs = remote::fetch(a, &others)?;
+    let (mut entries, mut fetched) = (Vec::new(), theirs.row_ptr.windows(2));
+    for row in 0..a.n_global() {
+        entries.clear();
+        if mine.contains(&row) {
+            let own = a.global_entries((row - mine.start) as usize);
+            entries.extend(own.map(|(col, value)| (col as usize, value)));
+        } else if let Some(range) = fetched.next() {
+            let cols = theirs.cols[range[0]..range[1]].iter().map(|&col| col as usize);
+            entries.extend(cols.zip(theirs.values[range[0]..range[1]].iter().copied()));
+        }
+        each(row as usize, &entries)?;
+    }
+    Ok(())
 }

@@ -134,6 +134,16 @@ impl Grid {
         start..start + self.my * self.stride()
     }
 
+    /// Where node (i, j) stands in a plane.
+    pub fn at(self, i: usize, j: usize) -> usize {
+        (j + 1) * self.stride() + i + 1
+    }
+
+    /// Where the nodes of row `j` stand in a plane.
+    pub fn line(self, j: usize) -> Range<usize> {
+        self.at(0, j)..self.at(0, j) + self.mx
+    }
+
     /// How much further in a plane neighbour `(dx, dy)` stands.
     pub fn offset(self, (dx, dy): (isize, isize)) -> isize {
         dy * self.stride() as isize + dx

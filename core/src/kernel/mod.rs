@@ -1,5 +1,8 @@
 //! Numerics that several methods share. Plugins never depend on each other: they meet here.
+pub mod band;
+pub mod bands;
 pub mod batch;
+pub mod bilinear;
 pub mod chebyshev;
 pub mod chunks;
 pub mod dense_rows;
@@ -15,6 +18,7 @@ pub mod ordering;
 pub mod pattern;
 pub mod random;
 pub mod reach;
+pub mod rectangle;
 pub mod remote;
 pub mod schur;
 mod search;

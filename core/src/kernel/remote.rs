@@ -26,11 +26,20 @@ pub struct Rows {
 /// [`Error::Data`] for a row that is this rank's own, beyond the matrix, or out of order; what the
 /// communicator reports.
 pub fn fetch(a: &DistCsr, ids: &[u64]) -> Result<Rows> {
-    let (space, comm) = (a.space(), a.space().comm());
-    let mine = space.start()..space.start() + a.n_own() as u64;
+    fetch_rows(a.space(), ids, |message, i| put_row(message, a, i))
+}
+
+/// The same for rows that are spread as `space` says; `put` writes an own row.
+pub(super) fn fetch_rows(
+    space: &Space,
+    ids: &[u64],
+    put: impl Fn(&mut Vec<u8>, usize),
+) -> Result<Rows> {
+    let comm = space.comm();
+    let mine = space.start()..space.start() + space.n_own() as u64;
     let mut wanted = vec![Vec::new(); comm.size()];
     for (k, &id) in ids.iter().enumerate() {
-        if id >= a.n_global() || mine.contains(&id) || (k > 0 && ids[k - 1] >= id) {
+        if id >= space.n_global() || mine.contains(&id) || (k > 0 && ids[k - 1] >= id) {
             return Err(Error::Data(format!("row {id} is not one to fetch from another rank")));
         }
         wanted[space.owner(id)].extend_from_slice(&id.to_le_bytes());
@@ -42,7 +51,7 @@ pub fn fetch(a: &DistCsr, ids: &[u64]) -> Result<Rows> {
     let replies = requests.iter().map(|request| {
         let mut reply = Vec::new();
         for id in words(request) {
-            put_row(&mut reply, a, asked(a, id)?);
+            put(&mut reply, asked(space, id)?);
         }
         Ok(reply)
     });
@@ -145,7 +154,7 @@ fn rows_within(a: &DistCsr, request: &[u8], longest: usize) -> Result<Vec<u8>> {
     let mut wanted: Vec<(u64, usize)> = Vec::new();
     let mut request = words(request);
     while let Some((id, left)) = request.next().zip(request.next()) {
-        wanted.push((left, asked(a, id)?));
+        wanted.push((left, asked(a.space(), id)?));
     }
     // Rows with the most steps left first: what they reach has one less, and comes in its turn.
     wanted.sort_unstable_by(|x, y| y.cmp(x));
@@ -199,17 +208,26 @@ fn lacking(
 }
 
 /// The own row that another rank asked for by its global number.
-fn asked(a: &DistCsr, id: u64) -> Result<usize> {
-    let i = id.wrapping_sub(a.space().start());
+fn asked(space: &Space, id: u64) -> Result<usize> {
+    let i = id.wrapping_sub(space.start());
     let wrong = || Error::Comm(format!("row {id} was asked of the wrong rank"));
-    if i < a.n_own() as u64 { Ok(i as usize) } else { Err(wrong()) }
+    if i < space.n_own() as u64 { Ok(i as usize) } else { Err(wrong()) }
 }
 
 /// Number of entries of own row `i`, then column and value of each.
 fn put_row(message: &mut Vec<u8>, a: &DistCsr, i: usize) {
     let count = a.own().view().range(i).len() + a.ghost().view().range(i).len();
+    put_entries(message, count, a.global_entries(i));
+}
+
+/// The number of entries, then column and value of each.
+pub(super) fn put_entries(
+    message: &mut Vec<u8>,
+    count: usize,
+    entries: impl Iterator<Item = (u64, f64)>,
+) {
     put(message, count as u64);
-    for (col, value) in a.global_entries(i) {
+    for (col, value) in entries {
         put(message, col);
         put(message, value.to_bits());
     }
@@ -284,6 +302,6 @@ fn put(message: &mut Vec<u8>, word: u64) {
     message.extend_from_slice(&word.to_le_bytes());
 }
 
-fn words(message: &[u8]) -> impl Iterator<Item = u64> + '_ {
+pub(super) fn words(message: &[u8]) -> impl Iterator<Item = u64> + '_ {
     message.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes))
 }

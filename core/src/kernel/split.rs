@@ -240,6 +240,11 @@ pub struct Block {
 }
 
 impl Block {
+    /// From rows split into own columns and those of others, `ids`, in increasing order. Collective.
+    pub(super) fn of(own: Csr, ghost: Csr, ids: Vec<u64>, columns: &Space) -> Result<Self> {
+        Block::new(Parts { own, ghost, ids }, columns)
+    }
+
     /// Collective. `columns` says who has which columns.
     fn new(parts: Parts, columns: &Space) -> Result<Self> {
         let Parts { own, ghost, ids } = parts;

@@ -7,6 +7,7 @@ mod kernels;
 mod matrices;
 mod norms;
 mod ranks;
+mod rectangle;
 mod rows;
 mod singular;
 mod solvers;

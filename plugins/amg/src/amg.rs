@@ -29,12 +29,13 @@ use crate::coarsening::Keep;
 use crate::coarsest::Inverse;
 use crate::hierarchy::Coarse;
 use crate::level::Level;
+use crate::parallel::{self, Spread};
 use crate::params::Params;
 use crate::rows::Order;
-use crate::setup::{Setup, setup};
+use crate::setup::{Setup, Unknowns, block_size, setup};
 use precondor_sdk::core::kernel::pattern;
 use precondor_sdk::prelude::*;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The method.
 pub struct Amg;
@@ -53,6 +54,8 @@ pub(crate) enum Work {
     /// Fewer unknowns than are solved directly.
     Direct(Inverse<f64>),
     Levels(Box<Levels>),
+    /// Levels that are spread over the ranks.
+    Spread(Box<Spread>),
 }
 
 pub(crate) struct Levels {
@@ -96,7 +99,7 @@ impl Generator for Amg {
         {
             return Err(Error::PatternChanged);
         }
-        let old = std::mem::replace(old, Work::Direct(Inverse::empty()));
+        let old = std::mem::replace(old, Work::nothing());
         *m = make(params, system, Some(old))?;
         Ok(())
     }
@@ -116,17 +119,32 @@ fn make(params: &Params, system: &System, old: Option<Work>) -> Result<Cycle> {
     let a = system.a();
     let symmetric = a.first_unsymmetric()?.is_none();
     let ranks = a.space().comm().size();
-    let made = a.space().comm().agree(setup(params, system, symmetric, old))?;
+    let comm = a.space().comm();
+    let block = block_size(params, system)?;
+    let spread = params.spread(symmetric, ranks);
+    if spread {
+        a.require_symmetric("the recipe 'parallel' of amg")?;
+    }
+    let made = if spread {
+        let old = match old {
+            Some(Work::Spread(old)) => Some(*old),
+            _ => None,
+        };
+        parallel::setup(params, system, block, old)?
+    } else {
+        let unknowns = Unknowns::PerNode(block);
+        setup(params, system, symmetric, unknowns, old)?
+    };
     let Setup { work, symmetric, definite, mut notes } = made;
-    if ranks > 1 {
+    if ranks > 1 && !spread {
         notes.push(format!("each of the {ranks} ranks has the levels of its own block"));
     }
-    let [symmetric, definite] = together(a.space().comm(), [symmetric, symmetric && definite])?;
+    let [symmetric, definite] = together(comm, [symmetric, symmetric && definite])?;
     let properties = Properties {
         symmetric,
         positive_definite: definite,
         constant: true,
-        rank_independent: false,
+        rank_independent: spread,
     };
     Ok(Cycle { properties, notes, pattern, work: Mutex::new(work) })
 }
@@ -165,26 +183,24 @@ impl Levels {
     }
 }
 
-impl Preconditioner for Cycle {
-    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        let applied = match &mut *work {
+impl Work {
+    /// No unknowns.
+    pub fn nothing() -> Self {
+        Work::Direct(Inverse::empty())
+    }
+
+    pub fn apply(&mut self, r: &[f64], z: &mut [f64]) -> Result<()> {
+        match self {
             Work::Direct(inverse) => {
                 inverse.solve(r, z);
                 Ok(())
             }
             Work::Levels(levels) => levels.apply(r, z),
-        };
-        if applied.is_err() {
-            z.fill(f64::NAN);
+            Work::Spread(spread) => spread.apply(r, z),
         }
-        applied
     }
-    fn properties(&self) -> Properties {
-        self.properties
-    }
-    fn stored_entries(&self) -> usize {
-        match &*self.work.lock().unwrap_or_else(PoisonError::into_inner) {
+    pub fn stored_entries(&self) -> usize {
+        match self {
             Work::Direct(inverse) => inverse.stored_entries(),
             Work::Levels(levels) => {
                 let coarse = match &levels.coarse {
@@ -194,10 +210,11 @@ impl Preconditioner for Cycle {
                 };
                 levels.finest.stored_entries() + coarse
             }
+            Work::Spread(spread) => spread.stored_entries(),
         }
     }
-    fn bytes(&self) -> usize {
-        match &*self.work.lock().unwrap_or_else(PoisonError::into_inner) {
+    pub fn bytes(&self) -> usize {
+        match self {
             Work::Direct(inverse) => 8 * inverse.stored_entries(),
             Work::Levels(levels) => {
                 let coarse = match &levels.coarse {
@@ -208,7 +225,33 @@ impl Preconditioner for Cycle {
                 let order = levels.order.as_ref().map_or(0, |order| 8 * order.old.len());
                 levels.finest.bytes() + coarse + order
             }
+            Work::Spread(spread) => spread.bytes(),
         }
+    }
+}
+
+impl Cycle {
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Preconditioner for Cycle {
+    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
+        let applied = self.work().apply(r, z);
+        if applied.is_err() {
+            z.fill(f64::NAN);
+        }
+        applied
+    }
+    fn properties(&self) -> Properties {
+        self.properties
+    }
+    fn stored_entries(&self) -> usize {
+        self.work().stored_entries()
+    }
+    fn bytes(&self) -> usize {
+        self.work().bytes()
     }
     fn notes(&self) -> Vec<String> {
         self.notes.clone()

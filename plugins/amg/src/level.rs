@@ -69,7 +69,12 @@ impl<V: Number> Level<V> {
                 }
             }
             (Smoother::Step(smoother), upper) => {
-                smoother.times(lower, upper.as_ref(), b, x, false)?;
+                let mut residual = |z: &[V], out: &mut [V]| {
+                    out.copy_from_slice(b);
+                    subtract(lower, upper.as_ref(), z, out);
+                    Ok(())
+                };
+                smoother.times(&mut residual, b, x, false)?;
                 rest.copy_from_slice(b);
                 subtract(lower, upper.as_ref(), x, rest);
             }
@@ -124,7 +129,12 @@ impl<V: Number> Level<V> {
                 subtract(lower, upper.as_ref(), step, rest);
             }
             (Smoother::Step(smoother), upper, _) => {
-                smoother.times(lower, upper.as_ref(), rest, step, transposed)?;
+                let mut residual = |z: &[V], out: &mut [V]| {
+                    out.copy_from_slice(rest);
+                    subtract(lower, upper.as_ref(), z, out);
+                    Ok(())
+                };
+                smoother.times(&mut residual, rest, step, transposed)?;
                 subtract(lower, upper.as_ref(), step, rest);
             }
         }

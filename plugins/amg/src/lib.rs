@@ -12,6 +12,7 @@
 //! | `level.rs`, `half.rs`, `rows.rs` | one level: its steps, its triangles, its matrix |
 //! | `smoother.rs` | what smooths |
 //! | `coarsest.rs` | the direct solve |
+//! | `parallel/` | levels that are spread over ranks and do not depend on them |
 //! | `blocks.rs`, `order.rs`, `number.rs` | unknowns a node; another order; two precisions |
 #![deny(missing_docs)]
 mod aggregates;
@@ -26,6 +27,7 @@ mod interpolation;
 mod level;
 mod number;
 mod order;
+mod parallel;
 mod params;
 mod rows;
 mod setup;

@@ -12,12 +12,14 @@ use precondor_sdk::serde_json::Value;
 #[serde(crate = "precondor_sdk::serde", rename_all = "kebab-case")]
 #[schemars(crate = "precondor_sdk::schemars")]
 pub enum Recipe {
-    /// Aggregation for symmetric matrices, classical for others.
+    /// Aggregation for symmetric matrices, in parallel on several ranks; classical for others.
     Auto,
     /// Smoothed aggregation: cheap setup, few entries.
     Aggregation,
     /// Classical coarsening with extended+i interpolation: fewer iterations, a dearer setup.
     Classical,
+    /// Smoothed aggregation that is the same on any number of ranks, for symmetric matrices.
+    Parallel,
 }
 
 /// The numbers that levels below the finest are kept in.
@@ -48,8 +50,9 @@ pub struct Params {
     /// (classical) where it is left out.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub interpolation_drop: Option<f64>,
-    /// What smooths, where `method` is left out.
-    pub smoother: Kind,
+    /// What smooths, where `method` is left out: Gauss-Seidel unless it is given, Chebyshev where levels are
+    /// spread over ranks.
+    pub smoother: Option<Kind>,
     /// A method that smooths in place of `smoother`: a name, or a section with its name and its
     /// parameters. It is set up on every level but the coarsest.
     #[schemars(extend("x-precondor-method" = true))]
@@ -71,6 +74,10 @@ pub struct Params {
     /// Unknowns, at most, that are solved directly.
     #[schemars(range(min = 1, max = 4000))]
     pub coarsest: u32,
+    /// Unknowns of a level, at most, that every rank holds whole with the recipe `parallel`; larger levels are
+    /// spread.
+    #[schemars(range(min = 1, max = 1000000))]
+    pub together: u32,
     /// Unknowns a node, numbered node by node; found from the auxiliary data or the pattern where it is
     /// left out.
     #[schemars(range(min = 1, max = 255))]
@@ -90,13 +97,14 @@ impl Default for Params {
             strength: None,
             interpolation_entries: None,
             interpolation_drop: None,
-            smoother: Kind::GaussSeidel,
+            smoother: None,
             method: None,
             damping: None,
             before: 1,
             after: 1,
             levels: None,
             coarsest: 200,
+            together: 2000,
             block_size: None,
             precision: Precision::Single,
             ordering: Ordering::Auto,
@@ -109,7 +117,7 @@ impl Params {
     /// The recipe in numbers, for a symmetric matrix or another.
     pub(crate) fn plan(&self, symmetric: bool) -> Plan {
         let scheme = match self.recipe {
-            Recipe::Aggregation => Scheme::Aggregation,
+            Recipe::Aggregation | Recipe::Parallel => Scheme::Aggregation,
             Recipe::Classical => Scheme::Classical,
             Recipe::Auto if symmetric => Scheme::Aggregation,
             Recipe::Auto => Scheme::Classical,
@@ -131,13 +139,22 @@ impl Params {
         }
     }
 
+    /// Whether levels are spread over `ranks` and do not depend on them.
+    pub(crate) fn spread(&self, symmetric: bool, ranks: usize) -> bool {
+        match self.recipe {
+            Recipe::Parallel => true,
+            Recipe::Auto => symmetric && ranks > 1 && self.levels != Some(1),
+            Recipe::Aggregation | Recipe::Classical => false,
+        }
+    }
+
     pub(crate) fn wish(&self) -> Wish<'_> {
         Wish { kind: self.smoother, method: self.method.as_ref(), damping: self.damping }
     }
 
     /// Refuses what no other parameter listens to.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.damping.is_some() && self.method.is_none() && self.smoother != Kind::Spai0 {
+        if self.damping.is_some() && self.method.is_none() && self.smoother != Some(Kind::Spai0) {
             let why = "parameter 'damping': only 'method' and the smoother spai-0 have one";
             return Err(Error::Parameter(why.into()));
         }

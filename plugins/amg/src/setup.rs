@@ -23,11 +23,20 @@ pub(crate) struct Setup {
     pub notes: Vec<String>,
 }
 
+/// What is known of the unknowns of a node.
+pub(crate) enum Unknowns {
+    /// So many a node, one after the other; 1 where nothing is known.
+    PerNode(usize),
+    /// Which of its node each row is.
+    Each(Vec<u8>),
+}
+
 /// The levels of this rank's block. Not collective.
 pub(crate) fn setup(
     params: &Params,
     system: &System,
     symmetric: bool,
+    unknowns: Unknowns,
     old: Option<Work>,
 ) -> Result<Setup> {
     let a = system.a();
@@ -43,12 +52,17 @@ pub(crate) fn setup(
         return direct(&rows, symmetric, old);
     }
     let plan = params.plan(symmetric);
-    let block = block_size(params, system)?;
-    let mut component = (block > 1).then(|| {
-        let old = |i: usize| order.as_ref().map_or(i, |order| order.old[i] as usize) as u64;
-        let of = |i: usize| ((a.space().start() + old(i)) % block as u64) as u8;
-        (0..rows.len()).map(of).collect::<Vec<u8>>()
-    });
+    let place = |i: usize| order.as_ref().map_or(i, |order| order.old[i] as usize);
+    let (block, of): (_, Option<Box<dyn Fn(usize) -> u8>>) = match unknowns {
+        Unknowns::Each(of) => {
+            let most = of.iter().fold(0, |most, &c| most.max(c));
+            (usize::from(most) + 1, Some(Box::new(move |i| of[i])))
+        }
+        Unknowns::PerNode(1) => (1, None),
+        // Ranks start with whole nodes.
+        Unknowns::PerNode(block) => (block, Some(Box::new(move |i| (i % block) as u8))),
+    };
+    let mut component = of.map(|of| (0..rows.len()).map(|i| of(place(i))).collect::<Vec<u8>>());
     let level_system = |rows: &Rows<'_, f64>| Ok(system.for_matrix(DistCsr::solo(rows.to_csr()?)?));
     let (smoother, traits) = params.wish().smoother(0, || level_system(&rows))?;
     let mut known = Known {
@@ -161,19 +175,23 @@ fn check_diagonal(a: &DistCsr, rows: &Rows<'_, f64>, order: Option<&Order>) -> R
     Ok(span)
 }
 
-/// Unknowns a node: as given, as the auxiliary data say, or as the pattern tells.
-fn block_size(params: &Params, system: &System) -> Result<usize> {
+/// Unknowns a node: as given, as the system knows, or as the pattern tells. Collective.
+///
+/// # Errors
+/// [`Error::Parameter`] where the unknowns, or a rank's, are no nodes of so many.
+pub(crate) fn block_size(params: &Params, system: &System) -> Result<usize> {
     let a = system.a();
-    let told = system.aux("block-size").and_then(|aux| aux.values.first()).copied();
-    let block = match (params.block_size, told) {
+    let block = match (params.block_size, system.block_size()?) {
         (Some(block), _) => block as usize,
-        (None, Some(told)) if told >= 1.0 => told as usize,
-        _ if a.space().comm().size() == 1 => blocks::find(a.own().view()),
-        _ => 1,
+        (None, 1) => blocks::find(a)?,
+        (None, told) => told,
     };
-    if block > 255 || !a.n_global().is_multiple_of(block as u64) {
+    let whole = |n: &u64| n.is_multiple_of(block as u64);
+    if block > 255 || !a.space().starts().iter().all(whole) {
         let n = a.n_global();
-        let why = format!("parameter 'block_size': {n} unknowns are not nodes of {block} each");
+        let why = format!(
+            "parameter 'block_size': {n} unknowns, or those of each rank, are not nodes of {block} each"
+        );
         return Err(Error::Parameter(why));
     }
     Ok(block)
@@ -208,27 +226,9 @@ fn describe(
         Scheme::Aggregation => "smoothed aggregation",
         Scheme::Classical => "classical coarsening",
     };
-    let finest = sizes[0];
-    let rows: usize = sizes.iter().map(|s| s.rows).sum();
-    let entries: usize = sizes.iter().map(|s| s.entries).sum();
-    let mut notes = vec![format!(
-        "{} levels by {scheme}, strength {}: operator complexity {:.2}, grid complexity {:.2}",
-        sizes.len(),
-        plan.rule.theta,
-        entries as f64 / finest.entries as f64,
-        rows as f64 / finest.rows as f64
-    )];
-    for (level, size) in sizes.iter().enumerate() {
-        let per_row = |entries: usize| entries as f64 / size.rows.max(1) as f64;
-        notes.push(format!(
-            "level {level}: {} unknowns, {:.1} entries per row, {:.1} of P",
-            size.rows,
-            per_row(size.entries),
-            per_row(size.interpolation)
-        ));
-    }
+    let mut notes = self::sizes(scheme, plan.rule.theta, sizes);
     if block > 1 {
-        notes.push(format!("{block} unknowns per node, coarsened one by one"));
+        notes.push(per_node(block));
     }
     if reordered {
         notes.push("unknowns renumbered breadth first".into());
@@ -239,4 +239,32 @@ fn describe(
         Lower::Single(_) => {}
     }
     notes
+}
+
+/// How large the levels are.
+pub(crate) fn sizes(scheme: &str, theta: f64, sizes: &[Size]) -> Vec<String> {
+    let finest = sizes[0];
+    let rows: usize = sizes.iter().map(|s| s.rows).sum();
+    let entries: usize = sizes.iter().map(|s| s.entries).sum();
+    let mut notes = vec![format!(
+        "{} levels by {scheme}, strength {theta}: operator complexity {:.2}, grid complexity {:.2}",
+        sizes.len(),
+        entries as f64 / finest.entries.max(1) as f64,
+        rows as f64 / finest.rows.max(1) as f64
+    )];
+    for (level, size) in sizes.iter().enumerate() {
+        let per_row = |entries: usize| entries as f64 / size.rows.max(1) as f64;
+        notes.push(format!(
+            "level {level}: {} unknowns, {:.1} entries per row, {:.1} of P",
+            size.rows,
+            per_row(size.entries),
+            per_row(size.interpolation)
+        ));
+    }
+    notes
+}
+
+/// How many unknowns a node has.
+pub(crate) fn per_node(block: usize) -> String {
+    format!("{block} unknowns per node, coarsened one by one")
 }

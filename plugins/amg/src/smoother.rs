@@ -13,8 +13,6 @@
 //! References: A. Baker, R. Falgout, T. Kolev, U. Yang, *Multigrid smoothers for ultraparallel computing*, SIAM
 //! J. Sci. Comput. 33 (2011) (ℓ1-Jacobi, Chebyshev); O. Bröker, M. Grote, *Sparse approximate inverse
 //! smoothers for geometric and algebraic multigrid*, Appl. Numer. Math. 41 (2002) (SPAI-0, SPAI-1).
-use crate::half::Half;
-use crate::level::subtract;
 use crate::number::Number;
 use precondor_sdk::core::kernel::chebyshev::Chebyshev;
 use precondor_sdk::core::kernel::lanczos::{self, Options};
@@ -53,13 +51,15 @@ pub(crate) enum Smoother<V: Number> {
     Step(Box<dyn Step<V>>),
 }
 
+/// `out = r − A z`, given z.
+pub(crate) type Residual<'a, V> = dyn FnMut(&[V], &mut [V]) -> Result<()> + 'a;
+
 /// A smoother that is one linear step.
 pub(crate) trait Step<V: Number>: Send {
-    /// `z = S r`, or Sᵀ r, on a level with these halves.
+    /// `z = S r`, or Sᵀ r.
     fn times(
         &mut self,
-        lower: &Half<V>,
-        upper: Option<&Half<V>>,
+        residual: &mut Residual<'_, V>,
         r: &[V],
         z: &mut [V],
         transposed: bool,
@@ -97,7 +97,8 @@ impl<V: Number> Smoother<V> {
 /// What a user asks for.
 #[derive(Clone, Copy)]
 pub(crate) struct Wish<'a> {
-    pub kind: Kind,
+    /// None: Gauss–Seidel, on ranks Chebyshev.
+    pub kind: Option<Kind>,
     pub method: Option<&'a Value>,
     pub damping: Option<f64>,
 }
@@ -105,46 +106,63 @@ pub(crate) struct Wish<'a> {
 impl Wish<'_> {
     /// Whether levels can be in single precision.
     pub fn in_single(&self) -> bool {
-        self.kind == Kind::GaussSeidel && self.method.is_none()
+        self.kind.is_none_or(|kind| kind == Kind::GaussSeidel) && self.method.is_none()
     }
 
-    /// The smoother of level `level`; `system` is its matrix.
+    /// The smoother of level `level`; `system` is its matrix. Collective over its ranks.
     pub fn smoother(
         &self,
         level: usize,
         system: impl FnOnce() -> Result<System>,
     ) -> Result<(Smoother<f64>, Traits)> {
-        let sure = Traits { symmetric: true, definite: true, note: None };
-        if let Some(method) = self.method {
-            return named(method, self.damping, level, &system()?);
-        }
-        if self.kind == Kind::GaussSeidel {
+        if self.in_single() {
+            let sure = Traits { symmetric: true, definite: true, note: None };
             return Ok((Smoother::GaussSeidel, sure));
         }
-        let system = system()?;
-        let a = system.a().own().view();
-        let of_level = |e: Error| e.inside(format!("smoother on level {level}"));
+        let (step, traits) = self.step(level, &system()?)?;
+        Ok((Smoother::Step(step), traits))
+    }
+
+    /// The smoother of a level that is spread over ranks, where Gauss–Seidel is not to be had. Collective.
+    pub fn spread(&self, level: usize, system: &System) -> Result<(Box<dyn Step<f64>>, Traits)> {
+        if self.kind == Some(Kind::GaussSeidel) && self.method.is_none() {
+            let why = "parameter 'smoother': gauss-seidel depends on the ranks, and the recipe 'parallel' \
+                       does not; take another smoother, or the recipe 'aggregation'";
+            return Err(Error::Parameter(why.into()));
+        }
+        let kind = Some(self.kind.unwrap_or(Kind::Chebyshev));
+        Wish { kind, ..*self }.step(level, system)
+    }
+
+    /// A smoother that is a step. Collective.
+    fn step(&self, level: usize, system: &System) -> Result<(Box<dyn Step<f64>>, Traits)> {
+        let sure = Traits { symmetric: true, definite: true, note: None };
+        if let Some(method) = self.method {
+            return named(method, self.damping, level, system);
+        }
+        let a = system.a();
+        let weights = |weight: &dyn Fn(usize) -> f64| Weights((0..a.n_own()).map(weight).collect());
         match self.kind {
-            Kind::Chebyshev => {
-                let steps = Chebyshev::of(system.a(), 2, RATIO).map_err(of_level)?;
-                Ok((Smoother::Step(Box::new(steps)), sure))
+            Some(Kind::L1Jacobi) => {
+                let weight = |i| 1.0 / a.global_entries(i).map(|(_, v)| v.abs()).sum::<f64>();
+                Ok((Box::new(weights(&weight)), sure))
             }
-            Kind::L1Jacobi => {
-                let weight = |i| 1.0 / a.row_values(i).iter().map(|v| v.abs()).sum::<f64>();
-                let weights = Weights((0..a.n_rows()).map(weight).collect());
-                Ok((Smoother::Step(Box::new(weights)), sure))
-            }
-            Kind::Spai0 | Kind::GaussSeidel => {
+            Some(Kind::Spai0) => {
                 let weight = |i: usize| {
-                    let row = a.row_values(i);
-                    let largest = row.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-                    let square: f64 = row.iter().map(|v| (v / largest) * (v / largest)).sum();
-                    a.get(i, i) / largest / square / largest
+                    let sizes = || a.global_entries(i).map(|(_, v)| v.abs());
+                    let largest = sizes().fold(0.0, f64::max);
+                    let square: f64 = sizes().map(|v| (v / largest) * (v / largest)).sum();
+                    a.diagonal(i) / largest / square / largest
                 };
-                let weights = Weights((0..a.n_rows()).map(weight).collect());
-                let (damping, traits) = damped(&weights, self.damping, "spai-0", level, &system)?;
+                let weights = weights(&weight);
+                let (damping, traits) = damped(&weights, self.damping, "spai-0", level, system)?;
                 let weights = Weights(weights.0.into_iter().map(|w| damping * w).collect());
-                Ok((Smoother::Step(Box::new(weights)), traits))
+                Ok((Box::new(weights), traits))
+            }
+            _ => {
+                let steps = Chebyshev::of(a, 2, RATIO);
+                let steps = steps.map_err(|e| e.inside(format!("smoother on level {level}")))?;
+                Ok((Box::new(steps), sure))
             }
         }
     }
@@ -156,8 +174,7 @@ struct Weights(Vec<f64>);
 impl Step<f64> for Weights {
     fn times(
         &mut self,
-        _: &Half<f64>,
-        _: Option<&Half<f64>>,
+        _: &mut Residual<'_, f64>,
         r: &[f64],
         z: &mut [f64],
         _: bool,
@@ -191,17 +208,11 @@ impl Preconditioner for Weights {
 impl Step<f64> for Chebyshev {
     fn times(
         &mut self,
-        lower: &Half<f64>,
-        upper: Option<&Half<f64>>,
+        residual: &mut Residual<'_, f64>,
         r: &[f64],
         z: &mut [f64],
         _: bool,
     ) -> Result<()> {
-        let residual = |z: &[f64], out: &mut [f64]| {
-            out.copy_from_slice(r);
-            subtract(lower, upper, z, out);
-            Ok(())
-        };
         self.apply(residual, r, z)
     }
     fn stored_entries(&self) -> usize {
@@ -222,8 +233,7 @@ struct Named {
 impl Step<f64> for Named {
     fn times(
         &mut self,
-        _: &Half<f64>,
-        _: Option<&Half<f64>>,
+        _: &mut Residual<'_, f64>,
         r: &[f64],
         z: &mut [f64],
         transposed: bool,
@@ -250,7 +260,7 @@ fn named(
     damping: Option<f64>,
     level: usize,
     system: &System,
-) -> Result<(Smoother<f64>, Traits)> {
+) -> Result<(Box<dyn Step<f64>>, Traits)> {
     let wrong = "parameter 'method': it takes a method's name, or a section with 'name'";
     let (name, section) = named_method(method).ok_or_else(|| Error::Parameter(wrong.into()))?;
     let place = format!("parameter 'method': {name} on level {level}");
@@ -265,7 +275,7 @@ fn named(
     let (damping, mut traits) = damped(&*method, damping, &name, level, system)?;
     traits.symmetric = transposes;
     let named = Named { method, damping, transposes };
-    Ok((Smoother::Step(Box::new(named)), traits))
+    Ok((Box::new(named), traits))
 }
 
 /// What to multiply `m` by, and what is known of it then.

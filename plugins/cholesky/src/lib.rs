@@ -24,9 +24,8 @@
 mod factor;
 
 use factor::Factor;
-use precondor_sdk::core::kernel::gather::Gather;
+use precondor_sdk::core::kernel::gather::{self, Gather};
 use precondor_sdk::core::kernel::ordering::Ordering;
-use precondor_sdk::core::kernel::remote;
 use precondor_sdk::prelude::*;
 use std::sync::{Mutex, PoisonError};
 
@@ -110,27 +109,16 @@ fn whole(a: &DistCsr) -> Result<Csr> {
     if a.space().comm().size() == 1 {
         return Ok(a.own().clone());
     }
-    let n = a.n_global();
-    let mine = a.space().start()..a.space().start() + a.n_own() as u64;
-    let others: Vec<u64> = (0..n).filter(|row| !mine.contains(row)).collect();
-    let rows = remote::fetch(a, &others)?;
     let (mut row_ptr, mut cols, mut values) = (vec![0u32], Vec::new(), Vec::new());
-    let mut fetched = rows.row_ptr.windows(2);
-    for row in 0..n {
-        if mine.contains(&row) {
-            for (col, value) in a.global_entries((row - mine.start) as usize) {
-                cols.push(col as u32);
-                values.push(value);
-            }
-        } else if let Some(range) = fetched.next() {
-            cols.extend(rows.cols[range[0]..range[1]].iter().map(|&col| col as u32));
-            values.extend_from_slice(&rows.values[range[0]..range[1]]);
-        }
+    gather::rows(a, |_, entries| {
+        cols.extend(entries.iter().map(|&(col, _)| col as u32));
+        values.extend(entries.iter().map(|&(_, value)| value));
         row_ptr.push(u32::try_from(cols.len()).map_err(|_| {
             Error::Unsupported("cholesky gathers A: 2³² or more entries do not fit".into())
         })?);
-    }
-    Csr::new(n as usize, row_ptr, cols, values)
+        Ok(())
+    })?;
+    Csr::new(a.n_global() as usize, row_ptr, cols, values)
 }
 
 impl Preconditioner for Solve {

@@ -5,11 +5,11 @@
 
 use ndarray::Array2;
 use ndarray::linalg::general_mat_mul;
-use precondor_plugin_mlp::grid::Bands;
 use precondor_plugin_mlp::reference::pgp::{Description, Variant, matrix_stencil};
 use precondor_plugin_mlp::reference::train::Weights;
 use precondor_plugin_mlp::reference::{ReferenceMap, assemble};
 use precondor_sdk::core::host::Alone;
+use precondor_sdk::core::kernel::bands::Bands;
 use precondor_sdk::core::kernel::sine::PoissonSolver;
 use precondor_sdk::core::problem::{Poisson, Problem};
 use precondor_sdk::prelude::*;

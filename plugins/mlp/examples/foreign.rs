@@ -10,8 +10,8 @@
 #![allow(clippy::unwrap_used)]
 use std::ops::ControlFlow;
 
+use precondor_neural::random::Random;
 use precondor_plugin_mlp::fsai::{MlpFsai, Params};
-use precondor_plugin_mlp::random::Random;
 use precondor_plugin_spai::{Fsai, FsaiParams};
 use precondor_sdk::core::solver::{Criterion, Method, Stop, solve};
 use precondor_sdk::prelude::*;

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use precondor_plugin_mlp::model::{Kind, Reader};
+use precondor_neural::model::{Kind, Reader};
 use precondor_plugin_mlp::reference::train::{TrainParams, Weights};
 use precondor_plugin_mlp::reference::{MlpReference, ReferenceMap};
 use precondor_sdk::core::host::Alone;

@@ -11,7 +11,7 @@
 mod direct;
 mod multigrid;
 mod smoother;
-mod stencil;
+mod sweeps;
 mod transfer;
 
 pub use multigrid::{Cycle, Multigrid, Params};

@@ -25,8 +25,8 @@
 //! (1977); W. Hackbusch, *Multi-Grid Methods and Applications*, Springer 1985, §7 (V-cycle).
 use crate::direct::Direct;
 use crate::smoother::{Kind, Smoother, Traits};
-use crate::stencil::{Stencil, zeros};
 use crate::transfer;
+use precondor_sdk::core::kernel::bands::Bands;
 use precondor_sdk::core::kernel::gather::Gather;
 use precondor_sdk::core::kernel::grid::Grid;
 use precondor_sdk::prelude::*;
@@ -107,7 +107,7 @@ struct Work {
 
 /// A level that is not the coarsest.
 struct Level {
-    a: Stencil,
+    a: Bands,
     smoother: Smoother,
     r: Vec<f64>,
     z: Vec<f64>,
@@ -170,7 +170,7 @@ fn cycle(params: &Params, grid: Grid, kept: Option<Kept>, system: &System) -> Re
     let system = &*system.regular()?;
     let a = system.a();
     let ranks = a.space().comm().size();
-    let mut coarsest = Stencil::gather(a, grid)?;
+    let mut coarsest = Bands::gather(a, grid)?;
     if let Some((row, d)) = coarsest.not_positive() {
         let why = format!("the diagonal entry is {d}; multigrid needs it to be positive");
         return Err(Error::breakdown(row, why));
@@ -182,8 +182,8 @@ fn cycle(params: &Params, grid: Grid, kept: Option<Kept>, system: &System) -> Re
     let mut notes = Vec::new();
     // Every level has a quarter of the nodes of the one before it.
     let look = |left: usize| system.host().step(grid.nodes() - left, grid.nodes(), "nodes set up");
-    while may_coarsen(coarsest.grid(), levels.len(), params.levels) {
-        look(coarsest.grid().nodes())?;
+    while may_coarsen(coarsest.grid, levels.len(), params.levels) {
+        look(coarsest.grid.nodes())?;
         let number = levels.len();
         let on_one_rank = || -> Result<System> {
             Ok(match (number, ranks) {
@@ -195,11 +195,11 @@ fn cycle(params: &Params, grid: Grid, kept: Option<Kept>, system: &System) -> Re
         let Traits { symmetric: of_smoother, definite: safe, note } = traits;
         (symmetric, definite) = (symmetric && of_smoother, definite && safe);
         notes.extend(note);
-        look(coarsest.grid().nodes())?;
+        look(coarsest.grid.nodes())?;
         let next = transfer::galerkin(&coarsest);
         let [r, z, rest] = match old.next() {
             Some(Level { r, z, rest, .. }) => [r, z, rest],
-            None => std::array::from_fn(|_| zeros(coarsest.grid())),
+            None => std::array::from_fn(|_| vec![0.0; coarsest.grid.plane()]),
         };
         levels.push(Level { a: coarsest, smoother, r, z, rest });
         coarsest = next;
@@ -212,7 +212,7 @@ fn cycle(params: &Params, grid: Grid, kept: Option<Kept>, system: &System) -> Re
             "{} grids, from {} to {} nodes",
             levels.len() + 1,
             shape(grid),
-            shape(coarsest.grid())
+            shape(coarsest.grid)
         ),
     );
     if ranks > 1 {
@@ -238,7 +238,7 @@ fn cycle(params: &Params, grid: Grid, kept: Option<Kept>, system: &System) -> Re
         after: params.after,
         levels,
         direct,
-        coarsest: vectors.map(|v| sized(v, coarsest.grid().plane())),
+        coarsest: vectors.map(|v| sized(v, coarsest.grid.plane())),
     };
     let (first, work) = (a.space().start() as usize, Mutex::new(work));
     Ok(Cycle { first, grid, ranks, properties, notes, work })
@@ -264,7 +264,7 @@ impl Work {
             return Ok(());
         };
         smoother.before(a, self.before, r, z, rest)?;
-        let grid = a.grid();
+        let grid = a.grid;
         let (mine, coarser) = self.levels.split_at_mut(number + 1);
         let below = match coarser.first_mut() {
             Some(level) => &mut level.r,
@@ -281,7 +281,7 @@ impl Work {
 
     /// `z = M r` for the whole grid.
     fn apply(&mut self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        let finest = self.levels.first().map(|level| level.a.grid());
+        let finest = self.levels.first().map(|level| level.a.grid);
         let grid = finest.unwrap_or(self.direct.grid());
         match self.levels.first_mut() {
             Some(level) => grid.to_plane(r, &mut level.r),
@@ -314,12 +314,12 @@ impl Preconditioner for Cycle {
     }
     fn stored_entries(&self) -> usize {
         let work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        let level = |l: &Level| 4 * l.a.grid().nodes() + l.smoother.stored_entries();
+        let level = |l: &Level| 4 * l.a.grid.nodes() + l.smoother.stored_entries();
         work.levels.iter().map(level).sum::<usize>() + work.direct.stored_entries()
     }
     fn bytes(&self) -> usize {
         let work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        let level = |l: &Level| 8 * 7 * l.a.grid().plane() + l.smoother.bytes();
+        let level = |l: &Level| 8 * 7 * l.a.grid.plane() + l.smoother.bytes();
         let vectors = work.whole.len() + 2 * work.coarsest[0].len();
         let levels: usize = work.levels.iter().map(level).sum();
         levels + work.direct.bytes() + work.gather.bytes() + 8 * vectors

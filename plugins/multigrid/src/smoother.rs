@@ -9,7 +9,8 @@
 //! Without a `damping`, ω of a symmetric method is 1.6/λmax: errors in the upper three quarters of the
 //! spectrum then at least lose two fifths a step. That of an unsymmetric one is 1.
 use crate::multigrid::Params;
-use crate::stencil::{Stencil, at, zeros};
+use crate::sweeps::Sweeps;
+use precondor_sdk::core::kernel::bands::Bands;
 use precondor_sdk::core::kernel::chebyshev::Chebyshev;
 use precondor_sdk::core::kernel::lanczos::{self, Options};
 use precondor_sdk::core::schema::named_method;
@@ -71,10 +72,10 @@ impl Smoother {
     pub fn new(
         params: &Params,
         level: usize,
-        a: &Stencil,
+        a: &Bands,
         system: impl FnOnce() -> Result<System>,
     ) -> Result<(Self, Traits)> {
-        let grid = a.grid();
+        let grid = a.grid;
         let mut traits = Traits { symmetric: true, definite: true, note: None };
         let how = match (&params.method, params.smoother) {
             (Some(_), _) => {
@@ -91,24 +92,22 @@ impl Smoother {
                 How::Chebyshev(steps)
             }
             (None, Kind::GaussSeidel) => {
-                let mut inverse = zeros(grid);
-                for j in 0..grid.my {
-                    for i in 0..grid.mx {
-                        inverse[at(grid, i, j)] = 1.0 / a.entries[0][at(grid, i, j)];
-                    }
+                let mut inverse = vec![0.0; grid.plane()];
+                for at in (0..grid.my).flat_map(|j| grid.line(j)) {
+                    inverse[at] = 1.0 / a.plane(0)[at];
                 }
                 How::GaussSeidel { inverse, line: vec![0.0; grid.mx] }
             }
         };
         let in_place = matches!(how, How::GaussSeidel { .. });
-        let step = if in_place { vec![] } else { zeros(grid) };
+        let step = if in_place { vec![] } else { vec![0.0; grid.plane()] };
         Ok((Smoother { how, step }, traits))
     }
 
     /// `steps` steps from zero, and `rest = r − A z` after them.
     pub fn before(
         &mut self,
-        a: &Stencil,
+        a: &Bands,
         steps: u32,
         r: &[f64],
         z: &mut [f64],
@@ -137,7 +136,7 @@ impl Smoother {
     /// `steps` transposed steps from `z`; `rest` is a plane to work in.
     pub fn after(
         &mut self,
-        a: &Stencil,
+        a: &Bands,
         steps: u32,
         r: &[f64],
         z: &mut [f64],
@@ -175,7 +174,7 @@ impl Smoother {
 
 impl How {
     /// `z = S r`, or Sᵀ r; Gauss–Seidel, which sweeps in place, has no such step.
-    fn times(&mut self, a: &Stencil, r: &[f64], z: &mut [f64], transposed: bool) -> Result<()> {
+    fn times(&mut self, a: &Bands, r: &[f64], z: &mut [f64], transposed: bool) -> Result<()> {
         match self {
             How::Chebyshev(s) => s.apply(
                 |z, out| {
@@ -229,16 +228,16 @@ impl Named {
         Ok((Named { method, damping, transposes, nodes }, traits))
     }
 
-    fn times(&mut self, a: &Stencil, r: &[f64], z: &mut [f64], transposed: bool) -> Result<()> {
+    fn times(&mut self, a: &Bands, r: &[f64], z: &mut [f64], transposed: bool) -> Result<()> {
         let [of_r, of_z] = &mut self.nodes;
-        a.grid().to_nodes(r, of_r);
+        a.grid.to_nodes(r, of_r);
         let applied = if transposed && self.transposes {
             self.method.apply_transpose(of_r, of_z)
         } else {
             self.method.apply(of_r, of_z)
         };
         of_z.iter_mut().for_each(|z| *z *= self.damping);
-        a.grid().to_plane(of_z, z);
+        a.grid.to_plane(of_z, z);
         applied
     }
 }

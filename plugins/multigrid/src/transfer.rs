@@ -9,7 +9,7 @@
 //!
 //! Reference: W. Hackbusch, *Multi-Grid Methods and Applications*, Springer 1985, §3.6; P. Wesseling,
 //! *An Introduction to Multigrid Methods*, Wiley 1992, §5.3 (seven-point interpolation), §6.2.
-use crate::stencil::{STORED, Stencil, at, line};
+use precondor_sdk::core::kernel::bands::{BANDS, Bands};
 use precondor_sdk::core::kernel::grid::Grid;
 use std::collections::BTreeMap;
 
@@ -30,17 +30,18 @@ pub(crate) fn coarser(fine: Grid) -> Grid {
 }
 
 /// Pᵀ A P.
-pub(crate) fn galerkin(a: &Stencil) -> Stencil {
-    let (fine, mut coarse) = (a.grid(), Stencil::zeros(coarser(a.grid())));
-    let (grid, stride) = (coarse.grid(), fine.stride() as isize);
-    for (target, (dx, dy)) in coarse.entries.iter_mut().zip(STORED) {
+pub(crate) fn galerkin(a: &Bands) -> Bands {
+    let (fine, mut coarse) = (a.grid, Bands::zeros(coarser(a.grid)));
+    let (grid, stride) = (coarse.grid, fine.stride() as isize);
+    for (band, (dx, dy)) in BANDS.into_iter().enumerate() {
+        let target = coarse.plane_mut(band);
         // Entry (C, C + D) is Σ P(f, C) a(f, g) P(g, C + D): which entries of A, with which weights.
         let mut terms = BTreeMap::new();
         for (f, of_row) in HAT {
             for (h, of_col) in HAT {
                 let g = (2 * dx + h.0, 2 * dy + h.1);
                 let step = (g.0 - f.0, g.1 - f.1);
-                for (k, stored) in STORED.iter().enumerate() {
+                for (k, stored) in BANDS.iter().enumerate() {
                     // Kept with the node that comes first.
                     let from = if step == *stored {
                         f
@@ -54,10 +55,10 @@ pub(crate) fn galerkin(a: &Stencil) -> Stencil {
             }
         }
         for j in 0..grid.my {
-            let first = at(fine, 1, 2 * j + 1);
-            let row = &mut target[line(grid, j)];
+            let first = fine.at(1, 2 * j + 1);
+            let row = &mut target[grid.line(j)];
             for (&(k, shift), &weight) in &terms {
-                let entries = &a.entries[k][first.wrapping_add_signed(shift)..];
+                let entries = &a.plane(k)[first.wrapping_add_signed(shift)..];
                 for (to, from) in row.iter_mut().zip(entries.iter().step_by(2)) {
                     *to += weight * from;
                 }
@@ -69,7 +70,7 @@ pub(crate) fn galerkin(a: &Stencil) -> Stencil {
             for i in 0..mx {
                 let (x, y) = (i.wrapping_add_signed(dx), j.wrapping_add_signed(dy));
                 if x >= mx || y >= my {
-                    target[at(grid, i, j)] = 0.0;
+                    target[grid.at(i, j)] = 0.0;
                 }
             }
         }
@@ -81,10 +82,10 @@ pub(crate) fn galerkin(a: &Stencil) -> Stencil {
 pub(crate) fn restrict(from: Grid, fine: &[f64], coarse: &mut [f64]) {
     let (to, stride) = (coarser(from), from.stride());
     for j in 0..to.my {
-        let first = at(from, 1, 2 * j + 1);
+        let first = from.at(1, 2 * j + 1);
         let (below, here, above) =
             (&fine[first - stride - 1..], &fine[first - 1..], &fine[first + stride..]);
-        let row = &mut coarse[line(to, j)];
+        let row = &mut coarse[to.line(j)];
         for (i, c) in row.iter_mut().enumerate() {
             let k = 2 * i;
             *c = here[k + 1]
@@ -100,7 +101,7 @@ pub(crate) fn restrict(from: Grid, fine: &[f64], coarse: &mut [f64]) {
 pub(crate) fn interpolate(to: Grid, coarse: &[f64], fine: &mut [f64]) {
     let from = coarser(to);
     for j in 0..to.my {
-        let row = &mut fine[line(to, j)];
+        let row = &mut fine[to.line(j)];
         // Coarse nodes at or beside this row: numbers 0 to mx are those from the left border on.
         let place = |row: usize| (row * from.stride())..((row + 1) * from.stride() + 1);
         if j % 2 == 1 {

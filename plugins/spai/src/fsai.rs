@@ -37,7 +37,7 @@ use precondor_sdk::core::kernel::fsai;
 use precondor_sdk::core::kernel::pattern::{MAX_ROW, Part};
 use precondor_sdk::core::kernel::reach::Reach;
 use precondor_sdk::core::matrix::{Explicit, ExplicitKind};
-use precondor_sdk::core::persist::Rows;
+use precondor_sdk::core::persist::Stored;
 use precondor_sdk::prelude::*;
 
 /// Parameters of [`Fsai`].
@@ -97,10 +97,9 @@ pub struct Fsai;
 
 /// G and Gᵀ.
 pub struct Factored {
-    m: fsai::Factored,
+    m: Stored,
     /// The pattern of G, with what it was made for; none where G was loaded.
     plan: Option<(FsaiParams, Plan)>,
-    notes: Vec<String>,
 }
 
 impl Generator for Fsai {
@@ -143,9 +142,7 @@ impl Generator for Fsai {
     }
 
     fn load(bytes: &[u8], system: &System) -> Result<Factored> {
-        let rows = Rows::read(bytes, system)?.of_kind(ExplicitKind::Factor)?;
-        let m = fsai::Factored::of(rows.matrix(system)?)?;
-        Ok(Factored { m, plan: None, notes: rows.about.notes })
+        Ok(Factored { m: Stored::load(bytes, ExplicitKind::Factor, system)?, plan: None })
     }
 }
 
@@ -171,7 +168,7 @@ impl Preconditioner for Factored {
     }
 
     fn notes(&self) -> Vec<String> {
-        self.notes.clone()
+        self.m.notes()
     }
 }
 
@@ -190,6 +187,6 @@ fn factor(
     let values = fsai::entries(system.host().as_ref(), near, &plan.pattern, space.start())?;
     plan.computed += 1;
     let m = fsai::Factored::new(space, &plan.pattern, values)?;
-    let notes = plan.notes();
-    Ok(Factored { m, plan: Some((params.clone(), plan)), notes })
+    let m = Stored::factor(m, plan.notes());
+    Ok(Factored { m, plan: Some((params.clone(), plan)) })
 }

@@ -38,13 +38,13 @@ use precondor_sdk::core::kernel::batch::{Fits, LANES};
 use precondor_sdk::core::kernel::chunks::{self, Pool};
 use precondor_sdk::core::kernel::pattern::{MAX_ROW, Part, Pattern};
 use precondor_sdk::core::kernel::reach::Reach;
-use precondor_sdk::core::kernel::{least_squares, remote, symmetric};
+use precondor_sdk::core::kernel::{least_squares, symmetric};
 use precondor_sdk::core::matrix::{Explicit, ExplicitKind};
-use precondor_sdk::core::{memory, persist};
+use precondor_sdk::core::memory;
+use precondor_sdk::core::persist::Stored;
 use precondor_sdk::prelude::*;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 /// Parameters of [`Spai`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -76,14 +76,10 @@ pub struct Spai;
 
 /// M, explicitly.
 pub struct Inverse {
-    m: DistCsr,
-    properties: Properties,
+    m: Stored,
     /// The pattern of M, with what it was made for; none where M was loaded.
     plan: Option<(SpaiParams, Plan)>,
     counts: Counts,
-    notes: Vec<String>,
-    /// Mᵀ, from its first use on.
-    transpose: Mutex<Option<DistCsr>>,
 }
 
 impl Generator for Spai {
@@ -124,15 +120,8 @@ impl Generator for Spai {
     }
 
     fn load(bytes: &[u8], system: &System) -> Result<Inverse> {
-        let rows = persist::Rows::read(bytes, system)?.of_kind(ExplicitKind::Inverse)?;
-        Ok(Inverse {
-            m: rows.matrix(system)?,
-            properties: rows.about.properties(),
-            plan: None,
-            counts: Counts::default(),
-            notes: rows.about.notes,
-            transpose: Mutex::default(),
-        })
+        let m = Stored::load(bytes, ExplicitKind::Inverse, system)?;
+        Ok(Inverse { m, plan: None, counts: Counts::default() })
     }
 }
 
@@ -163,7 +152,7 @@ fn compute(
     let (symmetric, positive_definite) = (params.symmetrise, definite.is_some());
     let properties = Properties { symmetric, positive_definite, ..Properties::GENERAL };
     let plan = Some((params.clone(), plan));
-    Ok(Inverse { m, properties, plan, counts, notes, transpose: Mutex::default() })
+    Ok(Inverse { m: Stored::inverse(m, properties, notes), plan, counts })
 }
 
 impl Inverse {
@@ -175,40 +164,31 @@ impl Inverse {
 
 impl Preconditioner for Inverse {
     fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        self.m.spmv(r, z)
+        self.m.apply(r, z)
     }
 
     fn apply_transpose(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        if self.properties.symmetric {
-            return self.apply(r, z);
-        }
-        let mut transpose = self.transpose.lock().unwrap_or_else(PoisonError::into_inner);
-        if transpose.is_none() {
-            *transpose = Some(remote::transpose(&self.m)?);
-        }
-        transpose.as_ref().map_or(Ok(()), |t| t.spmv(r, z))
+        self.m.apply_transpose(r, z)
     }
 
     fn properties(&self) -> Properties {
-        self.properties
+        self.m.properties()
     }
 
     fn stored_entries(&self) -> usize {
-        self.m.nnz_own()
+        self.m.stored_entries()
     }
 
     fn bytes(&self) -> usize {
-        let transpose = self.transpose.lock().unwrap_or_else(PoisonError::into_inner);
-        let transpose = transpose.as_ref().map_or(0, DistCsr::bytes);
-        self.m.bytes() + self.plan.as_ref().map_or(0, |(_, plan)| plan.bytes()) + transpose
+        self.m.bytes() + self.plan.as_ref().map_or(0, |(_, plan)| plan.bytes())
     }
 
     fn explicit(&self) -> Option<Explicit<'_>> {
-        Some(Explicit::of(ExplicitKind::Inverse, &self.m))
+        self.m.explicit()
     }
 
     fn notes(&self) -> Vec<String> {
-        self.notes.clone()
+        self.m.notes()
     }
 }
 

@@ -8,7 +8,8 @@ use precondor_core::{Error, Result};
 use std::path::{Path, PathBuf};
 
 /// Folders of the crates, below the root of the sources.
-const CRATES: [&str; 4] = ["bindings/sdk", "bindings/bridge", "bindings/abi", "core"];
+const CRATES: [&str; 5] =
+    ["bindings/sdk", "bindings/bridge", "bindings/abi", "core", "core/neural"];
 /// The manifest of a copy: the one that this program was built with, its members cut down.
 const WORKSPACE: &str = include_str!("../../../Cargo.toml");
 
@@ -49,7 +50,8 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
 
 /// The workspace of the copy: what all crates share, and nothing of the program itself.
 fn workspace() -> String {
-    let head = "[workspace]\nresolver = \"3\"\nmembers = [\"core\", \"bindings/*\"]\n\n";
+    let head =
+        "[workspace]\nresolver = \"3\"\nmembers = [\"core\", \"core/neural\", \"bindings/*\"]\n\n";
     head.to_owned() + &sections(WORKSPACE, |name| name.starts_with("[workspace."))
 }
 

@@ -12,7 +12,7 @@
 
 use precondor_sdk::core::kernel::lanczos::tridiagonal;
 
-use crate::random::Random;
+use precondor_neural::random::Random;
 
 /// An eigenvalue and its eigenvector of length one.
 #[derive(Clone, Debug, PartialEq)]

@@ -12,7 +12,7 @@ use precondor_sdk::prelude::*;
 
 use super::features::{FEATURES, Surroundings, Work as Description};
 use super::row;
-use crate::net::{Activations, Net};
+use precondor_neural::net::{Activations, Net};
 
 /// Rows that one thread takes at a time: their entries are one batch of the network.
 const GRAIN: usize = 512;

@@ -37,13 +37,13 @@ use precondor_sdk::core::kernel::fsai::{self, Factored};
 use precondor_sdk::core::kernel::lanczos;
 use precondor_sdk::core::kernel::pattern::{Bound, Cut, MAX_ROW, Part, Pattern, digest};
 use precondor_sdk::core::matrix::{Explicit, ExplicitKind};
-use precondor_sdk::core::persist::Rows;
+use precondor_sdk::core::persist::Stored;
 use precondor_sdk::core::train::{Trainable, Training};
 use precondor_sdk::prelude::*;
 
-use crate::model::{self, Recent};
-use crate::run;
 use factor::{Plain, Weights, scaled, unscaled};
+use precondor_neural::model::{self, Recent};
+use precondor_neural::run;
 
 pub use train::TrainParams;
 
@@ -106,8 +106,7 @@ pub struct MlpFsai;
 
 /// G and Gᵀ, and how they came about.
 pub struct Learned {
-    m: Factored,
-    notes: Vec<String>,
+    m: Stored,
     /// None where G was loaded.
     plan: Option<Plan>,
 }
@@ -234,11 +233,8 @@ fn learned(params: &Params, weights: &Weights, plan: Plan, system: &System) -> R
     let as_it_is = |plan: Plan, why: String| -> Result<Learned> {
         let notes = vec![format!("FSAI's factor is used as it is: {why}")];
         let m = fsai_of(host, a, plan.pattern.clone())?;
-        Ok(Learned {
-            m,
-            notes: notes.into_iter().chain(plan.note.clone()).collect(),
-            plan: Some(plan),
-        })
+        let notes = notes.into_iter().chain(plan.note.clone()).collect();
+        Ok(Learned { m: Stored::factor(m, notes), plan: Some(plan) })
     };
     if plan.exceeded {
         return as_it_is(plan, "a row of the matrix is longer than 'max_row'".into());
@@ -256,8 +252,7 @@ fn learned(params: &Params, weights: &Weights, plan: Plan, system: &System) -> R
     let corrected = weights.correct(host, &plain)?;
     let note = plan.note.clone();
     let made = |m, note_of: String, plan| Learned {
-        m,
-        notes: std::iter::once(note_of).chain(note).collect(),
+        m: Stored::factor(m, std::iter::once(note_of).chain(note).collect()),
         plan: Some(plan),
     };
     if params.trust {
@@ -334,9 +329,7 @@ impl Generator for MlpFsai {
     }
 
     fn load(bytes: &[u8], system: &System) -> Result<Learned> {
-        let rows = Rows::read(bytes, system)?.of_kind(ExplicitKind::Factor)?;
-        let m = Factored::of(rows.matrix(system)?)?;
-        Ok(Learned { m, notes: rows.about.notes, plan: None })
+        Ok(Learned { m: Stored::load(bytes, ExplicitKind::Factor, system)?, plan: None })
     }
 }
 
@@ -357,7 +350,7 @@ impl Preconditioner for Learned {
         self.m.explicit()
     }
     fn notes(&self) -> Vec<String> {
-        self.notes.clone()
+        self.m.notes()
     }
 }
 
@@ -366,6 +359,6 @@ impl Trainable for MlpFsai {
 
     fn train(params: &TrainParams, training: Training<'_>) -> Result<Vec<u8>> {
         let Training { comm, host, samples, .. } = training;
-        run::drive(&mut train::Trainer::new(params, samples, host, comm)?, training)
+        run::train(train::Learner::new(params, samples, host, comm)?, training)
     }
 }

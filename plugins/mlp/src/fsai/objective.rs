@@ -25,9 +25,9 @@ use super::ends::{Pair, ends};
 use super::factor::{Gather, Plain, normal, scaled};
 use super::features::{FEATURES, Surroundings, Work};
 use super::row;
-use crate::net::{Activations, Net};
-use crate::number::Number;
-use crate::random::Random;
+use precondor_neural::net::{Activations, Net};
+use precondor_neural::number::Number;
+use precondor_neural::random::Random;
 
 /// Residual of an eigenpair as part of the eigenvalue.
 const TOLERANCE: f64 = 1e-5;
@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn gradient_agrees_with_differences() {
         for power in [1, 2] {
-            let net = network(5, 2);
+            let net = network(&[5, 5]);
             let mut random = Random::new(9, 0);
             let mut parameters: Vec<f64> = net.start(&mut random, 1.0);
             let mut scratch = Scratch::new(&net);
@@ -354,7 +354,7 @@ mod tests {
 
     #[test]
     fn a_network_that_gives_zero_changes_nothing() {
-        let net = network(4, 1);
+        let net = network(&[4]);
         for sample in samples(1) {
             let loss = sample.evaluate(&net, &vec![0.0; net.len()], &mut Scratch::new(&net), None);
             assert!(loss.condition.abs() < 1e-9 && loss.kaporin.abs() < 1e-11, "{loss:?}");

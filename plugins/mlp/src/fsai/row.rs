@@ -9,7 +9,7 @@
 //! so that diag(G' A G'ᵀ) = 1. The diagonal of G' is positive whatever t is: M' = G'ᵀG' is positive
 //! definite. t = 0 gives g' = g.
 
-use crate::number::Number;
+use precondor_neural::number::Number;
 
 /// How far an entry may move from FSAI's: between (1 − REACH) and (1 + REACH) of it.
 const REACH: f64 = 0.5;

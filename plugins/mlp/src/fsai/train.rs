@@ -1,24 +1,24 @@
 //! Training of `mlp-fsai`: Adam on the mean objective ([`objective`](super::objective)) over random matrices of a pool,
-//! all families alike; the parameters that do best on matrices outside the pool are kept, and the run
-//! ends early where they have not got better for a while.
+//! all families alike. All else is as in every training ([`run`](precondor_neural::run)).
 
 use std::sync::Arc;
 
 use precondor_sdk::core::host::Host;
 use precondor_sdk::core::kernel::chunks::{self, Pool};
-use precondor_sdk::core::train::{Progress, Samples};
+use precondor_sdk::core::train::Samples;
 use precondor_sdk::prelude::*;
-use precondor_sdk::serde_json::{self, Value, json};
+use precondor_sdk::serde_json::{self, json};
 
 use super::NAME;
 use super::factor::Weights;
 use super::features::FEATURES;
 use super::objective::{Loss, Moments, Sample, Scratch};
-use crate::model::{self, Card, Kind, Part, Reader};
-use crate::net::{Net, Role};
-use crate::optim::{Schedule, clip};
-use crate::random::Random;
-use crate::run::{self, Run, State, Team};
+use precondor_neural::model::{self, Card, Kind, Part, Reader};
+use precondor_neural::net::{Net, Role};
+use precondor_neural::optim::{Optimiser, Schedule};
+use precondor_neural::random::Random;
+use precondor_neural::run::{Plan, Task};
+use precondor_neural::team::Team;
 
 /// Parameters of training `mlp-fsai`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -28,26 +28,23 @@ pub struct TrainParams {
     /// G has the lower triangle of the pattern of this power of A.
     #[schemars(range(min = 1, max = 4))]
     pub power: u32,
-    /// Neurons of a hidden layer.
-    #[schemars(range(min = 1, max = 256))]
-    pub width: usize,
-    /// Hidden layers.
-    #[schemars(range(min = 1, max = 4))]
-    pub hidden: usize,
+    /// Neurons of each hidden layer, from the inputs to the outputs; a linear map where there is none.
+    #[schemars(length(max = 4), inner(range(min = 1, max = 256)))]
+    pub hidden: Vec<usize>,
     /// Steps of the optimiser, at most.
     #[schemars(range(min = 1))]
     pub steps: u64,
     /// Matrices a step and rank.
     #[schemars(range(min = 1, max = 4096))]
     pub batch: usize,
-    /// Matrices in the pool, shared evenly by the families.
+    /// Matrices to learn from, shared evenly by the families.
     #[schemars(range(min = 1, max = 100_000))]
     pub pool: usize,
-    /// Matrices of each family outside the pool, to choose the best parameters by.
-    #[schemars(range(min = 1, max = 10_000))]
+    /// Matrices of each family, drawn after the pool, to watch the loss on: the weights with the least loss
+    /// there are the model; with 0 the last ones are.
+    #[schemars(range(min = 0, max = 100_000))]
     pub validation: usize,
-    /// Steps without improvement after which the run ends.
-    #[schemars(range(min = 1))]
+    /// Steps without a smaller loss on the matrices of `validation` after which the run ends; 0 for never.
     pub patience: u64,
     /// Price μ on the distance from FSAI: the objective is log κ(B) + μ/√κ₀ n log K(B), B = G A Gᵀ,
     /// K Kaporin's condition number, κ₀ that of FSAI. Small ones do better on large matrices, large ones on small ones.
@@ -64,8 +61,7 @@ impl Default for TrainParams {
     fn default() -> Self {
         TrainParams {
             power: 1,
-            width: 16,
-            hidden: 2,
+            hidden: vec![16; 2],
             steps: 1500,
             batch: 12,
             pool: 360,
@@ -90,8 +86,8 @@ const DECAY: [f64; 2] = [0.9, 0.99];
 const VALIDATE: u64 = 100;
 
 /// The network.
-pub fn network(width: usize, hidden: usize) -> Net {
-    Net::new(FEATURES, &vec![width; hidden], 1, false)
+pub fn network(hidden: &[usize]) -> Net {
+    Net::new(FEATURES, hidden, 1, false)
 }
 
 /// Starting parameters: random, and all outputs zero.
@@ -103,40 +99,22 @@ pub fn start(net: &Net, random: &mut Random) -> Vec<f32> {
     parameters
 }
 
-/// How well the parameters did outside the pool.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(crate = "precondor_sdk::serde")]
-struct Best {
-    /// Mean of the objective, as bits: text may round.
-    value: u64,
-    /// log κ less FSAI's: mean and worst of every family.
-    families: Vec<[f64; 2]>,
-    /// Step it was reached at.
-    step: u64,
-    /// Whether the run has ended.
-    ended: bool,
-}
-
-/// A training run.
-pub(crate) struct Trainer {
+/// What is learned, and from what.
+pub(crate) struct Learner {
     team: Team,
     params: TrainParams,
-    description: Value,
+    card: Card,
     host: Arc<dyn Host>,
     net: Net,
-    /// Matrices of each family: the pool's, then those outside it.
+    /// Matrices of each family: the pool's, then those for validation.
     families: Vec<Vec<Sample<f32>>>,
     each: usize,
     mean: Vec<f32>,
     inverse_deviation: Vec<f32>,
-    schedule: Schedule,
-    best: Best,
-    best_parameters: Vec<f32>,
-    state: State,
 }
 
-impl Trainer {
-    /// Makes the matrices and the starting weights.
+impl Learner {
+    /// Makes the matrices.
     ///
     /// # Errors
     /// As [`Sample::new`].
@@ -146,8 +124,6 @@ impl Trainer {
         host: &Arc<dyn Host>,
         comm: &Comm,
     ) -> Result<Self> {
-        let team = Team::new(comm);
-        let net = network(params.width, params.hidden);
         let count = samples.families();
         if count == 0 {
             return Err(Error::Data("there are no training systems".into()));
@@ -171,36 +147,31 @@ impl Trainer {
             }
             families[k / total].push(sample);
         }
-        let mut random = Random::new(params.seed, 1);
-        let parameters = start(&net, &mut random);
-        let best =
-            Best { value: 0f64.to_bits(), families: vec![[0.0; 2]; count], step: 0, ended: false };
-        Ok(Trainer {
-            description: serde_json::from_str(&samples.describe()).unwrap_or(Value::Null),
+        let TrainParams { power, ref hidden, .. } = *params;
+        let architecture = json!({ "power": power, "hidden": hidden });
+        let card = Card::of_run((NAME, env!("CARGO_PKG_VERSION")), architecture, params, samples)?;
+        Ok(Learner {
+            team: Team::new(comm),
             host: Arc::clone(host),
+            net: network(hidden),
+            params: params.clone(),
+            card,
             families,
             each,
             mean,
             inverse_deviation,
-            schedule: Schedule { steps: params.steps, warm_up: WARM_UP, flat: FLAT },
-            best_parameters: parameters.clone(),
-            state: State { more: json!(best), ..State::new(parameters, DECAY, random, &team) },
-            team,
-            best,
-            params: params.clone(),
-            net,
         })
     }
 
-    fn card(&self) -> Result<Card> {
-        let TrainParams { power, width, hidden, .. } = self.params;
-        let architecture = json!({ "power": power, "width": width, "hidden": hidden });
-        run::card(NAME, architecture, &self.params, &self.description)
-    }
-
-    /// Losses of samples, and the mean of their gradients, summed in the same order on any number of threads.
-    fn evaluate(&self, samples: &[&Sample<f32>], derive: bool) -> Result<(Vec<Loss>, Vec<f32>)> {
-        let pool = Pool::default();
+    /// Losses of samples; adds the mean of their gradients to `gradient` where there is one, in the same order on any
+    /// number of threads.
+    fn evaluate(
+        &self,
+        parameters: &[f32],
+        samples: &[&Sample<f32>],
+        gradient: Option<&mut [f32]>,
+    ) -> Result<Vec<Loss>> {
+        let (pool, derive) = (Pool::default(), gradient.is_some());
         let weight = 1.0 / samples.len() as f32;
         let parts = chunks::collect(self.host.as_ref(), samples.len(), 1, |range| {
             pool.with(
@@ -210,72 +181,31 @@ impl Trainer {
                     let price = self.params.price;
                     let into = derive.then_some((price, weight, gradient.as_mut_slice()));
                     let sample = samples[range.start];
-                    let loss = sample.evaluate(&self.net, &self.state.parameters, scratch, into);
+                    let loss = sample.evaluate(&self.net, parameters, scratch, into);
                     Ok((loss, gradient))
                 },
             )
         })?;
-        let mut sum = vec![0.0; self.net.len()];
-        for (_, gradient) in &parts {
-            sum.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += g);
+        if let Some(sum) = gradient {
+            for (_, gradient) in &parts {
+                sum.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += g);
+            }
         }
-        Ok((parts.into_iter().map(|(loss, _)| loss).collect(), sum))
+        Ok(parts.into_iter().map(|(loss, _)| loss).collect())
     }
 
-    /// Looks at the matrices outside the pool, each rank at its share. Collective.
-    fn validate(&mut self) -> Result<()> {
-        let outside: Vec<&Sample<f32>> =
-            self.families.iter().flat_map(|family| &family[self.each..]).collect();
-        let (mine, _) = self.evaluate(&outside[self.team.share(outside.len())], false)?;
+    /// The matrices for validation, family after family, and their losses, of which each rank finds its share. Collective.
+    fn watched(&self, parameters: &[f32]) -> Result<(Vec<&Sample<f32>>, Vec<Loss>)> {
+        let outside = |family| -> &[Sample<f32>] { &Vec::as_slice(family)[self.each..] };
+        let all: Vec<&Sample<f32>> = self.families.iter().flat_map(outside).collect();
+        let mine = self.evaluate(parameters, &all[self.team.share(all.len())], None)?;
         let words = mine.iter().flat_map(|loss| [loss.condition, loss.kaporin].map(f64::to_bits));
         let words = self.team.gather(&words.collect::<Vec<_>>())?;
         let loss = |[condition, kaporin]: &[u64; 2]| Loss {
             condition: f64::from_bits(*condition),
             kaporin: f64::from_bits(*kaporin),
         };
-        let losses: Vec<Loss> = words.as_chunks().0.iter().map(loss).collect();
-        let families: Vec<[f64; 2]> = losses
-            .chunks(self.params.validation)
-            .map(|losses| {
-                let condition = losses.iter().map(|loss| loss.condition);
-                let mean = condition.clone().sum::<f64>() / losses.len() as f64;
-                [mean, condition.fold(f64::NEG_INFINITY, f64::max)]
-            })
-            .collect();
-        let value = mean(&outside, &losses, self.params.price);
-        if value < f64::from_bits(self.best.value) {
-            self.best =
-                Best { value: value.to_bits(), families, step: self.state.step, ended: false };
-            self.best_parameters.clone_from(&self.state.parameters);
-        }
-        Ok(())
-    }
-
-    /// Draws the next batch; the mean loss over all ranks, and its gradient. Collective.
-    fn differentiate(&mut self) -> Result<(f64, Vec<f32>)> {
-        let (count, each, random) = (self.families.len(), self.each, &mut self.state.random);
-        let mut pick = || (random.below(count), random.below(each));
-        let batch = self.params.batch * self.team.size();
-        let picked: Vec<_> = (0..batch).map(|_| pick()).collect();
-        let mine = picked[self.team.share(batch)].iter();
-        let mine: Vec<_> = mine.map(|&(family, k)| &self.families[family][k]).collect();
-        let (losses, mut gradient) = self.evaluate(&mine, true)?;
-        let loss = mean(&mine, &losses, self.params.price);
-        let loss = self.team.mean(batch, &mut gradient, loss)?;
-        Ok((loss, gradient))
-    }
-
-    /// Follows the gradient of a batch; its mean loss. Collective.
-    fn descend(&mut self, rate: f64) -> Result<f64> {
-        let (loss, mut gradient) = self.differentiate()?;
-        if clip(&mut gradient, LONGEST).is_finite() {
-            self.state.adam.begin();
-            let all = 0..self.net.len();
-            self.state.adam.update(all, rate, &gradient, &mut self.state.parameters);
-        } else {
-            self.state.skipped += 1;
-        }
-        Ok(loss)
+        Ok((all, words.as_chunks().0.iter().map(loss).collect()))
     }
 }
 
@@ -285,65 +215,74 @@ fn mean(samples: &[&Sample<f32>], losses: &[Loss], mu: f64) -> f64 {
     samples.iter().zip(losses).map(value).sum::<f64>() / samples.len() as f64
 }
 
-/// The best parameters' array in a checkpoint.
-const BEST: &str = "best";
-
-impl Run for Trainer {
-    fn steps(&self) -> (u64, u64) {
-        let steps = if self.best.ended { self.state.step } else { self.params.steps };
-        (self.state.step, steps)
+impl Task for Learner {
+    fn net(&self) -> &Net {
+        &self.net
     }
 
-    fn advance(&mut self) -> Result<Progress> {
-        let rate = self.params.rate * self.schedule.factor(self.state.step);
-        let loss = self.descend(rate)?;
-        self.state.count(self.params.steps, loss);
-        let step = self.state.step;
-        if step.is_multiple_of(VALIDATE) || step == self.params.steps {
-            self.validate()?;
-            self.best.ended = step - self.best.step >= self.params.patience;
-            self.state.more = json!(self.best);
+    fn plan(&self) -> Plan {
+        let TrainParams { seed, steps, rate, patience, validation, .. } = self.params;
+        Plan {
+            seed,
+            steps,
+            look_every: (validation > 0).then_some(VALIDATE),
+            patience,
+            optimiser: Optimiser::adam_alone(self.net.len(), DECAY, rate),
+            schedule: Schedule::Ramps { warm_up: WARM_UP, flat: FLAT },
+            longest: LONGEST,
         }
-        Ok(Progress { step, steps: self.steps().1, loss, learning_rate: rate })
     }
 
-    fn model(&self) -> Result<Vec<u8>> {
-        let mut card = self.card()?;
-        card.kind = Kind::Model;
-        card.metrics = json!({
-            "steps": self.state.step,
-            "ranks": self.state.ranks,
-            "skipped_steps": self.state.skipped,
-            "parameters": self.net.len(),
-            "best_step": self.best.step,
-            "objective": f64::from_bits(self.best.value),
-            "log_condition_less_fsai_by_family_mean_and_worst": self.best.families,
-        });
+    fn start(&self, random: &mut Random) -> Vec<f32> {
+        start(&self.net, random)
+    }
+
+    fn card(&self) -> &Card {
+        &self.card
+    }
+
+    fn differentiate(
+        &mut self,
+        _: u64,
+        parameters: &[f32],
+        random: &mut Random,
+        gradient: &mut [f32],
+    ) -> Result<f64> {
+        let (count, each) = (self.families.len(), self.each);
+        let mut pick = || (random.below(count), random.below(each));
+        let batch = self.params.batch * self.team.size();
+        let picked: Vec<_> = (0..batch).map(|_| pick()).collect();
+        let mine = picked[self.team.share(batch)].iter();
+        let mine: Vec<_> = mine.map(|&(family, k)| &self.families[family][k]).collect();
+        let losses = self.evaluate(parameters, &mine, Some(gradient))?;
+        let loss = mean(&mine, &losses, self.params.price);
+        self.team.mean(batch, gradient, loss)
+    }
+
+    fn validate(&mut self, parameters: &[f32]) -> Result<f64> {
+        let (samples, losses) = self.watched(parameters)?;
+        Ok(mean(&samples, &losses, self.params.price))
+    }
+
+    fn model(&mut self, parameters: &[f32], mut card: Card) -> Result<Vec<u8>> {
+        // log κ less FSAI's.
+        let of = |losses: &[Loss]| {
+            let condition = losses.iter().map(|loss| loss.condition);
+            let mean = condition.clone().sum::<f64>() / losses.len() as f64;
+            [mean, condition.fold(f64::NEG_INFINITY, f64::max)]
+        };
+        let losses = self.watched(parameters)?.1;
+        let families = losses.chunks(self.params.validation.max(1)).map(of);
+        card.add_metrics(json!({
+            "log_condition_less_fsai_by_family_mean_and_worst": families.collect::<Vec<_>>(),
+        }));
         let vector = |name: &str, values| Part { name: name.into(), shape: vec![FEATURES], values };
         let mut parts = vec![
             vector("input.mean", &self.mean),
             vector("input.inverse_deviation", &self.inverse_deviation),
         ];
-        parts.extend(self.net.tensors().iter().map(|tensor| Part {
-            name: tensor.name.clone(),
-            shape: vec![tensor.rows, tensor.columns],
-            values: &self.best_parameters[tensor.range()],
-        }));
+        parts.extend(model::parts_of(&self.net, parameters));
         model::write(&card, &parts)
-    }
-
-    fn checkpoint(&self) -> Result<Vec<u8>> {
-        self.state.checkpoint(self.card()?, &[(BEST, &self.best_parameters)])
-    }
-
-    fn resume(&mut self, checkpoint: &[u8]) -> Result<()> {
-        let card = self.card()?;
-        for best in self.state.resume(checkpoint, &card, &[BEST])? {
-            self.best_parameters = best;
-        }
-        self.best = serde_json::from_value(self.state.more.clone())
-            .map_err(|e| Error::Data(format!("the checkpoint has no usable 'more': {e}")))?;
-        Ok(())
     }
 }
 
@@ -357,26 +296,23 @@ impl Weights {
         #[serde(crate = "precondor_sdk::serde", deny_unknown_fields)]
         struct Architecture {
             power: u32,
-            width: usize,
-            hidden: usize,
+            hidden: Vec<usize>,
         }
         let mut reader = Reader::new(bytes, NAME, Kind::Model)?;
         let bad = |why: String| Error::Data(format!("not a usable model: architecture: {why}"));
-        let Architecture { power, width, hidden } =
+        let Architecture { power, hidden } =
             serde_json::from_value(reader.card.architecture.clone())
                 .map_err(|e| bad(e.to_string()))?;
-        if !(1..=256).contains(&width) || !(1..=4).contains(&hidden) || !(1..=4).contains(&power) {
+        let fits = hidden.len() <= 4 && hidden.iter().all(|width| (1..=256).contains(width));
+        if !fits || !(1..=4).contains(&power) {
             return Err(bad(format!(
-                "power {power}, {hidden} layers of width {width} (at most power 4, 4 layers of 256)"
+                "power {power}, hidden layers {hidden:?} (at most power 4, 4 layers of 256)"
             )));
         }
-        let net = network(width, hidden);
+        let net = network(&hidden);
         let mean = reader.take("input.mean", &[FEATURES])?;
         let inverse_deviation = reader.take("input.inverse_deviation", &[FEATURES])?;
-        let mut parameters = Vec::new();
-        for tensor in net.tensors() {
-            parameters.extend(reader.take(&tensor.name, &[tensor.rows, tensor.columns])?);
-        }
+        let parameters = reader.take_net(&net)?;
         reader.finish()?;
         Ok(Weights { power, net, parameters: parameters.into(), mean, inverse_deviation })
     }
@@ -385,21 +321,25 @@ impl Weights {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::tests::{agree, on_ranks};
+    use precondor_neural::check::{agree, on_ranks};
 
     #[test]
     fn the_gradient_of_several_ranks_is_that_of_one_with_all_their_batches() {
         let first = |ranks: usize, batch: usize| {
-            let small = TrainParams { width: 4, pool: 6, validation: 3, ..TrainParams::default() };
-            let params = TrainParams { batch, ..small };
+            let hidden = vec![4; 2];
+            let params =
+                TrainParams { hidden, batch, pool: 6, validation: 3, ..TrainParams::default() };
             on_ranks(ranks, &[2, 3], |comm, samples, host| {
-                let mut run = Trainer::new(&params, samples, host, comm).unwrap();
+                let mut learner = Learner::new(&params, samples, host, comm).unwrap();
+                let mut random = Random::new(params.seed, 1);
+                learner.start(&mut random);
                 // Outputs that are all zero are a special place.
-                run.state.parameters = run.net.start(&mut Random::new(7, 0), 1.0);
-                let found = vec![run.differentiate().unwrap()];
-                run.validate().unwrap();
-                let told = (run.best.value, run.best.families.clone());
-                let all = comm.all_gather(&[told.0, told.1[1][1].to_bits()]).unwrap();
+                let parameters: Vec<f32> = learner.net.start(&mut Random::new(7, 0), 1.0);
+                let mut gradient = vec![0.0; parameters.len()];
+                let loss = learner.differentiate(0, &parameters, &mut random, &mut gradient);
+                let found = vec![(loss.unwrap(), gradient)];
+                let told = learner.validate(&parameters).unwrap().to_bits();
+                let all = comm.all_gather(&[told]).unwrap();
                 assert!(all.iter().all(|theirs| *theirs == all[0]));
                 found
             })

@@ -39,11 +39,12 @@ use precondor_sdk::core::kernel::sine::SlabSolver;
 use precondor_sdk::core::kernel::slab::Stretches;
 use precondor_sdk::prelude::*;
 
-use crate::grid::{Grid, grain};
 use crate::reference::coarse::{Coarse, CoarseMemory};
 use crate::reference::pgp::Stencils;
 use crate::reference::share::Share;
 use crate::reference::stencil::{Onto, Stencil};
+use precondor_sdk::core::kernel::bands::grain;
+use precondor_sdk::core::kernel::grid::Grid;
 
 /// `M₂` of one matrix; all planes are of the rows that a rank keeps.
 pub struct Operator {

@@ -16,10 +16,10 @@
 use multiversion::multiversion;
 use precondor_sdk::core::kernel::sine::eigenvalue;
 
-use crate::grid::Grid;
-use crate::number::Number;
 use crate::reference::pgp::Stencils;
 use crate::reference::stencil::Stencil;
+use precondor_neural::number::Number;
+use precondor_sdk::core::kernel::grid::Grid;
 
 /// The sine transform of small planes by multiplication with the matrix of sines; for grids of up to
 /// some 60 nodes a side this is faster than the fast transform.
@@ -139,27 +139,14 @@ impl<T: Number> Chain<T> {
         &self.gradient
     }
 
-    /// The loss `e` of the vector with sine coefficients `z` (a plane) as `cap·ln(1 + e/cap)`; adds
-    /// `weight` times its derivative.
-    pub fn loss(
-        &mut self,
-        a: &Stencil<T>,
-        stencils: &Stencils<T>,
-        z: &[T],
-        weight: T,
-        cap: f64,
-    ) -> T {
-        let Chain { sine, planes, gradient } = self;
-        let [x, y1, t1, t2, y3, e, work, more, back, spare] = planes;
+    /// From `x`, which is set: `M₂ x`, left in `y3`, and what the way back needs. The same map as that of
+    /// [`Operator`](crate::reference::apply::Operator), whose order of work is made for large grids; a test holds them
+    /// together.
+    fn forward(&mut self, a: &Stencil<T>, stencils: &Stencils<T>) {
+        let Chain { sine, planes, .. } = self;
+        let [x, y1, t1, t2, y3, e, work, more, _, spare] = planes;
         let (one, minus) = (T::one(), -T::one());
         let Stencils { p, r, .. } = stencils;
-
-        // x = A0^½ z.
-        for ((w, &z), &l) in work.iter_mut().zip(z).zip(&sine.eigen) {
-            *w = z * l.sqrt();
-        }
-        sine.transform(work, x);
-
         clear(y1);
         stencils.smooth(a, x, work, y1);
         a.add_to(x, y1, minus, t1);
@@ -175,6 +162,30 @@ impl<T: Number> Chain<T> {
         r.add(more, one, y3);
         a.add_to(x, y3, minus, t2);
         stencils.smooth(a, t2, work, y3);
+    }
+
+    /// The loss `e` of the vector with sine coefficients `z` (a plane) as `cap·ln(1 + e/cap)`; adds
+    /// `weight` times its derivative.
+    pub fn loss(
+        &mut self,
+        a: &Stencil<T>,
+        stencils: &Stencils<T>,
+        z: &[T],
+        weight: T,
+        cap: f64,
+    ) -> T {
+        // x = A0^½ z.
+        let [x, .., work, _, _, _] = &mut self.planes;
+        for ((w, &z), &l) in work.iter_mut().zip(z).zip(&self.sine.eigen) {
+            *w = z * l.sqrt();
+        }
+        self.sine.transform(work, x);
+        self.forward(a, stencils);
+
+        let Chain { sine, planes, gradient } = self;
+        let [x, _, t1, t2, y3, e, work, more, back, spare] = planes;
+        let (one, minus) = (T::one(), -T::one());
+        let Stencils { p, r, .. } = stencils;
         a.add_to(x, y3, minus, e);
 
         // loss = ‖A0^-½ e‖²; its derivative by e is 2 A0⁻¹ e, left in `e`.
@@ -231,12 +242,16 @@ fn clear<T: Number>(plane: &mut [T]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::Random;
-    use crate::reference::pgp::tests::random_bands;
+    use crate::reference::apply::Operator;
     use crate::reference::pgp::{Variant, matrix_stencil};
+    use crate::reference::share::Share;
     use crate::reference::stencil::tests::{GRID, noise};
+    use precondor_neural::check::random_bands;
+    use precondor_neural::random::Random;
     use precondor_sdk::core::host::Alone;
     use precondor_sdk::core::kernel::sine::PoissonSolver;
+    use precondor_sdk::prelude::Comm;
+    use std::sync::Arc;
 
     #[test]
     fn sine_matrix_solves_as_the_fast_solver_does() {
@@ -257,26 +272,68 @@ mod tests {
         }
     }
 
+    /// Any coefficients.
+    fn stencils<T: Number>(random: &mut Random, variant: Variant) -> Stencils<T> {
+        let mut stencils = Stencils::new(GRID, variant);
+        for (stencil, size) in
+            [(&mut stencils.p, 0.2), (&mut stencils.r, 0.3), (&mut stencils.s, 0.1)]
+        {
+            for c in 0..stencil.offsets().len() {
+                let plane = noise(random, GRID);
+                for (to, from) in stencil.plane_mut(c).iter_mut().zip(plane) {
+                    *to = T::rounded(size * from);
+                }
+            }
+        }
+        if variant == Variant::Sweep {
+            // ω(i)/a_ii is positive and well below 2/a_ii.
+            let weights = stencils.s.plane_mut(0).iter_mut();
+            weights.for_each(|w| *w = T::rounded(0.25) + w.abs());
+        }
+        stencils
+    }
+
+    #[test]
+    fn what_is_trained_is_what_is_applied_entry_by_entry() {
+        for variant in [Variant::Spd, Variant::Stencil, Variant::Sweep] {
+            let bands = random_bands(&mut Random::new(7, 0), GRID);
+            let seed = || Random::new(8, 0);
+            let (a, of) = (matrix_stencil::<f64>(&bands), stencils::<f64>(&mut seed(), variant));
+            let mut chain = Chain::new(GRID, &of);
+            let (share, single) = (Share::alone(GRID).unwrap(), stencils(&mut seed(), variant));
+            let applied = Operator::new(
+                Arc::new(Alone),
+                &Comm::solo(),
+                share,
+                matrix_stencil(&bands),
+                single,
+            );
+            let mut memory = applied.memory().unwrap();
+            let n = GRID.nodes();
+            let (mut size, mut apart) = (0.0f64, 0.0f64);
+            for column in 0..n {
+                let unit: Vec<f64> = (0..n).map(|i| f64::from(u8::from(i == column))).collect();
+                let (mut trained, mut used) = (vec![0.0; n], vec![0.0; n]);
+                GRID.to_plane(&unit, &mut chain.planes[0]);
+                chain.forward(&a, &of);
+                GRID.to_nodes(&chain.planes[4], &mut trained);
+                applied.apply(&unit, &mut used, &mut memory).unwrap();
+                for (trained, used) in trained.iter().zip(&used) {
+                    size = size.max(trained.abs());
+                    apart = apart.max((trained - used).abs());
+                }
+            }
+            // One is in double precision, the other one in single.
+            assert!(size > 0.1 && apart < 1e-6 * size, "{variant:?}: {apart:e} of {size}");
+        }
+    }
+
     #[test]
     fn derivative_by_every_coefficient_agrees_with_differences() {
         for variant in [Variant::Spd, Variant::Stencil, Variant::Sweep] {
             let mut random = Random::new(7, 0);
             let a = matrix_stencil::<f64>(&random_bands(&mut random, GRID));
-            let mut stencils = Stencils::new(GRID, variant);
-            for (stencil, size) in
-                [(&mut stencils.p, 0.2), (&mut stencils.r, 0.3), (&mut stencils.s, 0.1)]
-            {
-                for c in 0..stencil.offsets().len() {
-                    let plane = noise(&mut random, GRID);
-                    for (to, from) in stencil.plane_mut(c).iter_mut().zip(plane) {
-                        *to = size * from;
-                    }
-                }
-            }
-            if variant == Variant::Sweep {
-                // ω(i)/a_ii is positive and well below 2/a_ii.
-                stencils.s.plane_mut(0).iter_mut().for_each(|w| *w = 0.25 + w.abs());
-            }
+            let stencils = stencils(&mut random, variant);
             let z = noise(&mut random, GRID);
             // With the diagonal smoother, a cap about as large as the loss.
             let cap = if variant == Variant::Spd { 1.0 } else { f64::INFINITY };

@@ -28,26 +28,20 @@ use std::ops::Range;
 use precondor_sdk::core::comm::Communicator;
 use precondor_sdk::prelude::*;
 
-use crate::grid::{BANDS, Bands, Grid};
-use crate::reference::banded::Factor;
 use crate::reference::share::Share;
+use precondor_sdk::core::kernel::band::Band;
+use precondor_sdk::core::kernel::bands::{BANDS, Bands};
+use precondor_sdk::core::kernel::bilinear::Bilinear;
+use precondor_sdk::core::kernel::grid::Grid;
 
 /// Flops a node of the grid, at most, that the coarse factor takes where its size is not given.
 pub const FLOPS: usize = 1024;
 
-/// What a node has of the coarse functions along one axis: the first of two and both weights.
-#[derive(Clone, Copy, Debug)]
-struct Hat {
-    first: usize,
-    weights: [f64; 2],
-}
-
 /// The correction for one matrix.
 pub struct Coarse {
     share: Share,
-    size: [usize; 2],
-    along: [Vec<Hat>; 2],
-    factor: Factor,
+    functions: Bilinear,
+    factor: Band,
 }
 
 /// The memory of an application.
@@ -71,18 +65,6 @@ impl CoarseMemory {
 const REACH: usize = 2;
 /// Coarse functions that one is coupled to, at most, itself among them.
 const COUPLED: usize = (2 * REACH + 1) * (2 * REACH + 1);
-
-/// Hats of `m` nodes for `k` coarse ones between them. Coarse nodes are numbered from 1, so that 0 and
-/// `k + 1` are the boundary.
-fn hats(m: usize, k: usize) -> Vec<Hat> {
-    let of = |i: usize| {
-        let at = ((i + 1) * (k + 1)) as f64 / (m + 1) as f64;
-        let first = (at.floor() as usize).min(k);
-        let right = at - first as f64;
-        Hat { first, weights: [1.0 - right, right] }
-    };
-    (0..m).map(of).collect()
-}
 
 /// How far apart coarse functions that a matrix couples are, of `k` for `m` nodes along one axis.
 fn reach(m: usize, k: usize) -> usize {
@@ -117,15 +99,17 @@ impl Coarse {
     pub fn new(comm: &Comm, share: &Share, bands: &Bands, nodes: Option<usize>) -> Result<Self> {
         let grid = share.slabs().grid();
         let size = sizes(grid, nodes);
-        let along = [hats(grid.mx, size[0]), hats(grid.my, size[1])];
-        let mut matrix = Factor::zero(size[0] * size[1], bandwidth(grid, size));
-        let here = Coarse { share: share.clone(), size, along, factor: Factor::default() };
+        let mut matrix = Band::zero(size[0] * size[1], bandwidth(grid, size));
+        let functions = Bilinear::new(grid, size);
+        let here = Coarse { share: share.clone(), functions, factor: Band::default() };
         if share.is_alone() {
             here.galerkin(bands, |p, q, value| matrix.add(p, q, value));
         } else {
             here.galerkin_of_all(comm, bands, &mut matrix)?;
         }
-        matrix.factorise()?;
+        matrix
+            .factorise()
+            .map_err(|_| Error::Breakdown("the matrix is not positive definite".into()))?;
         Ok(Coarse { factor: matrix, ..here })
     }
 
@@ -142,8 +126,8 @@ impl Coarse {
                     if value == 0.0 || x >= mx || y >= my {
                         continue;
                     }
-                    for (p, wp) in self.functions(i, j) {
-                        for (q, wq) in self.functions(x, y) {
+                    for (p, wp) in self.functions.functions(i, j) {
+                        for (q, wq) in self.functions.functions(x, y) {
                             add(p, q, value * wp * wq);
                             if band > 0 {
                                 add(q, p, value * wp * wq);
@@ -156,8 +140,8 @@ impl Coarse {
     }
 
     /// `ZᵀAZ` from the parts of all ranks, in rank order. Collective.
-    fn galerkin_of_all(&self, comm: &Comm, bands: &Bands, matrix: &mut Factor) -> Result<()> {
-        let [kx, ky] = self.size;
+    fn galerkin_of_all(&self, comm: &Comm, bands: &Bands, matrix: &mut Band) -> Result<()> {
+        let [kx, ky] = self.functions.size();
         let place = |p: usize, q: usize| {
             let step = |p: usize, q: usize| q + REACH - p;
             step(p / kx, q / kx) * (2 * REACH + 1) + step(p % kx, q % kx)
@@ -185,31 +169,18 @@ impl Coarse {
     /// Rows of coarse functions, from 0, of which some are not zero in the slab of a rank, or in the row above
     /// it.
     fn touched(&self, rank: usize) -> Range<usize> {
-        let (rows, hats) = (self.share.slabs().rows(rank), &self.along[1]);
+        let (rows, hats) = (self.share.slabs().rows(rank), &self.functions.along()[1]);
         if rows.is_empty() {
             return 0..0;
         }
         let (first, last) = (hats[rows.start], hats[rows.end.min(hats.len() - 1)]);
         // Hats are numbered from 1, with the boundary before and after.
-        first.first.max(1) - 1..(last.first + 1).min(self.size[1])
-    }
-
-    /// The coarse functions that are not zero at a node, with their values.
-    fn functions(&self, i: usize, j: usize) -> impl Iterator<Item = (usize, f64)> + use<> {
-        let [kx, ky] = self.size;
-        let (x, y) = (self.along[0][i], self.along[1][j]);
-        let corners = [(0, 0), (1, 0), (0, 1), (1, 1)].into_iter();
-        corners.filter_map(move |(a, b)| {
-            let (p, q) = (x.first + a, y.first + b);
-            let weight = x.weights[a] * y.weights[b];
-            let inside = (1..=kx).contains(&p) && (1..=ky).contains(&q) && weight != 0.0;
-            inside.then(|| ((q - 1) * kx + p - 1, weight))
-        })
+        first.first.max(1) - 1..(last.first + 1).min(self.functions.size()[1])
     }
 
     /// Memory for [`add`](Self::add).
     pub fn memory(&self) -> CoarseMemory {
-        let [kx, ky] = self.size;
+        let [kx, ky] = self.functions.size();
         let ranks = if self.share.is_alone() { 0 } else { self.share.slabs().ranks() };
         let longest = (0..ranks).map(|rank| kx * self.touched(rank).len()).max().unwrap_or(0);
         CoarseMemory {
@@ -242,7 +213,7 @@ impl Coarse {
             values.fill(0.0);
             self.restrict(r, 0, values);
         } else {
-            let kx = self.size[0];
+            let kx = self.functions.size()[0];
             mine.fill(0.0);
             self.restrict(r, kx * self.touched(comm.rank()).start, mine);
             comm.gather_f64(mine, all)?;
@@ -258,7 +229,8 @@ impl Coarse {
         for j in rows {
             let row = &mut y[(j + 1) * grid.stride() + 1..][..grid.mx];
             for (i, y) in row.iter_mut().enumerate() {
-                let sum = self.functions(i, first + j).map(|(p, w)| w * values[p]).sum::<f64>();
+                let sum =
+                    self.functions.functions(i, first + j).map(|(p, w)| w * values[p]).sum::<f64>();
                 *y += sum as f32;
             }
         }
@@ -271,7 +243,7 @@ impl Coarse {
         for j in self.share.slab() {
             let row = &r[(j + 1) * grid.stride() + 1..][..grid.mx];
             for (i, &r) in row.iter().enumerate() {
-                let functions = self.functions(i, first + j);
+                let functions = self.functions.functions(i, first + j);
                 functions.for_each(|(p, w)| sums[p - start] += w * f64::from(r));
             }
         }
@@ -281,9 +253,9 @@ impl Coarse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::Random;
     use crate::reference::pgp::matrix_stencil;
-    use crate::reference::pgp::tests::random_bands;
+    use precondor_neural::check::random_bands;
+    use precondor_neural::random::Random;
 
     /// `QA` leaves what is bilinear between coarse nodes, and `Q r` is zero for `r` that no coarse
     /// function sees.
@@ -302,7 +274,8 @@ mod tests {
             let values: Vec<f64> = memory.values.iter().map(|_| random.unit() - 0.5).collect();
             for j in 0..grid.my {
                 for i in 0..grid.mx {
-                    let sum: f64 = coarse.functions(i, j).map(|(p, w)| w * values[p]).sum();
+                    let sum: f64 =
+                        coarse.functions.functions(i, j).map(|(p, w)| w * values[p]).sum();
                     x[(j + 1) * grid.stride() + i + 1] = sum as f32;
                 }
             }
@@ -313,7 +286,7 @@ mod tests {
                 assert!((x - y).abs() < 1e-5, "{nodes}: {x} {y}");
             }
         }
-        assert_eq!((of(5).size, of(100).size), ([5, 5], [7, 5]));
+        assert_eq!((of(5).functions.size(), of(100).functions.size()), ([5, 5], [7, 5]));
     }
 
     #[test]
@@ -328,17 +301,6 @@ mod tests {
             let [kx, ky] = sizes(grid, None);
             assert!(kx >= 1 && ky >= 1 && 2 * kx <= mx.max(2) && 2 * ky <= my.max(2), "{kx} {ky}");
             assert!(kx * ky * bandwidth(grid, [kx, ky]).pow(2) <= FLOPS * mx * my, "{kx} {ky}");
-        }
-    }
-
-    #[test]
-    fn hats_sum_to_one_and_are_zero_at_the_boundary() {
-        for (m, k) in [(7, 3), (10, 4), (1, 1), (6, 2)] {
-            for (i, hat) in hats(m, k).iter().enumerate() {
-                assert!((hat.weights[0] + hat.weights[1] - 1.0).abs() < 1e-15);
-                let at = hat.first as f64 + hat.weights[1];
-                assert!((at / (k + 1) as f64 - (i + 1) as f64 / (m + 1) as f64).abs() < 1e-12);
-            }
         }
     }
 

@@ -33,8 +33,9 @@ use precondor_sdk::core::matrix::Space;
 use precondor_sdk::core::system::Aux;
 use precondor_sdk::prelude::*;
 
-use crate::grid::{Bands, Grid};
 use crate::reference::share::Share;
+use precondor_sdk::core::kernel::bands::Bands;
+use precondor_sdk::core::kernel::grid::Grid;
 
 /// How far `ln c` is smoothed in one pass, to both sides, in sides of the domain.
 pub const RADIUS: f64 = 1.0 / 16.0;

@@ -4,12 +4,13 @@
 //! A layer's inputs for consecutive nodes are rows of numbers in one buffer: for the first layer (and
 //! the skip) the feature planes themselves, each of the nine neighbours at its own offset, so that no
 //! patch is ever copied; for the others the previous layer's outputs, in the first-level cache. One
-//! kernel does both: `ROWS` outputs for `LANES` nodes are accumulated in registers.
+//! kernel does both: `ROWS` outputs for `LANES` nodes are accumulated in registers. It is the network of
+//! [`net`](precondor_neural::net), which is trained; a test holds every output of both together.
 
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 
-use crate::net::{Layer, Net};
+use precondor_neural::net::{Layer, Net};
 
 /// Nodes handled at a time.
 pub const LANES: usize = 64;
@@ -151,7 +152,7 @@ impl Evaluator {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::Random;
+    use precondor_neural::random::Random;
 
     #[test]
     fn outputs_are_those_of_the_network() {

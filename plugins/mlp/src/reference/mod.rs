@@ -35,7 +35,6 @@
 //!   writes sparse operators around a fixed solve is this project's own.
 
 pub mod apply;
-mod banded;
 pub mod chain;
 pub mod coarse;
 pub mod coefficient;
@@ -55,16 +54,17 @@ use precondor_sdk::core::kernel::slab::Slabs;
 use precondor_sdk::core::train::{Trainable, Training};
 use precondor_sdk::prelude::*;
 
-use crate::grid::{Bands, Grid, grain};
-use crate::model::{self, Recent};
 use crate::reference::apply::{Memory, Operator};
 use crate::reference::coarse::Coarse;
 use crate::reference::coefficient::{Coefficient, Source};
 use crate::reference::evaluate::{Evaluator, LANES};
 use crate::reference::pgp::{Description, Stencils, Variant, matrix_stencil};
 use crate::reference::share::{Share, halo};
-use crate::reference::train::{NAME, TrainParams, Trainer, Weights};
-use crate::run;
+use crate::reference::train::{Learner, NAME, TrainParams, Weights};
+use precondor_neural::model::{self, Recent};
+use precondor_neural::run;
+use precondor_sdk::core::kernel::bands::{Bands, grain};
+use precondor_sdk::core::kernel::grid::Grid;
 
 /// Parameters of [`MlpReference`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -341,6 +341,6 @@ impl Trainable for MlpReference {
 
     fn train(params: &TrainParams, training: Training<'_>) -> Result<Vec<u8>> {
         let Training { comm, host, samples, .. } = training;
-        run::drive(&mut Trainer::new(params, samples, &**host, comm)?, training)
+        run::train(Learner::new(params, samples, &**host, comm)?, training)
     }
 }

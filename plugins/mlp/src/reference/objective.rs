@@ -4,13 +4,14 @@
 //! Features of all matrices of the batch go through the network in one product; each matrix then has the
 //! loss of [`Chain`] for a few random vectors, and its derivative goes back the same way.
 
-use crate::grid::{Bands, Grid};
-use crate::net::{Activations, Net};
-use crate::number::Number;
-use crate::random::Random;
 use crate::reference::chain::Chain;
 use crate::reference::pgp::{Description, Patch, Stencils, Variant, matrix_stencil};
 use crate::reference::stencil::Stencil;
+use precondor_neural::net::{Activations, Net};
+use precondor_neural::number::Number;
+use precondor_neural::random::Random;
+use precondor_sdk::core::kernel::bands::Bands;
+use precondor_sdk::core::kernel::grid::Grid;
 
 /// One training matrix.
 pub struct Sample<T> {
@@ -131,15 +132,15 @@ impl<T: Number> Objective<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reference::pgp::tests::random_bands;
     use crate::reference::stencil::tests::GRID;
     use crate::reference::train::network;
+    use precondor_neural::check::random_bands;
 
     #[test]
     fn gradient_of_the_whole_objective_agrees_with_differences() {
         for variant in [Variant::Spd, Variant::Stencil, Variant::Sweep] {
             let mut random = Random::new(9, 0);
-            let net = network(variant, Patch::Square, 6, 2);
+            let net = network(variant, Patch::Square, &[6, 6]);
             let batch: Vec<Sample<f64>> =
                 (0..3).map(|_| Sample::new(&random_bands(&mut random, GRID))).collect();
             let mut parameters: Vec<f64> = net.start(&mut random, 0.1);

@@ -15,11 +15,12 @@ use std::ops::Range;
 use precondor_sdk::schemars::JsonSchema;
 use precondor_sdk::serde::{Deserialize, Serialize};
 
-use crate::grid::{BANDS, Bands, Grid};
-use crate::number::Number;
 use crate::reference::evaluate::LANES;
 use crate::reference::stencil::{AROUND, HALF, Kind, Stencil};
 use crate::reference::sweep::Sweep;
+use precondor_neural::number::Number;
+use precondor_sdk::core::kernel::bands::{BANDS, Bands};
+use precondor_sdk::core::kernel::grid::Grid;
 
 /// The form of the smoother `S`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -460,32 +461,11 @@ fn sigma_slope<T: Number>(value: T) -> T {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-    use crate::random::Random;
-    use crate::reference::stencil::tests::{GRID, noise};
-
-    /// Bands of a symmetric, diagonally dominant matrix with random couplings.
-    pub(crate) fn random_bands(random: &mut Random, grid: Grid) -> Bands {
-        let mut values = Vec::new();
-        for (band, &(dx, dy)) in BANDS.iter().enumerate() {
-            let mut plane = noise(random, grid);
-            for (at, value) in plane.iter_mut().enumerate() {
-                let (j, i) = (at / grid.stride(), at % grid.stride());
-                let inside =
-                    |i: usize, j: usize| (1..=grid.mx).contains(&i) && (1..=grid.my).contains(&j);
-                let neighbour = inside(i, j) && inside(i + dx as usize, j + dy as usize);
-                *value = match (band, neighbour) {
-                    (_, false) => 0.0,
-                    (0, true) => 4.0 + 0.8 * *value,
-                    (1 | 2, true) => -0.9 + 0.2 * *value,
-                    (_, true) => 0.2 * *value,
-                };
-            }
-            values.extend(plane);
-        }
-        Bands { grid, values }
-    }
+    use crate::reference::stencil::tests::GRID;
+    use precondor_neural::check::random_bands;
+    use precondor_neural::random::Random;
 
     #[test]
     fn decoding_is_linear_or_logistic_and_its_derivative_agrees_with_differences() {

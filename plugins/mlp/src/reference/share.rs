@@ -18,7 +18,7 @@ use std::ops::Range;
 use precondor_sdk::core::kernel::slab::{Slabs, Stretches};
 use precondor_sdk::prelude::*;
 
-use crate::grid::Grid;
+use precondor_sdk::core::kernel::grid::Grid;
 
 /// Rows beside those with a rank's nodes that it keeps, for a smoother that reaches so many rows.
 pub fn halo(reach: usize) -> usize {

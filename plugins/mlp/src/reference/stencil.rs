@@ -13,8 +13,8 @@ use std::ops::Range;
 
 use multiversion::multiversion;
 
-use crate::grid::Grid;
-use crate::number::Number;
+use precondor_neural::number::Number;
+use precondor_sdk::core::kernel::grid::Grid;
 
 /// Offsets `(dx, dy)` of a nine-point stencil without its centre.
 pub const AROUND: [(isize, isize); 8] =
@@ -301,7 +301,7 @@ impl<K: Number> Stencil<K> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::random::Random;
+    use precondor_neural::random::Random;
 
     pub(crate) const GRID: Grid = Grid { mx: 5, my: 4 };
 

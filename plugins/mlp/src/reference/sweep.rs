@@ -15,8 +15,8 @@
 
 use std::ops::Range;
 
-use crate::number::Number;
 use crate::reference::stencil::Stencil;
+use precondor_neural::number::Number;
 
 /// The sweep for a matrix and the planes of `ω(i)/a_ii`.
 pub struct Sweep<'a, K, T> {
@@ -149,10 +149,11 @@ impl<'a, K: Number + Into<T>, T: Number> Sweep<'a, K, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grid::Grid;
-    use crate::random::Random;
     use crate::reference::pgp::matrix_stencil;
-    use crate::reference::pgp::tests::random_bands;
+    use precondor_neural::check::random_bands;
+    use precondor_neural::random::Random;
+    use precondor_sdk::core::kernel::bands::Bands;
+    use precondor_sdk::core::kernel::grid::Grid;
 
     /// Solves `T x = r` for a dense matrix by elimination.
     fn solve(t: &[f64], r: &[f64]) -> Vec<f64> {
@@ -193,7 +194,7 @@ mod tests {
                 out
             };
             let values = (0..4).flat_map(|band| cut(bands.plane(band))).collect();
-            let a = matrix_stencil::<f64>(&crate::grid::Bands { grid: part, values });
+            let a = matrix_stencil::<f64>(&Bands { grid: part, values });
             let mut y = cut(&x);
             Sweep::new(&a, &relaxation).within(0..part.my, first).apply(&mut y);
             let inner = if first == 0 { 0 } else { 2 }..part.my - if last == 13 { 0 } else { 2 };

@@ -1,6 +1,6 @@
 //! Symmetric positive definite matrices unlike those that `mlp-fsai` was trained on.
 
-use precondor_plugin_mlp::random::Random;
+use precondor_neural::random::Random;
 use precondor_sdk::core::problem::Problem;
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, json};

@@ -3,12 +3,12 @@
 
 use std::ops::ControlFlow;
 
+use precondor_neural::model::{self, Kind, Part as Array, Reader};
+use precondor_neural::random::Random;
 use precondor_plugin_mlp::fsai::factor::{Plain, Weights, scaled, unscaled};
 use precondor_plugin_mlp::fsai::features::FEATURES;
 use precondor_plugin_mlp::fsai::train::{TrainParams, network};
 use precondor_plugin_mlp::fsai::{MlpFsai, Params};
-use precondor_plugin_mlp::model::{self, Kind, Part as Array, Reader};
-use precondor_plugin_mlp::random::Random;
 use precondor_sdk::core::comm::threads;
 use precondor_sdk::core::host::Alone;
 use precondor_sdk::core::kernel::fsai::{self, Factored};
@@ -66,7 +66,7 @@ fn plain(a: &DistCsr, power: usize) -> Factored {
 
 /// Weights from a random generator, `size` times those that a training starts from.
 fn weights(power: u32, size: f32, seed: u64) -> Weights {
-    let net = network(8, 2);
+    let net = network(&[8, 8]);
     let mut random = Random::new(seed, 0);
     let parameters: Vec<f32> = net.start(&mut random, 1.0);
     Weights {
@@ -296,7 +296,7 @@ fn a_model_that_does_harm_is_noticed_and_left_out() {
     let params = TrainParams { steps: 1, pool: 4, validation: 1, ..TrainParams::default() };
     let model = train::<MlpFsai>(&params, &[3], 0.2, None, &mut Keeper::default()).unwrap();
     let mut card = Reader::new(&model, MlpFsai::NAME, Kind::Model).unwrap().card;
-    card.architecture = json!({"power": 1, "width": 8, "hidden": 2});
+    card.architecture = json!({"power": 1, "hidden": [8, 8]});
     // Every entry off the diagonal is halved: the output's bias is the last parameter.
     let mut wild = weights(1, 0.0, 4);
     let count = wild.parameters.len();

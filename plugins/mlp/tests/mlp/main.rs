@@ -2,13 +2,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod configurations;
-mod dense;
+mod counts;
 mod foreign;
 mod fsai;
 mod grids;
 mod methods;
-use precondor_testkit::patience;
 mod ranks;
-mod support;
 mod training;
 mod training_ranks;
+
+use precondor_testkit::learning as support;
+use precondor_testkit::learning_ranks;

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use crate::counts::*;
 use crate::support::*;
-use precondor_plugin_mlp::dense::MlpDense;
-use precondor_plugin_mlp::grid::{Bands, Grid};
-use precondor_plugin_mlp::random::Random;
+use precondor_neural::random::Random;
+use precondor_plugin_dense::mlp::MlpDense;
 use precondor_plugin_mlp::reference::pgp::{Patch, Variant};
 use precondor_plugin_mlp::reference::stencil::{AROUND, HALF, Stencil};
 use precondor_plugin_mlp::reference::train::{Weights, network};
 use precondor_plugin_mlp::reference::{MlpReference, ReferenceMap};
 use precondor_sdk::core::comm::threads;
+use precondor_sdk::core::kernel::bands::Bands;
+use precondor_sdk::core::kernel::grid::Grid;
 use precondor_sdk::core::problem::{Coefficient, Poisson, Problem, Rhs};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde::de::DeserializeOwned;
@@ -28,52 +30,8 @@ fn dense(params: Value, system: &System) -> Result<impl Preconditioner + use<>> 
     MlpDense::generate(&read(params)?, system)
 }
 
-/// All columns of a preconditioner, row after row.
-pub fn columns(m: &dyn Preconditioner, n: usize) -> Vec<f64> {
-    let mut all = vec![0.0; n * n];
-    let (mut unit, mut column) = (vec![0.0; n], vec![0.0; n]);
-    for j in 0..n {
-        unit.fill(0.0);
-        unit[j] = 1.0;
-        m.apply(&unit, &mut column).unwrap();
-        for i in 0..n {
-            all[i * n + j] = column[i];
-        }
-    }
-    all
-}
-
-pub fn product(a: &[f64], b: &[f64], n: usize) -> Vec<f64> {
-    let mut c = vec![0.0; n * n];
-    for i in 0..n {
-        for k in 0..n {
-            for j in 0..n {
-                c[i * n + j] += a[i * n + k] * b[k * n + j];
-            }
-        }
-    }
-    c
-}
-
 fn transpose(a: &[f64], n: usize) -> Vec<f64> {
     (0..n * n).map(|k| a[k % n * n + k / n]).collect()
-}
-
-pub fn inverse(a: &[f64], n: usize) -> Vec<f64> {
-    let mut a = a.to_vec();
-    for k in 0..n {
-        let pivot = 1.0 / std::mem::replace(&mut a[k * n + k], 1.0);
-        for j in 0..n {
-            a[k * n + j] *= pivot;
-        }
-        for i in (0..n).filter(|&i| i != k) {
-            let factor = std::mem::replace(&mut a[i * n + k], 0.0);
-            for j in 0..n {
-                a[i * n + j] -= factor * a[k * n + j];
-            }
-        }
-    }
-    a
 }
 
 /// Whether a symmetric matrix is positive definite, by Cholesky factorisation.
@@ -354,7 +312,7 @@ fn spd_and_sweep_are_positive_definite_for_any_weights_on_any_mesh() {
     for variant in [Variant::Spd, Variant::Sweep] {
         for (seed, size) in [(1, 0.1), (2, 1.0), (3, 3.0), (4, 0.5), (5, 1.0), (6, 2.0)] {
             let patch = if seed % 2 == 0 { Patch::Square } else { Patch::Pattern };
-            let net = network(variant, patch, 8, (seed % 3) as usize);
+            let net = network(variant, patch, &vec![8; (seed % 3) as usize]);
             let mut random = Random::new(seed, 0);
             let parameters =
                 (0..net.len()).map(|_| (size * (2.0 * random.unit() - 1.0)) as f32).collect();
@@ -524,26 +482,10 @@ fn rows_that_do_not_fit_are_global_rows_on_every_rank() {
     }
 }
 
-/// A host with one file.
-pub struct OneFile(pub Vec<u8>);
-
-impl Host for OneFile {
-    fn inner(&self, _: &str, _: &Value, _: &System) -> Result<Box<dyn Instance>> {
-        Err(Error::Unsupported("no other methods".into()))
-    }
-    fn read(&self, path: &str) -> Result<Vec<u8>> {
-        if path == "model.safetensors" {
-            return Ok(self.0.clone());
-        }
-        Err(Error::file(path, "no such file"))
-    }
-    fn log(&self, _: precondor_sdk::core::host::Level, _: &str) {}
-}
-
 #[test]
 fn unusable_models_are_refused_with_the_reason() {
     let spd = include_bytes!("../../models/mlp-reference-spd.safetensors");
-    let plain = include_bytes!("../../models/mlp-dense-plain-level2.safetensors");
+    let plain = include_bytes!("../../../dense/models/mlp-dense-plain-level2.safetensors");
     let at = |level: u32, bytes: &[u8], mut params: Value| {
         let system = system(level, 0.25, 0).with_host(Arc::new(OneFile(bytes.to_vec())));
         params["model"] = "model.safetensors".into();
@@ -566,10 +508,10 @@ fn unusable_models_are_refused_with_the_reason() {
     nan[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
     assert!(with(&nan).0.contains("has NaN at place"));
     // Same length, another width: the arrays no longer have the shapes of the architecture.
-    let width = br#"\"width\":32"#;
+    let width = br#"\"hidden\":[32,"#;
     let place = spd.windows(width.len()).position(|bytes| bytes == width).unwrap();
     let mut narrow = spd.to_vec();
-    narrow[place + width.len() - 1] = b'1';
+    narrow[place + width.len() - 2] = b'1';
     assert!(with(&narrow).0.contains("has shape"), "{}", with(&narrow).0);
     let size = at(3, plain, json!({})).1;
     assert!(size.contains("for a 3 by 3 grid, the matrix has 7 by 7 nodes"), "{size}");

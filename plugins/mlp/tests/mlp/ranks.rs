@@ -1,8 +1,9 @@
 //! `mlp-reference` on several ranks: the same map, on a part of the grid each.
 
-use crate::support::*;
-use precondor_plugin_mlp::grid::{Bands, Grid};
+use crate::counts::*;
 use precondor_plugin_mlp::reference::MlpReference;
+use precondor_sdk::core::kernel::bands::Bands;
+use precondor_sdk::core::kernel::grid::Grid;
 use precondor_sdk::core::problem::{Coefficient, Poisson, Problem};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, from_value, json};

@@ -1,5 +1,6 @@
 //! Training: it learns, it is reproducible, and an interrupted run ends where a whole one does.
 
+use crate::counts::*;
 use crate::support::*;
 use precondor_plugin_mlp::fsai::{self, MlpFsai};
 use precondor_plugin_mlp::reference::pgp::Variant;
@@ -11,32 +12,13 @@ use precondor_sdk::prelude::*;
 fn small(variant: Variant) -> TrainParams {
     TrainParams {
         variant,
-        width: 8,
+        hidden: vec![8; 2],
         steps: 60,
         batch: 3,
         vectors: 2,
         pool: 6,
         ..TrainParams::default()
     }
-}
-
-/// A run that is stopped at each of its checkpoints and gone on with gives the bytes of a whole one.
-pub fn resumes<T: Trainable>(params: &T::TrainParams, levels: &[u32]) {
-    let mut whole = Keeper { every: 25, ..Keeper::default() };
-    let model = train::<T>(params, levels, 0.3, None, &mut whole).unwrap();
-    assert_eq!(whole.checkpoints.len(), 2);
-    for (k, checkpoint) in whole.checkpoints.iter().enumerate() {
-        let mut rest = Keeper::default();
-        let again = train::<T>(params, levels, 0.3, Some(checkpoint), &mut rest).unwrap();
-        assert!(again == model, "resumed from checkpoint {k}");
-        assert_eq!(rest.losses, whole.losses[25 * (k + 1)..]);
-    }
-    let mut stopped = Keeper { stop_after: Some(37), ..Keeper::default() };
-    let error = train::<T>(params, levels, 0.3, None, &mut stopped).unwrap_err();
-    assert_eq!(error, Error::Interrupted);
-    let last = stopped.checkpoints.last().unwrap();
-    let again = train::<T>(params, levels, 0.3, Some(last), &mut Keeper::default()).unwrap();
-    assert!(again == model, "resumed after a stop");
 }
 
 #[test]
@@ -48,7 +30,7 @@ fn reference_resumes_to_the_same_bytes() {
 #[test]
 fn fsai_resumes_to_the_same_bytes() {
     let params = fsai::TrainParams {
-        width: 4,
+        hidden: vec![4; 2],
         steps: 60,
         batch: 2,
         pool: 4,

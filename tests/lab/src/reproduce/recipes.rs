@@ -46,7 +46,7 @@ impl Budget {
 /// The paper's network: three hidden layers as wide as the matrix.
 pub fn plain(budget: Budget, level: u32) -> Recipe {
     let (matrices, epochs) = budget.at(level);
-    let train = json!({ "matrices": matrices, "epochs": epochs });
+    let train = json!({ "pool": matrices, "epochs": epochs });
     new(PLAIN, "mlp-dense", json!({}), Some(train), DAMPING)
 }
 
@@ -71,7 +71,7 @@ pub fn of_width(budget: Budget, level: u32, width: usize) -> Recipe {
 
 /// The paper's network with another input and another budget.
 pub fn varied(inputs: &str, matrices: u64, epochs: u64) -> Recipe {
-    let mut train = json!({ "matrices": matrices, "epochs": epochs });
+    let mut train = json!({ "pool": matrices, "epochs": epochs });
     if inputs != "bands" {
         train["inputs"] = inputs.into();
     }
@@ -90,10 +90,11 @@ pub fn dense(methods: &Methods, budget: Budget, level: u32) -> Vec<Recipe> {
         true => None,
         false => Some(train),
     };
-    let ridge = brought("ridge", json!({ "matrices": matrices, "penalty": PENALTY }));
+    let ridge = brought("ridge", json!({ "pool": matrices, "penalty": PENALTY }));
+    let validation = matrices / 20;
     let whitened = json!({
-        "matrices": matrices, "epochs": epochs, "whiten": true, "ridge": PENALTY,
-        "components": COMPONENTS, "hidden": [128, 128], "schedule": "cosine", "validation": 0.05,
+        "pool": matrices - validation, "validation": validation, "epochs": epochs, "whiten": true,
+        "ridge": PENALTY, "components": COMPONENTS, "hidden": [128, 128], "schedule": "cosine",
     });
     let whitened = brought("mlp-dense", whitened);
     let mean = json!({ "mean_only": true });
