@@ -276,6 +276,19 @@ fn a_new_plugin_builds_passes_and_solves() {
     assert_eq!(solve.json()["preconditioner_nnz"], 225);
 }
 
+/// Shipped models tell where they come from.
+#[test]
+fn describe_tells_what_models_were_trained_on() {
+    let ran = run(program().args(["plugins", "describe", "mlp-reference"]));
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    for part in
+        ["models that come with it:", "models/mlp-reference-spd.safetensors", "seed 1", "loss"]
+    {
+        assert!(ran.out.contains(part), "no '{part}' in {}", ran.out);
+    }
+    assert!(ran.out.contains("trained on poisson correlation 0.3, level 4, shift 0.3"));
+}
+
 #[test]
 fn a_library_that_crashes_keeps_nothing_else_from_its_work() {
     let folder = Folder::new("crashes-beside");

@@ -7,8 +7,7 @@ use precondor_plugin_spai::{Fsai, Spai};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::Value;
 
-#[path = "support/systems.rs"]
-mod systems;
+use precondor_testkit::systems;
 
 fn composite(params: Value) -> precondor_sdk::conformance::Kit<Composite> {
     precondor_sdk::conformance::Kit::new(params)

@@ -13,8 +13,7 @@ use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, json};
 use std::ops::ControlFlow;
 
-#[path = "../../../tests/support/methods.rs"]
-mod methods;
+use precondor_testkit::methods;
 
 const LEVELS: [u32; 4] = [5, 6, 7, 8];
 const SEED: u64 = 5100;
