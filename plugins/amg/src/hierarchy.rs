@@ -156,7 +156,7 @@ impl<T: Number> Coarse<T> {
         for (c, out) in self.carry.iter_mut().enumerate() {
             *out = r.row(c).map(|(i, w)| f64::from(w) * rest[i]).sum();
             // NaN is kept: what comes of it is NaN, too.
-            if !(out.abs() <= largest) {
+            if out.is_nan() || out.abs() > largest {
                 largest = out.abs();
             }
         }

@@ -147,9 +147,9 @@ pub(crate) fn extended<V: Number>(
     let (mut start, mut near) = (Vec::with_capacity(n + 1), Vec::new());
     let mut sums = Vec::with_capacity(n);
     start.push(0u32);
-    for i in 0..n {
+    for (i, &is_coarse) in coarse.iter().enumerate() {
         let mut sum = 0.0;
-        if !coarse[i] {
+        if !is_coarse {
             for (j, v) in strong.entries(i) {
                 if number[j as usize] != NOWHERE {
                     near.push((number[j as usize], v));

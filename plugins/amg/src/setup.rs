@@ -32,6 +32,9 @@ pub(crate) enum Unknowns {
     Each(Vec<u8>),
 }
 
+/// Which unknown of its node a row of A is.
+type UnknownOf = Box<dyn Fn(usize) -> u8>;
+
 /// The levels of this rank's block. Not collective.
 pub(crate) fn setup(
     params: &Params,
@@ -54,7 +57,7 @@ pub(crate) fn setup(
     }
     let plan = params.plan(symmetric);
     let place = |i: usize| order.as_ref().map_or(i, |order| order.old[i] as usize);
-    let (block, of): (_, Option<Box<dyn Fn(usize) -> u8>>) = match unknowns {
+    let (block, of): (_, Option<UnknownOf>) = match unknowns {
         Unknowns::Each(of) => {
             let most = of.iter().fold(0, |most, &c| most.max(c));
             (usize::from(most) + 1, Some(Box::new(move |i| of[i])))

@@ -342,14 +342,22 @@ impl Level {
         let Level { a, smoother, vectors: [b, x, rest, _], .. } = self;
         let end = smoother.times(&mut |z, out| residual(a, b, z, out), b, x, false);
         residual(a, b, x, rest)?;
-        (1..steps).fold(end, |end, _| end.and(self.correct(false)))
+        let mut end = end;
+        for _ in 1..steps {
+            end = end.and(self.correct(false));
+        }
+        end
     }
 
     /// `steps` steps of the transposed smoother from x. Collective.
     fn after(&mut self, steps: u32) -> Result<()> {
         let Level { a, vectors: [b, x, rest, _], .. } = self;
         residual(a, b, x, rest)?;
-        (0..steps).fold(Ok(()), |end, _| end.and(self.correct(true)))
+        let mut end = Ok(());
+        for _ in 0..steps {
+            end = end.and(self.correct(true));
+        }
+        end
     }
 
     /// `x ← x + S rest`, or Sᵀ, and rest = b − A x again. Collective.
