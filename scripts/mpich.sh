@@ -13,5 +13,5 @@ for program in "$MPICC" "$MPIRUN"; do
         exit 1
     }
 done
-cargo build --workspace --features precondor/mpi --bins --examples --locked
-cargo test --workspace --features precondor/mpi --test world --test mpi --locked
+cargo build --workspace --features precondor/mpi,precondor-lab/mpi --bins --examples --locked
+cargo test --workspace --features precondor/mpi,precondor-lab/mpi --test world --test mpi --locked

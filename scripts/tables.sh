@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Records docs/tables.md anew: what stands above its first table is kept, the rest is the output of the
-# program. One thread; about a quarter of an hour on an idle machine, half of it the whole budget at level 3.
+# laboratory. One thread; about a quarter of an hour on an idle machine, half of it the whole budget at level 3.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cargo build --release --features cholesky --locked
+cargo build --release -p precondor -p precondor-lab --features precondor/cholesky --locked
 export RAYON_NUM_THREADS=1
 page=docs/tables.md
 new=$(mktemp)
@@ -17,7 +17,7 @@ for experiment in \
     read -ra arguments <<< "$experiment"
     echo "$experiment" >&2
     # The page has a title already; the name of the experiment goes before the command.
-    target/release/precondor reproduce "${arguments[0]}" --seed 2026 "${arguments[@]:1}" |
+    target/release/precondor-lab reproduce "${arguments[0]}" --seed 2026 "${arguments[@]:1}" |
         awk '/^# / {next} /^## / {head = $0; next} {body = body $0 "\n"} END {print head "\n\n" body}' |
         cat -s >> "$new"
 done

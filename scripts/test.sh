@@ -61,9 +61,9 @@ if missing mpi; then
     left_out+=("everything under mpirun and with PETSc: no MPI")
 elif missing petsc; then
     left_out+=("everything with PETSc: no PETSc")
-    with=(--features precondor/mpi)
+    with=(--features precondor/mpi,precondor-lab/mpi)
 else
-    with=(--features precondor/petsc)
+    with=(--features precondor/petsc,precondor-lab/mpi)
 fi
 step cargo fmt --all --check
 step cargo clippy --workspace --all-targets "${with[@]}" --locked -- -D warnings

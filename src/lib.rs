@@ -40,10 +40,16 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+mod launcher;
 mod methods;
+#[cfg(feature = "report")]
+pub mod models;
+#[cfg(feature = "report")]
+pub mod report;
 mod solver;
 
 pub use config::{Config, Solved};
+pub use launcher::launched;
 pub use methods::{Methods, linked};
 pub use precondor_core as core;
 pub use precondor_core::{Error, Result};

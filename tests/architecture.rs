@@ -52,6 +52,8 @@ fn arrows_between_crates_point_one_way() {
             plugin if plugin.starts_with("plugins/") => {
                 Some(&["precondor-sdk", "precondor-neural"])
             }
+            "tests/kit" => Some(&["precondor-core"]),
+            "tests/lab" => None,
             other => panic!("no rule says what '{other}' may know"),
         }
     };
@@ -63,7 +65,33 @@ fn arrows_between_crates_point_one_way() {
                 assert!(allowed.contains(&other.as_str()), "{name} must not know {other}");
             }
         }
-        assert!(!knows.contains("precondor"), "{name} knows the program");
+        assert!(folder == "tests/lab" || !knows.contains("precondor"), "{name} knows the program");
+    }
+}
+
+/// The product is built and tested without the laboratory, and built without what tests share.
+#[test]
+fn the_product_knows_nothing_of_the_laboratory() {
+    let metadata = metadata(&["--no-deps", "--offline"]);
+    for package in metadata["packages"].as_array().expect("packages") {
+        for dependency in package["dependencies"].as_array().expect("a list") {
+            let (name, of) = (dependency["name"].as_str().expect("text"), &package["name"]);
+            assert_ne!(name, "precondor-lab", "{of} knows the laboratory");
+            let kit = name == "precondor-testkit" && dependency["kind"] != "dev";
+            assert!(!kit, "{of} is built with what tests share");
+        }
+        let name = package["name"].as_str().expect("text");
+        let house = ["precondor-lab", "precondor-testkit"].contains(&name);
+        assert_eq!(
+            package["publish"] == serde_json::json!([]),
+            house,
+            "{name} is published, or is not"
+        );
+    }
+    for folder in ["src", "core/src", "plugins", "bindings"] {
+        for (file, text) in sources(folder) {
+            assert!(!text.contains("precondor_lab"), "{}", file.display());
+        }
     }
 }
 
@@ -111,7 +139,7 @@ fn a_program_that_links_its_methods_builds_nothing_of_the_command_line() {
         names.map(str::to_owned).collect::<BTreeSet<_>>()
     };
     let of_command_line =
-        ["clap", "fs4", "indicatif", "kuva", "nalgebra", "signal-hook", "tracing-subscriber"]
+        ["clap", "fs4", "indicatif", "kuva", "shlex", "signal-hook", "tracing-subscriber"]
             .map(str::to_owned);
     let program = tree(&[]);
     assert!(of_command_line.iter().all(|name| program.contains(name)), "{program:?}");
@@ -122,6 +150,48 @@ fn a_program_that_links_its_methods_builds_nothing_of_the_command_line() {
     }
     let bare = tree(&["--no-default-features"]);
     assert!(!bare.iter().any(|name| name.starts_with("precondor-plugin")), "{bare:?}");
+}
+
+/// Cargo has no word for all members of a workspace.
+#[test]
+fn every_crate_of_the_workspace_is_built_fast_where_it_is_edited() {
+    let manifest = std::fs::read_to_string(format!("{ROOT}/Cargo.toml")).expect("the manifest");
+    let (_, list) = manifest.split_once("[profile.dev.package]\n").expect("the list");
+    let list = list.split("\n[").next().expect("one");
+    let listed = list.lines().filter_map(|line| line.strip_suffix(".opt-level = 1"));
+    let listed: BTreeSet<&str> = listed.collect();
+    let crates = crates();
+    assert_eq!(listed, crates.iter().map(|(name, ..)| name.as_str()).collect());
+}
+
+#[test]
+fn files_of_our_types_for_petsc_know_each_other_without_a_circle() {
+    let folder = Path::new(ROOT).join("bindings/petsc/src/pc");
+    let entries = std::fs::read_dir(&folder).expect("a folder").map(|e| e.expect("it").path());
+    let text = |path: &PathBuf| std::fs::read_to_string(path).expect("text");
+    let name = |path: &PathBuf| path.file_stem().expect("a name").to_string_lossy().into_owned();
+    let mut left: Vec<(String, String)> =
+        entries.map(|path| (name(&path), text(&path))).filter(|(name, _)| name != "mod").collect();
+    assert!(left.len() > 10);
+    let all: Vec<String> = left.iter().map(|(name, _)| name.clone()).collect();
+    let knows = |text: &str, other: &str| {
+        // `use super::name`, or one of `use super::{…}`.
+        let after = text.split("super::").skip(1);
+        after.into_iter().any(|rest| match rest.strip_prefix('{') {
+            Some(list) => {
+                let list = list.split('}').next().unwrap_or_default();
+                list.split(',').any(|word| word.trim() == other)
+            }
+            None => rest.split(|c: char| !(c.is_alphanumeric() || c == '_')).next() == Some(other),
+        })
+    };
+    // Take away who knows nobody that is left, again and again.
+    while !left.is_empty() {
+        let names: Vec<String> = left.iter().map(|(name, _)| name.clone()).collect();
+        let before = left.len();
+        left.retain(|(name, text)| names.iter().any(|other| other != name && knows(text, other)));
+        assert!(left.len() < before, "of {all:?} these know each other in a circle: {names:?}");
+    }
 }
 
 #[test]

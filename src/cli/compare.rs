@@ -19,13 +19,6 @@
 //! solver = { damping = 0.9 }                              # on top of [solver]
 //! preconditioner = { name = "jacobi", damping = 0.7 }     # or a name alone; none: M = I
 //! reuse = true             # systems after the first of a level refresh the M of the one before
-//!
-//! [cluster]                # optional: reckon times on a machine, see `scaling/cluster.rs`
-//! latency = 2e-6           # seconds a message
-//! bandwidth = 2e8          # bytes a second and rank
-//! flop_rate = 5e8          # flops a second and rank
-//! level = 13               # for this grid
-//! ranks = 100_000          # on 1, 2, 4, … up to so many ranks
 //! ```
 //!
 //! Every system meets all methods in turn before the next system is made, so that whatever disturbs
@@ -36,13 +29,11 @@ use crate::files::{self, print, print_json};
 use crate::interrupt;
 use crate::measure::{self, Made, Measured, measure, measure_with};
 use crate::report::csv::Solve;
-use crate::report::{self, CaseInfo, Cell, Comparison, Entry, Provenance, Raw, Row};
-use crate::scaling::cluster::Cluster;
-use crate::scaling::reckon::{Scaling, Subject, reckon};
+use crate::report::{self, Comparison, Entry, Method, Raw, Tally};
 use crate::session::Session;
 use crate::terminal::{self, clean};
 use crate::traffic::{self, Sent};
-use crate::{Status, exact, fallback, keys};
+use crate::{Status, fallback, keys};
 use indicatif::{ProgressBar, ProgressStyle};
 use precondor_core::config::{self, Backend, Content, MethodConfig, Node, SolverConfig, StopRule};
 use precondor_core::instance::Kept;
@@ -91,7 +82,7 @@ struct Run {
 
 pub fn run(args: &Args, session: &Session) -> Result<Status> {
     let root = session.configuration(&args.config, &args.overrides)?;
-    let (title, runs, cases, cluster) = session.comm().agree(asked(&root, session))?;
+    let (title, runs, cases) = session.comm().agree(asked(&root, session))?;
     let folder = args.report.as_deref().filter(|_| session.is_first());
     // Held until the end, by the rank that writes.
     let claim = folder.map(report::ready).transpose();
@@ -105,15 +96,16 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     session.look_at(&files, methods.map(|method| &method.params))?;
     let raw = session.comm().agree(folder.map(Raw::new).transpose())?;
     interrupt::watch(session);
-    let rows = runs.iter().map(|run| Row {
+    let named = runs.iter().map(|run| Method {
         label: run.label.clone(),
         group: run.group.clone(),
         solver: run.solver.clone(),
         preconditioner: measure::name(run.method.as_ref()).to_owned(),
         parameters: parameters(run),
+        given: run.method.as_ref().map_or(Value::Null, |method| method.params.clone()),
     });
-    let rows: Vec<Row> = rows.collect();
-    let mut work = Work::new(session, &runs, &rows, &cases, raw);
+    let methods: Vec<Method> = named.collect();
+    let mut work = Work::new(session, &runs, &methods, &cases, raw);
     let done = interrupt::gracefully(|| cases.iter().try_for_each(|case| work.case(case)));
     work.bar.finish_and_clear();
     let stopped = interrupt::wished(session)?;
@@ -122,17 +114,16 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         Err(_) => Some(work.incomplete(interrupt::which(session)?)),
         Ok(()) => None,
     };
-    let Work { infos, cells, raw, .. } = work;
+    let Work { infos, tallies, raw, .. } = work;
     let config = args.config.display().to_string();
     let comparison = Comparison {
         title: title.unwrap_or_else(|| config.clone()),
         config,
         overrides: args.overrides.clone(),
-        provenance: Provenance::here(session),
-        scaling: cluster.map(|cluster| scaling(cluster, &runs, &infos, &cells)),
-        rows,
+        provenance: session.provenance(),
+        methods,
         cases: infos,
-        cells,
+        tallies,
         oversubscribed: session.oversubscribed()?,
         incomplete,
     };
@@ -140,12 +131,11 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         terminal::tell(why);
     }
     session.on_first(|| tell(args, &comparison, raw))?;
-    let cells = || comparison.cells.iter().flatten();
     Ok(if comparison.incomplete.is_some() {
         Status::Interrupted
-    } else if cells().any(Cell::any_failed) {
+    } else if comparison.tallies().any(Tally::any_failed) {
         Status::PartFailed
-    } else if args.require_converged && !cells().all(Cell::all_converged) {
+    } else if args.require_converged && !comparison.tallies().all(Tally::all_converged) {
         Status::NotConverged
     } else {
         Status::Done
@@ -154,9 +144,10 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
 
 /// Prints the comparison and writes its report; what is asked for in several forms is told in all that can be.
 fn tell(args: &Args, comparison: &Comparison, raw: Option<Raw>) -> Result<()> {
+    let document = report::document(comparison);
     let printed = match args.json {
-        true => print_json(&report::json::document(comparison)),
-        false => print(&report::text::page(comparison)),
+        true => print_json(&precondor::report::json(&document)),
+        false => print(&precondor::report::text(&document)),
     };
     let written = match args.report.as_deref().zip(raw) {
         Some((folder, raw)) => report::write(comparison, folder, raw),
@@ -165,14 +156,13 @@ fn tell(args: &Args, comparison: &Comparison, raw: Option<Raw>) -> Result<()> {
     written.and(printed)
 }
 
-/// Title, methods, systems and the machine to reckon for.
-type Asked = (Option<String>, Vec<Run>, Vec<Case>, Option<Cluster>);
+/// Title, methods and systems.
+type Asked = (Option<String>, Vec<Run>, Vec<Case>);
 
 fn asked(root: &Node, session: &Session) -> Result<Asked> {
-    root.only(&["title", "problem", "solver", "run", "cluster"])?;
+    root.only(&["title", "problem", "solver", "run"])?;
     let title = root.get("title").map(|node| node.text().map(str::to_owned)).transpose()?;
-    let cluster = root.get("cluster").map(Node::read::<Cluster>).transpose()?;
-    Ok((title, runs(root, session)?, experiment::family(root)?, cluster))
+    Ok((title, runs(root, session)?, experiment::family(root)?))
 }
 
 fn runs(root: &Node, session: &Session) -> Result<Vec<Run>> {
@@ -239,13 +229,13 @@ fn parameters(run: &Run) -> String {
 struct Work<'a> {
     session: &'a Session,
     runs: &'a [Run],
-    rows: &'a [Row],
+    methods: &'a [Method],
     bar: ProgressBar,
     /// Solves to do.
     solves: u64,
-    infos: Vec<CaseInfo>,
-    /// `cells[case][row]`.
-    cells: Vec<Vec<Cell>>,
+    infos: Vec<report::Case>,
+    /// `tallies[case][method]`.
+    tallies: Vec<Vec<Tally>>,
     raw: Option<Raw>,
 }
 
@@ -253,21 +243,21 @@ impl<'a> Work<'a> {
     fn new(
         session: &'a Session,
         runs: &'a [Run],
-        rows: &'a [Row],
+        methods: &'a [Method],
         cases: &[Case],
         raw: Option<Raw>,
     ) -> Self {
         let systems = cases.iter().fold(0u64, |sum, case| sum.saturating_add(case.samples));
         let solves = systems.saturating_mul(runs.len() as u64);
         let bar = progress(solves, session.is_first());
-        let (infos, cells) = (Vec::new(), Vec::new());
-        Work { session, runs, rows, bar, solves, infos, cells, raw }
+        let (infos, tallies) = (Vec::new(), Vec::new());
+        Work { session, runs, methods, bar, solves, infos, tallies, raw }
     }
 
     /// All runs on all systems of a case. Leaves with [`Error::Interrupted`] on all ranks where any was asked
     /// to end; what was done by then is kept. Collective.
     fn case(&mut self, case: &Case) -> Result<()> {
-        self.infos.push(CaseInfo {
+        self.infos.push(report::Case {
             label: case.label.clone(),
             description: case.describe(),
             systems: case.samples,
@@ -276,7 +266,7 @@ impl<'a> Work<'a> {
             nnz: 0,
             side: None,
         });
-        self.cells.push(self.runs.iter().map(|_| Cell::default()).collect());
+        self.tallies.push(self.runs.iter().map(|_| Tally::default()).collect());
         let mut kept = Vec::new();
         for run in self.runs {
             kept.push(match &run.method {
@@ -298,14 +288,14 @@ impl<'a> Work<'a> {
         let session = self.session;
         interrupt::check(session)?;
         let task = session.task(case, index)?;
-        let (Some(info), Some(cells)) = (self.infos.last_mut(), self.cells.last_mut()) else {
+        let (Some(info), Some(tallies)) = (self.infos.last_mut(), self.tallies.last_mut()) else {
             return Ok(());
         };
         (info.n, info.nnz) = (task.system.a().n_global(), task.nnz);
-        info.side = traffic::layout(&task.system, task.nnz).map(|layout| layout.m);
+        info.side = traffic::side(&task.system);
         let exact = reference(self.runs, &task, session)?;
-        let parts = self.runs.iter().zip(self.rows).zip(kept).zip(cells);
-        for (((run, row), kept), cell) in parts {
+        let parts = self.runs.iter().zip(self.methods).zip(kept).zip(tallies);
+        for (((run, method), kept), tally) in parts {
             self.bar.set_message(clean(&format!("{}: {}", case.label, run.label)).into_owned());
             let (end, history) = one((run, kept.as_mut()), &task, session, exact.as_deref());
             // What a signal cut short is not counted.
@@ -316,11 +306,11 @@ impl<'a> Work<'a> {
             if let Some(raw) = &mut self.raw {
                 let (label, ranks) = (case.label.as_str(), session.comm().size());
                 let (n, nnz) = (info.n, info.nnz);
-                raw.add(&Solve { case: label, system: index, n, nnz, row, ranks }, &end);
+                raw.add(&Solve { case: label, system: index, n, nnz, method, ranks }, &end);
             }
-            cell.add(end);
+            tally.add(end);
             if index == 0 {
-                cell.history = history;
+                tally.history = history;
             }
             self.bar.inc(1);
         }
@@ -330,7 +320,7 @@ impl<'a> Work<'a> {
 
     /// Why solves are missing.
     fn incomplete(&self, signal: &str) -> String {
-        let done: u64 = self.cells.iter().flatten().map(Cell::total).sum();
+        let done: u64 = self.tallies.iter().flatten().map(Tally::total).sum();
         format!(
             "INCOMPLETE: interrupted by {signal} after {done} of {} solves; what was done by then is told.",
             self.solves
@@ -338,26 +328,11 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Times on a cluster.
-fn scaling(cluster: Cluster, runs: &[Run], cases: &[CaseInfo], cells: &[Vec<Cell>]) -> Scaling {
-    let subjects = runs.iter().enumerate().map(|(k, run)| {
-        let (name, parameters) = traffic::named(run.method.as_ref());
-        let counts = cases.iter().zip(cells).filter_map(|(case, cells)| {
-            let counted = cells[k].iterations().filter(|_| cells[k].all_converged());
-            Some((case.side?, counted.map(|(mean, _)| mean)))
-        });
-        let counts = counts.collect();
-        let (label, group, solver) = (&*run.label, &*run.group, &run.solver);
-        Subject { label, group, solver, name, parameters, counts }
-    });
-    reckon(cluster, &subjects.collect::<Vec<_>>())
-}
-
 /// x*, where a run measures its error.
 fn reference(runs: &[Run], task: &Task, session: &Session) -> Result<Option<Vec<f64>>> {
     let needing = runs.iter().filter(|run| run.solver.stop == StopRule::AbsoluteError);
     let tightest = needing.map(|run| run.solver.tolerance).reduce(f64::min);
-    tightest.map(|tolerance| exact::solution(session, task, tolerance)).transpose()
+    tightest.map(|tolerance| measure::exact(session, task, tolerance)).transpose()
 }
 
 fn one(
@@ -379,13 +354,10 @@ fn one(
         Err(e) => (Err(e.to_string()), Vec::new()),
         Ok((measured, refreshed)) => {
             let report = measured.report;
-            let how = (&run.solver, run.method.as_ref());
-            let system = (&task.system, task.nnz);
-            let sent = |counted| Sent::new(counted, system, how, report.iterations);
-            let ranks = measured.counted.as_ref().map(sent);
+            let ranks = measured.counted.as_ref().map(Sent::new);
             let entry = Entry {
                 iterations: report.iterations,
-                outcome: measure::outcome(&report.outcome),
+                outcome: report.outcome.name(),
                 reason: report.outcome.reason().map(str::to_owned),
                 measure: report.history.last().copied().unwrap_or(f64::NAN),
                 true_relative_residual: report.true_relative_residual,

@@ -3,7 +3,6 @@ use crate::Status;
 use crate::files::print;
 use crate::keys;
 use crate::plugins::describe as of_method;
-use crate::scaling::cluster::Cluster;
 use crate::session::Session;
 use crate::train::ModelSection;
 use precondor_core::config::SolverConfig;
@@ -17,7 +16,7 @@ use std::sync::Arc;
 /// Describe a section of a configuration: every key with meaning, range and default
 #[derive(clap::Args)]
 pub struct Args {
-    /// `problem`, `solver`, `preconditioner`, `run`, `cluster`, `model`, `train` or `data`. Left out: what there is
+    /// `problem`, `solver`, `preconditioner`, `run`, `model`, `train` or `data`. Left out: what there is
     section: Option<String>,
     /// The kind of a problem, or the method of `preconditioner` and `train`
     name: Option<String>,
@@ -28,12 +27,11 @@ pub struct Args {
 pub struct SchemaArgs {}
 
 /// The sections, and what they are.
-const SECTIONS: [(&str, &str); 8] = [
+const SECTIONS: [(&str, &str); 7] = [
     ("problem", "the system that is solved: a model problem (poisson, diffusion, cube) or files"),
     ("solver", "the iteration, and when it stops"),
     ("preconditioner", "the method (`describe preconditioner NAME`): its name and its parameters"),
     ("run", "compare: a row of the tables, [[run]]"),
-    ("cluster", "compare: a machine that times are reckoned for"),
     ("model", "train: the method that learns, and where the model goes"),
     ("train", "train: the parameters of training (`describe train NAME`)"),
     ("data", "train: the problems that training systems come from"),
@@ -49,7 +47,7 @@ pub fn run(args: &Args, plugin_path: &[PathBuf]) -> Result<Status> {
             for (name, about) in SECTIONS {
                 out += &format!("  {name:<16} {about}\n");
             }
-            out += "\nsolve: problem, solver, preconditioner; compare: problem, solver, run, cluster and the \
+            out += "\nsolve: problem, solver, preconditioner; compare: problem, solver, run and the \
                     key `title`;\ntrain: model, train, data\n";
         }
         Some("problem" | "data") if name.is_some_and(|name| name != "files") => {
@@ -70,7 +68,6 @@ pub fn run(args: &Args, plugin_path: &[PathBuf]) -> Result<Status> {
         Some("data") => out += &kinds("data"),
         Some("solver") => section(&mut out, "[solver]", &schema::of::<SolverConfig>()),
         Some("run") => section(&mut out, "[[run]]", &schema::of::<keys::Run>()),
-        Some("cluster") => section(&mut out, "[cluster]", &schema::of::<Cluster>()),
         Some("model") => section(&mut out, "[model]", &schema::of::<ModelSection>()),
         Some(what @ ("preconditioner" | "train")) => {
             let session = Session::open(plugin_path, None)?;
@@ -163,7 +160,6 @@ fn of_configurations(methods: &[Arc<dyn DynGenerator>]) -> Result<Value> {
     }
     rows["properties"]["solver"] = shared;
     rows["additionalProperties"] = false.into();
-    let cluster = definitions.add("cluster", &schema::of::<Cluster>());
     let model = definitions.add("model", &schema::of::<ModelSection>());
     let one_or_more = |of: &str| {
         let one = json!({ "$ref": format!("#/$defs/{of}") });
@@ -172,7 +168,7 @@ fn of_configurations(methods: &[Arc<dyn DynGenerator>]) -> Result<Value> {
     Ok(json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A configuration of Precondor",
-        "description": "For solve ([problem], [solver], [preconditioner]), compare ([problem], [solver], [[run]], [cluster]) and train ([model], [train], [[data]]).",
+        "description": "For solve ([problem], [solver], [preconditioner]), compare ([problem], [solver], [[run]]) and train ([model], [train], [[data]]).",
         "type": "object",
         "additionalProperties": false,
         "properties": {
@@ -181,7 +177,6 @@ fn of_configurations(methods: &[Arc<dyn DynGenerator>]) -> Result<Value> {
             "solver": { "$ref": "#/$defs/solver" },
             "preconditioner": { "$ref": "#/$defs/method" },
             "run": { "type": "array", "items": rows },
-            "cluster": cluster,
             "model": model,
             "train": { "type": "object" },
             "data": one_or_more("problem"),

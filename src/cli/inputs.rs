@@ -11,9 +11,9 @@
 //! A file that was replaced or written to after that look is refused when it has been read
 //! ([`Inputs::unchanged`]).
 use crate::same::{hexadecimal, words};
+use precondor::report::Input;
 use precondor_core::comm::{Comm, Communicator};
 use precondor_core::{Error, Result};
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::fs::{File, Metadata};
@@ -26,31 +26,10 @@ const WHOLE: u64 = 256 << 20;
 /// Bytes of a block of a larger one.
 const BLOCK: u64 = 16 << 20;
 
-/// A file that was read, as reports tell it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Input {
-    /// Its name.
-    pub file: String,
-    /// Its length.
-    pub bytes: u64,
-    /// Its SHA-256; none where each of several ranks has seen a part of it only.
-    pub sha256: Option<String>,
-}
-
-impl Input {
-    /// A file with this content.
-    pub fn of(path: &Path, content: &[u8]) -> Input {
-        let sha256 = Some(hexadecimal(&Sha256::digest(content)));
-        Input { file: path.display().to_string(), bytes: content.len() as u64, sha256 }
-    }
-
-    /// In words.
-    pub fn told(&self) -> String {
-        let Input { file, bytes, sha256 } = self;
-        let digest =
-            sha256.as_ref().map_or("not digested whole".into(), |d| format!("SHA-256 {d}"));
-        format!("{file}: {bytes} bytes, {digest}")
-    }
+/// What reports tell of a file with this content.
+pub fn digested(path: &Path, content: &[u8]) -> Input {
+    let sha256 = Some(hexadecimal(&Sha256::digest(content)));
+    Input { file: path.display().to_string(), bytes: content.len() as u64, sha256 }
 }
 
 /// The files of a command.

@@ -6,24 +6,18 @@
 mod backend;
 mod compare;
 mod describe;
-mod exact;
-mod files;
 mod inputs;
 mod install;
 mod interrupt;
 mod matrix;
 mod measure;
-mod models;
 mod plugins;
 mod problem;
 mod report;
-mod reproduce;
 mod same;
 mod saved;
-mod scaling;
 mod session;
 mod solve;
-mod terminal;
 mod threads;
 mod traffic;
 mod train;
@@ -31,7 +25,9 @@ mod world;
 
 use clap::{Parser, Subcommand};
 use precondor::config::{experiment, fallback, formats, given, keys};
-use precondor_core::{Error, Result};
+use precondor::models;
+use precondor::report::{files, terminal};
+use precondor_core::Result;
 use session::Session;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -59,7 +55,6 @@ enum Command {
     Train(train::Args),
     Problem(problem::Args),
     Matrix(matrix::Args),
-    Reproduce(reproduce::Args),
     Plugins(plugins::Args),
     Describe(describe::Args),
     Schema(describe::SchemaArgs),
@@ -134,10 +129,6 @@ fn run(cli: &Cli, world: &World) -> Result<Status> {
         Command::Solve(args) => solve::run(args, &everywhere(&args.config)?),
         Command::Compare(args) => compare::run(args, &everywhere(&args.config)?),
         Command::Train(args) => train::run(args, &everywhere(&args.config)?),
-        Command::Reproduce(_) if world.comm().size() > 1 => {
-            Err(Error::Unsupported("`reproduce` runs on one rank: start it without mpirun".into()))
-        }
-        Command::Reproduce(args) => reproduce::run(args, &alone(None)?),
         Command::Problem(args) => {
             world.on_first(|| problem::run(args, &alone(args.config.as_deref())?))
         }

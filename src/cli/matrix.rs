@@ -1,7 +1,7 @@
 //! `precondor matrix`: what can be said about a matrix before solving with it.
 use crate::files::{self, print, print_json, write};
-use crate::report::spy;
 use crate::{Status, formats, given};
+use precondor::report::spy;
 use precondor_core::kernel::lanczos;
 use precondor_core::matrix::{Csr, DistCsr, Statistics, Triangle};
 use precondor_core::{Error, Result};

@@ -3,15 +3,15 @@ use crate::backend;
 use crate::experiment::Task;
 use crate::fallback::Plan;
 use crate::interrupt;
-use crate::report::format::seconds as shown;
 use crate::session::Session;
 use crate::traffic::{Counted, Meter};
 use precondor::config;
+use precondor::report::format::seconds as shown;
 use precondor_core::Result;
 use precondor_core::comm::Communicator;
 use precondor_core::config::{Backend, MethodConfig, SolverConfig};
 use precondor_core::precond::Preconditioner;
-use precondor_core::solver::{self, Outcome, Step};
+use precondor_core::solver::{self, Step};
 use serde_json::{Map, Value};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -45,6 +45,11 @@ pub fn set_up(
     method: Option<&MethodConfig>,
 ) -> Result<Box<dyn Preconditioner>> {
     interrupt::guarded(|| config::solve::set_up(session, task, method))
+}
+
+/// x*, to a thousandth of `tolerance`, which a signal may end. Collective.
+pub fn exact(session: &Session, task: &Task, tolerance: f64) -> Result<Vec<f64>> {
+    interrupt::guarded(|| config::exact::solution(session, task, tolerance, &interrupt::asked))
 }
 
 /// Sets up the preconditioner and solves, as `plan` says where M fails. `exact` is x*, for the rule
@@ -112,7 +117,7 @@ pub fn measure_with(
         "{}: set up in {}, {} after {} iterations in {}",
         name(method),
         shown(seconds[0]),
-        outcome(&report.outcome),
+        report.outcome.name(),
         report.iterations,
         shown(seconds[1])
     );
@@ -213,16 +218,4 @@ fn words(given: &Map<String, Value>) -> String {
         value => format!("{key} {value}"),
     });
     words.collect::<Vec<_>>().join(", ")
-}
-
-/// The outcome as `--json` spells it.
-pub fn outcome(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Converged => "converged",
-        Outcome::IterationLimit => "iteration-limit",
-        Outcome::Diverged(_) => "diverged",
-        Outcome::Breakdown(_) => "breakdown",
-        Outcome::RowsUnsolved(_) => "rows-unsolved",
-        Outcome::Interrupted => "interrupted",
-    }
 }

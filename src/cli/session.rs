@@ -1,10 +1,11 @@
 //! What all commands start from: ranks, methods, host services, a configuration.
 use crate::experiment::{Case, Task};
-use crate::inputs::{Input, Inputs};
+use crate::inputs::{self, Inputs};
 use crate::same::{self, Fact};
 use crate::traffic::Meter;
 use crate::world::World;
 use precondor::Methods;
+use precondor::report::{Input, Provenance};
 use precondor_core::comm::Communicator;
 use precondor_core::comm::count::Counter;
 use precondor_core::config::{self, Node};
@@ -33,12 +34,9 @@ impl Session {
     /// Loads the plugins for a command of one rank. Files that parameters name are looked for in
     /// `base` (none: here), the folder of the configuration.
     pub fn open(plugin_path: &[PathBuf], base: Option<PathBuf>) -> Result<Session> {
-        if let Some(missing) = plugin_path.iter().find(|folder| !folder.exists()) {
-            return Err(Error::file(missing, "--plugin-path: there is no such folder"));
-        }
         crate::threads::check()?;
         let base = base.filter(|path| path.is_dir()).unwrap_or(".".into());
-        let search = Search { extra: plugin_path.to_vec(), base: base.clone() };
+        let search = Search { extra: plugin_path.to_vec(), base: base.clone() }.checked()?;
         let methods = Methods::search(&search)?;
         let plugins = methods.plugins();
         tell(plugins);
@@ -152,10 +150,19 @@ impl Session {
         self.inputs.unchanged()
     }
 
+    /// The program and the machine, and the files that were read so far.
+    pub fn provenance(&self) -> Provenance {
+        Provenance {
+            mpi: crate::world::library(),
+            files: self.files(),
+            ..Provenance::of(&self.methods)
+        }
+    }
+
     /// The files that were read, those that methods have read on this rank among them.
     pub fn files(&self) -> Vec<Input> {
         let by_methods = self.plugins().files_read();
-        let by_methods = by_methods.iter().map(|(path, content)| Input::of(path, content));
+        let by_methods = by_methods.iter().map(|(path, content)| inputs::digested(path, content));
         self.inputs.told().into_iter().chain(by_methods).collect()
     }
 

@@ -2,14 +2,13 @@
 use crate::experiment::{self, Case, Known, Task};
 use crate::fallback::Plan;
 use crate::files::{self, print, print_json};
-use crate::inputs::Input;
 use crate::measure::{self, Made, Measured, measure, measure_with};
-use crate::report::Provenance;
-use crate::report::format::{bytes, number, seconds};
 use crate::saved::{self, Saved};
 use crate::session::Session;
-use crate::{Status, exact, fallback, formats, interrupt, terminal};
+use crate::{Status, fallback, formats, interrupt, terminal};
 use indicatif::{ProgressBar, ProgressStyle};
+use precondor::report::Input;
+use precondor::report::format::{bytes, number, seconds};
 use precondor_core::comm::Communicator;
 use precondor_core::config::{Backend, MethodConfig, Node, SolverConfig, StopRule};
 use precondor_core::matrix::NullSpace;
@@ -171,7 +170,7 @@ fn measured(
 ) -> Result<(Measured, Result<()>)> {
     let exact = match solver.stop {
         StopRule::RelativeResidual => None,
-        StopRule::AbsoluteError => Some(exact::solution(session, task, solver.tolerance)?),
+        StopRule::AbsoluteError => Some(measure::exact(session, task, solver.tolerance)?),
     };
     let bar = progress(session.is_first());
     let mut watch = |step: &Step| {
@@ -247,7 +246,7 @@ fn tell(
             print_json(&summary)
         }
         false => {
-            let ranks = Provenance::here(session).ranks();
+            let ranks = session.provenance().ranks();
             let how = saved.map_or("set up".into(), |s| format!("read from {}", s.name()));
             let from = other.map_or(String::new(), |(path, nnz)| {
                 format!("; the preconditioner from matrix {path}: {nnz} entries")
@@ -329,7 +328,7 @@ fn summary<'a>(
         method: solver.name(),
         preconditioner: measure::name(method),
         converged: report.outcome == Outcome::Converged,
-        outcome: measure::outcome(&report.outcome),
+        outcome: report.outcome.name(),
         reason: report.outcome.reason(),
         iterations: report.iterations,
         relative_residual: measured_in(Norm::Unpreconditioned),

@@ -1,15 +1,10 @@
 //! What each rank of a job sends and holds in a measured solve.
-use crate::scaling::Rank;
-use crate::scaling::grid::{Layout, Stencil};
-use crate::scaling::{schedule, work};
 use precondor_core::Result;
 use precondor_core::comm::count::{Counter, Traffic};
 use precondor_core::comm::{Comm, Communicator};
-use precondor_core::config::{MethodConfig, SolverConfig};
 use precondor_core::precond::Preconditioner;
 use precondor_core::system::System;
 use serde::Serialize;
-use serde_json::Value;
 
 /// Reads the counter of this rank at the ends of the parts of a solve. On a single rank it does nothing.
 pub struct Meter<'a> {
@@ -151,35 +146,12 @@ pub struct Sent {
     pub preconditioner_bytes: Extent<u64>,
     /// The most memory that any rank's process had in setup and solve, where the system tells.
     pub peak_bytes: Option<u64>,
-    /// What the formulas say for this grid and these ranks, where they cover the method.
-    pub predicted: Option<Predicted>,
-}
-
-/// What the formulas say.
-#[derive(Clone, Serialize)]
-pub struct Predicted {
-    /// Whether messages and bytes of an application agree on every rank, number by number.
-    pub application_agrees: bool,
-    /// Whether those of the iterations do; they do not where a solve started anew.
-    pub iterations_agree: bool,
-    /// Whether the messages and bytes of setup that are no collectives do, where there is a formula.
-    pub setup_agrees: Option<bool>,
-    /// Flops of an application.
-    pub application_flops: Extent<u64>,
-    /// Flops of the iterations.
-    pub iterations_flops: Extent<u64>,
 }
 
 impl Sent {
-    /// Of what was counted in a solve of so many iterations; the system tells whether formulas apply.
-    pub fn new(
-        counted: &Counted,
-        (system, nnz): (&System, u64),
-        (solver, method): (&SolverConfig, Option<&MethodConfig>),
-        iterations: usize,
-    ) -> Self {
+    /// Of what was counted in a solve.
+    pub fn new(counted: &Counted) -> Self {
         let peak = counted.peak.iter().copied().max().filter(|&peak| peak > 0);
-        let layout = layout(system, nnz);
         Sent {
             setup: Extent::<Traffic>::of(counted.setup.iter().copied()),
             application: Extent::<Traffic>::of(counted.application.iter().copied()),
@@ -187,66 +159,16 @@ impl Sent {
             solve: Extent::<Traffic>::of(counted.solve.iter().copied()),
             preconditioner_bytes: Extent::<u64>::of(counted.bytes.iter().copied()),
             peak_bytes: peak,
-            predicted: layout.and_then(|layout| {
-                Predicted::new(counted, layout, (solver, method), iterations as u64)
-            }),
         }
     }
 }
 
-/// A method as the formulas take it.
-pub fn named(method: Option<&MethodConfig>) -> (&str, &Value) {
-    method.map_or(("none", &Value::Null), |method| (&method.name, &method.params))
-}
-
-impl Predicted {
-    fn new(
-        counted: &Counted,
-        layout: Layout,
-        (solver, method): (&SolverConfig, Option<&MethodConfig>),
-        iterations: u64,
-    ) -> Option<Self> {
-        let (name, parameters) = named(method);
-        let application = work::application(layout, name, parameters)?;
-        let product = work::product(layout, &Stencil::seven());
-        let demand = schedule::of(solver, layout.n(), iterations);
-        let whole: Vec<Rank> = (0..layout.p)
-            .map(|rank| {
-                let rows = layout.rows(rank);
-                let (product, application) = (product[rank as usize], application[rank as usize]);
-                demand.on(layout.p, rows.end - rows.start, product, application)
-            })
-            .collect();
-        let agree = |predicted: &[Rank], counted: &[Traffic]| {
-            predicted.iter().map(|rank| rank.traffic).eq(counted.iter().copied())
-        };
-        let flops = |ranks: &[Rank]| Extent::<u64>::of(ranks.iter().map(|rank| rank.flops));
-        let setup = work::setup(layout, name, parameters).map(|setup| {
-            let counted = || counted.setup.iter().map(|traffic| traffic.all_to_all);
-            // The first setup that needs it finds out whether A is symmetric.
-            let first = setup.iter().zip(work::symmetry(layout)).map(|(x, y)| *x + y);
-            first.eq(counted()) || setup.iter().copied().eq(counted())
-        });
-        Some(Predicted {
-            application_agrees: agree(&application, &counted.application),
-            iterations_agree: agree(&whole, &counted.iterations),
-            setup_agrees: setup,
-            application_flops: flops(&application),
-            iterations_flops: flops(&whole),
-        })
-    }
-}
-
-/// The grid and the ranks, where a matrix with `nnz` entries in all has the pattern and the blocks of rows
-/// that the formulas are about.
-pub fn layout(system: &System, nnz: u64) -> Option<Layout> {
-    let space = system.a().space();
-    let (n, p) = (space.n_global(), space.comm().size() as u64);
-    let layout = Layout { m: n.isqrt(), p };
-    system.aux("grid-index").filter(|_| layout.n() == n && n > 0)?;
-    let even = (0..p).all(|rank| layout.rows(rank).start == space.starts()[rank as usize]);
-    let entries = Stencil::seven().entries_of(layout.m, 0..n);
-    (even && entries == nnz).then_some(layout)
+/// Nodes a side of a square grid that the rows of A are numbered by, row after row, where the system is known to have
+/// one.
+pub fn side(system: &System) -> Option<u64> {
+    let n = system.a().space().n_global();
+    let m = n.isqrt();
+    (system.aux("grid-index").is_some() && m * m == n).then_some(m)
 }
 
 /// The most memory that this process had since it was last asked to forget.

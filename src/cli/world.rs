@@ -3,6 +3,7 @@
 //! A command runs on every rank. Rank 0 alone prints, writes files and shows progress; what fails on
 //! one rank fails on all, with one message.
 use crate::{Status, interrupt, terminal};
+use precondor::launched;
 #[cfg(feature = "mpi")]
 use precondor_core::comm::count::Counted;
 use precondor_core::comm::count::Counter;
@@ -17,20 +18,6 @@ pub struct World {
     counter: Counter,
     #[cfg(feature = "mpi")]
     mpi: Option<precondor_mpi::World>,
-}
-
-/// Variables that launchers of MPI set: number of ranks, this rank.
-const LAUNCHERS: [(&str, &str); 4] = [
-    ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),
-    ("PMI_SIZE", "PMI_RANK"),
-    ("MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_RANK"),
-    ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
-];
-
-/// Number of ranks that a launcher has started, and which one this is.
-fn launched() -> Option<(usize, usize)> {
-    let number = |name: &str| std::env::var(name).ok()?.parse().ok();
-    LAUNCHERS.iter().find_map(|(size, rank)| Some((number(size)?, number(rank)?)))
 }
 
 impl World {

@@ -8,9 +8,11 @@
 //! | `backend.rs` | `[solver]`: whose iterations run |
 //! | `keys.rs` | the keys that have no schema elsewhere |
 //! | `spent.rs` | where the time of a solve goes |
+//! | `exact.rs` | x*, for the stopping rule that measures the error |
 //! | `solve.rs` | setting up and solving as a configuration says |
 #[doc(hidden)]
 pub mod backend;
+pub mod exact;
 #[doc(hidden)]
 pub mod experiment;
 #[doc(hidden)]

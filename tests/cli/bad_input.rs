@@ -242,8 +242,19 @@ fn a_folder_that_anybody_may_write_to_is_not_trusted() {
 fn plugin_paths_that_are_not_there() {
     let folder = Folder::new("no-plugins");
     let config = format!("{POISSON}[preconditioner]\nname = 'jacobi'\n");
-    let ran = solve(&folder, &config, &["--plugin-path", "/nonexistent/plugins"]);
-    ran.fails_with(&["/nonexistent/plugins: --plugin-path: there is no such folder"]);
+    let missing = ["--plugin-path", "/nonexistent/plugins"];
+    let told = "/nonexistent/plugins: there is no such folder to look for plugins in";
+    solve(&folder, &config, &missing).fails_with(&[told]);
+    // Whoever looks for plugins says so.
+    for command in [
+        &["plugins", "list"][..],
+        &["plugins", "describe", "ilu"],
+        &["plugins", "check", "jacobi"],
+        &["describe", "preconditioner", "ilu"],
+        &["schema"],
+    ] {
+        precondor(command.iter().chain(&missing)).fails_with(&[told]);
+    }
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn compare(folder: &Folder, config: &str, args: &[&str]) -> crate::support::Ran 
 }
 
 fn rows(document: &Value, case: usize) -> &Vec<Value> {
-    document["cases"][case]["rows"].as_array().expect("rows")
+    document["sections"][case]["tables"][0]["rows"].as_array().expect("rows")
 }
 
 #[test]
@@ -44,8 +44,8 @@ fn numbers_are_means_over_the_systems_and_groups_stay_together() {
     let ran = compare(&folder, SMALL, &["--json"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let document = ran.json();
-    assert_eq!(document["cases"][0]["n"], 9);
-    assert_eq!(document["cases"][1]["n"], 49);
+    assert_eq!(document["sections"][0]["n"], 9);
+    assert_eq!(document["sections"][1]["n"], 49);
     for case in 0..2 {
         let rows = rows(&document, case);
         let labels: Vec<&str> = rows.iter().map(|row| row["label"].as_str().unwrap()).collect();
@@ -59,16 +59,16 @@ fn numbers_are_means_over_the_systems_and_groups_stay_together() {
                 .collect();
             assert_eq!(counts.len(), 3);
             let mean = counts.iter().sum::<u64>() as f64 / 3.0;
-            assert_eq!(row["iterations_mean"].as_f64(), Some(mean));
-            assert_eq!(row["iterations_max"].as_u64(), counts.iter().copied().max());
+            assert_eq!(row["values"]["iterations"]["mean"].as_f64(), Some(mean));
+            assert_eq!(row["values"]["iterations"]["max"].as_u64(), counts.iter().copied().max());
             assert_eq!(row["converged"], true);
         }
         // Ten per cent around what Richardson with Jacobi takes by the paper's rule: 60 and 286.
-        let jacobi = rows[0]["iterations_mean"].as_f64().unwrap();
+        let jacobi = rows[0]["values"]["iterations"]["mean"].as_f64().unwrap();
         let known = [60.0, 286.0][case];
         assert!((jacobi / known - 1.0).abs() < 0.1, "{jacobi}");
-        let reading = document["cases"][case]["readings"][0]["text"].as_str().unwrap();
-        assert!(reading.starts_with("ic needs the fewest iterations ("), "{reading}");
+        let reading = document["sections"][case]["tables"][0]["readings"][0].as_str().unwrap();
+        assert!(reading.starts_with("sparse: ic needs the fewest iterations ("), "{reading}");
     }
 }
 
@@ -78,9 +78,12 @@ fn the_page_is_complete_needs_nothing_else_and_escapes_every_text() {
     let report = folder.path().join("report");
     let ran = compare(&folder, SMALL, &["--report", report.to_str().unwrap()]);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    for part in
-        ["level 2: 9 unknowns", "level 3: 49 unknowns", "→ ic needs", "From level 2 to level 3"]
-    {
+    for part in [
+        "level 2: 9 unknowns",
+        "level 3: 49 unknowns",
+        "→ sparse: ic needs",
+        "→ From level 2 to level 3",
+    ] {
         assert!(ran.out.contains(part), "no '{part}' in {}", ran.out);
     }
     let page = std::fs::read_to_string(report.join("index.html")).unwrap();
@@ -122,7 +125,7 @@ fn a_method_that_fails_is_a_row_and_the_others_go_on() {
     assert_eq!(ran.code, 1, "{}", ran.err);
     let document = ran.json();
     let row = &rows(&document, 1)[1];
-    assert_eq!((&row["label"], &row["outcome"]), (&"ilu".into(), &"failed".into()));
+    assert_eq!((&row["label"], &row["values"]["outcome"]), (&"ilu".into(), &"failed".into()));
     let why = row["systems"][0]["error"].as_str().unwrap();
     assert!(why.contains("conjugate gradients") && why.contains("positive definite"), "{why}");
     assert_eq!(rows(&document, 1)[0]["converged"], true);
@@ -170,7 +173,7 @@ preconditioner = 'jacobi'
     let ran = compare(&folder, config, &["--json"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let document = ran.json();
-    assert_eq!(document["cases"][1]["label"], "3.mtx");
+    assert_eq!(document["sections"][1]["label"], "3.mtx");
     assert_eq!(rows(&document, 1)[0]["converged"], true);
 }
 
@@ -224,7 +227,7 @@ fn several_problems_are_called_by_their_labels() {
     let ran = compare(&folder, &format!("{head}{more}{run}"), &["--json"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let document = ran.json();
-    let cases = document["cases"].as_array().expect("a list");
+    let cases = document["sections"].as_array().expect("a list");
     let labels: Vec<&str> = cases.iter().filter_map(|case| case["label"].as_str()).collect();
     assert_eq!(labels, ["poisson, level 2", "poisson, level 3", "smooth", "a.mtx"]);
     assert_eq!(rows(&document, 3)[0]["converged"], true);
@@ -234,59 +237,6 @@ fn several_problems_are_called_by_their_labels() {
     let wrong = format!("{head}[[problem]]\nkind = 'poisson'\nlevle = 2\n{run}");
     compare(&folder, &wrong, &[]).fails_with(&["6:1: 'levle': there is no such key"]);
     compare(&folder, run, &["--set", "problem=[]"]).fails_with(&["this list is empty"]);
-}
-
-#[test]
-fn times_on_a_cluster_are_reckoned_and_said_to_be() {
-    let folder = Folder::new("compare-cluster");
-    let report = folder.path().join("report");
-    // 63² = 3969 unknowns have 27,281 entries: an iteration of CG without M takes
-    // 2 · 27,281 + 12 · 3969 = 102,190 flops, which this machine does in a second.
-    let cluster = "[cluster]\nname = 'The <machine>'\nlatency = 0.0\nbandwidth = 1.0\n\
-                   flop_rate = 102190.0\nlevel = 6\nranks = 100\n";
-    let config = format!("{SMALL}{cluster}");
-    let args = ["--json", "--report", report.to_str().unwrap()];
-    let ran = compare(&folder, &config, &args);
-    assert_eq!(ran.code, 0, "{}", ran.err);
-    let document = ran.json();
-    assert_eq!(document["scaling"]["n"], 3969);
-    let curves = document["scaling"]["curves"].as_array().unwrap();
-    let labels: Vec<&str> = curves.iter().map(|c| c["label"].as_str().unwrap()).collect();
-    assert_eq!(labels, ["Jacobi <b>", "ic", "CG"]);
-    let points = curves[2]["points"].as_array().unwrap();
-    let ranks: Vec<u64> = points.iter().map(|p| p["ranks"].as_u64().unwrap()).collect();
-    assert_eq!(ranks, [1, 2, 4, 8, 16, 32, 64, 100]);
-    let seconds = |point: &Value| point["seconds"]["gathered"].as_f64().unwrap();
-    let iterations = curves[2]["iterations"].as_f64().unwrap();
-    assert_eq!(seconds(&points[0]), iterations.round());
-    // Three reductions of 32 bytes from the other rank, and a row and a node of ghosts, a byte a second.
-    assert_eq!(points[1]["reductions"].as_f64(), Some(3.0));
-    assert_eq!(points[1]["messages"].as_f64(), Some(1.0));
-    let ghosts = points[1]["bytes"].as_f64().unwrap();
-    assert_eq!(ghosts, 8.0 * 64.0);
-    let flops = points[1]["flops"].as_f64().unwrap() / 102_190.0;
-    assert!((0.5..0.51).contains(&flops), "{flops}");
-    let expected = iterations.round() * (flops + ghosts + 96.0);
-    assert!((seconds(&points[1]) / expected - 1.0).abs() < 1e-12);
-    // On one rank nothing was sent, and nothing is told of it.
-    assert!(rows(&document, 0)[0]["systems"][0].get("ranks").is_none());
-    let page = std::fs::read_to_string(report.join("index.html")).unwrap();
-    assert!(page.contains("A model, no measurement: 3969 unknowns on The &lt;machine&gt;"));
-    assert!(page.contains("Reckoned, not measured") && !page.contains("<machine>"));
-    let scaling = std::fs::read_to_string(report.join("scaling.csv")).unwrap();
-    assert_eq!(scaling.lines().count(), 1 + 3 * 8);
-    assert!(!report.join("traffic.csv").exists());
-    let ran = compare(&folder, &config, &[]);
-    assert!(ran.out.contains("A model, no measurement") && ran.out.contains("Fastest with"));
-
-    for (set, why) in [
-        ("cluster.bandwidth=0", "0 must be greater than 0"),
-        ("cluster.latency=-1", "-1 must be at least 0"),
-        ("cluster.level=40", "40 must be at most 20"),
-        ("cluster.speed=1", "'speed': there is no such key"),
-    ] {
-        compare(&folder, &config, &["--set", set]).fails_with(&[why]);
-    }
 }
 
 /// What an example says of its methods, asked by case and label.
@@ -306,7 +256,7 @@ impl Example {
         let row = rows(&self.0, case).iter().find(|row| row["label"] == label);
         let row = row.unwrap_or_else(|| panic!("no row {label}"));
         assert_eq!(row["converged"], true, "{label}");
-        row["iterations_mean"].as_f64().expect("a mean")
+        row["values"]["iterations"]["mean"].as_f64().expect("a mean")
     }
 }
 
@@ -343,8 +293,8 @@ fn the_networks_need_as_few_iterations_as_promised() {
 fn networks_and_sparse_inverses_compare_as_documented() {
     let example = Example::run("nn-vs-spai.toml", &["--set", "problem.levels=[4, 5]"]);
     for case in 0..2 {
-        // M unsymmetric, symmetrised, factored; then with a global part.
-        let sparse = example.mean(case, "SPAI-1 symmetrised, CG");
+        // M unsymmetric, symmetrized, factored; then with a global part.
+        let sparse = example.mean(case, "SPAI-1 symmetrized, CG");
         let factored = example.mean(case, "FSAI, CG");
         assert!(factored < sparse, "{factored}, {sparse}");
         assert!(4.0 * example.mean(case, "mlp-reference, CG") < factored);
@@ -353,9 +303,6 @@ fn networks_and_sparse_inverses_compare_as_documented() {
     // As recorded: level 5 takes 48, 52 and 5 iterations.
     let counts = ["mlp-fsai, CG", "FSAI, CG", "mlp-reference, CG"].map(|l| example.mean(1, l));
     assert_eq!(counts, [48.0, 52.0, 5.0]);
-    // Every row has a formula; SPAI-1 is left out where Richardson's iteration gave up.
-    let left_out = example.0["scaling"]["left_out"].as_array().unwrap();
-    assert!(left_out.iter().all(|row| row[1] != "no formula"), "{left_out:?}");
 }
 
 /// The paper's plain network needs 8 iterations there, a network with a reference map half of that.
@@ -391,13 +338,14 @@ fn a_refreshed_preconditioner_gives_the_same_solves() {
         assert_eq!(ran.code, 0, "{}", ran.err);
         ran.json()
     });
-    for (one, other) in anew["cases"]
+    for (one, other) in anew["sections"]
         .as_array()
         .expect("cases")
         .iter()
-        .zip(reused["cases"].as_array().expect("cases"))
+        .zip(reused["sections"].as_array().expect("cases"))
     {
-        let rows = |case: &serde_json::Value| case["rows"].as_array().expect("rows").clone();
+        let rows =
+            |case: &serde_json::Value| case["tables"][0]["rows"].as_array().expect("rows").clone();
         for (one, other) in rows(one).iter().zip(&rows(other)) {
             let label = &one["label"];
             let solves = |row: &serde_json::Value| -> Vec<_> {

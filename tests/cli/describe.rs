@@ -16,7 +16,6 @@ fn every_section_is_described_with_its_keys() {
         ("solver", &["method", "tolerance: number > 0", "absolute_tolerance", "divergence"]),
         ("preconditioner", &["ilu", "auto", "describe preconditioner NAME"]),
         ("run", &["label", "reuse: true or false", "preconditioner: a method"]),
-        ("cluster", &["latency", "flop_rate"]),
         ("model", &["checkpoint_every", "output"]),
         ("train", &["mlp-reference", "auto"]),
         ("data", &["describe data cube"]),

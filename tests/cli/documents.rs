@@ -2,15 +2,11 @@
 //! program run, in a folder of their own, made small or with `--dry-run` where they take minutes; those of
 //! Cargo and of scripts are held to what is there; those of PETSc run where this build is for it.
 use crate::support::{Folder, Ran, isolate, program, run};
-use std::collections::BTreeSet;
+use precondor_testkit::documents::{commands, documents};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-
-/// Words that begin a command outside of a block, too.
-const FIRST: [&str; 6] =
-    ["precondor ", "cargo ", "mpirun ", "srun ", "scripts/", "target/release/precondor "];
 
 /// What documents leave to the reader, and something in its place.
 const PLACES: [(&str, &str); 13] = [
@@ -41,56 +37,6 @@ const SMALL: [(&str, &[&str]); 2] = [
     ),
 ];
 
-/// A document's commands in order, each once.
-fn commands(text: &str) -> Vec<String> {
-    let mut all: Vec<String> = Vec::new();
-    let mut seen = BTreeSet::new();
-    let mut add = |command: &str| {
-        let command = command.trim();
-        // A line of a manifest is none.
-        let other = command.starts_with('#') || command.starts_with("precondor = ");
-        if !command.is_empty() && !other && seen.insert(command.to_owned()) {
-            all.push(command.to_owned());
-        }
-    };
-    let (mut fence, mut open): (Option<bool>, String) = (None, String::new());
-    let mut paragraph = String::new();
-    for line in text.lines().chain([""]) {
-        if line.trim().is_empty() || line.starts_with("```") || line.starts_with("    ") {
-            let paragraph = std::mem::take(&mut paragraph);
-            let spans = paragraph.split('`').skip(1).step_by(2);
-            spans.filter(|span| FIRST.iter().any(|word| span.starts_with(word))).for_each(&mut add);
-        }
-        let inner = line.trim_start();
-        if let Some(language) = inner.strip_prefix("```") {
-            let shell = ["sh", "bash", "shell", "console"].contains(&language.trim());
-            fence = if fence.is_some() { None } else { Some(shell) };
-            continue;
-        }
-        match fence {
-            Some(true) => {
-                open += inner.strip_prefix("$ ").unwrap_or(inner);
-                if let Some(half) = open.strip_suffix('\\') {
-                    open = half.to_owned();
-                    continue;
-                }
-                add(&std::mem::take(&mut open));
-            }
-            Some(false) => {}
-            None if line.starts_with("    ")
-                && FIRST.iter().any(|word| inner.starts_with(word)) =>
-            {
-                add(inner);
-            }
-            None => {
-                paragraph += inner;
-                paragraph.push(' ');
-            }
-        }
-    }
-    all
-}
-
 /// How a command is held to its word.
 enum Class {
     /// The program, on so many ranks, with these arguments.
@@ -100,6 +46,8 @@ enum Class {
     /// Cargo with what is there: package and targets.
     Cargo(Vec<String>),
     Script(PathBuf),
+    /// The laboratory, whose own tests run it.
+    Lab,
     /// For programs of PETSc, by a shell.
     Petsc,
     /// Sets a variable for those that follow.
@@ -109,17 +57,18 @@ enum Class {
 }
 
 fn classify(command: &str) -> Option<Class> {
+    // Where the output goes is the reader's affair.
+    let command = command.split(" > ").next()?;
     let placed = PLACES.iter().fold(command.to_owned(), |text, (from, to)| text.replace(from, to));
     let words = shlex::split(&placed)?;
     let text: Vec<&str> = words.iter().map(String::as_str).collect();
     let tail = |from: usize| words[from..].to_vec();
     Some(match text.as_slice() {
-        [
-            "precondor",
-            "solve" | "compare" | "train" | "reproduce" | "problem" | "matrix" | "install",
-        ]
+        ["precondor", "solve" | "compare" | "train" | "problem" | "matrix" | "install"]
         | ["precondor", "plugins", "new" | "check" | "describe"] => Class::Name(tail(1)),
         ["precondor" | "target/release/precondor", ..] => Class::Ours(1, tail(1)),
+        ["precondor-lab" | "target/release/precondor-lab", ..]
+        | ["cargo", "run", "--release", "-p", "precondor-lab", "--", ..] => Class::Lab,
         ["srun", "precondor", ..] => Class::Ours(1, tail(2)),
         ["mpirun", "-n", ranks, "precondor" | "target/release/precondor", ..] => {
             Class::Ours(ranks.parse().ok()?, tail(4))
@@ -193,7 +142,7 @@ fn ours(ranks: usize, words: &[String], folder: &Folder) -> Ran {
         let _ = std::fs::remove_dir_all(folder.path().join("my-method"));
     }
     let small = SMALL.iter().find(|(start, _)| said.starts_with(start)).map(|(_, more)| *more);
-    let long = ["compare", "train", "reproduce"].contains(&words[0].as_str());
+    let long = ["compare", "train"].contains(&words[0].as_str());
     let more = small.unwrap_or(if long { &["--dry-run"] } else { &[] });
     let words = words.iter().map(|word| if word == "SDK" { ROOT } else { word });
     let mut command = match ranks {
@@ -219,6 +168,7 @@ fn cargo(words: &[String]) -> Option<String> {
         match package.strip_prefix("precondor-plugin-").or(package.strip_prefix("precondor-")) {
             None => String::new(),
             Some("core") => "core".into(),
+            Some("lab") => "tests/lab".into(),
             Some(name) if package.starts_with("precondor-plugin-") => format!("plugins/{name}"),
             Some(name) => format!("bindings/{name}"),
         };
@@ -284,7 +234,7 @@ fn faults(document: &str, exports: &mut String, folder: &Folder) -> Vec<String> 
     for command in commands(&text) {
         let wrong = match classify(&command) {
             None => Some("no class takes it".to_owned()),
-            Some(Class::Setup) => None,
+            Some(Class::Setup | Class::Lab) => None,
             Some(Class::Export) => {
                 *exports += &format!("{command}\n");
                 None
@@ -312,12 +262,7 @@ fn faults(document: &str, exports: &mut String, folder: &Folder) -> Vec<String> 
 #[test]
 fn commands_of_documents_do_what_is_said() {
     let folder = surroundings("documents");
-    let mut documents =
-        ["README.md", "CONTRIBUTING.md", "benches/RESULTS.md"].map(str::to_owned).to_vec();
-    for entry in std::fs::read_dir(Path::new(ROOT).join("docs")).expect("there").flatten() {
-        let name = entry.file_name().into_string().expect("text");
-        documents.extend(name.ends_with(".md").then(|| format!("docs/{name}")));
-    }
+    let mut documents = documents(Path::new(ROOT));
     // What one page sets up, the others take for granted.
     documents.sort_by_key(|name| name != "docs/petsc.md");
     let mut exports = String::new();
@@ -338,12 +283,6 @@ fn what_no_class_takes_is_noticed() {
     for command in ["curl x | sh", "precondor-x solve", "./ex3", "cargo publish", "rm -rf build"] {
         assert!(classify(command).is_none(), "{command}");
     }
-    let text = "```sh\nprecondor solve \\\n  a.toml   # why\n```\n  ```toml\nprecondor = 1\n  ```\n\n\
-                With `precondor plugins list` and `precondor_x`.\n\n    cargo test\n    not this\n";
-    assert_eq!(
-        commands(text),
-        ["precondor solve a.toml   # why", "precondor plugins list", "cargo test"]
-    );
     for wrong in [
         "cargo test -p precondor-plugin-none",
         "cargo test -p precondor --test none",

@@ -192,6 +192,6 @@ fn tables_mark_what_a_fallback_solved() {
     let page = std::fs::read_to_string(folder.path().join("report/index.html")).unwrap();
     assert!(page.contains("fallback on 1 of 1"));
     let json = compare(&["--json"]).json();
-    let switch = &json["cases"][0]["rows"][0]["systems"][0]["fallback"][0];
+    let switch = &json["sections"][0]["tables"][0]["rows"][0]["systems"][0]["fallback"][0];
     assert_eq!(switch["to"], "cg with the same preconditioner", "{json}");
 }

@@ -53,7 +53,6 @@ fn places_of_files_are_looked_at_before_any_work() {
         (vec!["train", "train.toml", "-o", "there/m"], ["there", "cannot make it"]),
         (vec!["train", "train.toml", "-o", &long[..250]], ["its checkpoints: ", "too long"]),
         (vec!["train", "train.toml", "-o", "there"], ["there is a model already", "--force"]),
-        (vec!["reproduce", "table1", "--report", "there"], ["there", "cannot make it"]),
         (vec!["problem", "-o", "no/a.mtx"], ["--output: ", none]),
         (vec!["problem", "-o", "a.mtx", "--rhs", "no/b.mtx"], ["--rhs: ", none]),
         (vec!["matrix", "no-such.mtx", "--spy", "no/a.svg"], ["--spy: ", none]),
@@ -186,7 +185,7 @@ fn escape_characters_of_others_are_shown_not_sent() {
         assert_eq!(ran.code, 0, "{}", ran.err);
         assert!(!ran.out.contains(['\u{1b}', '\u{9b}']), "{:?}", ran.out);
         if !args.is_empty() {
-            assert_eq!(ran.json()["cases"][0]["label"], name);
+            assert_eq!(ran.json()["sections"][0]["label"], name);
         }
     }
 }

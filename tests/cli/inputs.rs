@@ -39,7 +39,10 @@ fn a_model_that_is_replaced_while_methods_are_compared_is_one_model() {
         let ran = run(program().arg("compare").arg(&config).arg("--json"));
         assert_eq!(ran.code, 0, "{}", ran.err);
         let json = ran.json();
-        let systems = json["cases"][0]["rows"][0]["systems"].as_array().expect("a list").clone();
+        let systems = json["sections"][0]["tables"][0]["rows"][0]["systems"]
+            .as_array()
+            .expect("a list")
+            .clone();
         assert_eq!(systems.len(), 12);
         let counts: Vec<u64> = systems.iter().filter_map(|s| s["iterations"].as_u64()).collect();
         let files = json["provenance"]["files"].as_array().expect("a list").clone();

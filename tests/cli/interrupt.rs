@@ -52,7 +52,31 @@ impl Started {
     }
 }
 
+/// A command of the program that takes a configuration, with the plugins of a folder.
+fn with_plugins(command: &str, folder: &Folder, config: &Path) -> Command {
+    let mut program = program();
+    program.args([command, "--plugin-path"]).arg(folder.path()).arg(config);
+    program
+}
+
 const SIGNALS: [(&str, i32, &str); 2] = [("-INT", 130, "SIGINT"), ("-TERM", 143, "SIGTERM")];
+
+/// Starts a command once for each signal, sends it when all is `ready`, and hands over how that ended: with the
+/// signal's status, whose name goes along.
+fn at_each_signal(
+    command: impl Fn() -> Command,
+    ready: impl Fn(&mut Started),
+    mut then: impl FnMut(&Ended, &str),
+) {
+    for (signal, status, name) in SIGNALS {
+        let mut started = Started::new(&mut command());
+        ready(&mut started);
+        started.send(signal);
+        let ended = started.end();
+        assert_eq!(ended.code, Some(status), "{}", ended.err);
+        then(&ended, name);
+    }
+}
 
 /// Waits until there is a file.
 fn wait_for(path: &Path) {
@@ -70,16 +94,12 @@ fn a_signal_ends_the_setup_of_a_solve_with_a_word() {
     faulty(&folder, "WAITS");
     let solve = "[problem]\nkind = 'poisson'\nlevel = 3\n[preconditioner]\nname = 'faulty'\n";
     let config = folder.file("waits.toml", solve);
-    for (signal, status, _) in SIGNALS {
-        let mut command = program();
-        command.args(["solve", "--plugin-path"]).arg(folder.path()).arg(&config);
-        let mut started = Started::new(&mut command);
-        started.until("setup has begun");
-        started.send(signal);
-        let ended = started.end();
-        assert_eq!(ended.code, Some(status), "{}", ended.err);
-        assert!(ended.err.contains("interrupted"), "{}", ended.err);
-    }
+    let solve = || with_plugins("solve", &folder, &config);
+    at_each_signal(
+        solve,
+        |started| started.until("setup has begun"),
+        |ended, _| assert!(ended.err.contains("interrupted"), "{}", ended.err),
+    );
 }
 
 #[test]
@@ -89,20 +109,20 @@ fn a_signal_ends_the_iterations_of_a_solve_and_x_is_written() {
     let solve = "[problem]\nkind = 'poisson'\nlevel = 6\n[solver]\nmethod = 'richardson'\ndamping = 1e-9\n\
                  max_iterations = 1_000_000_000\n";
     let config = folder.file("solve.toml", solve);
-    for (signal, status, name) in SIGNALS {
+    let solve = || {
         let mut command = program();
         command.arg("solve").arg(&config).arg("-v").args(["--save-solution", "x.mtx"]);
-        let mut started = Started::new(command.current_dir(folder.path()));
-        started.until("the solve begins");
-        started.send(signal);
-        let ended = started.end();
-        assert_eq!(ended.code, Some(status), "{}", ended.err);
+        command.current_dir(folder.path());
+        command
+    };
+    let ready = |started: &mut Started| started.until("the solve begins");
+    at_each_signal(solve, ready, |ended, name| {
         assert!(ended.out.contains("interrupted after"), "{}", ended.out);
         assert!(ended.err.contains(&format!("interrupted by {name}")), "{}", ended.err);
         let x = folder.path().join("x.mtx");
         assert!(std::fs::read_to_string(&x).expect("x").lines().count() > 63 * 63);
         std::fs::remove_file(x).expect("removed");
-    }
+    });
 }
 
 /// The second run of each system waits; the first is done by then.
@@ -113,17 +133,15 @@ fn a_signal_ends_a_comparison_and_what_is_done_is_told_in_every_form() {
     let text = "[problem]\nkind = 'poisson'\nlevels = [3, 4]\nsamples = 3\n[solver]\nmethod = 'cg'\n\
                 [[run]]\npreconditioner = 'jacobi'\n[[run]]\npreconditioner = 'faulty'\n";
     let config = folder.file("waits.toml", text);
-    for (signal, status, name) in SIGNALS {
-        for json in [false, true] {
-            let report = folder.path().join("report");
-            let mut command = program();
-            command.args(["compare", "--plugin-path"]).arg(folder.path()).arg(&config);
+    let report = folder.path().join("report");
+    let ready = |started: &mut Started| started.until("setup has begun");
+    for json in [false, true] {
+        let compare = || {
+            let mut command = with_plugins("compare", &folder, &config);
             command.arg("--report").arg(&report).args(json.then_some("--json"));
-            let mut started = Started::new(&mut command);
-            started.until("setup has begun");
-            started.send(signal);
-            let ended = started.end();
-            assert_eq!(ended.code, Some(status), "{}", ended.err);
+            command
+        };
+        at_each_signal(compare, ready, |ended, name| {
             let word = format!("INCOMPLETE: interrupted by {name} after 1 of 12 solves");
             assert!(ended.err.contains(&word), "{}", ended.err);
             let page = std::fs::read_to_string(report.join("index.html")).expect("a page");
@@ -134,22 +152,19 @@ fn a_signal_ends_a_comparison_and_what_is_done_is_told_in_every_form() {
             assert!(lines[2].contains(",not-run,") && lines[2].contains("2 systems from"));
             assert!(lines[3].contains("faulty,") && lines[3].contains("3 systems from"));
             assert_eq!(lines.len(), 4, "{results}");
+            std::fs::remove_dir_all(&report).expect("removed");
             if !json {
-                assert!(
-                    ended.out.contains(&word) && ended.out.contains("not run"),
-                    "{}",
-                    ended.out
-                );
-                continue;
+                let told = ended.out.contains(&word) && ended.out.contains("not run");
+                assert!(told, "{}", ended.out);
+                return;
             }
             let document: serde_json::Value = serde_json::from_str(&ended.out).expect("JSON");
             assert_eq!(document["complete"], false);
             assert!(document["incomplete"].as_str().is_some_and(|text| text.contains(&word)));
-            let rows = document["cases"][0]["rows"].as_array().expect("rows");
+            let rows = document["sections"][0]["tables"][0]["rows"].as_array().expect("rows");
             assert_eq!(rows[0]["systems"].as_array().map(Vec::len), Some(1));
-            assert_eq!(rows[1]["outcome"], "not run");
-            std::fs::remove_dir_all(&report).expect("removed");
-        }
+            assert_eq!(rows[1]["values"]["outcome"], "not run");
+        });
     }
 }
 
@@ -160,17 +175,13 @@ fn a_second_signal_ends_at_once() {
     faulty(&folder, "DEAF");
     let solve = "[problem]\nkind = 'poisson'\nlevel = 3\n[preconditioner]\nname = 'faulty'\n";
     let config = folder.file("waits.toml", solve);
-    for (signal, status, _) in SIGNALS {
-        let mut command = program();
-        command.args(["solve", "--plugin-path"]).arg(folder.path()).arg(&config);
-        let mut started = Started::new(&mut command);
+    let ready = |started: &mut Started| {
         started.until("setup has begun");
         started.send("-INT");
         // The plugin tells when it is asked to stop, and goes on.
         started.until("asked to stop");
-        started.send(signal);
-        assert_eq!(started.end().code, Some(status));
-    }
+    };
+    at_each_signal(|| with_plugins("solve", &folder, &config), ready, |_, _| ());
 }
 
 const TRAIN: &str = "[model]\nmethod = 'METHOD'\noutput = 'a model.safetensors'\ncheckpoint_every = 5\n\
@@ -185,15 +196,16 @@ fn a_signal_ends_the_making_of_training_data() {
         ("mlp-fsai", "pool = 100000\n"),
     ] {
         let config = folder.file("train.toml", &(TRAIN.replace("METHOD", method) + parameters));
-        for (signal, status, name) in SIGNALS {
-            let mut started = Started::new(program().arg("train").arg(&config).arg("-v"));
-            started.until("making training systems");
-            started.send(signal);
-            let ended = started.end();
-            assert_eq!(ended.code, Some(status), "{method}: {}", ended.err);
+        let train = || {
+            let mut command = program();
+            command.arg("train").arg(&config).arg("-v");
+            command
+        };
+        let ready = |started: &mut Started| started.until("making training systems");
+        at_each_signal(train, ready, |ended, name| {
             let word = format!("interrupted by {name}; nothing was trained yet");
             assert!(ended.err.contains(&word), "{method}: {}", ended.err);
-        }
+        });
         assert_eq!(std::fs::read_dir(folder.path()).expect("there").count(), 1, "{method}");
     }
 }
@@ -205,28 +217,30 @@ fn a_signal_ends_a_training_with_a_checkpoint_and_the_command_told_goes_on() {
     let small = "steps = 10000000\nhidden = [4]\npool = 20\nbatch = 2\nvectors = 1\n";
     let config = folder.file("it's.toml", &(TRAIN.replace("METHOD", "mlp-reference") + small));
     let checkpoint = folder.path().join("my $model.checkpoint");
-    for (signal, status, name) in SIGNALS {
+    let train = || {
         let mut command = program();
         command.arg("train").arg(&config).arg("-o").arg(folder.path().join("my $model"));
         command.args(["--set", "train.rate=0.01"]);
-        let started = Started::new(&mut command);
-        wait_for(&checkpoint);
-        started.send(signal);
-        let ended = started.end();
-        assert_eq!(ended.code, Some(status), "{}", ended.err);
-        let word = format!("interrupted by {name}; go on with `");
-        let told = ended.err.split(&word).nth(1).and_then(|rest| rest.split('`').next());
-        let told = told.unwrap_or_else(|| panic!("{}", ended.err));
-        let shell = format!(
-            "precondor() {{ '{}' \"$@\"; }}; {told} --dry-run",
-            env!("CARGO_BIN_EXE_precondor")
-        );
-        let mut bash = Command::new("bash");
-        crate::support::isolate(&mut bash);
-        let ran = crate::support::run(bash.args(["-c", &shell]));
-        assert_eq!(ran.code, 0, "{told}: {}", ran.err);
-        std::fs::remove_file(&checkpoint).expect("a checkpoint");
-    }
+        command
+    };
+    at_each_signal(
+        train,
+        |_| wait_for(&checkpoint),
+        |ended, name| {
+            let word = format!("interrupted by {name}; go on with `");
+            let told = ended.err.split(&word).nth(1).and_then(|rest| rest.split('`').next());
+            let told = told.unwrap_or_else(|| panic!("{}", ended.err));
+            let shell = format!(
+                "precondor() {{ '{}' \"$@\"; }}; {told} --dry-run",
+                env!("CARGO_BIN_EXE_precondor")
+            );
+            let mut bash = Command::new("bash");
+            crate::support::isolate(&mut bash);
+            let ran = crate::support::run(bash.args(["-c", &shell]));
+            assert_eq!(ran.code, 0, "{told}: {}", ran.err);
+            std::fs::remove_file(&checkpoint).expect("a checkpoint");
+        },
+    );
 }
 
 /// Two into one folder: the second is refused, the first is not disturbed.
@@ -239,8 +253,7 @@ fn a_report_has_one_writer() {
     let quick = folder.file("quick.toml", "[problem]\nkind = 'poisson'\nlevel = 2\n[[run]]\n");
     let report = folder.path().join("report");
     let compare = |config: &Path| {
-        let mut command = program();
-        command.args(["compare", "--plugin-path"]).arg(folder.path()).arg(config);
+        let mut command = with_plugins("compare", &folder, config);
         command.arg("--report").arg(&report);
         command
     };

@@ -17,11 +17,8 @@ mod irregular;
 mod kept;
 mod known;
 mod limits;
-#[path = "../support/mpirun.rs"]
-#[allow(dead_code, reason = "shared with other tests, which use other parts of it")]
-mod mpirun;
+use precondor_testkit::mpirun;
 mod plugins;
-mod reproduce;
 mod solve;
 mod spaces;
 mod stopping;

@@ -40,7 +40,7 @@ fn a_description_states_what_the_check_enforces() {
     let text = precondor(["plugins", "describe", "mlp-reference"]).out;
     assert!(text.contains("parameters of [train]") && text.contains("model: a file"), "{text}");
     let text = precondor(["plugins", "describe", "reference"]).out;
-    assert!(text.contains("solver: a method"), "{text}");
+    assert!(text.contains("method: a method"), "{text}");
 }
 
 /// Whatever a schema and a model's card hold, a reader gets words: whole sentences, no JSON.
@@ -274,6 +274,19 @@ fn a_new_plugin_builds_passes_and_solves() {
     assert_eq!(solve.code, 0, "{}", solve.err);
     assert_eq!(solve.json()["preconditioner"], "my-method");
     assert_eq!(solve.json()["preconditioner_nnz"], 225);
+}
+
+/// Shipped models tell where they come from.
+#[test]
+fn describe_tells_what_models_were_trained_on() {
+    let ran = run(program().args(["plugins", "describe", "mlp-reference"]));
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    for part in
+        ["models that come with it:", "models/mlp-reference-spd.safetensors", "seed 1", "loss"]
+    {
+        assert!(ran.out.contains(part), "no '{part}' in {}", ran.out);
+    }
+    assert!(ran.out.contains("trained on poisson correlation 0.3, level 4, shift 0.3"));
 }
 
 #[test]

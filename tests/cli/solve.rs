@@ -3,8 +3,7 @@ use crate::support::{Folder, matrix, precondor, program, run, solve};
 use std::io::Read;
 use std::process::Stdio;
 
-#[path = "../../plugins/composition/tests/support/systems.rs"]
-mod systems;
+use precondor_testkit::systems;
 
 const POISSON: &str = "
 [problem]

@@ -245,7 +245,7 @@ fn another_model_is_told() {
     let models = ["1", "2"].map(|seed| {
         let text = TRAIN.replace("steps = 4", &format!("steps = 4\nseed = {seed}"));
         let [config, _] = two.files("train.toml", &text, &text);
-        let mut train = crate::support::program();
+        let mut train = crate::support::isolated(crate::program());
         assert_eq!(crate::support::run(train.args(["train", &config])).code, 0);
         let model = two.0.path().join("one/model.safetensors");
         let bytes = std::fs::read(&model).expect("a model");

@@ -1,14 +1,8 @@
 //! The program under `mpirun`, on this machine's processors however few they are: real files, plugins
 //! that are really loaded, ranks that really end.
-#[path = "../support/mpirun.rs"]
-#[allow(dead_code, reason = "shared with other tests, which use other parts of it")]
-mod mpirun;
-#[path = "../support/neumann.rs"]
-#[allow(dead_code, reason = "shared with other tests, which use other parts of it")]
-mod neumann;
-#[path = "../cli/support.rs"]
-#[allow(dead_code, reason = "shared with other tests, which use other parts of it")]
-mod support;
+use precondor_testkit::mpirun;
+use precondor_testkit::neumann;
+use precondor_testkit::program as support;
 
 mod differing;
 mod faults;

@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-#[path = "../support/mpirun.rs"]
-#[allow(dead_code, reason = "shared with other tests, which use other parts of it")]
-mod job;
+use precondor_testkit::mpirun as job;
 
 /// The Python that Debian's petsc4py belongs to.
 pub const PYTHON: &str = "/usr/bin/python3";

@@ -1,22 +1,21 @@
 //! `backend = "petsc"`: PETSc's solvers in the program, with PETSc really there.
-#[path = "../support/elasticity.rs"]
-mod elasticity;
-#[path = "../support/mpirun.rs"]
-#[allow(dead_code, reason = "shared with other tests, which use other parts of it")]
-mod mpirun;
-#[path = "../support/neumann.rs"]
-#[allow(dead_code, reason = "shared with other tests, which use other parts of it")]
-mod neumann;
-#[path = "../cli/support.rs"]
-#[allow(dead_code, reason = "shared with other tests, which use other parts of it")]
-mod support;
+use precondor_testkit::program as support;
+use precondor_testkit::{elasticity, mpirun, neumann};
 
 use serde_json::Value;
-use support::{Folder, Ran, program, run};
+use std::path::Path;
+use std::process::Command;
+use support::{Folder, Ran, isolated, run};
+
+/// The program, with nothing of the user's own plugins.
+fn program() -> Command {
+    isolated(Path::new(env!("CARGO_BIN_EXE_precondor")))
+}
 
 /// Solves on one rank with a configuration, given as text.
 fn solve(folder: &Folder, config: &str, args: &[&str]) -> Ran {
-    support::solve(folder, config, args)
+    let path = folder.file("config.toml", config);
+    run(program().arg("solve").arg(path).args(args))
 }
 
 /// Solves on several ranks.
@@ -38,7 +37,7 @@ fn config(solver: &str, preconditioner: &str) -> String {
 }
 
 fn iterations(result: &Value) -> u64 {
-    assert_eq!(result["outcome"], "converged", "{result}");
+    assert_eq!(result["values"]["outcome"], "converged", "{result}");
     assert!(result["true_relative_residual"].as_f64().expect("a number") <= 1.1e-8, "{result}");
     result["iterations"].as_u64().expect("a number")
 }
@@ -230,16 +229,19 @@ fn both_families_stand_in_one_table() {
     let example = format!("{}/examples/petsc-compare.toml", env!("CARGO_MANIFEST_DIR"));
     let small = ["compare", &example, "--set", "problem.level=5"];
     let document = run(program().args(small).arg("--json")).json();
-    let rows = document["cases"][0]["rows"].as_array().expect("rows").clone();
+    let rows = document["sections"][0]["tables"][0]["rows"].as_array().expect("rows").clone();
     let row = |label: &str| {
         let found = rows.iter().find(|row| row["label"] == label);
         found.unwrap_or_else(|| panic!("no {label} in {document}"))
     };
     for row in &rows {
-        assert_eq!(row["outcome"], "converged", "{row}");
+        assert_eq!(row["values"]["outcome"], "converged", "{row}");
     }
-    assert_eq!(row("ic")["iterations_max"], row("PETSc's ICC(0)")["iterations_max"]);
-    assert_eq!(row("jacobi")["iterations_max"], JACOBI);
+    assert_eq!(
+        row("ic")["values"]["iterations"]["max"],
+        row("PETSc's ICC(0)")["values"]["iterations"]["max"]
+    );
+    assert_eq!(row("jacobi")["values"]["iterations"]["max"], JACOBI);
     assert!(row("jacobi")["systems"][0]["preconditioner_nnz"].is_number());
     assert!(row("PETSc's GAMG")["systems"][0]["preconditioner_nnz"].is_null());
     let text = run(program().args(small)).out;
@@ -266,7 +268,7 @@ fn a_singular_system_has_the_same_solution_whoever_solves_it() {
     let solved = |config: &str| {
         let ran = solve(&folder, config, &["--json", "--save-solution", &x_file]);
         let result = ran.json();
-        assert_eq!(result["outcome"], "converged", "{result}");
+        assert_eq!(result["values"]["outcome"], "converged", "{result}");
         let text = std::fs::read_to_string(&x_file).expect("a solution");
         let x: Vec<f64> = text.lines().skip(3).map(|line| line.parse().expect("numbers")).collect();
         assert!(x.iter().sum::<f64>().abs() < 1e-8, "of smallest norm");

@@ -8,6 +8,7 @@ use precondor_core::host::Host;
 use precondor_core::registry::{DynGenerator, Registry};
 use precondor_core::{Error, Result};
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,11 +22,18 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn new(path: &Path, error: Error) -> Self {
+    /// A file or folder with its error.
+    pub fn new(path: &Path, error: Error) -> Self {
         let prefix = format!("{}: ", path.display());
         let reason = error.to_string();
         let reason = reason.strip_prefix(&prefix).unwrap_or(&reason).to_owned();
         Problem { path: path.to_owned(), reason }
+    }
+
+    /// A library one of whose methods is passed over: that of the `first` one has its name.
+    pub fn hidden(path: &Path, method: &str, first: impl Display) -> Self {
+        let why = format!("its method '{method}' is hidden by that of {first}, which comes first");
+        Problem::new(path, Error::Plugin(why))
     }
 }
 
@@ -178,10 +186,7 @@ impl Plugins {
             let name = method.name();
             match registry.get(name).map(|first| first.origin()) {
                 Ok(first) => {
-                    let why = format!(
-                        "its method '{name}' is hidden by that of {first}, which comes first"
-                    );
-                    self.problems.push(Problem::new(path, Error::Plugin(why)));
+                    self.problems.push(Problem::hidden(path, name, first));
                 }
                 // A name that is not there.
                 Err(_) => {

@@ -3,7 +3,7 @@ use crate::here::own_folder;
 use crate::library::{elsewhere, name_of};
 use crate::plugins::Problem;
 use crate::trust;
-use precondor_core::{Error, input};
+use precondor_core::{Error, Result, input};
 use sha2::{Digest, Sha256};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -45,6 +45,19 @@ impl Found {
 }
 
 impl Search {
+    /// The same, where all folders of `extra` are there: one that was asked for and is missing is a mistake.
+    ///
+    /// # Errors
+    /// [`Error::File`] naming the first that is not.
+    pub fn checked(self) -> Result<Search> {
+        match self.extra.iter().find(|folder| !folder.is_dir()) {
+            Some(missing) => {
+                Err(Error::file(missing, "there is no such folder to look for plugins in"))
+            }
+            None => Ok(self),
+        }
+    }
+
     /// Looks for libraries without opening any.
     pub fn find(&self) -> Found {
         let mut problems = Vec::new();

@@ -1,10 +1,7 @@
 //! What every rank of a job does in the tests of this crate: `mpirun -n 4 ranks NAME`.
 #![allow(clippy::unwrap_used)]
-#[path = "../../../core/tests/suite/common.rs"]
-#[allow(dead_code, unused_imports)]
-mod common;
-#[path = "../../../core/tests/suite/world.rs"]
-mod world;
+use precondor_testkit::suite as common;
+use precondor_testkit::world;
 
 use precondor_core::comm::{Comm, Communicator};
 use precondor_core::{Error, Result};

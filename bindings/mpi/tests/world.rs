@@ -1,7 +1,5 @@
 //! Worlds of MPI, on real ranks: each test starts the example `ranks` under `mpirun`.
-#[path = "../../../tests/support/mpirun.rs"]
-#[allow(dead_code, reason = "shared with other tests, which use other parts of it")]
-mod mpirun;
+use precondor_testkit::mpirun;
 
 use mpirun::Job;
 use std::path::PathBuf;

@@ -5,6 +5,7 @@
 //! *collective failure*, so that one rank's early return never leaves the others hanging.
 pub mod count;
 mod guard;
+pub mod predict;
 mod solo;
 pub mod threads;
 

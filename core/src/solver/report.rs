@@ -21,6 +21,18 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Its kind, as reports spell it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Outcome::Converged => "converged",
+            Outcome::IterationLimit => "iteration-limit",
+            Outcome::Diverged(_) => "diverged",
+            Outcome::Breakdown(_) => "breakdown",
+            Outcome::RowsUnsolved(_) => "rows-unsolved",
+            Outcome::Interrupted => "interrupted",
+        }
+    }
+
     /// What there is to say, beyond the kind of the outcome.
     pub fn reason(&self) -> Option<&str> {
         match self {

@@ -1,7 +1,6 @@
 //! Tests of the core through its public interface.
 #![allow(clippy::unwrap_used)]
 mod collectives;
-mod common;
 mod fallback;
 mod files;
 mod kernels;
@@ -15,4 +14,5 @@ mod solvers;
 mod split;
 mod traffic;
 mod units;
-mod world;
+
+use precondor_testkit::{suite as common, world};

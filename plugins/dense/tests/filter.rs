@@ -13,14 +13,9 @@ use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, json};
 use std::sync::Arc;
 
-#[path = "../../../tests/support/algebra.rs"]
-mod algebra;
-#[path = "../../../tests/support/matrices.rs"]
-mod matrices;
-#[path = "../../../tests/support/methods.rs"]
-mod methods;
-use algebra::*;
-use matrices::{applied, to_dense};
+use precondor_testkit::algebra::*;
+use precondor_testkit::matrices::{applied, to_dense};
+use precondor_testkit::methods;
 
 /// G with M = GᵀG: the lower triangle of A, whatever that is good for.
 struct Triangle;

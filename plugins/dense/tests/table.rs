@@ -9,8 +9,7 @@ use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
 use precondor_sdk::serde_json::json;
 use std::ops::ControlFlow;
 
-#[path = "../../../tests/support/methods.rs"]
-mod methods;
+use precondor_testkit::methods;
 
 #[test]
 fn thresholds_are_absolute_as_in_the_published_table() {

@@ -1,11 +1,9 @@
 //! Every sweep against its formula in dense matrices.
 #![allow(clippy::unwrap_used)]
-#[path = "../../../tests/support/dense.rs"]
-mod dense;
-use dense::*;
 use precondor_plugin_gauss_seidel::GaussSeidel;
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, json};
+use precondor_testkit::dense::*;
 use proptest::prelude::*;
 
 const SWEEPS: [&str; 3] = ["forward", "backward", "symmetric"];

@@ -9,6 +9,7 @@
 //! | `threshold` | ILUT, ILUTP: fill by size, columns exchanged |
 //! | `cholesky` | IC(0): values on the pattern of A |
 //! | `factors` | A ≈ (I + L) D (I + U): pivots, substitutions |
+//! | [`traffic`] | what an application sends and computes on several ranks |
 #![deny(missing_docs)]
 use precondor_sdk::prelude::*;
 
@@ -20,6 +21,7 @@ pub mod ilu;
 mod level;
 mod rearranged;
 mod threshold;
+pub mod traffic;
 
 pub use ic::Ic;
 pub use ilu::Ilu;

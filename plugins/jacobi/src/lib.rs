@@ -7,6 +7,8 @@
 //!
 //! Reference: Y. Saad, *Iterative Methods for Sparse Linear Systems*, 2nd ed., SIAM 2003, §4.1.
 #![deny(missing_docs)]
+pub mod traffic;
+
 use precondor_sdk::prelude::*;
 
 /// Parameters of [`Jacobi`].

@@ -11,10 +11,12 @@
 //! |---|---|
 //! | see what a matrix looks like to the network | [`reference::pgp`], [`reference::stencil`], [`fsai::features`] |
 //! | see the loss and its derivative | [`reference::chain`], [`reference::train`], [`fsai::objective`] |
+//! | see what an application sends and computes on several ranks | [`traffic`] |
 #![deny(missing_docs)]
 
 pub mod fsai;
 pub mod reference;
+pub mod traffic;
 
 use precondor_sdk::prelude::*;
 

@@ -11,16 +11,10 @@ use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, json};
 use std::ops::ControlFlow;
 
-#[path = "../../../tests/support/algebra.rs"]
-mod algebra;
-#[path = "../../../tests/support/matrices.rs"]
-mod matrices;
-#[path = "../../../tests/support/methods.rs"]
-mod methods;
-#[path = "../../../tests/support/patience.rs"]
-mod patience;
-use algebra::*;
-use matrices::{applied, to_dense};
+use precondor_testkit::algebra::*;
+use precondor_testkit::matrices::{applied, to_dense};
+use precondor_testkit::methods;
+use precondor_testkit::patience;
 
 /// ω D⁻¹ with the parameter ω; symmetric, or, for a negative one, called unsymmetric.
 struct Scaling;

@@ -8,6 +8,7 @@
 mod reference;
 mod sine;
 mod smoother;
+pub mod traffic;
 
 pub use reference::{Params, Reference, Wrapped};
 pub use sine::{Params as SineParams, Sine, SineSolve};

@@ -13,15 +13,9 @@ use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, json};
 use std::ops::ControlFlow;
 
-#[path = "../../../tests/support/algebra.rs"]
-mod algebra;
-#[path = "../../../tests/support/methods.rs"]
-mod methods;
-#[path = "../../../tests/support/ranks.rs"]
-mod ranks;
-use algebra::*;
-use methods::Methods;
-use ranks::{cuts, fails_everywhere, on_parts};
+use precondor_testkit::algebra::*;
+use precondor_testkit::methods::Methods;
+use precondor_testkit::ranks::{cuts, fails_everywhere, on_parts};
 
 fn plus(a: &Dense, beta: f64, b: &Dense) -> Dense {
     dense(a.len(), |i, j| a[i][j] + beta * b[i][j])

@@ -11,8 +11,7 @@ use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
 use precondor_sdk::serde_json::{Value, json};
 use std::ops::ControlFlow;
 
-#[path = "../../../tests/support/methods.rs"]
-mod methods;
+use precondor_testkit::methods;
 
 /// Iterations of conjugate gradients to 1e-8 of the residual at a level.
 fn iterations(solver: Value, level: u32) -> usize {

@@ -34,6 +34,7 @@
 //! (weights).
 #![deny(missing_docs)]
 mod block;
+pub mod traffic;
 
 use block::{Block, Ways};
 use precondor_sdk::core::instance::Instance;

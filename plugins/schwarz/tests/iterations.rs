@@ -10,8 +10,7 @@ use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
 use precondor_sdk::serde_json::{Value, json};
 use std::ops::ControlFlow;
 
-#[path = "../../../tests/support/methods.rs"]
-mod methods;
+use precondor_testkit::methods;
 
 /// Iterations from x = 0 to a relative residual of 1e-8 on 63 × 63 nodes, the same on all ranks.
 fn iterations(method: Method, ranks: usize, params: &Value) -> usize {

@@ -10,8 +10,7 @@ use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, json};
 use std::sync::Arc;
 
-#[path = "../../../tests/support/methods.rs"]
-mod methods;
+use precondor_testkit::methods;
 
 type Dense = Vec<Vec<f64>>;
 

@@ -12,6 +12,7 @@ mod adaptive;
 mod fsai;
 mod plan;
 mod spai;
+pub mod traffic;
 mod wide;
 
 pub use fsai::{Factored, Fsai, FsaiParams};

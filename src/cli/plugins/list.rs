@@ -2,7 +2,7 @@
 use crate::Status;
 use crate::files::{print, print_json};
 use precondor_core::Result;
-use precondor_host::{MethodInfo, PATIENCE, Search, probe};
+use precondor_host::{MethodInfo, PATIENCE, Problem, Search, probe};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -39,6 +39,12 @@ struct Passed {
     reason: String,
 }
 
+impl From<Problem> for Passed {
+    fn from(Problem { path, reason, .. }: Problem) -> Self {
+        Passed { path, reason }
+    }
+}
+
 impl List {
     /// A method of a library, unless one before it has its name.
     fn add(&mut self, method: MethodInfo, library: &Path) {
@@ -47,28 +53,20 @@ impl List {
             None => self.methods.push(Listed { library: Some(library.to_owned()), method }),
             Some(first) => {
                 let first = first.library.as_deref().unwrap_or(Path::new("another")).display();
-                let reason =
-                    format!("its method '{name}' is hidden by that of {first}, which comes first");
-                self.problems.push(Passed { path: library.to_owned(), reason });
+                self.problems.push(Problem::hidden(library, name, first).into());
             }
         }
     }
 }
 
 pub fn run(args: &Args, plugin_path: &[PathBuf]) -> Result<Status> {
-    let found = Search { extra: plugin_path.to_vec(), base: ".".into() }.find();
-    let problems = found.problems.into_iter().map(|p| Passed { path: p.path, reason: p.reason });
-    let mut list =
-        List { methods: vec![], problems: problems.collect(), looked_in: found.looked_in };
+    let found = Search { extra: plugin_path.to_vec(), base: ".".into() }.checked()?.find();
+    let problems = found.problems.into_iter().map(Passed::from).collect();
+    let mut list = List { methods: vec![], problems, looked_in: found.looked_in };
     for candidate in found.candidates {
         match probe(&candidate.path, PATIENCE) {
             Ok(methods) => methods.into_iter().for_each(|m| list.add(m, &candidate.path)),
-            Err(e) => {
-                let prefix = format!("{}: ", candidate.path.display());
-                let reason = e.to_string();
-                let reason = reason.strip_prefix(&prefix).unwrap_or(&reason).to_owned();
-                list.problems.push(Passed { path: candidate.path, reason });
-            }
+            Err(e) => list.problems.push(Problem::new(&candidate.path, e).into()),
         }
     }
     for method in precondor::linked() {

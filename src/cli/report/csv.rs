@@ -1,10 +1,11 @@
 //! Raw numbers of a comparison, one line a solve and one line an iteration.
-use super::cell::End;
-use super::{Comparison, Entry, Row, ranks};
+use super::{Comparison, End, Entry, Method};
 use crate::files::Draft;
 use crate::measure::told;
+use crate::traffic::{Extent, Sent};
+use precondor::report::csv::line;
+use precondor_core::comm::count::{Kind, Traffic};
 use precondor_core::{Error, Result};
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 
@@ -24,7 +25,7 @@ pub struct Solve<'a> {
     pub system: u64,
     pub n: u64,
     pub nnz: u64,
-    pub row: &'a Row,
+    pub method: &'a Method,
     pub ranks: usize,
 }
 
@@ -36,11 +37,8 @@ impl Raw {
     pub fn new(folder: &Path) -> Result<Raw> {
         let [results, traffic] = Raw::FILES.map(|name| Draft::new(&folder.join(name)));
         let mut raw = Raw { results: results?, traffic: traffic?, sent: false, failed: None };
-        let head = "case,system,n,nnz,label,group,method,preconditioner,parameters,outcome,iterations,\
-                    measure,true_relative_residual,preconditioner_nnz,preconditioner_bytes,\
-                    setup_seconds,solve_seconds,error,fallback\n";
-        let written = raw.results.write_all(head.as_bytes());
-        let written = written.and_then(|()| raw.traffic.write_all(ranks::CSV_HEAD.as_bytes()));
+        let written = raw.results.write_all(RESULTS.as_bytes());
+        let written = written.and_then(|()| raw.traffic.write_all(TRAFFIC.as_bytes()));
         raw.note(written);
         Ok(raw)
     }
@@ -50,11 +48,11 @@ impl Raw {
         if self.failed.is_some() {
             return;
         }
-        let written = self.results.write_all(line(solve, end).as_bytes());
+        let written = self.results.write_all(result(solve, end).as_bytes());
         let written = written.and_then(|()| match end {
             Ok(Entry { ranks: Some(sent), .. }) => {
                 self.sent = true;
-                self.traffic.write_all(ranks::csv(solve, sent).as_bytes())
+                self.traffic.write_all(traffic(solve, sent).as_bytes())
             }
             _ => Ok(()),
         });
@@ -69,15 +67,16 @@ impl Raw {
 
     /// Puts them in their places, with a line for each row of a case that has systems it was not tried on.
     pub fn finish(mut self, comparison: &Comparison) -> Result<()> {
-        for (case, cells) in comparison.cases.iter().zip(&comparison.cells) {
-            for (row, cell) in comparison.rows.iter().zip(cells) {
-                if cell.total() < case.systems {
-                    let (system, ranks) = (cell.total(), comparison.provenance.ranks);
+        for (case, tallies) in comparison.cases.iter().zip(&comparison.tallies) {
+            for (method, tally) in comparison.methods.iter().zip(tallies) {
+                if tally.total() < case.systems {
+                    let (system, ranks) = (tally.total(), comparison.provenance.ranks);
                     let (label, n, nnz) = (case.label.as_str(), case.n, case.nnz);
-                    let solve = Solve { case: label, system, n, nnz, row, ranks };
-                    let many = case.systems - cell.total();
-                    let tail = format!(",not-run,,,,,,,,{many} systems from this one on,\n");
-                    let written = self.results.write_all((head(&solve) + &tail).as_bytes());
+                    let solve = Solve { case: label, system, n, nnz, method, ranks };
+                    let many = case.systems - tally.total();
+                    let why = format!("{many} systems from this one on");
+                    let written =
+                        self.results.write_all(nothing(&solve, "not-run", &why).as_bytes());
                     self.note(written);
                 }
             }
@@ -92,75 +91,91 @@ impl Raw {
     }
 }
 
-/// What a solve is of.
-fn head(solve: &Solve<'_>) -> String {
-    let Solve { case, system, n, nnz, row, .. } = solve;
-    format!(
-        "{},{system},{n},{nnz},{},{},{},{},{}",
-        field(case),
-        field(&row.label),
-        field(&row.group),
-        row.solver.name(),
-        field(&row.preconditioner),
-        field(&row.parameters)
-    )
+/// The first line of `results.csv`.
+const RESULTS: &str = "case,system,n,nnz,label,group,method,preconditioner,parameters,outcome,iterations,\
+                       measure,true_relative_residual,preconditioner_nnz,preconditioner_bytes,\
+                       setup_seconds,solve_seconds,error,fallback\n";
+
+/// The first line of `traffic.csv`.
+const TRAFFIC: &str = "case,system,label,ranks,part,kind,calls_max,messages_max,bytes_max,\
+                       calls_sum,messages_sum,bytes_sum\n";
+
+/// What a solve is of: the first fields of its line.
+fn head(Solve { case, system, n, nnz, method, .. }: &Solve<'_>) -> [String; 9] {
+    [
+        (*case).to_owned(),
+        system.to_string(),
+        n.to_string(),
+        nnz.to_string(),
+        method.label.clone(),
+        method.group.clone(),
+        method.solver.name().to_owned(),
+        method.preconditioner.clone(),
+        method.parameters.clone(),
+    ]
 }
 
 /// A line of `results.csv`.
-fn line(solve: &Solve<'_>, end: &End) -> String {
-    let tail = match end {
-        Ok(e) => format!(
-            ",{},{},{:e},{:e},{},{},{:e},{:e},{},{}",
-            e.outcome,
-            e.iterations,
-            e.measure,
-            e.true_relative_residual,
-            known(e.preconditioner_nnz),
-            known(e.preconditioner_bytes),
-            e.setup_seconds,
-            e.solve_seconds,
-            field(e.reason.as_deref().unwrap_or_default()),
-            field(&e.fallback.iter().map(told).collect::<Vec<_>>().join("; "))
-        ),
-        Err(why) => format!(",failed,,,,,,,,{},", field(why)),
+fn result(solve: &Solve<'_>, end: &End) -> String {
+    let e = match end {
+        Ok(entry) => entry,
+        Err(why) => return nothing(solve, "failed", why),
     };
-    head(solve) + &tail + "\n"
+    let known = |number: Option<usize>| number.map_or(String::new(), |number| number.to_string());
+    let tail = [
+        e.outcome.to_owned(),
+        e.iterations.to_string(),
+        format!("{:e}", e.measure),
+        format!("{:e}", e.true_relative_residual),
+        known(e.preconditioner_nnz),
+        known(e.preconditioner_bytes),
+        format!("{:e}", e.setup_seconds),
+        format!("{:e}", e.solve_seconds),
+        e.reason.clone().unwrap_or_default(),
+        e.fallback.iter().map(told).collect::<Vec<_>>().join("; "),
+    ];
+    line(head(solve).into_iter().chain(tail))
 }
 
-/// `history.csv`: the stopping measure of the first system of each case, iteration by iteration.
-pub fn history(comparison: &Comparison) -> String {
-    let mut out = String::from("case,label,iteration,measure\n");
-    for (case, cells) in comparison.cases.iter().zip(&comparison.cells) {
-        for (row, cell) in comparison.rows.iter().zip(cells) {
-            for (iteration, measure) in cell.history.iter().enumerate() {
-                let (case, label) = (field(&case.label), field(&row.label));
-                let _ = writeln!(out, "{case},{label},{iteration},{measure:e}");
-            }
+/// A line of `results.csv` for what was not solved.
+fn nothing(solve: &Solve<'_>, outcome: &str, why: &str) -> String {
+    let tail = [outcome, "", "", "", "", "", "", "", why, ""].map(str::to_owned);
+    line(head(solve).into_iter().chain(tail))
+}
+
+/// Lines of `traffic.csv`: what was counted in a solve, one for each part and kind.
+fn traffic(solve: &Solve<'_>, sent: &Sent) -> String {
+    let Sent { setup, application, iterations, solve: whole, .. } = sent;
+    let parts: [(&str, &Extent<Traffic>); 4] = [
+        ("setup", setup),
+        ("application", application),
+        ("iterations", iterations),
+        ("solve", whole),
+    ];
+    let (system, ranks) = (solve.system.to_string(), solve.ranks.to_string());
+    let mut out = String::new();
+    for (part, extent) in parts {
+        for kind in Kind::ALL {
+            let (max, sum) = (extent.max[kind], extent.sum[kind]);
+            let words = [solve.case, &system, &solve.method.label, &ranks, part, kind.name()];
+            let numbers = [max.calls, max.messages, max.bytes, sum.calls, sum.messages, sum.bytes];
+            let numbers = numbers.map(|number| number.to_string());
+            out += &line(words.into_iter().chain(numbers.iter().map(String::as_str)));
         }
     }
     out
 }
 
-/// A number, empty where it is not known.
-fn known(number: Option<usize>) -> String {
-    number.map_or(String::new(), |number| number.to_string())
-}
-
-/// A field as CSV quotes it.
-pub(super) fn field(text: &str) -> String {
-    match text.contains([',', '"', '\n', '\r']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text.to_owned(),
+/// `history.csv`: the stopping measure of the first system of each case, iteration by iteration.
+pub fn history(comparison: &Comparison) -> String {
+    let mut out = String::from("case,label,iteration,measure\n");
+    for (case, tallies) in comparison.cases.iter().zip(&comparison.tallies) {
+        for (method, tally) in comparison.methods.iter().zip(tallies) {
+            for (iteration, measure) in tally.history.iter().enumerate() {
+                let (iteration, measure) = (iteration.to_string(), format!("{measure:e}"));
+                out += &line([&case.label, &method.label, &iteration, &measure]);
+            }
+        }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::field;
-
-    #[test]
-    fn fields_with_separators_are_quoted() {
-        assert_eq!(field("plain ω"), "plain ω");
-        assert_eq!(field("a,\"b\"\nc"), "\"a,\"\"b\"\"\nc\"");
-    }
+    out
 }

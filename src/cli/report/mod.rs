@@ -1,64 +1,55 @@
 //! What a comparison found, as text, page, CSV and JSON.
-mod cell;
 pub mod csv;
-pub mod document;
-pub mod format;
-mod html;
-pub mod json;
-mod page;
-pub mod plot;
-mod provenance;
-mod ranks;
+mod document;
 mod reading;
-mod scaling;
-pub mod spy;
-pub mod text;
+mod tally;
 
-pub use cell::Cell;
 pub use csv::Raw;
-pub use provenance::Provenance;
+pub use document::document;
+pub use tally::{End, Tally};
 
 use crate::files;
-use crate::scaling::reckon::Scaling;
 use crate::traffic::Sent;
+use precondor::report::{Provenance, groups, page};
 use precondor_core::Result;
 use precondor_core::config::{SolverConfig, StopRule};
 use precondor_core::solver::Norm;
 use precondor_core::solver::Switch;
 use serde::Serialize;
+use serde_json::Value;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// A finished comparison: `cells[case][row]`.
+/// A finished comparison: `tallies[case][method]`.
 pub struct Comparison {
     pub title: String,
     /// The configuration file and what the command line changed in it.
     pub config: String,
     pub overrides: Vec<String>,
     pub provenance: Provenance,
-    pub rows: Vec<Row>,
-    pub cases: Vec<CaseInfo>,
-    pub cells: Vec<Vec<Cell>>,
+    pub methods: Vec<Method>,
+    pub cases: Vec<Case>,
+    pub tallies: Vec<Vec<Tally>>,
     /// A machine had more ranks than hardware threads.
     pub oversubscribed: bool,
-    /// Times on a cluster, where they were asked for.
-    pub scaling: Option<Scaling>,
     /// Why solves are missing, where a signal ended it before all were done.
     pub incomplete: Option<String>,
 }
 
 /// A method with its solver: a row of every table.
-pub struct Row {
+pub struct Method {
     pub label: String,
     pub group: String,
     pub solver: SolverConfig,
     pub preconditioner: String,
-    /// Its parameters, in words.
+    /// Its parameters, in words, and as they were given.
     pub parameters: String,
+    pub given: Value,
 }
 
 /// The systems that one table is about.
 #[derive(Serialize)]
-pub struct CaseInfo {
+pub struct Case {
     pub label: String,
     pub description: String,
     pub systems: u64,
@@ -67,12 +58,11 @@ pub struct CaseInfo {
     /// Unknowns and entries of A (of the last system, where they differ).
     pub n: u64,
     pub nnz: u64,
-    /// Nodes a side, where it is a grid that the formulas of traffic cover.
-    #[serde(skip)]
+    /// Nodes a side, where A is that of a square grid that is numbered row after row.
     pub side: Option<u64>,
 }
 
-impl CaseInfo {
+impl Case {
     /// How many systems there are, and how many of them were done.
     fn counted(&self) -> String {
         let plural = if self.systems == 1 { "" } else { "s" };
@@ -115,22 +105,21 @@ impl Entry {
 }
 
 impl Comparison {
-    /// Groups in order, each with the indices of its rows.
-    fn groups(&self) -> Vec<(&str, Vec<usize>)> {
-        let mut groups: Vec<(&str, Vec<usize>)> = Vec::new();
-        for (k, row) in self.rows.iter().enumerate() {
-            match groups.last_mut() {
-                Some((group, rows)) if *group == row.group => rows.push(k),
-                _ => groups.push((&row.group, vec![k])),
-            }
-        }
-        groups
+    /// Groups in order, each with its methods.
+    fn groups(&self) -> Vec<(&str, Range<usize>)> {
+        groups(self.methods.iter().map(|method| method.group.as_str()))
+    }
+
+    /// All methods on all cases.
+    pub fn tallies(&self) -> impl Iterator<Item = &Tally> {
+        self.tallies.iter().flatten()
     }
 
     /// How it was stopped and measured: sentences that head every form of the report.
     fn rules(&self) -> Vec<String> {
         let mut rules: Vec<String> = self.incomplete.iter().cloned().collect();
-        let mut stops: Vec<String> = self.rows.iter().map(|row| stop(&row.solver)).collect();
+        let mut stops: Vec<String> =
+            self.methods.iter().map(|method| stop(&method.solver)).collect();
         stops.dedup();
         match stops.as_slice() {
             [one] => rules.push(format!("Stopped at {one}.")),
@@ -143,8 +132,8 @@ impl Comparison {
                     .to_owned(),
             );
         }
-        if self.cells.iter().flatten().any(Cell::sampled) {
-            let many = cell::SAMPLE;
+        if self.tallies().any(Tally::sampled) {
+            let many = tally::SAMPLE;
             rules.push(format!(
                 "Medians over more than {many} systems are those of {many} of them."
             ));
@@ -152,6 +141,8 @@ impl Comparison {
         rules.push(
             "Model systems come from random streams that training never draws from.".to_owned(),
         );
+        rules
+            .push("The fewest iterations and the shortest times of a group are marked.".to_owned());
         rules.push(
             "Setup is everything after A is in memory; loading a library or a model file for the \
              first time is not in it."
@@ -187,7 +178,7 @@ fn stop(solver: &SolverConfig) -> String {
 }
 
 /// What may be written into the folder of a report, beside the raw numbers.
-const FILES: [&str; 3] = ["history.csv", "scaling.csv", "index.html"];
+const FILES: [&str; 2] = ["history.csv", "index.html"];
 
 /// Makes the folder of a report, for this process alone, and sees to it that all can be written there.
 pub fn ready(folder: &Path) -> Result<files::Claim> {
@@ -202,11 +193,7 @@ pub fn ready(folder: &Path) -> Result<files::Claim> {
 
 /// Writes the page and the raw numbers into `folder`, as many of the files as can be.
 pub fn write(comparison: &Comparison, folder: &Path, raw: Raw) -> Result<()> {
-    let scaling = comparison.scaling.as_ref().map_or(Ok(()), |scaling| {
-        files::write(&folder.join("scaling.csv"), scaling::csv(scaling).as_bytes())
-    });
     raw.finish(comparison)
         .and(files::write(&folder.join("history.csv"), csv::history(comparison).as_bytes()))
-        .and(scaling)
-        .and(files::write(&folder.join("index.html"), html::page(comparison).as_bytes()))
+        .and(files::write(&folder.join("index.html"), page(&document(comparison)).as_bytes()))
 }

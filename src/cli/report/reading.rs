@@ -1,12 +1,13 @@
 //! What the numbers say, in a sentence each: computed, never written by hand.
-use super::format::{mean, number, seconds};
-use super::{Cell, Comparison};
+use super::{Comparison, Tally};
+use precondor::report::format::{mean, number, seconds};
+use std::ops::Range;
 
-/// What a case says about a group of rows.
-pub fn of_group(comparison: &Comparison, case: usize, rows: &[usize]) -> String {
-    let cells = &comparison.cells[case];
-    let label = |row: usize| comparison.rows[row].label.as_str();
-    let good: Vec<usize> = rows.iter().copied().filter(|&row| cells[row].all_converged()).collect();
+/// What a case says about a group of methods.
+pub fn of_group(comparison: &Comparison, case: usize, rows: Range<usize>) -> String {
+    let cells = &comparison.tallies[case];
+    let label = |row: usize| comparison.methods[row].label.as_str();
+    let good: Vec<usize> = rows.clone().filter(|&row| cells[row].all_converged()).collect();
     let mut sentences = Vec::new();
     let count = |row: usize| cells[row].iterations().map_or(f64::INFINITY, |(mean, _)| mean);
     let time = |row: usize| cells[row].seconds().unwrap_or(f64::INFINITY);
@@ -36,10 +37,9 @@ pub fn of_group(comparison: &Comparison, case: usize, rows: &[usize]) -> String 
             ));
         }
     }
-    let tried = rows.iter().filter(|&&row| cells[row].total() > 0);
-    let failed: Vec<&str> =
-        tried.filter(|row| !good.contains(row)).map(|&row| label(row)).collect();
-    if rows.iter().all(|&row| cells[row].total() == 0) {
+    let tried = rows.clone().filter(|&row| cells[row].total() > 0);
+    let failed: Vec<&str> = tried.filter(|row| !good.contains(row)).map(label).collect();
+    if rows.clone().all(|row| cells[row].total() == 0) {
         sentences.push("nothing was done".to_owned());
     }
     if !failed.is_empty() {
@@ -50,18 +50,18 @@ pub fn of_group(comparison: &Comparison, case: usize, rows: &[usize]) -> String 
 
 /// How iterations grow from the first case to the last; `None` where there is nothing to say.
 pub fn growth(comparison: &Comparison) -> Option<String> {
-    let (first, last) = (comparison.cells.first()?, comparison.cells.last()?);
+    let (first, last) = (comparison.tallies.first()?, comparison.tallies.last()?);
     let (from, to) = (comparison.cases.first()?, comparison.cases.last()?);
     if to.n <= from.n {
         return None;
     }
-    let grown = |cells: (&Cell, &Cell)| {
+    let grown = |cells: (&Tally, &Tally)| {
         let both = cells.0.all_converged() && cells.1.all_converged();
         let ((before, _), (after, _)) = (cells.0.iterations()?, cells.1.iterations()?);
         (both && before > 0.0).then_some(after / before)
     };
     let mut factors: Vec<(f64, &str)> = comparison
-        .rows
+        .methods
         .iter()
         .zip(first.iter().zip(last))
         .filter_map(|(row, cells)| Some((grown(cells)?, row.label.as_str())))

@@ -5,9 +5,7 @@ mod ksp;
 mod lend;
 mod life;
 mod mat;
-#[path = "../../../../tests/support/mpirun.rs"]
-#[allow(dead_code, reason = "shared with other tests, which use other parts of it")]
-mod mpirun;
+use precondor_testkit::mpirun;
 mod pc;
 mod support;
 mod vec;

@@ -3,10 +3,8 @@
 
 mod configurations;
 mod dense;
-#[path = "../../../../tests/support/learning_ranks.rs"]
-mod learning_ranks;
-#[path = "../../../../tests/support/patience.rs"]
-mod patience;
-#[path = "../../../../tests/support/learning.rs"]
-mod support;
 mod training_ranks;
+
+use precondor_testkit::learning as support;
+use precondor_testkit::learning_ranks;
+use precondor_testkit::patience;

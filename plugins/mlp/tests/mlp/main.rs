@@ -6,11 +6,10 @@ mod counts;
 mod foreign;
 mod fsai;
 mod grids;
-#[path = "../../../../tests/support/learning_ranks.rs"]
-mod learning_ranks;
 mod methods;
 mod ranks;
-#[path = "../../../../tests/support/learning.rs"]
-mod support;
 mod training;
 mod training_ranks;
+
+use precondor_testkit::learning as support;
+use precondor_testkit::learning_ranks;

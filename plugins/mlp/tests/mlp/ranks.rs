@@ -8,9 +8,8 @@ use precondor_sdk::core::problem::{Coefficient, Poisson, Problem};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, from_value, json};
 
-#[path = "../../../../tests/support/ranks.rs"]
-mod parts;
 use parts::{cuts, fails_everywhere, on_parts};
+use precondor_testkit::ranks as parts;
 
 fn generate(params: &Value, system: &System) -> Result<impl Preconditioner + use<>> {
     MlpReference::generate(&from_value(params.clone()).unwrap(), system)

@@ -84,7 +84,7 @@ struct Target {
 
 impl Target {
     fn find(plugin: &str, plugin_path: &[PathBuf], limit: Duration) -> Result<Target> {
-        let found = Search { extra: plugin_path.to_vec(), base: ".".into() }.find();
+        let found = Search { extra: plugin_path.to_vec(), base: ".".into() }.checked()?.find();
         let candidates = || found.candidates.iter().map(|candidate| candidate.path.clone());
         let others = |path: &Path| candidates().filter(|other| other != path).collect();
         let file = Path::new(plugin);

@@ -1,0 +1,143 @@
+//! A document as one page.
+use super::format::seconds;
+use super::page::{self, esc};
+use super::plot::COLOURS;
+use super::{Cell, Document, Figure, Row, Section, Table};
+use std::fmt::Write as _;
+
+/// Appends formatted text; writing to a string cannot fail.
+macro_rules! put {
+    ($out:expr, $($what:tt)*) => { let _ = write!($out, $($what)*); };
+}
+
+/// The page.
+pub fn page(document: &Document) -> String {
+    let mut out = page::open(&document.title, &document.command, &document.provenance);
+    readings(&mut out, &document.readings);
+    list(&mut out, &document.notes);
+    if document.sections.len() > 1 {
+        out.push_str("<nav><ul>\n");
+        for section in &document.sections {
+            put!(out, "<li><a href=\"#{}\">{}</a></li>\n", esc(&section.id), esc(&section.title));
+        }
+        out.push_str("</ul></nav>\n");
+    }
+    for of in &document.sections {
+        section(&mut out, of);
+    }
+    if !document.files.is_empty() {
+        let link = |(name, what): &(&str, String)| {
+            format!("<a href=\"{name}\">{name}</a> ({})", esc(what))
+        };
+        let links: Vec<String> = document.files.iter().map(link).collect();
+        put!(out, "<p class=\"about\">Raw numbers: {}.</p>\n", links.join(", "));
+    }
+    out.push_str(page::CLOSE);
+    out
+}
+
+fn readings(out: &mut String, readings: &[String]) {
+    for reading in readings {
+        put!(out, "<p class=\"reading\">{}</p>\n", esc(reading));
+    }
+}
+
+fn list(out: &mut String, notes: &[String]) {
+    if notes.is_empty() {
+        return;
+    }
+    out.push_str("<ul class=\"rules\">\n");
+    for note in notes {
+        put!(out, "<li>{}</li>\n", esc(note));
+    }
+    out.push_str("</ul>\n");
+}
+
+fn section(out: &mut String, section: &Section) {
+    put!(out, "<section id=\"{}\">\n<h2>{}</h2>\n", esc(&section.id), esc(&section.title));
+    if let Some(took) = section.seconds {
+        put!(out, "<p class=\"about\">took {}</p>\n", seconds(took));
+    }
+    list(out, &section.notes);
+    for of in &section.tables {
+        table(out, of);
+    }
+    if !section.figures.is_empty() {
+        out.push_str("<div class=\"figures\">\n");
+        section.figures.iter().for_each(|of| figure(out, of));
+        out.push_str("</div>\n");
+    }
+    out.push_str("</section>\n");
+}
+
+fn figure(out: &mut String, Figure { svg, caption, half }: &Figure) {
+    let class = if *half { " class=\"half\"" } else { "" };
+    let caption = esc(caption);
+    put!(out, "<figure{class}>\n{svg}\n<figcaption>{caption}</figcaption>\n</figure>\n");
+}
+
+fn table(out: &mut String, table: &Table) {
+    if !table.title.is_empty() {
+        put!(out, "<h3>{}</h3>\n", esc(&table.title));
+    }
+    out.push_str("<div class=\"scroll\"><table>\n<thead><tr><th></th>");
+    let class = |k: usize| if table.has_words(k) { "" } else { "n" };
+    for (k, column) in table.columns.iter().enumerate() {
+        let small = match column.small.is_empty() {
+            true => String::new(),
+            false => format!("<small>{}</small>", esc(&column.small)),
+        };
+        put!(out, "<th class=\"{}\">{}{small}</th>", class(k), esc(&column.head));
+    }
+    out.push_str("</tr></thead>\n");
+    let groups = table.groups();
+    let span = table.columns.len() + 1;
+    for (group, rows) in &groups {
+        let least = table.least(rows);
+        out.push_str("<tbody>\n");
+        if groups.len() > 1 {
+            put!(out, "<tr class=\"group\"><th colspan=\"{span}\">{}</th></tr>\n", esc(group));
+        }
+        for row in *rows {
+            put!(out, "<tr><th class=\"row\">{}{}</th>", dot(row), esc(&row.label));
+            for (k, (cell, least)) in row.cells.iter().zip(&least).enumerate() {
+                let best = if row.is_best(k, *least) { " best" } else { "" };
+                put!(out, "<td class=\"{}{best}{}\">{}</td>", class(k), ending(cell), shown(cell));
+            }
+            out.push_str("</tr>\n");
+            for remark in row.remarks.iter().chain(&row.asides) {
+                let remark = esc(remark).replace('\n', "<br>");
+                put!(out, "<tr class=\"remark\"><td colspan=\"{span}\">{remark}</td></tr>\n");
+            }
+        }
+        out.push_str("</tbody>\n");
+    }
+    out.push_str("</table></div>\n");
+    readings(out, &table.readings);
+}
+
+/// A dot in the colour of the row's curve.
+fn dot(row: &Row) -> String {
+    let dot = |colour: usize| format!("<i style=\"background:var(--c{})\"></i>", colour % COLOURS);
+    row.colour.map_or(String::new(), dot)
+}
+
+/// The class of what failed.
+fn ending(cell: &Cell) -> &'static str {
+    match cell {
+        Cell::Outcome(_, false) => " bad",
+        Cell::Iterations(its) if its.otherwise.is_some() && its.mean_max().is_none() => " bad",
+        _ => "",
+    }
+}
+
+/// What stands in a cell; the most of several counts is small.
+fn shown(cell: &Cell) -> String {
+    let text = esc(&cell.shown());
+    match (cell, text.split_once(" (")) {
+        (Cell::Iterations(its), Some((mean, most))) if its.of_solved().is_some() => {
+            format!("{mean} <small>({most}</small>")
+        }
+        _ => text,
+    }
+}
