@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// A number without a pattern for entry (i, j), where there is one.
 fn entry(seed: u64, i: u64, j: u64) -> Option<f64> {
     let word = (i * 31 + j * 17 + seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
-    (word % 4 == 0).then(|| (word as f64).sin())
+    word.is_multiple_of(4).then(|| (word as f64).sin())
 }
 
 fn made(rows: &Arc<Space>, columns: &Arc<Space>, seed: u64) -> Rectangle {
