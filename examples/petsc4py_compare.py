@@ -89,9 +89,9 @@ for kind in (asked,) if asked else kinds:
     ksp.getPC().setType(kind)
     if kind == "precondor_spai":
         # Conjugate gradients need a symmetric M.
-        PETSc.Options()["pc_precondor_symmetrise"] = True
+        PETSc.Options()["pc_precondor_symmetrize"] = True
     ksp.setFromOptions()
-    PETSc.Options().delValue("pc_precondor_symmetrise")
+    PETSc.Options().delValue("pc_precondor_symmetrize")
     ksp.setConvergenceHistory()
     x = b.duplicate()
     ksp.setUp()

@@ -165,6 +165,36 @@ fn every_crate_of_the_workspace_is_built_fast_where_it_is_edited() {
 }
 
 #[test]
+fn files_of_our_types_for_petsc_know_each_other_without_a_circle() {
+    let folder = Path::new(ROOT).join("bindings/petsc/src/pc");
+    let entries = std::fs::read_dir(&folder).expect("a folder").map(|e| e.expect("it").path());
+    let text = |path: &PathBuf| std::fs::read_to_string(path).expect("text");
+    let name = |path: &PathBuf| path.file_stem().expect("a name").to_string_lossy().into_owned();
+    let mut left: Vec<(String, String)> =
+        entries.map(|path| (name(&path), text(&path))).filter(|(name, _)| name != "mod").collect();
+    assert!(left.len() > 10);
+    let all: Vec<String> = left.iter().map(|(name, _)| name.clone()).collect();
+    let knows = |text: &str, other: &str| {
+        // `use super::name`, or one of `use super::{…}`.
+        let after = text.split("super::").skip(1);
+        after.into_iter().any(|rest| match rest.strip_prefix('{') {
+            Some(list) => {
+                let list = list.split('}').next().unwrap_or_default();
+                list.split(',').any(|word| word.trim() == other)
+            }
+            None => rest.split(|c: char| !(c.is_alphanumeric() || c == '_')).next() == Some(other),
+        })
+    };
+    // Take away who knows nobody that is left, again and again.
+    while !left.is_empty() {
+        let names: Vec<String> = left.iter().map(|(name, _)| name.clone()).collect();
+        let before = left.len();
+        left.retain(|(name, text)| names.iter().any(|other| other != name && knows(text, other)));
+        assert!(left.len() < before, "of {all:?} these know each other in a circle: {names:?}");
+    }
+}
+
+#[test]
 fn no_file_is_longer_than_600_lines() {
     for folder in ["src", "core", "bindings", "plugins", "tests"] {
         for (file, text) in sources(folder) {

@@ -109,8 +109,8 @@ fn methods_are_found_linked_and_added() {
 struct Looks;
 
 /// What it saw: block size, dimension, place of the last row, near null space.
-static SEEN: std::sync::Mutex<Vec<(usize, usize, Vec<f64>, Vec<f64>)>> =
-    std::sync::Mutex::new(Vec::new());
+type Seen = (usize, usize, Vec<f64>, Vec<f64>);
+static SEEN: std::sync::Mutex<Vec<Seen>> = std::sync::Mutex::new(Vec::new());
 
 impl Generator for Looks {
     const NAME: &'static str = "looks";
@@ -122,7 +122,7 @@ impl Generator for Looks {
         let near = system.near_null_space().expect("a near null space");
         let last = places.values[places.values.len() - places.width..].to_vec();
         let near = near.values[..near.width].to_vec();
-        SEEN.lock().unwrap().push((system.block_size()?, places.width, last, near));
+        SEEN.lock().expect("not poisoned").push((system.block_size()?, places.width, last, near));
         Ok(precondor::core::precond::Identity)
     }
 }

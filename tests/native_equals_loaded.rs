@@ -28,7 +28,7 @@ fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
     vec![
         (Native::<Jacobi>::method(), 4, vec![json!({}), json!({"damping": 0.7})]),
         (Native::<GaussSeidel>::method(), 4, vec![json!({}), json!({"sweep": "symmetric"})]),
-        (Native::<Spai>::method(), 4, vec![json!({}), json!({"power": 2, "symmetrise": true})]),
+        (Native::<Spai>::method(), 4, vec![json!({}), json!({"power": 2, "symmetrize": true})]),
         (
             Native::<Fsai>::method(),
             4,

@@ -116,7 +116,7 @@ fn iterations_do_not_depend_on_the_number_of_ranks() {
     ];
     let definite = [
         json!({"name": "jacobi", "damping": 0.7}),
-        json!({"name": "spai", "symmetrise": true}),
+        json!({"name": "spai", "symmetrize": true}),
         json!({"name": "fsai"}),
         json!({"name": "fsai", "power": 2, "threshold": 0.1}),
         json!({"name": "fsai", "power": 0, "steps": 4, "growth": 2, "filter": 0.01}),

@@ -238,11 +238,11 @@ impl System {
             ));
         }
         let known = [COORDINATES, GRID_INDEX, COEFFICIENT, NEAR_NULL_SPACE].into_iter();
-        let known = known.filter_map(|name| Some((name, self.aux(name)?)));
-        known.fold(Ok(self.for_matrix(part)), |system, (name, aux)| {
+        let mut known = known.filter_map(|name| Some((name, self.aux(name)?)));
+        known.try_fold(self.for_matrix(part), |system, (name, aux)| {
             let row = |&i: &u32| &aux.values[i as usize * aux.width..][..aux.width];
             let values = rows.iter().flat_map(row).copied().collect();
-            system?.with_aux(name, aux.width, values)
+            system.with_aux(name, aux.width, values)
         })
     }
 

@@ -9,6 +9,10 @@
 //! rhs = "b.mtx"      # where it is not given: the vector that A's PETSc file has, else all ones
 //! symmetric = "upper"          # or "lower": the file has this triangle of a symmetric matrix
 //! eliminate = "identity-rows"  # take unknowns out whose row has a diagonal entry only (Dirichlet nodes)
+//! block_size = 2               # what else is known of it: `known.rs`
+//! coordinates = "xy.mtx"
+//! near_null_space = "modes.mtx"
+//! coefficient = "c.mtx"
 //! x0 = "x.mtx"       # zero where it is not given; goes with a model problem too, as all that follow
 //! preconditioner_matrix = "P.mtx"   # what the preconditioner is made from; A where it is not given
 //! null_space = "constant"           # of a singular A: "none", or a file of vectors (columns); what can

@@ -293,8 +293,8 @@ fn the_networks_need_as_few_iterations_as_promised() {
 fn networks_and_sparse_inverses_compare_as_documented() {
     let example = Example::run("nn-vs-spai.toml", &["--set", "problem.levels=[4, 5]"]);
     for case in 0..2 {
-        // M unsymmetric, symmetrised, factored; then with a global part.
-        let sparse = example.mean(case, "SPAI-1 symmetrised, CG");
+        // M unsymmetric, symmetrized, factored; then with a global part.
+        let sparse = example.mean(case, "SPAI-1 symmetrized, CG");
         let factored = example.mean(case, "FSAI, CG");
         assert!(factored < sparse, "{factored}, {sparse}");
         assert!(4.0 * example.mean(case, "mlp-reference, CG") < factored);

@@ -40,7 +40,7 @@ fn a_description_states_what_the_check_enforces() {
     let text = precondor(["plugins", "describe", "mlp-reference"]).out;
     assert!(text.contains("parameters of [train]") && text.contains("model: a file"), "{text}");
     let text = precondor(["plugins", "describe", "reference"]).out;
-    assert!(text.contains("solver: a method"), "{text}");
+    assert!(text.contains("method: a method"), "{text}");
 }
 
 /// Whatever a schema and a model's card hold, a reader gets words: whole sentences, no JSON.

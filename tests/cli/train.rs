@@ -91,7 +91,7 @@ fn mistakes_in_a_training_configuration() {
             "3:10: no preconditioner 'mlp-referenc'; did you mean 'mlp-reference'?",
         ),
         ("steps", "stops", "7:1: 'stops': there is no such key; did you mean 'steps'?"),
-        ("hidden = [4]", "hidden = [0]", "8:11: 'hidden': 0 must be at least 1"),
+        ("hidden = [4]", "hidden = [0]", "8:11: 0 must be at least 1"),
         ("levels = [3]", "levels = [99]", "99 must be at most 14"),
         ("levels = [3]", "levels = []", "'levels' is empty; at least one is needed"),
         (

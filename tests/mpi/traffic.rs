@@ -32,7 +32,7 @@ fn what_ranks_send_is_counted_and_iterations_stay_the_same() {
         if ranks == 3 {
             // Level 4: 15 rows of 15 nodes, five for each rank. The middle one sends a row to either
             // side, and in every iteration of CG three reductions take four numbers from each.
-            let row = row(&document, 0, "SPAI-1 symmetrised, CG");
+            let row = row(&document, 0, "SPAI-1 symmetrized, CG");
             let sent = &row["systems"][0]["ranks"];
             let exchange = |extent: &str| &sent["application"][extent]["exchange"];
             assert_eq!(exchange("max")["messages"], 2);

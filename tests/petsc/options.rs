@@ -211,9 +211,9 @@ fn names_may_have_underscores_for_hyphens() {
 fn options_of_parameters_that_have_another_name_now_are_understood() {
     let Some(ex2) = Petsc::Narrow.tutorial("ex2") else { return };
     let options =
-        "-pc_type precondor_schwarz -pc_precondor_inner ic -pc_precondor_inner_level 1 -ksp_view";
+        "-pc_type precondor_schwarz -pc_precondor_inner ilu -pc_precondor_inner_level 1 -ksp_view";
     run(2, &ex2, options).says(&["\"level\":1", "'inner' is called 'method' now"]);
-    let both = "-pc_type precondor_schwarz -pc_precondor_inner ic -pc_precondor_method ilu";
+    let both = "-pc_type precondor_schwarz -pc_precondor_inner ic -pc_precondor_method spai";
     run(1, &ex2, both).fails_with(&["is what 'method' was called before"]);
 }
 

@@ -261,7 +261,7 @@ impl Host for Foreign {
             let (name, params) = (Text::new(name), Text::new(&params));
             call(|why| (self.0.inner)(ctx, name, params, lent, &mut table, &mut instance, why))?;
             // The host remembers the parameters of what it set up.
-            let around: Arc<method::Around> = Arc::new(|on, f| f(on.host()));
+            let around: Arc<method::SetupScope> = Arc::new(|on, f| f(on.host()));
             let m = method::Loaded::new(raw::table(table)?, instance, system.a(), "", around)?;
             Ok(Box::new(m))
         }

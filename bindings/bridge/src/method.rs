@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 /// Runs a call that sets something up for a system, with the services to lend for it: what makes
 /// all ranks succeed or fail together, where this side is the host's.
-pub type Around =
+pub type SetupScope =
     dyn Fn(&System, &mut dyn FnMut(&Arc<dyn Host>) -> Result<()>) -> Result<()> + Send + Sync;
 
 /// An instance of the other side.
@@ -28,7 +28,7 @@ pub struct Loaded {
     method: &'static Method,
     instance: *mut c_void,
     params: String,
-    around: Arc<Around>,
+    around: Arc<SetupScope>,
     n: usize,
     comm: Comm,
     /// First row of each rank.
@@ -63,7 +63,7 @@ impl Loaded {
         instance: *mut c_void,
         a: &DistCsr,
         params: &str,
-        around: Arc<Around>,
+        around: Arc<SetupScope>,
     ) -> Result<Self> {
         let mut this = Loaded {
             method,

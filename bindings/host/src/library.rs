@@ -1,6 +1,6 @@
 //! Opening one library: the handshake.
 use crate::child::Step;
-use crate::method::Method;
+use crate::method::LoadedMethod;
 use crate::services::Peers;
 use crate::trust;
 use precondor_abi as abi;
@@ -215,7 +215,7 @@ unsafe fn take(
         let mut all: Vec<Arc<dyn DynGenerator>> = Vec::new();
         for (i, &method) in methods.iter().enumerate() {
             let numbered = |e: Error| e.inside(format!("method {i}"));
-            let method = Method::new(method, origin, peers, told).map_err(numbered)?;
+            let method = LoadedMethod::new(method, origin, peers, told).map_err(numbered)?;
             if all.iter().any(|other| other.name() == method.name()) {
                 return refuse(format!("it has two methods '{}'", method.name()));
             }

@@ -4,7 +4,7 @@ use crate::services::{OnRanks, Peers};
 use crate::{chain, nested};
 use precondor_abi as abi;
 use precondor_abi::{Bytes, Failure, Status, Text};
-use precondor_bridge::method::{Around, Loaded, part};
+use precondor_bridge::method::{Loaded, SetupScope, part};
 use precondor_bridge::status::call;
 use precondor_bridge::train::{with_samples, with_watch};
 use precondor_bridge::{comm, host, invariance, raw, system};
@@ -24,7 +24,7 @@ use std::ptr::{null, null_mut};
 use std::sync::Arc;
 
 /// A method of a loaded library.
-pub(crate) struct Method {
+pub(crate) struct LoadedMethod {
     table: &'static abi::Method,
     name: String,
     summary: String,
@@ -36,10 +36,10 @@ pub(crate) struct Method {
     persist: Option<&'static abi::PersistPart>,
     invariance: Option<&'static abi::InvariancePart>,
     peers: Arc<Peers>,
-    around: Arc<Around>,
+    around: Arc<SetupScope>,
 }
 
-impl Method {
+impl LoadedMethod {
     /// Checks a method's table and reads what describes it.
     ///
     /// # Safety
@@ -77,7 +77,7 @@ impl Method {
                 let schema = raw::collect_text(|out| call(|why| (part.schema)(out, why)))?;
                 Ok((part, parse_schema(&schema)?))
             };
-            Ok(Method {
+            Ok(LoadedMethod {
                 table,
                 summary: raw::text(table.summary, "its summary")?.to_owned(),
                 version: raw::text(table.version, "its version")?.to_owned(),
@@ -96,7 +96,7 @@ impl Method {
 }
 
 /// What surrounds a call of the method `name` that sets something up.
-fn around(name: String) -> Arc<Around> {
+fn around(name: String) -> Arc<SetupScope> {
     Arc::new(move |system, f| {
         let comm = system.a().space().comm();
         instance::together(comm, || {
@@ -111,7 +111,7 @@ fn around(name: String) -> Arc<Around> {
 type Make<'a> = dyn Fn(Text, *const abi::System, *const abi::Host, *mut *mut c_void, *mut Failure) -> Status
     + 'a;
 
-impl Method {
+impl LoadedMethod {
     /// The instance that `make` makes for a system.
     fn made(&self, params: &Value, system: &System, make: &Make<'_>) -> Result<Box<dyn Instance>> {
         let mut made = None;
@@ -148,7 +148,7 @@ fn parse_schema(text: &str) -> Result<Value> {
     }
 }
 
-impl DynGenerator for Method {
+impl DynGenerator for LoadedMethod {
     fn name(&self) -> &str {
         &self.name
     }

@@ -13,7 +13,7 @@ use crate::comm::Communicator;
 use crate::host::Alone;
 use crate::kernel::grid::Grid;
 use crate::kernel::level::Level;
-use crate::kernel::slab::Stretches;
+use crate::kernel::slab::Redistribution;
 use crate::kernel::{chunks, gather};
 use crate::prelude::*;
 
@@ -281,10 +281,10 @@ impl Bands {
             Ok(())
         });
         comm.agree_first(read)?;
-        let mut stretches = Stretches::<f64>::new(comm, BANDS.len(), own, fetched)?;
+        let mut moved = Redistribution::<f64>::new(comm, BANDS.len(), own, fetched)?;
         let place = |nodes: Range<usize>| nodes.start - here.start..nodes.end - here.start;
-        stretches.give(|band, nodes, out| out.copy_from_slice(&staged[band][place(nodes)]));
-        stretches.fetch(|band, nodes, from| staged[band][place(nodes)].copy_from_slice(from))?;
+        moved.give(|band, nodes, out| out.copy_from_slice(&staged[band][place(nodes)]));
+        moved.fetch(|band, nodes, from| staged[band][place(nodes)].copy_from_slice(from))?;
         let compared = mine.into_iter().try_for_each(|row| {
             let node = (row % mx, row / mx);
             let above = |band: usize, back: usize| staged[band][row - back - here.start];

@@ -188,7 +188,7 @@ impl Factor<'_> {
 ///
 /// # Errors
 /// As [`Csr::from_triplets`].
-pub fn symmetrised(a: &Csr) -> Result<Csr> {
+pub fn symmetrized(a: &Csr) -> Result<Csr> {
     let (n, view) = (a.n_rows(), a.view());
     let entries = (0..n).flat_map(|i| view.row(i).map(move |(j, v)| (i, j, 0.5 * v)));
     let entries: Vec<(usize, usize, f64)> = entries.collect();
@@ -266,7 +266,7 @@ mod tests {
         let none = Csr::new(0, vec![0], vec![], vec![]).expect("valid");
         assert_eq!(Envelope::of(none.view()).expect("small").entries(), 0);
         let a = Csr::from_triplets(2, 2, [(0, 1, 3.0), (0, 0, 1.0), (1, 0, 1.0)]).expect("valid");
-        let a = symmetrised(&a).expect("square");
+        let a = symmetrized(&a).expect("square");
         assert_eq!((a.view().get(0, 1), a.view().get(1, 0), a.view().get(0, 0)), (2.0, 2.0, 1.0));
     }
 }

@@ -106,13 +106,18 @@ impl Rows<'_> {
     /// Computes the entries of G.
     fn solve(&self, host: &dyn Host, values: &mut [f64]) -> Result<()> {
         let pool = Pool::default();
-        let make = || Work::new(self.reach.numbering().len());
+        let make = || BatchRoom::new(self.reach.numbering().len());
         chunks::fill(host, &self.pattern.row_ptr, GRAIN, values, |range, out| {
             pool.with(make, |work| self.solve_chunk(range, work, out))
         })
     }
 
-    fn solve_chunk(&self, range: Range<usize>, work: &mut Work, out: &mut [f64]) -> Result<()> {
+    fn solve_chunk(
+        &self,
+        range: Range<usize>,
+        work: &mut BatchRoom,
+        out: &mut [f64],
+    ) -> Result<()> {
         let first = self.pattern.row_ptr[range.start] as usize;
         let mut order = std::mem::take(&mut work.order);
         self.pattern.by_size(range, &mut order);
@@ -143,7 +148,7 @@ impl Rows<'_> {
     }
 
     /// Puts A(J, J) of row `i` and the right-hand side eᵢ into `lane` of the batch.
-    fn gather(&self, i: usize, lane: usize, work: &mut Work) {
+    fn gather(&self, i: usize, lane: usize, work: &mut BatchRoom) {
         let pattern = self.pattern.row(i);
         for (a, &j) in pattern.iter().enumerate() {
             work.place[j as usize] = a as u32;
@@ -169,7 +174,7 @@ impl Rows<'_> {
 const ABSENT: u32 = u32::MAX;
 
 /// What a chunk of rows is solved in.
-struct Work {
+struct BatchRoom {
     order: Vec<u32>,
     /// Where each column stands in the pattern of the row at hand; [`ABSENT`] between rows.
     place: Vec<u32>,
@@ -177,10 +182,10 @@ struct Work {
     row: Vec<Lanes>,
 }
 
-impl Work {
+impl BatchRoom {
     fn new(n_columns: usize) -> Self {
         let place = vec![ABSENT; n_columns];
-        Work { order: Vec::new(), place, matrix: Vec::new(), row: Vec::new() }
+        BatchRoom { order: Vec::new(), place, matrix: Vec::new(), row: Vec::new() }
     }
 
     /// Starts a batch of systems with up to `size` unknowns, all of them the identity.

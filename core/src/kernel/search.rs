@@ -20,7 +20,7 @@ pub(super) struct Search<'a> {
 }
 
 /// What rows are searched in.
-pub(super) struct Work {
+pub(super) struct SearchRoom {
     /// All false between rows.
     marked: Vec<bool>,
     /// Strength by local number; [`UNMET`] between rows.
@@ -43,9 +43,9 @@ impl<'a> Search<'a> {
         Search { near, power, part, max_row: bound.max_row, roots }
     }
 
-    pub fn work(&self) -> Work {
+    pub fn work(&self) -> SearchRoom {
         let n = self.roots.len();
-        Work {
+        SearchRoom {
             marked: vec![false; n],
             strength: vec![UNMET; n],
             step_of: vec![0; n],
@@ -55,7 +55,7 @@ impl<'a> Search<'a> {
     }
 
     /// Appends the columns of own row `i`, in increasing order; whether it was longer.
-    pub fn row(&self, i: usize, work: &mut Work, out: &mut Vec<u32>) -> bool {
+    pub fn row(&self, i: usize, work: &mut SearchRoom, out: &mut Vec<u32>) -> bool {
         let me = self.near.numbering().of_own(i);
         let (first, long) = (out.len(), self.near.len(me) > self.max_row);
         let complete = match self.power {
@@ -78,7 +78,7 @@ impl<'a> Search<'a> {
         out.truncate(first);
         self.strongest(me, work);
         let kept = |c: &&u32| self.part == Part::Full || **c <= me;
-        let Work { strength, met, order, .. } = work;
+        let SearchRoom { strength, met, order, .. } = work;
         order.clear();
         order.extend(met.iter().filter(kept).map(|&c| (strength[c as usize], c)));
         for c in met.drain(..) {
@@ -118,7 +118,7 @@ impl<'a> Search<'a> {
 
     /// What row `me`, itself not long, reaches in the steps of the power; false where that is too
     /// much.
-    fn steps(&self, me: u32, work: &mut Work, out: &mut Vec<u32>) -> bool {
+    fn steps(&self, me: u32, work: &mut SearchRoom, out: &mut Vec<u32>) -> bool {
         let (first, marked) = (out.len(), &mut work.marked);
         out.push(me);
         marked[me as usize] = true;
@@ -160,8 +160,8 @@ impl<'a> Search<'a> {
 
     /// Meets what row `me` reaches, walking on from the strongest of each step only, with the largest
     /// strength over the shortest paths. A long row reaches its own entries alone.
-    fn strongest(&self, me: u32, work: &mut Work) {
-        let Work { strength, step_of, met, order, .. } = work;
+    fn strongest(&self, me: u32, work: &mut SearchRoom) {
+        let SearchRoom { strength, step_of, met, order, .. } = work;
         let long = |j: u32| self.near.len(j) > self.max_row;
         strength[me as usize] = f64::INFINITY;
         met.push(me);

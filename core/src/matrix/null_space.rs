@@ -27,7 +27,7 @@ const DEPENDENT: f64 = 1e-10;
 pub struct NullSpace {
     space: Arc<Space>,
     basis: Arc<[Part]>,
-    work: Arc<Mutex<Work>>,
+    work: Arc<Mutex<ReductionRoom>>,
     name: Arc<str>,
 }
 
@@ -39,7 +39,7 @@ struct Part {
 }
 
 /// Room for a reduction.
-struct Work {
+struct ReductionRoom {
     mine: Vec<f64>,
     all: Vec<f64>,
     sums: Vec<f64>,
@@ -130,8 +130,11 @@ impl NullSpace {
     fn of_parts(space: &Arc<Space>, basis: Vec<Part>, name: &str) -> Self {
         let (k, size) = (basis.len(), space.comm().size());
         let reduced = if size == 1 { 0 } else { 2 * k };
-        let work =
-            Work { mine: vec![0.0; reduced], all: vec![0.0; reduced * size], sums: vec![0.0; k] };
+        let work = ReductionRoom {
+            mine: vec![0.0; reduced],
+            all: vec![0.0; reduced * size],
+            sums: vec![0.0; k],
+        };
         let (space, work) = (Arc::clone(space), Arc::new(Mutex::new(work)));
         NullSpace { space, basis: basis.into(), work, name: name.into() }
     }
@@ -183,7 +186,7 @@ impl NullSpace {
     pub fn remove(&self, x: &mut [f64]) -> Result<f64> {
         assert_eq!(x.len(), self.space.n_own(), "a vector of own entries");
         let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        let Work { mine, all, sums } = &mut *work;
+        let ReductionRoom { mine, all, sums } = &mut *work;
         let comm = self.space.comm();
         if comm.size() == 1 {
             for (sum, part) in sums.iter_mut().zip(&*self.basis) {

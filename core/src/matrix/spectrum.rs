@@ -217,7 +217,7 @@ fn power_of_two(x: f64) -> f64 {
 
 /// A symmetric matrix with a symmetric pattern, where it is small enough to think of factorising it.
 fn affordable(a: &Csr) -> Result<Option<Csr>> {
-    (a.nnz() <= MOST_ENTRIES).then(|| envelope::symmetrised(a)).transpose()
+    (a.nnz() <= MOST_ENTRIES).then(|| envelope::symmetrized(a)).transpose()
 }
 
 /// Witnesses with one or two entries.

@@ -107,6 +107,13 @@ impl Delaunay {
     }
 }
 
+/// The grid nodes on the boundary.
+fn boundary(m: usize) -> impl Iterator<Item = [f64; 2]> {
+    let steps = (m + 1) as f64;
+    let side = (0..=m).map(move |i| i as f64 / steps);
+    side.flat_map(|t| [[t, 0.0], [1.0, t], [1.0 - t, 1.0], [0.0, 1.0 - t]])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,11 +145,4 @@ mod tests {
             }
         }
     }
-}
-
-/// The grid nodes on the boundary.
-fn boundary(m: usize) -> impl Iterator<Item = [f64; 2]> {
-    let steps = (m + 1) as f64;
-    let side = (0..=m).map(move |i| i as f64 / steps);
-    side.flat_map(|t| [[t, 0.0], [1.0, t], [1.0 - t, 1.0], [0.0, 1.0 - t]])
 }

@@ -2,6 +2,7 @@
 use crate::aggregates::{self, ALONE};
 use crate::galerkin::Restriction;
 use crate::interpolation::{self, Prolongation, Truncation};
+use crate::modes::{self, Modes};
 use crate::number::Number;
 use crate::rows::Rows;
 use crate::{splitting, strength};
@@ -64,12 +65,21 @@ pub(crate) struct Rule {
 /// A fall below this part of the rows is worth a level.
 const WORTH: f64 = 0.9;
 
-/// P of `a` and what leads down, where anything is lumped together; `component`, the unknown of its node
-/// that each row is, becomes that of the next level. `old` is the way down before the values changed.
+/// What is known of the rows of a level.
+#[derive(Clone, Default)]
+pub(crate) struct Known {
+    /// Which unknown of its node each is.
+    pub component: Option<Vec<u8>>,
+    /// Vectors that aggregation keeps.
+    pub modes: Option<Modes>,
+}
+
+/// P of `a` and what leads down, where anything is lumped together; `known` becomes that of the next level.
+/// `old` is the way down before the values changed.
 pub(crate) fn next<V: Number>(
     rule: &Rule,
     a: &Rows<'_, V>,
-    component: &mut Option<Vec<u8>>,
+    known: &mut Known,
     old: Option<Down>,
 ) -> Option<(Prolongation, Down)> {
     let (r, split) = match old {
@@ -81,6 +91,21 @@ pub(crate) fn next<V: Number>(
         _ => (None, None),
     };
     drop(r);
+    if let (Some(modes), Scheme::Aggregation) = (&known.modes, rule.scheme) {
+        let (of, count) = match split {
+            Some(Split::Aggregates { of, count }) => (of, count),
+            _ => modes::aggregates(a, modes, rule.theta),
+        };
+        let (p, next) = modes::prolongation(a, modes, &of, count);
+        if !worth(p.n_coarse, a.len()) {
+            return None;
+        }
+        known.modes = Some(next);
+        let r = Restriction::of(&p);
+        let split = Split::Aggregates { of, count };
+        return Some((p, Down { r, split: (rule.keep == Keep::Coarsening).then_some(split) }));
+    }
+    let component = &mut known.component;
     let of = component.as_deref();
     let (p, split) = match rule.scheme {
         Scheme::Classical => {

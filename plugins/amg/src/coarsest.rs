@@ -32,7 +32,7 @@ impl<V: Number> Inverse<V> {
         let mut m = dense(a, room)?;
         for k in 0..n {
             let pivot = m[k * n + k];
-            if !(pivot > noise.max(ROUNDING) * a.diagonal[k].double()) {
+            if pivot.is_nan() || pivot <= noise.max(ROUNDING) * a.diagonal[k].double() {
                 return Ok(None);
             }
             eliminate(&mut m, n, k);
@@ -54,7 +54,8 @@ impl<V: Number> Inverse<V> {
         for k in 0..n {
             let size = |i: &usize| m[i * n + k].abs();
             let best = (k..n).max_by(|i, j| size(i).total_cmp(&size(j))).unwrap_or(k);
-            if !(m[best * n + k].abs() > 0.0) {
+            let pivot = m[best * n + k];
+            if pivot.is_nan() || pivot == 0.0 {
                 return Ok(None);
             }
             if best != k {

@@ -1,5 +1,5 @@
 //! All levels: how they are made, and the cycle through them.
-use crate::coarsening::{self, Down, Rule};
+use crate::coarsening::{self, Down, Known, Rule};
 use crate::coarsest::Inverse;
 use crate::galerkin::{self, Restriction};
 use crate::interpolation::Prolongation;
@@ -40,8 +40,8 @@ pub(crate) struct Finest<'a> {
     pub r: &'a Restriction,
     /// A power of two that the next matrix is multiplied by.
     pub scale: f64,
-    /// The unknown of its node that each row of the next level is.
-    pub component: Option<Vec<u8>>,
+    /// What is known of the rows of the next level.
+    pub known: Known,
 }
 
 /// Everything below the finest level.
@@ -83,9 +83,9 @@ impl<T: Number> Coarse<T> {
         host: &dyn Host,
         sizes: &mut Vec<Size>,
     ) -> Result<Made<Self>> {
-        let Finest { a: rows, p, r, scale, component } = finest;
+        let Finest { a: rows, p, r, scale, known } = finest;
         let (mut carry, old) = old.map_or_else(Default::default, |o| (o.carry, o.levels));
-        let (mut component, mut old) = (component, old.into_iter());
+        let (mut known, mut old) = (known, old.into_iter());
         let mut a = galerkin::product::<f64, T>(rows, p, r, scale);
         carry.resize(a.len(), 0.0);
         let mut levels = Vec::new();
@@ -103,7 +103,7 @@ impl<T: Number> Coarse<T> {
                 Some(mut level) => (level.down.take(), level.vectors()),
                 None => (None, Default::default()),
             };
-            let next = coarsening::next(&plan.rule, &a, &mut component, down);
+            let next = coarsening::next(&plan.rule, &a, &mut known, down);
             let Some((p, down)) = next else { break };
             if let Some(size) = sizes.last_mut() {
                 size.interpolation = p.cols.len();
@@ -156,7 +156,7 @@ impl<T: Number> Coarse<T> {
         for (c, out) in self.carry.iter_mut().enumerate() {
             *out = r.row(c).map(|(i, w)| f64::from(w) * rest[i]).sum();
             // NaN is kept: what comes of it is NaN, too.
-            if !(out.abs() <= largest) {
+            if out.is_nan() || out.abs() > largest {
                 largest = out.abs();
             }
         }

@@ -32,16 +32,16 @@ pub(crate) struct Prolongation {
 }
 
 impl Prolongation {
-    fn new(n: usize, n_coarse: usize, entries: usize) -> Self {
+    pub fn new(n: usize, n_coarse: usize, entries: usize) -> Self {
         let (cols, values) = (Vec::with_capacity(entries), Vec::with_capacity(entries));
         let mut start = Vec::with_capacity(n + 1);
         start.push(0);
         Prolongation { n_coarse, start, cols, values }
     }
-    fn end_row(&mut self) {
+    pub fn end_row(&mut self) {
         self.start.push(self.cols.len() as u32);
     }
-    fn put(&mut self, col: u32, value: f32) {
+    pub fn put(&mut self, col: u32, value: f32) {
         self.cols.push(col);
         self.values.push(value);
     }
@@ -147,9 +147,9 @@ pub(crate) fn extended<V: Number>(
     let (mut start, mut near) = (Vec::with_capacity(n + 1), Vec::new());
     let mut sums = Vec::with_capacity(n);
     start.push(0u32);
-    for i in 0..n {
+    for (i, &is_coarse) in coarse.iter().enumerate() {
         let mut sum = 0.0;
-        if !coarse[i] {
+        if !is_coarse {
             for (j, v) in strong.entries(i) {
                 if number[j as usize] != NOWHERE {
                     near.push((number[j as usize], v));

@@ -64,8 +64,8 @@ impl<V: Number> Level<V> {
                 for i in 0..lower.len() {
                     x[i] = lower.gather(b[i] * lower.inverse[i], i, x);
                 }
-                for i in 0..lower.len() {
-                    rest[i] = upper.gather(V::ZERO, i, x) * lower.diagonal[i];
+                for (i, rest) in rest.iter_mut().enumerate() {
+                    *rest = upper.gather(V::ZERO, i, x) * lower.diagonal[i];
                 }
             }
             (Smoother::Step(smoother), upper) => {
@@ -112,8 +112,8 @@ impl<V: Number> Level<V> {
                     step[i] = rest[i] * lower.inverse[i];
                     lower.scatter(step[i] * lower.diagonal[i], i, rest);
                 }
-                for i in 0..lower.len() {
-                    rest[i] = lower.gather(V::ZERO, i, step) * lower.diagonal[i];
+                for (i, rest) in rest.iter_mut().enumerate() {
+                    *rest = lower.gather(V::ZERO, i, step) * lower.diagonal[i];
                 }
             }
             (Smoother::GaussSeidel, Some(upper), true) => {

@@ -8,6 +8,7 @@
 //! | `strength.rs` | which couplings are strong |
 //! | `aggregates.rs`, `splitting.rs` | what the next level is made of: aggregates, or coarse unknowns |
 //! | `interpolation.rs` | P: smoothed aggregation, extended+i |
+//! | `modes.rs` | aggregates that keep given vectors |
 //! | `galerkin.rs` | Pᵀ A P |
 //! | `level.rs`, `half.rs`, `rows.rs` | one level: its steps, its triangles, its matrix |
 //! | `smoother.rs` | what smooths |
@@ -25,6 +26,7 @@ mod half;
 mod hierarchy;
 mod interpolation;
 mod level;
+mod modes;
 mod number;
 mod order;
 mod parallel;
@@ -37,6 +39,7 @@ mod strength;
 
 pub use amg::{Amg, Cycle};
 pub use coarsening::Keep;
+pub use modes::NearNullSpace;
 pub use order::Ordering;
 pub use params::{Params, Precision, Recipe};
 pub use smoother::Kind;

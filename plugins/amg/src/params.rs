@@ -2,6 +2,7 @@
 use crate::coarsening::{Keep, Rule, Scheme};
 use crate::hierarchy::Plan;
 use crate::interpolation::Truncation;
+use crate::modes::NearNullSpace;
 use crate::order::Ordering;
 use crate::smoother::{Kind, Wish};
 use precondor_sdk::prelude::*;
@@ -82,6 +83,9 @@ pub struct Params {
     /// left out.
     #[schemars(range(min = 1, max = 255))]
     pub block_size: Option<u32>,
+    /// What aggregates keep: vectors that A takes to nearly zero. Vectors that come with the system are used on
+    /// one rank, or on each rank's block.
+    pub near_null_space: NearNullSpace,
     /// The numbers that levels below the finest are kept in.
     pub precision: Precision,
     /// The order that sweeps go through the unknowns in.
@@ -106,6 +110,7 @@ impl Default for Params {
             coarsest: 200,
             together: 2000,
             block_size: None,
+            near_null_space: NearNullSpace::Auto,
             precision: Precision::Single,
             ordering: Ordering::Auto,
             keep_setup: Keep::None,
@@ -143,7 +148,10 @@ impl Params {
     pub(crate) fn spread(&self, symmetric: bool, ranks: usize) -> bool {
         match self.recipe {
             Recipe::Parallel => true,
-            Recipe::Auto => symmetric && ranks > 1 && self.levels != Some(1),
+            Recipe::Auto => {
+                let kept = self.near_null_space == NearNullSpace::RigidBody;
+                symmetric && ranks > 1 && self.levels != Some(1) && !kept
+            }
             Recipe::Aggregation | Recipe::Classical => false,
         }
     }
@@ -156,6 +164,11 @@ impl Params {
     pub(crate) fn check(&self) -> Result<()> {
         if self.damping.is_some() && self.method.is_none() && self.smoother != Some(Kind::Spai0) {
             let why = "parameter 'damping': only 'method' and the smoother spai-0 have one";
+            return Err(Error::Parameter(why.into()));
+        }
+        if self.recipe == Recipe::Parallel && self.near_null_space == NearNullSpace::RigidBody {
+            let why = "parameter 'near_null_space': the recipe 'parallel' keeps no rigid body modes; take \
+                       the recipe 'aggregation'";
             return Err(Error::Parameter(why.into()));
         }
         Ok(())

@@ -5,6 +5,7 @@ use crate::coarsening::{self, Down, Scheme};
 use crate::coarsest::Inverse;
 use crate::hierarchy::{Coarse, Finest, Made, Plan, Size, power_of_two};
 use crate::level::Level;
+use crate::modes::Modes;
 use crate::order;
 use crate::params::{Params, Precision};
 use crate::rows::{Order, Rows};
@@ -31,6 +32,9 @@ pub(crate) enum Unknowns {
     Each(Vec<u8>),
 }
 
+/// Which unknown of its node a row of A is.
+type UnknownOf = Box<dyn Fn(usize) -> u8>;
+
 /// The levels of this rank's block. Not collective.
 pub(crate) fn setup(
     params: &Params,
@@ -53,7 +57,7 @@ pub(crate) fn setup(
     }
     let plan = params.plan(symmetric);
     let place = |i: usize| order.as_ref().map_or(i, |order| order.old[i] as usize);
-    let (block, of): (_, Option<Box<dyn Fn(usize) -> u8>>) = match unknowns {
+    let (block, of): (_, Option<UnknownOf>) = match unknowns {
         Unknowns::Each(of) => {
             let most = of.iter().fold(0, |most, &c| most.max(c));
             (usize::from(most) + 1, Some(Box::new(move |i| of[i])))
@@ -62,7 +66,12 @@ pub(crate) fn setup(
         // Ranks start with whole nodes.
         Unknowns::PerNode(block) => (block, Some(Box::new(move |i| (i % block) as u8))),
     };
-    let mut component = of.map(|of| (0..rows.len()).map(|i| of(place(i))).collect::<Vec<u8>>());
+    let component = of.map(|of| (0..rows.len()).map(|i| of(place(i))).collect::<Vec<u8>>());
+    let modes = match plan.rule.scheme {
+        Scheme::Aggregation => Modes::of(system, params.near_null_space, block, order.as_ref())?,
+        Scheme::Classical => None,
+    };
+    let mut of_rows = coarsening::Known { component, modes };
     let level_system = |rows: &Rows<'_, f64>| Ok(system.for_matrix(DistCsr::solo(rows.to_csr()?)?));
     let (smoother, traits) = params.wish().smoother(0, || level_system(&rows))?;
     let mut known = Known {
@@ -79,14 +88,18 @@ pub(crate) fn setup(
     };
     let mut sizes = vec![Size { rows: rows.len(), entries: rows.nnz(), interpolation: 0 }];
     let (mut coarse, mut down) = (Lower::None, None);
-    if let Some((p, way)) = coarsening::next(&plan.rule, &rows, &mut component, old_down) {
+    if let Some((p, way)) = coarsening::next(&plan.rule, &rows, &mut of_rows, old_down) {
         sizes[0].interpolation = p.cols.len();
         let Down { r, .. } = &way;
         let scale = 1.0 / power_of_two(span.1);
-        let from = Finest { a: &rows, p: &p, r, scale, component };
+        let kept = of_rows.modes.as_ref().map(Modes::width);
+        let from = Finest { a: &rows, p: &p, r, scale, known: of_rows };
         let narrow = span.1 / span.0 <= SPAN;
         let below = Below { params, plan: &plan, system, sizes: &mut sizes, known: &mut known };
         coarse = below.levels(from, old_coarse, narrow, &level_system)?;
+        known
+            .notes
+            .extend(kept.map(|k| format!("aggregates keep {k} vectors of the near null space")));
         down = Some(way);
     }
     let Known { symmetric: is_symmetric, definite, mut notes } = known;

@@ -137,6 +137,8 @@ fn the_classical_recipe_serves_symmetric_matrices_too() {
 fn another_order_of_the_unknowns_changes_hardly_an_iteration() {
     for (name, docs, _) in families() {
         let (system, b) = problem(docs[0].clone());
+        // Without auxiliary data, which are not permuted.
+        let system = System::new(system.a().clone());
         let a = system.a().own().view();
         let n = a.n_rows();
         // Blocks of unknowns stay together: so do those of a node.
@@ -179,7 +181,8 @@ fn unknowns_of_a_node_are_found_from_the_pattern() {
         // Without auxiliary data.
         let bare = System::new(system.a().clone());
         let found = generate(json!({"coarsest": 50}), &bare).notes();
-        let told = generate(json!({"coarsest": 50}), &system).notes();
+        let constant = json!({"coarsest": 50, "near_null_space": "constant"});
+        let told = generate(constant, &system).notes();
         let text = format!("{dimension} unknowns per node, coarsened one by one");
         assert!(found.contains(&text) && told == found, "{found:?}");
         let scalar = json!({"coarsest": 50, "block_size": 1});
@@ -194,11 +197,46 @@ fn unknowns_of_a_node_are_found_from_the_pattern() {
 }
 
 #[test]
+fn slender_bodies_need_their_rigid_modes() {
+    for (dimension, nodes, length) in [(2, 6, 24), (3, 3, 10)] {
+        let doc = json!({
+            "kind": "elasticity", "dimension": dimension, "nodes": nodes, "length": length
+        });
+        let system = problem(doc);
+        // Rigid body modes come with the system, and can be made from its coordinates.
+        let of = |doc: Value| iterations(doc, &system);
+        let given = of(json!({"coarsest": 60}));
+        let made = of(json!({"coarsest": 60, "near_null_space": "rigid-body"}));
+        let constant = of(json!({"coarsest": 60, "near_null_space": "constant"}));
+        assert!(given.abs_diff(made) <= 1, "{dimension}-D: {given} {made}");
+        assert!(3 * given < 2 * constant && given <= 40, "{dimension}-D: {given} {constant}");
+        let modes = if dimension == 2 { 3 } else { 6 };
+        let notes = generate(json!({"coarsest": 60}), &system.0).notes();
+        let text = format!("aggregates keep {modes} vectors of the near null space");
+        assert!(notes.contains(&text), "{notes:?}");
+    }
+    let refused = |doc: Value, of: Value| {
+        Amg::generate(&params(doc), &problem(of).0).err().expect("refused").to_string()
+    };
+    let rigid = json!({"near_null_space": "rigid-body", "coarsest": 20});
+    let error = refused(rigid.clone(), json!({"kind": "poisson", "level": 4}));
+    assert!(error.contains("as many unknowns per node as coordinates"), "{error}");
+    let bare = System::new(problem(json!({"kind": "elasticity"})).0.a().clone());
+    let error = Amg::generate(&params(rigid), &bare).err().expect("refused").to_string();
+    assert!(error.contains("coordinates, which do not come with this system"), "{error}");
+    let error = refused(
+        json!({"near_null_space": "rigid-body", "recipe": "parallel"}),
+        json!({"kind": "elasticity"}),
+    );
+    assert!(error.contains("the recipe 'parallel' keeps no rigid body modes"), "{error}");
+}
+
+#[test]
 fn rows_that_smoothing_solves_are_left_out_of_coarser_levels() {
     let (system, b) = problem(json!({"kind": "poisson", "level": 6}));
     let plain = iterations(json!({}), &(system.clone(), b.clone()));
     for penalty in [1e3, 1e8, 1e20, 1e200] {
-        let fixed = |i: usize| i % 97 == 0;
+        let fixed = |i: usize| i.is_multiple_of(97);
         let stiff = with_matrix(&system, |i, j, v| if i == j && fixed(i) { penalty } else { v });
         let b: Vec<f64> = (0..b.len()).map(|i| if fixed(i) { penalty } else { b[i] }).collect();
         let m = generate(json!({}), &stiff);

@@ -35,7 +35,7 @@ fn stokes() -> System {
 
 precondor_sdk::conformance! {
     one: composite(json!({"methods": ["ic"]}));
-    sum: composite(json!({"methods": ["jacobi", {"name": "spai", "symmetrise": true}, "jacobi"]}));
+    sum: composite(json!({"methods": ["jacobi", {"name": "spai", "symmetrize": true}, "jacobi"]}));
     weighted: composite(json!({"methods": ["jacobi", "ic"], "weights": [0.25, 1.0]}));
     sum_of_unsymmetric: composite(json!({"methods": ["spai", "gauss-seidel"]}));
     product: composite(json!({"kind": "multiplicative", "methods": ["jacobi", "ilu", "spai"]}));

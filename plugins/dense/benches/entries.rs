@@ -23,7 +23,7 @@ type Case = (String, &'static str, Value);
 fn cases(level: u32) -> Vec<Case> {
     let mut cases: Vec<Case> = Vec::new();
     for power in [1, 2, 4] {
-        let params = json!({"power": power, "symmetrise": true});
+        let params = json!({"power": power, "symmetrize": true});
         cases.push((format!("SPAI, pattern of A^{power}"), "spai", params));
         cases.push((format!("FSAI, pattern of A^{power}"), "fsai", json!({"power": power})));
     }

@@ -3,7 +3,7 @@
 //! | method | M | file |
 //! |---|---|---|
 //! | `inverse` | A⁻¹, dense | [`inverse`] |
-//! | `filter` | another method's M without its small entries, symmetrised, in fewer bits, or split into a coarse and a sparse part | [`filter`] |
+//! | `filter` | another method's M without its small entries, symmetrized, in fewer bits, or split into a coarse and a sparse part | [`filter`] |
 //! | `ridge` | A⁻¹ by linear regression from the bands of A; one size | [`ridge`](mod@ridge) |
 //! | `mlp-dense` | A⁻¹ as a network writes it; one size | [`mlp`](mod@mlp) |
 //!

@@ -29,7 +29,7 @@ fn smoothers() -> Vec<(&'static str, Value, f64)> {
         ("Gauss-Seidel, forward/backward", json!({"smoother": "gauss-seidel"}), 2.0),
         ("symmetric Gauss-Seidel", json!({"method": sweep, "damping": 1.0}), 4.0),
         ("Chebyshev(2)", json!({"smoother": "chebyshev"}), 4.0),
-        ("SPAI-1", json!({"method": {"name": "spai", "symmetrise": true}}), 4.0),
+        ("SPAI-1", json!({"method": {"name": "spai", "symmetrize": true}}), 4.0),
         ("FSAI, tril(A)", fsai(1), 4.3),
         ("FSAI, tril(A²)", fsai(2), 7.7),
     ]

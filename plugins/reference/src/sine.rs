@@ -27,7 +27,7 @@
 use precondor_sdk::core::kernel::grid::Grid;
 use precondor_sdk::core::kernel::level;
 use precondor_sdk::core::kernel::sine::SlabSolver;
-use precondor_sdk::core::kernel::slab::{Slabs, Stretches};
+use precondor_sdk::core::kernel::slab::{Redistribution, Slabs};
 use precondor_sdk::prelude::*;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -63,7 +63,7 @@ pub struct SineSolve {
 struct Work {
     solver: SlabSolver<f64>,
     /// How nodes reach the rank whose slab their row is in, and the whole rows there; nothing on one rank.
-    whole: Option<(Stretches<f64>, Vec<f64>)>,
+    whole: Option<(Redistribution<f64>, Vec<f64>)>,
 }
 
 impl SineSolve {
@@ -77,8 +77,8 @@ impl SineSolve {
         let rows = |rank: usize| slabs.nodes(slabs.rows(rank));
         let around = slabs.nodes(slabs.around(comm.rank(), 0));
         let whole = if comm.size() > 1 {
-            let stretches = Stretches::new(comm, 1, |rank| slabs.own(rank), rows)?;
-            Some((stretches, vec![0.0; around.len()]))
+            let moved = Redistribution::new(comm, 1, |rank| slabs.own(rank), rows)?;
+            Some((moved, vec![0.0; around.len()]))
         } else {
             None
         };
@@ -146,17 +146,17 @@ impl Preconditioner for SineSolve {
             let from = &r[nodes.start - own.start..nodes.end - own.start];
             out.iter_mut().zip(from).for_each(|(out, r)| *out = r / level);
         };
-        let Some((stretches, rows)) = whole else {
+        let Some((moved, rows)) = whole else {
             scaled(own.clone(), z);
             return solver.solve(host, z, mx);
         };
         let first = self.around.start;
-        let kept = stretches.kept();
+        let kept = moved.kept();
         if !kept.is_empty() {
             scaled(kept.clone(), &mut rows[kept.start - first..kept.end - first]);
         }
-        stretches.give(|_, nodes, out| scaled(nodes, out));
-        stretches.fetch(|_, nodes, from| {
+        moved.give(|_, nodes, out| scaled(nodes, out));
+        moved.fetch(|_, nodes, from| {
             rows[nodes.start - first..nodes.end - first].copy_from_slice(from);
         })?;
         solver.solve(host, rows, mx).inspect_err(|_| z.fill(f64::NAN))?;

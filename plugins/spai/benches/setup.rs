@@ -33,8 +33,8 @@ fn main() -> Result<()> {
         report("spai, power 1, refreshed", n, || {
             Spai::refresh(&mut m, &SpaiParams::default(), &system)
         })?;
-        let params = SpaiParams { symmetrise: true, ..SpaiParams::default() };
-        let m = report("spai, power 1, symmetrised", n, || Spai::generate(&params, &system))?;
+        let params = SpaiParams { symmetrize: true, ..SpaiParams::default() };
+        let m = report("spai, power 1, symmetrized", n, || Spai::generate(&params, &system))?;
         println!("  {:?}", m.notes());
         for power in [1, 2] {
             let params = FsaiParams { power, ..FsaiParams::default() };

@@ -10,7 +10,7 @@
 //! pattern the transpose of M minimises ‖I − A Mᵀ‖_F, the same number.
 //!
 //! Works for any A without zero rows; a singular local problem gets a minimiser with few
-//! non-zeros. M is in general unsymmetric, also for symmetric A; [`SpaiParams::symmetrise`] makes
+//! non-zeros. M is in general unsymmetric, also for symmetric A; [`SpaiParams::symmetrize`] makes
 //! it so, and then checks whether it is positive definite. M alone leaves the number of
 //! iterations growing with the size of a grid, like any local method.
 //!
@@ -58,7 +58,8 @@ pub struct SpaiParams {
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub threshold: f64,
     /// Replace M by (M + Mᵀ)/2, for conjugate gradients.
-    pub symmetrise: bool,
+    #[schemars(extend("x-precondor-old-name" = "symmetrise"))]
+    pub symmetrize: bool,
     /// Entries of a row of M, at most: a row with more in that power of A keeps the strongest, by
     /// |aᵢⱼ|/√|aᵢᵢ aⱼⱼ|, and no path of the power leads through a longer row of A.
     #[schemars(range(min = 1))]
@@ -67,7 +68,7 @@ pub struct SpaiParams {
 
 impl Default for SpaiParams {
     fn default() -> Self {
-        SpaiParams { power: 1, threshold: 0.0, symmetrise: false, max_row: MAX_ROW }
+        SpaiParams { power: 1, threshold: 0.0, symmetrize: false, max_row: MAX_ROW }
     }
 }
 
@@ -98,7 +99,7 @@ impl Generator for Spai {
 
     fn invariances(params: &SpaiParams) -> Invariances {
         // M A is what is made small: rows of A may be scaled, unless its columns are looked at, too.
-        let rows = params.threshold == 0.0 && !params.symmetrise;
+        let rows = params.threshold == 0.0 && !params.symmetrize;
         Invariances { rows, permutation: true, ..Invariances::SCALING }
     }
 
@@ -141,15 +142,15 @@ fn compute(
             counts.orthogonal, counts.dependent
         ));
     }
-    if params.symmetrise {
+    if params.symmetrize {
         notes.push(match definite {
-            Some(definite) => format!("symmetrised; {definite}"),
-            None => "symmetrised; not found to be positive definite, so conjugate gradients \
+            Some(definite) => format!("symmetrized; {definite}"),
+            None => "symmetrized; not found to be positive definite, so conjugate gradients \
                      will not take it: use fsai, or another solver"
                 .into(),
         });
     }
-    let (symmetric, positive_definite) = (params.symmetrise, definite.is_some());
+    let (symmetric, positive_definite) = (params.symmetrize, definite.is_some());
     let properties = Properties { symmetric, positive_definite, ..Properties::GENERAL };
     let plan = Some((params.clone(), plan));
     Ok(Inverse { m: Stored::inverse(m, properties, notes), plan, counts })
@@ -215,7 +216,7 @@ fn invert(
     let counts = rows.counts();
     let m = plan.pattern.matrix(a.space(), values)?;
     plan.computed += 1;
-    if !params.symmetrise {
+    if !params.symmetrize {
         return Ok((m, counts, None));
     }
     let m = symmetric::part(&m)?;

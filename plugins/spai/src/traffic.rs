@@ -27,7 +27,7 @@ pub fn fsai(layout: Layout, params: &FsaiParams) -> Option<Vec<Rank>> {
 
 /// Messages of SPAI's setup that are no collectives; none where there is no formula.
 pub fn spai_setup(layout: Layout, params: &SpaiParams) -> Option<Vec<Flow>> {
-    spai(layout, params).filter(|_| params.power <= 1 && !params.symmetrise)?;
+    spai(layout, params).filter(|_| params.power <= 1 && !params.symmetrize)?;
     let mut sent = silence(layout);
     if layout.p > 1 {
         let pattern = Stencil::seven().power(params.power);

@@ -7,7 +7,7 @@ use super::settings::Settings;
 use crate::api::{Api, Bool, RawPc, Viewer};
 use precondor_core::comm::Communicator;
 use precondor_core::instance::Counts;
-use precondor_core::words;
+use precondor_core::{schema, words};
 use serde_json::Value;
 use std::ffi::c_int;
 
@@ -74,8 +74,10 @@ fn describe(
 ) -> Done {
     let method = plugins()?.get(&settings.method.name)?;
     line(&format!("method: {} ({})", method.name(), method.summary()))?;
-    for parameter in words::parameters(&method.schema()) {
-        let shown = match settings.method.params.get(&parameter.name) {
+    let schema = method.schema();
+    let params = schema::under_todays_names(&schema, &settings.method.params);
+    for parameter in words::parameters(&schema) {
+        let shown = match params.get(&parameter.name) {
             Some(given) => plain(given),
             None => match &parameter.default {
                 Some(default) => format!("{} (default)", plain(default)),

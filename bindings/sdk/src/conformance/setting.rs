@@ -3,7 +3,7 @@ use super::dense::Dense;
 use precondor_abi as abi;
 use precondor_abi::{Bytes, INVARIANCE, InvariancePart, PERSIST, PersistPart, Text};
 use precondor_bridge::invariance::of_flags;
-use precondor_bridge::method::{Around, Loaded, part};
+use precondor_bridge::method::{Loaded, SetupScope, part};
 use precondor_bridge::status::call;
 use precondor_bridge::{host, raw, system};
 use precondor_core::comm::{Comm, threads};
@@ -210,7 +210,7 @@ impl<G: Generator> Kit<G> {
         let table: &'static _ = Box::leak(Box::new(crate::export::method::<G>("0")));
         let params = self.params.to_string();
         let mut instance = null_mut();
-        let around: Arc<Around> =
+        let around: Arc<SetupScope> =
             Arc::new(|on, f| together(on.a().space().comm(), || f(on.host())));
         on.a().space().comm().scope(|| {
             // SAFETY: a table of this crate; what is lent outlives the call.

@@ -4,19 +4,19 @@
 //! ranks' rows start and nothing else, which rows of the grid belong to whom: every rank knows what all
 //! others hold, and no plan needs a message. Three movements are built on that:
 //!
-//! - [`Stretches`]: nodes by number, from whoever has them to all who want them (vectors into slabs, rows
+//! - [`Redistribution`]: nodes by number, from whoever has them to all who want them (vectors into slabs, rows
 //!   around a slab);
 //! - [`Transpose`]: rows of the grid into columns and back, every rank to every other;
-//! - [`Parcels`], which both are made of: numbers from each rank to each other, two `f32` in a word.
+//! - [`PairExchange`], which both are made of: numbers from each rank to each other, two `f32` in a word.
 //!
 //! Cost: plans are arithmetic; every object is one prepared [`Exchange`](crate::comm::Exchange). Ranks
 //! beyond the rows of the grid have no slab: they hold what is theirs and wait.
-mod parcels;
-mod stretches;
+mod pair_exchange;
+mod redistribution;
 mod transpose;
 
-pub use parcels::{Parcels, words};
-pub use stretches::Stretches;
+pub use pair_exchange::{PairExchange, words};
+pub use redistribution::Redistribution;
 pub use transpose::Transpose;
 
 use super::grid::Grid;
@@ -186,23 +186,23 @@ mod tests {
                 let (comm, rank) = (Comm::new(comm.clone()), comm.rank());
                 let slabs = Slabs::new(grid, cuts).unwrap();
                 let wants = |rank: usize| slabs.nodes(slabs.around(rank, 1));
-                let mut stretches =
-                    Stretches::<f32>::new(&comm, 2, |rank| slabs.own(rank), wants).unwrap();
+                let mut moved =
+                    Redistribution::<f32>::new(&comm, 2, |rank| slabs.own(rank), wants).unwrap();
                 let number = |plane: usize, node: usize| (1000 * plane + node) as f32;
                 for _ in 0..2 {
                     let mut found = vec![[f32::NAN; 2]; wants(rank).len()];
                     let first = wants(rank).start;
-                    for node in stretches.kept() {
+                    for node in moved.kept() {
                         found[node - first] = [number(0, node), number(1, node)];
                     }
-                    stretches.give(|plane, nodes, out| {
+                    moved.give(|plane, nodes, out| {
                         assert!(nodes.start >= slabs.own(rank).start);
                         out.iter_mut().zip(nodes).for_each(|(out, k)| *out = number(plane, k));
                     });
                     let take = |plane: usize, nodes: Range<usize>, from: &[f32]| {
                         from.iter().zip(nodes).for_each(|(v, k)| found[k - first][plane] = *v);
                     };
-                    stretches.fetch(take).unwrap();
+                    moved.fetch(take).unwrap();
                     for (found, node) in found.iter().zip(wants(rank)) {
                         assert_eq!(*found, [number(0, node), number(1, node)]);
                     }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use bytemuck::Pod;
 
-use super::{Parcels, Slabs};
+use super::{PairExchange, Slabs};
 use crate::Result;
 use crate::comm::Comm;
 
@@ -21,8 +21,8 @@ pub struct Transpose<T> {
     rank: usize,
     halo: usize,
     width: usize,
-    there: Parcels<T>,
-    back: Parcels<T>,
+    there: PairExchange<T>,
+    back: PairExchange<T>,
 }
 
 impl<T: Pod> Transpose<T> {
@@ -30,7 +30,7 @@ impl<T: Pod> Transpose<T> {
     /// [around](Slabs::around) its own nodes, `halo` more on both sides. Collective.
     ///
     /// # Errors
-    /// As [`Parcels::new`].
+    /// As [`PairExchange::new`].
     ///
     /// # Panics
     /// Where `width` is zero.
@@ -48,8 +48,8 @@ impl<T: Pod> Transpose<T> {
             rank: me,
             halo,
             width,
-            there: Parcels::new(comm, &counts(&|q| there(me, q)), &counts(&|q| there(q, me)))?,
-            back: Parcels::new(comm, &counts(&|q| back(me, q)), &counts(&|q| back(q, me)))?,
+            there: PairExchange::new(comm, &counts(&|q| there(me, q)), &counts(&|q| there(q, me)))?,
+            back: PairExchange::new(comm, &counts(&|q| back(me, q)), &counts(&|q| back(q, me)))?,
         })
     }
 

@@ -10,6 +10,7 @@
 use crate::amg::Work;
 use crate::hierarchy::Size;
 use crate::interpolation::Truncation;
+use crate::modes::NearNullSpace;
 use crate::params::{Params, Recipe};
 use crate::setup::{self, Setup, Unknowns};
 use crate::smoother::Step;
@@ -226,7 +227,12 @@ impl Tail {
         let whole = whole(a)?;
         let alone = system.for_matrix(DistCsr::solo(whole)?);
         let levels = params.levels.map(|all| all.saturating_sub(above.levels as u32).max(1));
-        let of_tail = Params { recipe: Recipe::Aggregation, levels, ..params.clone() };
+        let of_tail = Params {
+            recipe: Recipe::Aggregation,
+            near_null_space: NearNullSpace::Constant,
+            levels,
+            ..params.clone()
+        };
         let (work, [mut b, mut x], own) = match old {
             Some(Tail { work, whole, own, .. }) => (Some(*work), whole, own),
             None => Default::default(),
@@ -336,14 +342,22 @@ impl Level {
         let Level { a, smoother, vectors: [b, x, rest, _], .. } = self;
         let end = smoother.times(&mut |z, out| residual(a, b, z, out), b, x, false);
         residual(a, b, x, rest)?;
-        (1..steps).fold(end, |end, _| end.and(self.correct(false)))
+        let mut end = end;
+        for _ in 1..steps {
+            end = end.and(self.correct(false));
+        }
+        end
     }
 
     /// `steps` steps of the transposed smoother from x. Collective.
     fn after(&mut self, steps: u32) -> Result<()> {
         let Level { a, vectors: [b, x, rest, _], .. } = self;
         residual(a, b, x, rest)?;
-        (0..steps).fold(Ok(()), |end, _| end.and(self.correct(true)))
+        let mut end = Ok(());
+        for _ in 0..steps {
+            end = end.and(self.correct(true));
+        }
+        end
     }
 
     /// `x ← x + S rest`, or Sᵀ, and rest = b − A x again. Collective.

@@ -36,7 +36,7 @@ use multiversion::multiversion;
 use precondor_sdk::core::comm::Communicator;
 use precondor_sdk::core::kernel::chunks;
 use precondor_sdk::core::kernel::sine::SlabSolver;
-use precondor_sdk::core::kernel::slab::Stretches;
+use precondor_sdk::core::kernel::slab::Redistribution;
 use precondor_sdk::prelude::*;
 
 use crate::reference::coarse::{Coarse, CoarseMemory};
@@ -65,7 +65,7 @@ pub struct Operator {
 pub struct Memory {
     planes: [Vec<f32>; 5],
     /// Brings the residual's rows around.
-    inward: Stretches<f32>,
+    inward: Redistribution<f32>,
     solver: SlabSolver<f32>,
     coarse: CoarseMemory,
 }
@@ -177,7 +177,7 @@ impl Operator {
         let wants = |rank: usize| slabs.nodes(self.share.kept(rank));
         Ok(Memory {
             planes: std::array::from_fn(|_| vec![0.0; self.grid().plane()]),
-            inward: Stretches::new(&self.comm, 1, |rank| slabs.own(rank), wants)?,
+            inward: Redistribution::new(&self.comm, 1, |rank| slabs.own(rank), wants)?,
             solver: SlabSolver::new(slabs, &self.comm, reach + 2)?,
             coarse: self.coarse.as_ref().map_or_else(CoarseMemory::default, Coarse::memory),
         })
@@ -244,7 +244,7 @@ impl Operator {
         r: &[f64],
         scale: f64,
         x: &mut [f32],
-        inward: &mut Stretches<f32>,
+        inward: &mut Redistribution<f32>,
     ) -> Result<()> {
         let (Grid { mx, .. }, first) = (self.grid(), self.share.own().start);
         if self.share.is_alone() {

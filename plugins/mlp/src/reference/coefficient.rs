@@ -28,7 +28,7 @@
 use std::ops::Range;
 
 use precondor_sdk::core::comm::Communicator;
-use precondor_sdk::core::kernel::slab::{Stretches, Transpose};
+use precondor_sdk::core::kernel::slab::{Redistribution, Transpose};
 use precondor_sdk::core::matrix::Space;
 use precondor_sdk::core::system::Aux;
 use precondor_sdk::prelude::*;
@@ -180,16 +180,16 @@ fn on_slab(comm: &Comm, share: &Share, aux: &Aux) -> Result<Vec<f64>> {
     comm.agree_first(checked)?;
     let slabs = share.slabs();
     let wants = |rank: usize| slabs.nodes(slabs.rows(rank));
-    let mut stretches = Stretches::<f64>::new(comm, 1, |rank| slabs.own(rank), wants)?;
-    let (rows, kept) = (slabs.nodes(share.kept(comm.rank())), stretches.kept());
+    let mut moved = Redistribution::<f64>::new(comm, 1, |rank| slabs.own(rank), wants)?;
+    let (rows, kept) = (slabs.nodes(share.kept(comm.rank())), moved.kept());
     let mut field = vec![1.0; rows.len()];
     let place = |nodes: &Range<usize>| nodes.start - rows.start..nodes.end - rows.start;
     let given = |nodes: &Range<usize>| &aux.values[nodes.start - own.start..nodes.end - own.start];
     if !kept.is_empty() {
         field[place(&kept)].copy_from_slice(given(&kept));
     }
-    stretches.give(|_, nodes, out| out.copy_from_slice(given(&nodes)));
-    stretches.fetch(|_, nodes, from| field[place(&nodes)].copy_from_slice(from))?;
+    moved.give(|_, nodes, out| out.copy_from_slice(given(&nodes)));
+    moved.fetch(|_, nodes, from| field[place(&nodes)].copy_from_slice(from))?;
     Ok(field)
 }
 

@@ -15,7 +15,7 @@
 
 use std::ops::Range;
 
-use precondor_sdk::core::kernel::slab::{Slabs, Stretches};
+use precondor_sdk::core::kernel::slab::{Redistribution, Slabs};
 use precondor_sdk::prelude::*;
 
 use precondor_sdk::core::kernel::grid::Grid;
@@ -125,14 +125,14 @@ impl Share {
         let mut planes: Vec<&mut [f32]> = planes.into_iter().filter(|p| !p.is_empty()).collect();
         let has = |rank: usize| self.slabs.nodes(self.slabs.rows(rank));
         let wants = |rank: usize| self.slabs.nodes(self.kept(rank));
-        let mut stretches = Stretches::<f32>::new(comm, planes.len(), has, wants)?;
-        stretches.give(|plane, nodes, out| {
+        let mut moved = Redistribution::<f32>::new(comm, planes.len(), has, wants)?;
+        moved.give(|plane, nodes, out| {
             let first = nodes.start;
             for (nodes, places) in self.places(nodes) {
                 out[nodes.start - first..nodes.end - first].copy_from_slice(&planes[plane][places]);
             }
         });
-        stretches.fetch(|plane, nodes, from| {
+        moved.fetch(|plane, nodes, from| {
             let first = nodes.start;
             for (nodes, places) in self.places(nodes) {
                 planes[plane][places]

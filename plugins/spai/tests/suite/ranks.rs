@@ -53,8 +53,8 @@ where
 fn spai_is_bitwise_the_same() {
     let matrices = [poisson(12), convection(12)];
     for (a, power) in matrices.iter().flat_map(|a| [0, 1, 2, 4].map(|power| (a, power))) {
-        for (threshold, symmetrise) in [(0.0, false), (0.18, false), (0.0, true)] {
-            let params = SpaiParams { power, threshold, symmetrise, ..SpaiParams::default() };
+        for (threshold, symmetrize) in [(0.0, false), (0.18, false), (0.0, true)] {
+            let params = SpaiParams { power, threshold, symmetrize, ..SpaiParams::default() };
             compare::<Spai>(&params, a, &format!("{params:?}"));
         }
     }
@@ -141,8 +141,8 @@ where
 fn rows_come_in_one_exchange_whatever_the_pattern() {
     // Blocks of four rows of the grid each: four steps end in the next block.
     let a = poisson(12);
-    let spai = |power, threshold, symmetrise, size| {
-        let params = SpaiParams { power, threshold, symmetrise, ..SpaiParams::default() };
+    let spai = |power, threshold, symmetrize, size| {
+        let params = SpaiParams { power, threshold, symmetrize, ..SpaiParams::default() };
         exchanges::<Spai>(&params, &a, size)
     };
     let fsai = |power, threshold, steps, filter, size| {
@@ -156,7 +156,7 @@ fn rows_come_in_one_exchange_whatever_the_pattern() {
     let symmetric = [2 + 4, 2 + 4];
     for power in 1..=4 {
         assert_eq!(spai(power, 0.0, false, 3), inverse, "SPAI, power {power}");
-        assert_eq!(spai(power, 0.0, true, 3), symmetric, "symmetrised SPAI, power {power}");
+        assert_eq!(spai(power, 0.0, true, 3), symmetric, "symmetrized SPAI, power {power}");
         assert_eq!(fsai(power, 0.0, 0, 0.0, 3), factor, "FSAI, power {power}");
         assert_eq!(fsai(power, 0.0, 0, 0.05, 3), factor, "filtered FSAI, power {power}");
         assert_eq!(fsai(0, 0.0, power, 0.0, 3), factor, "adaptive FSAI, {power} steps");

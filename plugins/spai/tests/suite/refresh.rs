@@ -59,9 +59,9 @@ where
 #[test]
 fn spai_reuses_its_pattern() {
     let power = |power| SpaiParams { power, ..SpaiParams::default() };
-    let symmetrise = SpaiParams { symmetrise: true, ..power(2) };
-    check::<Spai>(power(2), &[power(1), symmetrise.clone()]);
-    check::<Spai>(symmetrise, &[power(2)]);
+    let symmetrize = SpaiParams { symmetrize: true, ..power(2) };
+    check::<Spai>(power(2), &[power(1), symmetrize.clone()]);
+    check::<Spai>(symmetrize, &[power(2)]);
 }
 
 #[test]

@@ -45,13 +45,13 @@ fn near(counts: &[usize], expected: f64) {
 
 #[test]
 fn spai_in_conjugate_gradients_and_richardson() {
-    let symmetrise = SpaiParams { symmetrise: true, ..SpaiParams::default() };
-    near(&iterations::<Spai>(&symmetrise, Method::Cg), 63.0);
-    near(&iterations_at::<Spai>(7, 1..=1, &symmetrise, Method::Cg), 231.0);
+    let symmetrize = SpaiParams { symmetrize: true, ..SpaiParams::default() };
+    near(&iterations::<Spai>(&symmetrize, Method::Cg), 63.0);
+    near(&iterations_at::<Spai>(7, 1..=1, &symmetrize, Method::Cg), 231.0);
     // Richardson's iteration at its best damping, 2/(λmin + λmax).
     let problem = Problem::Poisson(Poisson { seed: 1, ..Poisson::at_level(5) });
     let (system, _) = problem.generate(Comm::solo()).unwrap();
-    let m = Spai::generate(&symmetrise, &system).unwrap();
+    let m = Spai::generate(&symmetrize, &system).unwrap();
     let ends = lanczos::of_preconditioned(system.a(), &m, &lanczos::Options::default()).unwrap();
     let richardson = Method::Richardson { damping: 2.0 / (ends.min + ends.max) };
     near(&iterations_at::<Spai>(5, 1..=1, &SpaiParams::default(), richardson), 949.0);
@@ -67,7 +67,7 @@ fn fsai_in_conjugate_gradients() {
 #[test]
 fn unsymmetric_spai_in_gmres_and_bicgstab() {
     let gmres = iterations::<Spai>(&SpaiParams::default(), Method::Gmres { restart: 100 });
-    let cg = SpaiParams { symmetrise: true, ..SpaiParams::default() };
+    let cg = SpaiParams { symmetrize: true, ..SpaiParams::default() };
     let cg = iterations::<Spai>(&cg, Method::Cg);
     // GMRES minimises what CG only bounds; it can differ by the asymmetry of M alone.
     assert!(gmres.iter().zip(&cg).all(|(g, c)| *g <= c + 3), "{gmres:?} and {cg:?}");

@@ -109,8 +109,8 @@ fn bad_scaling_of_rows_and_columns_does_no_harm() {
 }
 
 #[test]
-fn symmetrised_it_is_symmetric_and_definite_only_where_that_was_found() {
-    let params = SpaiParams { symmetrise: true, ..SpaiParams::default() };
+fn symmetrized_it_is_symmetric_and_definite_only_where_that_was_found() {
+    let params = SpaiParams { symmetrize: true, ..SpaiParams::default() };
     let a = poisson(15);
     let m = Spai::generate(&params, &solo(&a)).unwrap();
     let half = explicit(&spai(&a, 1));

@@ -112,7 +112,7 @@ fn lines(
         all.push(line);
     }
     let pgp = |variant: &str| json!({ "name": "mlp-reference", "variant": variant });
-    let symmetric = json!({ "name": "spai", "symmetrise": true });
+    let symmetric = json!({ "name": "spai", "symmetrize": true });
     let gmres = Solver::Gmres { restart: 100 };
     all.extend([
         line(stationary, "mlp-reference (spd)", &pgp("spd"), one, "ω = 1"),
@@ -120,7 +120,7 @@ fn lines(
         line(stationary, "reference (unlearned)", &json!("reference"), one, "ω = 1"),
         line(stationary, "SPAI-1", &json!("spai"), one, "ω = 1"),
         line(stationary, "ILU(0)", &json!("ilu"), one, "ω = 1"),
-        line(krylov, "SPAI-1, symmetrised", &symmetric, Solver::Cg, "CG"),
+        line(krylov, "SPAI-1, symmetrized", &symmetric, Solver::Cg, "CG"),
         line(krylov, "ILU(0), GMRES", &json!("ilu"), gmres, "GMRES"),
         line(krylov, "IC(0)-CG", &json!("ic"), Solver::Cg, "CG"),
         line(krylov, "mlp-reference (spd), CG", &pgp("spd"), Solver::Cg, "CG"),

@@ -28,7 +28,7 @@ fn methods() -> Vec<(Arc<dyn DynGenerator>, Value)> {
         (Native::<Spai>::method(), json!({})),
         (Native::<Spai>::method(), json!({ "power": 0 })),
         (Native::<Spai>::method(), json!({ "power": 2 })),
-        (Native::<Spai>::method(), json!({ "symmetrise": true })),
+        (Native::<Spai>::method(), json!({ "symmetrize": true })),
         (Native::<Fsai>::method(), json!({})),
         (Native::<Fsai>::method(), json!({ "power": 2 })),
         (NativeTrainable::<MlpFsai>::method(), json!({})),

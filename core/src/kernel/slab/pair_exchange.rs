@@ -23,7 +23,7 @@ struct Place {
 }
 
 /// What goes to every other rank and what comes from it.
-pub struct Parcels<T> {
+pub struct PairExchange<T> {
     /// Nothing where there is nobody else.
     link: Option<Box<dyn Exchange>>,
     out: Vec<f64>,
@@ -43,7 +43,7 @@ fn places<T>(counts: &[usize]) -> (Vec<Place>, usize) {
     (counts.iter().map(of).collect(), total)
 }
 
-impl<T: Pod> Parcels<T> {
+impl<T: Pod> PairExchange<T> {
     /// Prepares to send `send[rank]` numbers to every rank and to receive `receive[rank]`, which that rank
     /// has to send; nothing to itself. Collective.
     ///
@@ -74,7 +74,7 @@ impl<T: Pod> Parcels<T> {
         };
         let link = if size > 1 { Some(comm.exchange(plan)?) } else { None };
         let (out, arrived) = (vec![0.0; out], vec![0.0; arrived]);
-        Ok(Parcels { link, out, arrived, send, receive, kind: PhantomData })
+        Ok(PairExchange { link, out, arrived, send, receive, kind: PhantomData })
     }
 
     /// What goes to a rank, to be written before [`exchange`](Self::exchange).
@@ -128,19 +128,19 @@ mod tests {
                 let me = comm.rank();
                 let send: Vec<_> = (0..size).map(|to| count(me, to)).collect();
                 let receive: Vec<_> = (0..size).map(|from| count(from, me)).collect();
-                let mut parcels = Parcels::<T>::new(&comm, &send, &receive).unwrap();
+                let mut link = PairExchange::<T>::new(&comm, &send, &receive).unwrap();
                 for round in 0..3 {
                     for to in 0..size {
-                        for (k, out) in parcels.outbox(to).iter_mut().enumerate() {
+                        for (k, out) in link.outbox(to).iter_mut().enumerate() {
                             *out = number(1000 * round + 100 * me + 10 * to + k);
                         }
                     }
-                    parcels.exchange().unwrap();
+                    link.exchange().unwrap();
                     for from in 0..size {
                         let expected: Vec<T> = (0..count(from, me))
                             .map(|k| number(1000 * round + 100 * from + 10 * me + k))
                             .collect();
-                        assert_eq!(parcels.inbox(from), expected);
+                        assert_eq!(link.inbox(from), expected);
                     }
                 }
             });
@@ -165,7 +165,7 @@ mod tests {
                 // Rank 1 waits for more from rank 0 than that sends.
                 let send = [0, 1, 2].map(|to| one(comm.rank() == 0 && to == 1));
                 let receive = [0, 1, 2].map(|from| 2 * one(comm.rank() == 1 && from == 0));
-                Parcels::<f64>::new(&comm, &send, &receive).map(|_| ())
+                PairExchange::<f64>::new(&comm, &send, &receive).map(|_| ())
             })
         });
         assert!(results.iter().all(Result::is_err), "{results:?}");

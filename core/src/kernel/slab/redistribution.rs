@@ -6,13 +6,13 @@ use std::ops::Range;
 
 use bytemuck::Pod;
 
-use super::Parcels;
+use super::PairExchange;
 use crate::Result;
 use crate::comm::Comm;
 
 /// A repeated movement of consecutive nodes, some numbers each.
-pub struct Stretches<T> {
-    parcels: Parcels<T>,
+pub struct Redistribution<T> {
+    link: PairExchange<T>,
     give: Vec<Range<usize>>,
     take: Vec<Range<usize>>,
     kept: Range<usize>,
@@ -23,12 +23,12 @@ fn overlap(a: Range<usize>, b: Range<usize>) -> Range<usize> {
     start..a.end.min(b.end).max(start)
 }
 
-impl<T: Pod> Stretches<T> {
+impl<T: Pod> Redistribution<T> {
     /// Every rank `has` some consecutive nodes, no two the same, and `wants` some; each of them comes with
     /// `planes` numbers. What it has itself, it keeps. Collective.
     ///
     /// # Errors
-    /// As [`Parcels::new`].
+    /// As [`PairExchange::new`].
     pub fn new(
         comm: &Comm,
         planes: usize,
@@ -44,8 +44,8 @@ impl<T: Pod> Stretches<T> {
         let count = |side: &[Range<usize>]| -> Vec<usize> {
             side.iter().map(|nodes| planes * nodes.len()).collect()
         };
-        let parcels = Parcels::new(comm, &count(&give), &count(&take))?;
-        Ok(Stretches { parcels, give, take, kept: overlap(has(me), wants(me)) })
+        let link = PairExchange::new(comm, &count(&give), &count(&take))?;
+        Ok(Redistribution { link, give, take, kept: overlap(has(me), wants(me)) })
     }
 
     /// The nodes that this rank both has and wants; they are not touched. An empty range stands anywhere.
@@ -56,7 +56,7 @@ impl<T: Pod> Stretches<T> {
     /// Calls `give(plane, nodes, out)` to have numbers written that others want.
     pub fn give(&mut self, mut give: impl FnMut(usize, Range<usize>, &mut [T])) {
         for (rank, nodes) in self.give.iter().enumerate().filter(|(_, nodes)| !nodes.is_empty()) {
-            let planes = self.parcels.outbox(rank).chunks_exact_mut(nodes.len());
+            let planes = self.link.outbox(rank).chunks_exact_mut(nodes.len());
             planes.enumerate().for_each(|(plane, out)| give(plane, nodes.clone(), out));
         }
     }
@@ -67,9 +67,9 @@ impl<T: Pod> Stretches<T> {
     /// # Errors
     /// What the communicator reports.
     pub fn fetch(&mut self, mut take: impl FnMut(usize, Range<usize>, &[T])) -> Result<()> {
-        self.parcels.exchange()?;
+        self.link.exchange()?;
         for (rank, nodes) in self.take.iter().enumerate().filter(|(_, nodes)| !nodes.is_empty()) {
-            let planes = self.parcels.inbox(rank).chunks_exact(nodes.len());
+            let planes = self.link.inbox(rank).chunks_exact(nodes.len());
             planes.enumerate().for_each(|(plane, from)| take(plane, nodes.clone(), from));
         }
         Ok(())
@@ -78,6 +78,6 @@ impl<T: Pod> Stretches<T> {
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         let ranges = self.give.len() + self.take.len();
-        self.parcels.bytes() + size_of::<Range<usize>>() * ranges
+        self.link.bytes() + size_of::<Range<usize>>() * ranges
     }
 }
