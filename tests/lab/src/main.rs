@@ -4,6 +4,9 @@
 //! |---|---|
 //! | `reproduce` | the experiments of the paper, its values and ours side by side |
 //! | `scaling` | what ranks send held to formulas, and times reckoned for clusters |
+//!
+//! Beside it, in `examples/`, stand the programs that measure networks and choices: on fresh systems, beside their
+//! baselines.
 mod reproduce;
 mod scaling;
 

@@ -24,16 +24,9 @@ fn commands_of_documents_do_what_is_said() {
         let text = std::fs::read_to_string(root.join(&document)).expect("a document");
         for command in commands(&text) {
             let command = command.split(" #").next().unwrap_or(&command);
-            let Some((_, arguments)) = command
-                .split_once("precondor-lab -- ")
-                .or(command
-                    .strip_prefix("target/release/")
-                    .unwrap_or(command)
-                    .split_once("precondor-lab "))
-                .filter(|(before, _)| before.is_empty() || before.starts_with("cargo run "))
-            else {
-                continue;
-            };
+            let built = command.strip_prefix("cargo run --release -p precondor-lab -- ");
+            let placed = command.strip_prefix("target/release/").unwrap_or(command);
+            let Some(arguments) = built.or(placed.strip_prefix("precondor-lab ")) else { continue };
             seen += 1;
             let name = !arguments.trim().contains(' ');
             let long = arguments.starts_with("reproduce").then_some("--dry-run");

@@ -1,7 +1,7 @@
 //! What the guards of `mlp-fsai` that cost no product say about matrices that it was not trained on:
 //!
 //! ```text
-//! cargo run --release -p precondor-plugin-mlp --example foreign
+//! cargo run --release -p precondor-lab --example foreign
 //! ```
 //!
 //! A line is one matrix: conjugate gradients from zero to a relative residual of 1e-8, random
@@ -16,7 +16,7 @@ use precondor_plugin_spai::{Fsai, FsaiParams};
 use precondor_sdk::core::solver::{Criterion, Method, Stop, solve};
 use precondor_sdk::prelude::*;
 
-#[path = "../tests/mlp/foreign.rs"]
+#[path = "../../../plugins/mlp/tests/mlp/foreign.rs"]
 mod foreign;
 
 fn iterations(a: &DistCsr, b: &[f64], m: &dyn Preconditioner) -> Result<usize> {

@@ -1,7 +1,7 @@
 //! Counts and condition numbers of `mlp-reference` models on fresh systems:
 //!
 //! ```text
-//! cargo run --release -p precondor-plugin-mlp --example evaluate -- [KEY=VALUE …] MODEL …
+//! cargo run --release -p precondor-lab --example evaluate -- [KEY=VALUE …] MODEL …
 //! ```
 //!
 //! A MODEL is a model file or the name of a shipped variant. Keys (lists by commas): `levels=2,…,9`, `meshes=20` (a list: one number a level, the last

@@ -1,7 +1,7 @@
 //! What the checks of `mlp-fsai` say on regular grids:
 //!
 //! ```text
-//! cargo run --release -p precondor-plugin-mlp --example grids -- [NODES …]
+//! cargo run --release -p precondor-lab --example grids -- [NODES …]
 //! ```
 //!
 //! A line is one grid: conjugate gradients from zero to a relative residual of 1e-8 with FSAI, with the
@@ -16,7 +16,7 @@ use precondor_plugin_spai::{Fsai, FsaiParams};
 use precondor_sdk::core::solver::{Criterion, Method, Stop, solve};
 use precondor_sdk::prelude::*;
 
-#[path = "../tests/mlp/grids.rs"]
+#[path = "../../../plugins/mlp/tests/mlp/grids.rs"]
 mod grids;
 
 fn iterations(a: &DistCsr, b: &[f64], m: &dyn Preconditioner) -> Result<usize> {

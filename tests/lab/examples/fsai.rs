@@ -1,7 +1,7 @@
 //! `mlp-fsai` beside FSAI, on fixed and on adaptive patterns, on fresh systems of every family in a training configuration:
 //!
 //! ```text
-//! cargo run --release -p precondor-plugin-mlp --example fsai -- CONFIG [KEY=VALUE …]
+//! cargo run --release -p precondor-lab --example fsai -- CONFIG [KEY=VALUE …]
 //! ```
 //!
 //! Keys: `samples=10` systems a family, `seed=91000` of the systems, `model=FILE` (the shipped one

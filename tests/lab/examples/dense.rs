@@ -1,7 +1,7 @@
 //! Trains a dense inverse as a configuration says and counts iterations on systems that no training draws:
 //!
 //! ```sh
-//! cargo run --release -p precondor-plugin-dense --example dense -- plugins/dense/models/mlp-dense-level3.toml train.seed=2
+//! cargo run --release -p precondor-lab --example dense -- plugins/dense/models/mlp-dense-level3.toml train.seed=2
 //! ```
 //!
 //! `KEY=VALUE` overrides a key of the configuration. Printed for the model as it is and refined by one Newton

@@ -2,7 +2,7 @@
 //! counts iterations on fresh systems of levels 5 and 7:
 //!
 //! ```text
-//! cargo run --release -p precondor-plugin-mlp --example networks -- [KEY=VALUE …]
+//! cargo run --release -p precondor-lab --example networks -- [KEY=VALUE …]
 //! ```
 //!
 //! Keys are those of `[train]`, and `shifts=0.3`, `levels=4,5`, `output=FILE`.

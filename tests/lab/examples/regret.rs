@@ -1,8 +1,8 @@
 //! What `auto` loses against the best of its candidates, on systems that it never saw.
 //!
 //! ```text
-//! cargo run --release -p precondor-plugin-auto --example regret -- [--systems N] [--model FILE]
-//! cargo run --release -p precondor-plugin-auto --example regret -- --worth
+//! cargo run --release -p precondor-lab --example regret -- [--systems N] [--model FILE]
+//! cargo run --release -p precondor-lab --example regret -- --worth
 //! ```
 //!
 //! Systems are those of the model's own problems, from random streams that training never draws from,
@@ -214,7 +214,8 @@ fn main() -> Result<()> {
     // Methods find each other for as long as somebody holds the registry.
     let registry = methods()?;
     let host = precondor_host::services(&registry, Path::new("."));
-    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/models/auto.json").to_owned();
+    let shipped =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../plugins/auto/models/auto.json").to_owned();
     let path = after("--model").unwrap_or(&shipped);
     let model = Model::read(&host.read(path)?, Kind::Model)?;
     if arguments.iter().any(|argument| argument == "--worth") {
