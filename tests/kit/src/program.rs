@@ -42,7 +42,12 @@ pub fn isolated(path: &Path) -> Command {
 
 /// Takes the user's environment away from a command.
 pub fn isolate(command: &mut Command) {
-    command.env_remove("PRECONDOR_PATH").env("XDG_DATA_HOME", "/nonexistent");
+    // What libraries say of themselves is kept for these tests alone.
+    let cache = std::env::temp_dir().join("precondor-tests");
+    command
+        .env_remove("PRECONDOR_PATH")
+        .env("XDG_DATA_HOME", "/nonexistent")
+        .env("XDG_CACHE_HOME", cache);
 }
 
 /// What a run came to.
