@@ -111,7 +111,7 @@ fn every_method_that_is_built_passes_its_check() {
         "amg",
         "auto",
         "composition",
-        "explicit",
+        "dense",
         "gauss_seidel",
         "ilu",
         "jacobi",

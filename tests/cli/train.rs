@@ -97,7 +97,7 @@ fn mistakes_in_a_training_configuration() {
         (
             "[data]",
             "[[data]]\nkind = 'poisson'\nlevle = 2\n[[data]]",
-            "15:1: 'levle': there is no such",
+            "14:1: 'levle': there is no such",
         ),
         ("[data]", "[date]", "'date': there is no such key; did you mean 'data'?"),
         ("output = 'model.safetensors'\n", "", "'output' is missing"),

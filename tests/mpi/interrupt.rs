@@ -66,7 +66,7 @@ fn signalled(
 fn a_signal_to_one_rank_ends_a_training_on_all_with_a_checkpoint() {
     let folder = Folder::new("mpi-interrupt-train");
     let text = "[model]\nmethod = 'mlp-reference'\noutput = 'm'\ncheckpoint_every = 5\n[data]\n\
-                kind = 'poisson'\nlevels = [3]\n[train]\nsteps = 10000000\nwidth = 4\nhidden = 1\n\
+                kind = 'poisson'\nlevels = [3]\n[train]\nsteps = 10000000\nhidden = [4]\n\
                 pool = 20\nbatch = 2\nvectors = 1\n";
     let config = folder.file("train.toml", text).display().to_string();
     let checkpoint = folder.path().join("m.checkpoint");
