@@ -7,7 +7,7 @@ fn help_lists_every_parameter_with_description_range_and_default() {
     for ranks in 1..=2 {
         let ran = run(ranks, &ex2, "-pc_type precondor -pc_precondor_name spai -help");
         ran.says(&[
-            "-pc_precondor_name <spai>: the method, one of auto",
+            "-pc_precondor_name <spai>: the method, one of amg auto",
             "-pc_precondor_config",
             "-pc_precondor_explicit",
             "-pc_precondor_power <1>: M has the pattern of this power of A, the diagonal included.",
