@@ -97,7 +97,12 @@ fn ex2(n: usize, comm: Comm) -> (System, Vec<f64>) {
 /// Methods for a symmetric positive definite matrix, whether M is so too, and whether Richardson's
 /// iteration with it converges in reasonable time.
 const METHODS: [(&str, &str, bool, bool); 11] = [
-    ("amg", "-pc_precondor_coarsest 40 -pc_precondor_together 60 -pc_precondor_precision double", true, true),
+    (
+        "amg",
+        "-pc_precondor_coarsest 40 -pc_precondor_together 60 -pc_precondor_precision double",
+        true,
+        true,
+    ),
     ("jacobi", "", true, false),
     ("gauss-seidel", "-pc_precondor_sweep symmetric", true, false),
     ("spai", "-pc_precondor_power 2", false, true),

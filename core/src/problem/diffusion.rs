@@ -115,7 +115,7 @@ impl Diffusion {
     /// Inner nodes a side, after checking all parameters.
     ///
     /// # Errors
-    /// [`Error::Parameter`] naming the parameter that is out of its range.
+    /// [`Error::Parameter`](crate::Error::Parameter) naming the parameter that is out of its range.
     pub fn m(&self) -> Result<usize> {
         let [d, k] = [self.deviation, self.decades];
         check("shift", self.shift, (0.0..0.5).contains(&self.shift), "at least 0, less than 0.5")?;

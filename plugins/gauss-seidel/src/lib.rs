@@ -7,7 +7,7 @@
 //! backward are each other's transpose for symmetric A.
 //!
 //! Each rank sweeps over the block of columns that it owns: block Jacobi between the ranks, and M
-//! depends on their number. `schwarz` with `inner = "gauss-seidel"` lets the blocks overlap.
+//! depends on their number. `schwarz` with `method = "gauss-seidel"` lets the blocks overlap.
 //!
 //! Cost: setup one pass over A, which is stored scaled by rows (12 bytes an entry, 16 a row); the
 //! first sweep in one direction costs half a product with A, every later one a whole; the first

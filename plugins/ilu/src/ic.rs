@@ -10,7 +10,7 @@
 //! `ordering` permutes rows and columns of the block alike before that, which leaves M symmetric.
 //!
 //! Each rank factorises the block of columns that it owns and shifts it as that block needs: block
-//! Jacobi between the ranks, and M depends on their number. `schwarz` with `inner = "ic"` lets the blocks
+//! Jacobi between the ranks, and M depends on their number. `schwarz` with `method = "ic"` lets the blocks
 //! overlap.
 //!
 //! Cost: setup O(Σ over entries of L of the length of their column's row) an attempt, of the order

@@ -18,7 +18,7 @@
 //! definite A prefer `ic`. Iteration counts grow with the size of the problem. docs/ilu.md has figures.
 //!
 //! Each rank factorises the block of columns that it owns: block Jacobi between the ranks, and M
-//! depends on their number. `schwarz` with `inner = "ilu"` lets the blocks
+//! depends on their number. `schwarz` with `method = "ilu"` lets the blocks
 //! overlap.
 //!
 //! Cost: setup O(Σ over entries of L of the length of that row of U), of the order of twenty

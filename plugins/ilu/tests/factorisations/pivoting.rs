@@ -355,7 +355,7 @@ fn a_block_without_entries_says_schwarz_on_all_ranks() {
         (false, true) => f64::from(u8::from(j == i - n)),
         (false, false) => 0.0,
     });
-    let way_out = "; blocks that overlap have more rows: set name = \"schwarz\", inner = \"ilu\", \
+    let way_out = "; blocks that overlap have more rows: set name = \"schwarz\", method = \"ilu\", \
                    overlap = 1 in [preconditioner]";
     for params in [json!({}), json!({"matching": "product"}), json!({"pivoting": 0.1})] {
         let errors =

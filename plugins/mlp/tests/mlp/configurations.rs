@@ -40,9 +40,12 @@ fn shipped_models_were_made_by_the_configurations_beside_them() {
         let card = Reader::new(&bytes, &method, Kind::Model).unwrap().card;
         assert_eq!(card.training, params, "{name}");
         if method == MlpFsai::NAME {
-            let of = |section: &Value| Problem::from_json(section).unwrap().to_json();
-            let sections: Vec<Value> = data.as_array().unwrap().iter().map(of).collect();
-            assert_eq!(card.samples, Value::Array(sections));
+            // What came to be a parameter since then has its default.
+            let of = |sections: &Value| -> Vec<Problem> {
+                let sections = sections.as_array().unwrap().iter();
+                sections.map(|section| Problem::from_json(section).unwrap()).collect()
+            };
+            assert_eq!(of(&card.samples), of(&data));
             assert!(card.metrics["validation_loss"].as_f64().unwrap() < -0.05);
             continue;
         }
