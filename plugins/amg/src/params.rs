@@ -34,7 +34,7 @@ pub enum Precision {
     Double,
 }
 
-/// Parameters of [`Amg`].
+/// Parameters of [`Amg`](crate::Amg).
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
 #[schemars(crate = "precondor_sdk::schemars")]
