@@ -3,4 +3,4 @@
 # target folder of its own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-exec cargo package --workspace --locked --target-dir target/package "$@"
+exec cargo package --workspace --exclude precondor-lab --exclude precondor-testkit --locked --target-dir target/package "$@"
