@@ -3,7 +3,7 @@
 # target folder of its own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-# Cargo keeps what it unpacked of a version, and takes that for what was packed anew.
-rm -rf target/package/package target/package/tmp-registry
+# Cargo keeps what it unpacked, and built, of a version, and takes that for what was packed anew.
+rm -rf target/package/{package,tmp-registry} target/package/*/.fingerprint/precondor-* target/package/*/deps/*precondor*
 rm -rf "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/precondor-*
 exec cargo package --workspace --exclude precondor-lab --exclude precondor-testkit --locked --target-dir target/package "$@"
