@@ -24,6 +24,7 @@ pub mod schur;
 mod search;
 pub mod sine;
 pub mod slab;
+pub mod smoothing;
 pub mod split;
 pub mod symmetric;
 pub mod triangular;

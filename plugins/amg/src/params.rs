@@ -156,8 +156,9 @@ impl Params {
         }
     }
 
-    pub(crate) fn wish(&self) -> Wish<'_> {
-        Wish { kind: self.smoother, method: self.method.as_ref(), damping: self.damping }
+    pub(crate) fn wish(&self, symmetric: bool) -> Wish<'_> {
+        let (kind, method, damping) = (self.smoother, self.method.as_ref(), self.damping);
+        Wish { kind, method, damping, symmetric }
     }
 
     /// Refuses what no other parameter listens to.

@@ -10,7 +10,6 @@ use crate::order;
 use crate::params::{Params, Precision};
 use crate::rows::{Order, Rows};
 use crate::smoother::Smoother;
-
 use precondor_sdk::prelude::*;
 
 /// Single precision does not go beyond this ratio of diagonal entries.
@@ -73,7 +72,7 @@ pub(crate) fn setup(
     };
     let mut of_rows = coarsening::Known { component, modes };
     let level_system = |rows: &Rows<'_, f64>| Ok(system.for_matrix(DistCsr::solo(rows.to_csr()?)?));
-    let (smoother, traits) = params.wish().smoother(0, || level_system(&rows))?;
+    let (smoother, traits) = params.wish(symmetric).smoother(0, || level_system(&rows))?;
     let mut known = Known {
         symmetric: symmetric && params.before == params.after && traits.symmetric,
         definite: traits.definite,
@@ -141,7 +140,7 @@ impl Below<'_> {
     ) -> Result<Lower> {
         let Below { params, plan, system, sizes, known } = self;
         let host = &**system.host();
-        let wish = params.wish();
+        let wish = params.wish(plan.rule.symmetric);
         let (single, double) = match old {
             Lower::Single(coarse) => (Some(coarse), None),
             Lower::Double(coarse) => (None, Some(coarse)),

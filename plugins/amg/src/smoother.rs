@@ -6,17 +6,14 @@
 //! | ℓ1-Jacobi | diag(Σⱼ\\|aᵢⱼ\\|)⁻¹ | always (Gershgorin) |
 //! | Chebyshev | two steps, `kernel/chebyshev.rs` of the core | proved there |
 //! | SPAI-0 | diag(aᵢᵢ/‖aᵢ‖²), the diagonal nearest to A⁻¹ in ‖I − MA‖ | where λmax(SA) < 2, by ten Lanczos steps |
-//! | a method by name | ω M | where ω λmax(MA) < 2, likewise |
-//!
-//! Without a `damping`, ω of a symmetric method is 1.6/λmax; that of an unsymmetric one is 1.
+//! | a method by name | ω M | where ω λmax(MA) < 2: `kernel/smoothing.rs` of the core |
 //!
 //! References: A. Baker, R. Falgout, T. Kolev, U. Yang, *Multigrid smoothers for ultraparallel computing*, SIAM
 //! J. Sci. Comput. 33 (2011) (ℓ1-Jacobi, Chebyshev); O. Bröker, M. Grote, *Sparse approximate inverse
 //! smoothers for geometric and algebraic multigrid*, Appl. Numer. Math. 41 (2002) (SPAI-0, SPAI-1).
 use crate::number::Number;
 use precondor_sdk::core::kernel::chebyshev::Chebyshev;
-use precondor_sdk::core::kernel::lanczos::{self, Options};
-use precondor_sdk::core::schema::named_method;
+use precondor_sdk::core::kernel::smoothing::{Named, Traits, damped};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::Value;
 
@@ -38,11 +35,6 @@ pub enum Kind {
 
 /// Chebyshev's iteration works on the upper three quarters of the spectrum.
 const RATIO: f64 = 4.0;
-/// ω λmax of a symmetric method without a damping of its own.
-const STRENGTH: f64 = 1.6;
-/// What λmax is estimated with.
-const LANCZOS: Options = Options { max_steps: 10, tolerance: 0.02 };
-
 /// The smoother of one level.
 pub(crate) enum Smoother<V: Number> {
     /// A sweep over the level's halves, which are all it needs.
@@ -66,14 +58,6 @@ pub(crate) trait Step<V: Number>: Send {
     ) -> Result<()>;
     fn stored_entries(&self) -> usize;
     fn bytes(&self) -> usize;
-}
-
-/// What is known of a smoother.
-pub(crate) struct Traits {
-    /// Sᵀ is what smooths afterwards.
-    pub symmetric: bool,
-    pub definite: bool,
-    pub note: Option<String>,
 }
 
 impl<V: Number> Smoother<V> {
@@ -101,6 +85,8 @@ pub(crate) struct Wish<'a> {
     pub kind: Option<Kind>,
     pub method: Option<&'a Value>,
     pub damping: Option<f64>,
+    /// Whether the levels' matrices are symmetric.
+    pub symmetric: bool,
 }
 
 impl Wish<'_> {
@@ -116,8 +102,7 @@ impl Wish<'_> {
         system: impl FnOnce() -> Result<System>,
     ) -> Result<(Smoother<f64>, Traits)> {
         if self.in_single() {
-            let sure = Traits { symmetric: true, definite: true, note: None };
-            return Ok((Smoother::GaussSeidel, sure));
+            return Ok((Smoother::GaussSeidel, Traits::PROVED));
         }
         let (step, traits) = self.step(level, &system()?)?;
         Ok((Smoother::Step(step), traits))
@@ -136,16 +121,16 @@ impl Wish<'_> {
 
     /// A smoother that is a step. Collective.
     fn step(&self, level: usize, system: &System) -> Result<(Box<dyn Step<f64>>, Traits)> {
-        let sure = Traits { symmetric: true, definite: true, note: None };
         if let Some(method) = self.method {
-            return named(method, self.damping, level, system);
+            let (named, traits) = Named::new(method, self.damping, level, system, self.symmetric)?;
+            return Ok((Box::new(named), traits));
         }
         let a = system.a();
         let weights = |weight: &dyn Fn(usize) -> f64| Weights((0..a.n_own()).map(weight).collect());
         match self.kind {
             Some(Kind::L1Jacobi) => {
                 let weight = |i| 1.0 / a.global_entries(i).map(|(_, v)| v.abs()).sum::<f64>();
-                Ok((Box::new(weights(&weight)), sure))
+                Ok((Box::new(weights(&weight)), Traits::PROVED))
             }
             Some(Kind::Spai0) => {
                 let weight = |i: usize| {
@@ -155,14 +140,15 @@ impl Wish<'_> {
                     a.diagonal(i) / largest / square / largest
                 };
                 let weights = weights(&weight);
-                let (damping, traits) = damped(&weights, self.damping, "spai-0", level, system)?;
+                let (damping, traits) =
+                    damped(&weights, self.damping, "spai-0", level, system, self.symmetric)?;
                 let weights = Weights(weights.0.into_iter().map(|w| damping * w).collect());
                 Ok((Box::new(weights), traits))
             }
             _ => {
                 let steps = Chebyshev::of(a, 2, RATIO);
                 let steps = steps.map_err(|e| e.inside(format!("smoother on level {level}")))?;
-                Ok((Box::new(steps), sure))
+                Ok((Box::new(steps), Traits::PROVED))
             }
         }
     }
@@ -223,13 +209,6 @@ impl Step<f64> for Chebyshev {
     }
 }
 
-/// A method as a smoother.
-struct Named {
-    method: Box<dyn Preconditioner>,
-    damping: f64,
-    transposes: bool,
-}
-
 impl Step<f64> for Named {
     fn times(
         &mut self,
@@ -238,69 +217,12 @@ impl Step<f64> for Named {
         z: &mut [f64],
         transposed: bool,
     ) -> Result<()> {
-        let applied = if transposed && self.transposes {
-            self.method.apply_transpose(r, z)
-        } else {
-            self.method.apply(r, z)
-        };
-        z.iter_mut().for_each(|z| *z *= self.damping);
-        applied
+        Named::times(self, r, z, transposed)
     }
     fn stored_entries(&self) -> usize {
-        self.method.stored_entries()
+        self.stored_entries()
     }
     fn bytes(&self) -> usize {
-        self.method.bytes()
+        self.bytes()
     }
-}
-
-/// The method of parameter `method` on one level.
-fn named(
-    method: &Value,
-    damping: Option<f64>,
-    level: usize,
-    system: &System,
-) -> Result<(Box<dyn Step<f64>>, Traits)> {
-    let wrong = "parameter 'method': it takes a method's name, or a section with 'name'";
-    let (name, section) = named_method(method).ok_or_else(|| Error::Parameter(wrong.into()))?;
-    let place = format!("parameter 'method': {name} on level {level}");
-    let method = system.host().inner(&name, &section, system);
-    let method = method.map_err(|e| e.inside(place.clone()))?;
-    let n = system.a().n_own();
-    let transposes = match method.apply_transpose(&vec![0.0; n], &mut vec![0.0; n]) {
-        Ok(()) => true,
-        Err(Error::Unsupported(_)) => false,
-        Err(error) => return Err(error.inside(place)),
-    };
-    let (damping, mut traits) = damped(&*method, damping, &name, level, system)?;
-    traits.symmetric = transposes;
-    let named = Named { method, damping, transposes };
-    Ok((Box::new(named), traits))
-}
-
-/// What to multiply `m` by, and what is known of it then.
-fn damped(
-    m: &dyn Preconditioner,
-    damping: Option<f64>,
-    name: &str,
-    level: usize,
-    system: &System,
-) -> Result<(f64, Traits)> {
-    let of_method = m.properties();
-    let symmetric_a = system.a().first_unsymmetric()?.is_none();
-    if !(of_method.symmetric && symmetric_a) {
-        let damping = damping.unwrap_or(1.0);
-        let note = format!("smoothing with {name} on level {level}: damping {damping}");
-        return Ok((damping, Traits { symmetric: false, definite: false, note: Some(note) }));
-    }
-    let ends = lanczos::of_preconditioned(system.a(), m, &LANCZOS)?;
-    let largest = ends.max + ends.max_error;
-    let damping = damping.unwrap_or(STRENGTH / largest);
-    let definite = of_method.positive_definite && damping * largest < 2.0;
-    let note = format!(
-        "smoothing with {name} on level {level}: damping {damping:.3}, largest eigenvalue \
-         {largest:.3} ({} Lanczos steps)",
-        ends.steps
-    );
-    Ok((damping, Traits { symmetric: true, definite, note: Some(note) }))
 }

@@ -24,11 +24,12 @@
 //! Reference: A. Brandt, *Multi-level adaptive solutions to boundary-value problems*, Math. Comp. 31
 //! (1977); W. Hackbusch, *Multi-Grid Methods and Applications*, Springer 1985, §7 (V-cycle).
 use crate::direct::Direct;
-use crate::smoother::{Kind, Smoother, Traits};
+use crate::smoother::{Kind, Smoother};
 use crate::transfer;
 use precondor_sdk::core::kernel::bands::Bands;
 use precondor_sdk::core::kernel::gather::Gather;
 use precondor_sdk::core::kernel::grid::Grid;
+use precondor_sdk::core::kernel::smoothing::Traits;
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::Value;
 use std::sync::{Mutex, PoisonError};

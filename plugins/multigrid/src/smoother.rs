@@ -4,16 +4,12 @@
 //! |---|---|---|
 //! | Chebyshev | two steps, `kernel/chebyshev.rs` of the core | proved there |
 //! | Gauss–Seidel | (D + L)⁻¹ before, (D + U)⁻¹ after | Sᵀ D S: for any positive diagonal |
-//! | a method by name | ω M | where ω λmax(MA) < 2; λmax by ten Lanczos steps |
-//!
-//! Without a `damping`, ω of a symmetric method is 1.6/λmax: errors in the upper three quarters of the
-//! spectrum then at least lose two fifths a step. That of an unsymmetric one is 1.
+//! | a method by name | ω M | where ω λmax(MA) < 2: `kernel/smoothing.rs` of the core |
 use crate::multigrid::Params;
 use crate::sweeps::Sweeps;
 use precondor_sdk::core::kernel::bands::Bands;
 use precondor_sdk::core::kernel::chebyshev::Chebyshev;
-use precondor_sdk::core::kernel::lanczos::{self, Options};
-use precondor_sdk::core::schema::named_method;
+use precondor_sdk::core::kernel::smoothing::{Named, Traits};
 use precondor_sdk::prelude::*;
 
 /// What smooths, where it is no method by name.
@@ -29,11 +25,6 @@ pub enum Kind {
 
 /// Chebyshev's iteration works on the upper three quarters of the spectrum.
 const RATIO: f64 = 4.0;
-/// ω λmax of a symmetric method without a damping of its own.
-const STRENGTH: f64 = 1.6;
-/// What λmax is estimated with.
-const LANCZOS: Options = Options { max_steps: 10, tolerance: 0.02 };
-
 /// One level's smoother.
 pub(crate) struct Smoother {
     how: How,
@@ -48,22 +39,8 @@ enum How {
         inverse: Vec<f64>,
         line: Vec<f64>,
     },
-    Named(Named),
-}
-
-struct Named {
-    method: Box<dyn Preconditioner>,
-    damping: f64,
-    transposes: bool,
-    /// One number a node each.
-    nodes: [Vec<f64>; 2],
-}
-
-/// What is known of a smoother.
-pub(crate) struct Traits {
-    pub symmetric: bool,
-    pub definite: bool,
-    pub note: Option<String>,
+    /// A method, and one number a node for what it is applied to and what comes out.
+    Named(Named, [Vec<f64>; 2]),
 }
 
 impl Smoother {
@@ -76,12 +53,14 @@ impl Smoother {
         system: impl FnOnce() -> Result<System>,
     ) -> Result<(Self, Traits)> {
         let grid = a.grid;
-        let mut traits = Traits { symmetric: true, definite: true, note: None };
+        let mut traits = Traits::PROVED;
         let how = match (&params.method, params.smoother) {
-            (Some(_), _) => {
-                let (named, of_method) = Named::new(params, level, &system()?)?;
+            (Some(method), _) => {
+                let system = system()?;
+                let (named, of_method) = Named::new(method, params.damping, level, &system, true)?;
                 traits = of_method;
-                How::Named(named)
+                let nodes = || vec![0.0; system.a().n_own()];
+                How::Named(named, [nodes(), nodes()])
             }
             (None, Kind::Chebyshev) => {
                 let sums = a.absolute_sums().into_iter();
@@ -158,7 +137,7 @@ impl Smoother {
         match &self.how {
             How::Chebyshev(s) => s.stored_entries(),
             How::GaussSeidel { inverse, .. } => inverse.len(),
-            How::Named(s) => s.method.stored_entries(),
+            How::Named(s, _) => s.stored_entries(),
         }
     }
 
@@ -166,7 +145,7 @@ impl Smoother {
         let how = match &self.how {
             How::Chebyshev(s) => s.bytes(),
             How::GaussSeidel { inverse, line } => 8 * (inverse.len() + line.len()),
-            How::Named(s) => s.method.bytes() + 16 * s.nodes[0].len(),
+            How::Named(s, [nodes, _]) => s.bytes() + 16 * nodes.len(),
         };
         how + 8 * self.step.len()
     }
@@ -184,7 +163,12 @@ impl How {
                 r,
                 z,
             ),
-            How::Named(s) => s.times(a, r, z, transposed),
+            How::Named(s, [of_r, of_z]) => {
+                a.grid.to_nodes(r, of_r);
+                let applied = s.times(of_r, of_z, transposed);
+                a.grid.to_plane(of_z, z);
+                applied
+            }
             How::GaussSeidel { .. } => Ok(()),
         }
     }
@@ -192,52 +176,4 @@ impl How {
 
 fn add(x: &[f64], y: &mut [f64]) {
     y.iter_mut().zip(x).for_each(|(y, x)| *y += x);
-}
-
-impl Named {
-    fn new(params: &Params, level: usize, system: &System) -> Result<(Self, Traits)> {
-        let wrong = "parameter 'method': it takes a method's name, or a section with 'name'";
-        let named = params.method.as_ref().and_then(named_method);
-        let (name, section) = named.ok_or_else(|| Error::Parameter(wrong.into()))?;
-        let place = format!("parameter 'method': {name} on level {level}");
-        let method = system.host().inner(&name, &section, system);
-        let method = method.map_err(|e| e.inside(place.clone()))?;
-        let of_method = method.properties();
-        let n = system.a().n_own();
-        let mut nodes = [vec![0.0; n], vec![0.0; n]];
-        let [zero, image] = &mut nodes;
-        let transposes = match method.apply_transpose(zero, image) {
-            Ok(()) => true,
-            Err(Error::Unsupported(_)) => false,
-            Err(error) => return Err(error.inside(place)),
-        };
-        let (mut damping, mut definite) = (params.damping.unwrap_or(1.0), false);
-        let mut note = format!("smoothing with {name} on level {level}: damping {damping}");
-        if of_method.symmetric {
-            let ends = lanczos::of_preconditioned(system.a(), &*method, &LANCZOS)?;
-            let largest = ends.max + ends.max_error;
-            damping = params.damping.unwrap_or(STRENGTH / largest);
-            definite = of_method.positive_definite && damping * largest < 2.0;
-            note = format!(
-                "smoothing with {name} on level {level}: damping {damping:.3}, largest eigenvalue \
-                 {largest:.3} ({} Lanczos steps)",
-                ends.steps
-            );
-        }
-        let traits = Traits { symmetric: transposes, definite, note: Some(note) };
-        Ok((Named { method, damping, transposes, nodes }, traits))
-    }
-
-    fn times(&mut self, a: &Bands, r: &[f64], z: &mut [f64], transposed: bool) -> Result<()> {
-        let [of_r, of_z] = &mut self.nodes;
-        a.grid.to_nodes(r, of_r);
-        let applied = if transposed && self.transposes {
-            self.method.apply_transpose(of_r, of_z)
-        } else {
-            self.method.apply(of_r, of_z)
-        };
-        of_z.iter_mut().for_each(|z| *z *= self.damping);
-        a.grid.to_plane(of_z, z);
-        applied
-    }
 }

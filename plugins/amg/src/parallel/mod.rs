@@ -74,7 +74,7 @@ pub(crate) fn setup(
     old: Option<Spread>,
 ) -> Result<Setup> {
     let plan = params.plan(true);
-    let (wish, host) = (params.wish(), system.host());
+    let (wish, host) = (params.wish(true), system.host());
     let first = system.a().space().start();
     let component = |i: usize| ((first + i as u64) % block as u64) as f64;
     let mut component: Vec<f64> = (0..system.a().n_own()).map(component).collect();
