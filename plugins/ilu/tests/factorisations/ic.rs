@@ -159,10 +159,34 @@ fn a_refresh_keeps_the_pattern_and_shifts_anew() {
 }
 
 #[test]
-fn size_is_that_of_one_triangle_kept_twice() {
+fn size_is_that_of_one_triangle() {
     let (a, n) = (laplacian(4), 16);
     let m = generate::<Ic>(json!({}), &system(&a)).unwrap();
-    let lower = (a.nnz() - n) / 2;
-    assert_eq!(m.stored_entries(), lower + n);
-    assert_eq!(m.bytes(), 2 * (12 * lower + 4 * (n + 1)) + 8 * n);
+    let upper = (a.nnz() - n) / 2;
+    assert_eq!(m.stored_entries(), upper + n);
+    assert_eq!(m.bytes(), 12 * upper + 4 * (n + 1) + 8 * n);
+}
+
+/// A zero that is stored above the diagonal only is kept with its mirror image, one below it only is not.
+#[test]
+fn zeros_may_be_stored_on_one_side_only() {
+    let links = [(0, 1, 1.0), (1, 0, 1.0), (0, 2, 1.0), (2, 0, 1.0)];
+    let entries = || (0..4).map(|i| (i, i, 2.0)).chain(links).chain([(2, 3, 0.5), (3, 2, 0.5)]);
+    let of = |zeros: &[(usize, usize)]| {
+        let zeros = zeros.iter().map(|&(i, j)| (i, j, 0.0));
+        let a = Csr::from_triplets(4, 4, entries().chain(zeros).collect::<Vec<_>>()).unwrap();
+        let mut m = Ic::generate(&ic::Params::default(), &system(&a)).unwrap();
+        let made = as_dense(&m, 4, false);
+        Ic::refresh(&mut m, &ic::Params::default(), &system(&a)).unwrap();
+        assert_eq!(as_dense(&m, 4, false), made);
+        made
+    };
+    let (without, with) = (of(&[]), of(&[(1, 2), (2, 1)]));
+    assert!(distance(&with, &without) > 1e-3);
+    for (zeros, right) in [(vec![(1, 2)], &with), (vec![(2, 1)], &without)] {
+        assert_eq!(of(&zeros), *right, "{zeros:?}");
+    }
+    // As many on both sides, at other places.
+    assert_eq!(of(&[(1, 2), (3, 1)]), with);
+    assert_eq!(of(&[(3, 1)]), without);
 }
