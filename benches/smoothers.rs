@@ -3,9 +3,9 @@
 //!     cargo build --release -p precondor-plugin-{amg,ilu,jacobi,mlp,multigrid,spai}
 //!     cargo run --release -p precondor-host --example smoothers [-- SIZE [FAMILY,…]]
 //!
-//! One table a family, of about SIZE unknowns (40000). Conjugate gradients (BiCGStab for `convection`) to
-//! ‖b − Ax‖ ≤ 1e-8 ‖b‖, b normal, from zero; one step before and one after; processor time, the least of three, in
-//! milliseconds and in products with A. "An iteration": one application and the solver's own product.
+//! A table for `amg` and one for `multigrid`, families of about SIZE unknowns (40000). Conjugate gradients (BiCGStab
+//! for `convection`) to ‖b − Ax‖ ≤ 1e-8 ‖b‖, b normal, from zero; one step before and one after. In a cell: iterations;
+//! what one costs, in products with A; milliseconds of setup and of solve. Processor time, the least of three.
 use precondor_core::comm::Comm;
 use precondor_core::problem::Problem;
 use precondor_core::solver::{Criterion, Method, Outcome, Stop, solve};
@@ -15,12 +15,14 @@ use precondor_host::{Plugins, Search};
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
 
+const METHODS: [&str; 2] = ["amg", "multigrid"];
+
 #[path = "support/families.rs"]
 mod families;
 #[path = "support/processor.rs"]
 mod processor;
 
-/// Name, and parameters for `amg` and for `multigrid`, of a symmetric matrix or another.
+/// Name, and parameters for `amg` (where Jacobi is scaled by sums of rows) and for `multigrid`, of a symmetric matrix or another.
 fn smoothers(symmetric: bool) -> Vec<(&'static str, [Value; 2])> {
     let both = |method: Value| [json!({"method": method.clone()}), json!({"method": method})];
     let own = |kind: &str, method: Value| [json!({"smoother": kind}), json!({"method": method})];
@@ -29,7 +31,7 @@ fn smoothers(symmetric: bool) -> Vec<(&'static str, [Value; 2])> {
     let first = json!({"name": "spai", "symmetrize": symmetric});
     vec![
         ("Gauss–Seidel", shared("gauss-seidel")),
-        ("ℓ1-Jacobi", own("l1-jacobi", json!({"name": "jacobi"}))),
+        ("Jacobi", own("l1-jacobi", json!({"name": "jacobi"}))),
         ("Chebyshev(2)", shared("chebyshev")),
         ("SPAI-0", own("spai-0", zeroth)),
         ("SPAI-1", both(first)),
@@ -54,32 +56,92 @@ fn least<T>(mut f: impl FnMut() -> Result<T>) -> Result<(f64, T)> {
     Ok((best, made))
 }
 
-/// Iterations, or why there are none; seconds of setup, solve, and one product.
-fn measure(
-    plugins: &Plugins,
-    family: &families::Family,
-    system: &System,
-    b: &[f64],
-    name: &str,
-    params: &Value,
-) -> Result<(String, [f64; 3])> {
-    let a = system.a();
-    let mut x = vec![0.0; b.len()];
-    let (product, ()) = least(|| (0..10).try_for_each(|_| a.spmv(b, &mut x)))?;
-    let generator = plugins.get(name)?;
-    let (setup, m) = least(|| generator.generate(params, system))?;
-    let method = if family.symmetric { Method::Cg } else { Method::Bicgstab };
-    let criterion = Criterion::RelativeResidual;
-    let stop = Stop { criterion, tolerance: 1e-8, max_iterations: 500, divergence: 1e6 };
-    let (solved, report) = least(|| {
-        x.fill(0.0);
-        solve(&method, a, &*m, b, &mut x, &stop, &mut |_: &_| ControlFlow::Continue(()))
-    })?;
-    let end = match report.outcome == Outcome::Converged {
-        true => report.iterations.to_string(),
-        false => format!("{:?} after {}", report.outcome, report.iterations),
-    };
-    Ok((end, [setup, solved / report.iterations.max(1) as f64, product / 10.0].map(|s| 1e3 * s)))
+/// What a smoother comes to: iterations, and processor milliseconds.
+struct Found {
+    iterations: usize,
+    setup: f64,
+    solve: f64,
+    product: f64,
+}
+
+impl Found {
+    fn cell(&self, fastest: f64) -> String {
+        let Found { iterations, setup, solve, product } = self;
+        let each = solve / *iterations as f64 / product;
+        let times = format!("{setup:.0} + {solve:.0}");
+        match setup + solve <= fastest {
+            true => format!("{iterations}; {each:.1}; **{times}**"),
+            false => format!("{iterations}; {each:.1}; {times}"),
+        }
+    }
+}
+
+/// A system, and what tells its family.
+struct Case {
+    family: families::Family,
+    system: System,
+    b: Vec<f64>,
+}
+
+impl Case {
+    fn new(family: families::Family, plugins: &Plugins) -> Result<Self> {
+        let (system, b) = Problem::from_json(&family.problem)?.generate(Comm::solo())?;
+        // The check of symmetry is kept with the matrix: not counted.
+        system.a().first_unsymmetric()?;
+        Ok(Case { family, system: system.with_host(plugins.host()), b })
+    }
+
+    /// The method `name`, or why it does not solve the system.
+    fn measure(&self, plugins: &Plugins, name: &str, params: &Value) -> Result<Found> {
+        let (a, b) = (self.system.a(), &self.b);
+        let mut x = vec![0.0; b.len()];
+        let (products, ()) = least(|| (0..10).try_for_each(|_| a.spmv(b, &mut x)))?;
+        let generator = plugins.get(name)?;
+        let (setup, m) = least(|| generator.generate(params, &self.system))?;
+        let method = if self.family.symmetric { Method::Cg } else { Method::Bicgstab };
+        let criterion = Criterion::RelativeResidual;
+        let stop = Stop { criterion, tolerance: 1e-8, max_iterations: 500, divergence: 1e6 };
+        let (solve, report) = least(|| {
+            x.fill(0.0);
+            solve(&method, a, &*m, b, &mut x, &stop, &mut |_: &_| ControlFlow::Continue(()))
+        })?;
+        if report.outcome != Outcome::Converged {
+            let text = format!("{:?} after {}", report.outcome, report.iterations);
+            return Err(Error::Breakdown(text));
+        }
+        let [setup, solve, product] = [1e3 * setup, 1e3 * solve, 1e2 * products];
+        Ok(Found { iterations: report.iterations, setup, solve, product })
+    }
+
+    /// A row of the table of `amg` (0) or `multigrid` (1); none where the method is not made for the mesh.
+    fn row(&self, plugins: &Plugins, k: usize) -> Option<String> {
+        let name = METHODS[k];
+        let all: Vec<Result<Found>> = smoothers(self.family.symmetric)
+            .iter()
+            .map(|(_, params)| self.measure(plugins, name, &params[k]))
+            .collect();
+        let total = |found: &Found| found.setup + found.solve;
+        let fastest = all.iter().flatten().map(total).min_by(f64::total_cmp)?;
+        let cells: Vec<String> = all
+            .iter()
+            .map(|found| match found {
+                Ok(found) => found.cell(fastest),
+                Err(error) => reason(error),
+            })
+            .collect();
+        let (n, product) = (self.b.len(), all.iter().flatten().next()?.product);
+        Some(format!("| {} | {n} | {product:.2} | {} |", self.family.name, cells.join(" | ")))
+    }
+}
+
+/// The last part of what an error says, without advice.
+fn reason(error: &Error) -> String {
+    let text = error.to_string();
+    if text.contains("not known to be positive definite") {
+        return "refused by `cg`".to_owned();
+    }
+    let text = text.split("; ").next().unwrap_or_default();
+    text.rsplit(": ").next().unwrap_or_default().to_owned()
 }
 
 fn main() -> Result<()> {
@@ -87,35 +149,14 @@ fn main() -> Result<()> {
     let size = words.first().map_or(Ok(40_000), |word| word.parse());
     let size = size.map_err(|_| Error::Parameter(format!("'{}' is no number", words[0])))?;
     let plugins = Plugins::load(&Search { extra: vec![], base: ".".into() })?;
-    for family in families::families(size) {
-        if words.get(1).is_some_and(|names| !names.split(',').any(|name| name == family.name)) {
-            continue;
-        }
-        let (system, b) = Problem::from_json(&family.problem)?.generate(Comm::solo())?;
-        let system = system.with_host(plugins.host());
-        // The check of symmetry is kept with the matrix: not counted.
-        system.a().first_unsymmetric()?;
-        println!("\n{}, {} unknowns\n", family.name, b.len());
-        println!(
-            "| method | smoother | iterations | setup, ms (products) | an iteration, products | setup + solve, ms |"
-        );
-        println!("|---|---|---|---|---|---|");
-        for (k, name) in ["amg", "multigrid"].into_iter().enumerate() {
-            for (smoother, params) in smoothers(family.symmetric) {
-                match measure(&plugins, &family, &system, &b, name, &params[k]) {
-                    Ok((its, [setup, iteration, product])) => {
-                        let count: f64 = its.parse().unwrap_or(f64::NAN);
-                        println!(
-                            "| {name} | {smoother} | {its} | {setup:.0} ({:.0}) | {:.1} | {:.0} |",
-                            setup / product,
-                            iteration / product,
-                            setup + count * iteration
-                        );
-                    }
-                    // A grid method says of other meshes what it needs, once.
-                    Err(Error::Unsupported(_)) if name == "multigrid" => break,
-                    Err(error) => println!("| {name} | {smoother} | {error} | – | – | – |"),
-                }
+    for (k, name) in METHODS.into_iter().enumerate() {
+        let columns: Vec<&str> = smoothers(true).iter().map(|(smoother, _)| *smoother).collect();
+        println!("\n`{name}`\n\n| family | unknowns | a product, ms | {} |", columns.join(" | "));
+        println!("|{}", "---|".repeat(columns.len() + 3));
+        for family in families::families(size) {
+            if words.get(1).is_none_or(|names| names.split(',').any(|name| name == family.name)) {
+                let row = Case::new(family, &plugins)?.row(&plugins, k);
+                row.iter().for_each(|row| println!("{row}"));
             }
         }
     }
