@@ -17,7 +17,7 @@ use precondor_core::{Error, Result};
 use precondor_host::{Plugins, Search};
 use precondor_plugin_amg::Amg;
 use precondor_plugin_ilu::Ic;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
-//! The thirteen families of matrices that multigrid methods are measured on, at any size.
-use serde_json::{Value, json};
+//! The thirteen families of matrices that multigrid methods are measured on, at any size. Whoever includes this has
+//! serde_json's `Value` and `json` in scope.
+use super::{Value, json};
 
 /// What is asked of a family.
 pub struct Family {
@@ -23,7 +24,8 @@ pub fn families(n: usize) -> Vec<Family> {
         }
         doc
     };
-    let jumps = json!({"coefficient": "blocks", "decades": 2.0, "scale": square as f64 / 8.0});
+    let jumps =
+        json!({"coefficient": "blocks", "decades": 2.0, "scale": (square as f64 / 8.0).round()});
     let all = [
         ("poisson", json!({"kind": "poisson", "level": level})),
         ("random-mesh", json!({"kind": "diffusion", "mesh": "random", "nodes": square})),

@@ -15,16 +15,19 @@
 //!
 //! Cost: setup O(Σ over columns of L of the square of their length) an attempt, of the order of ten products with A;
 //! apply one product's worth of flops; L is kept once, half the size of A. No communication, but for the test of
-//! symmetry. A refresh keeps the pattern.
+//! symmetry. A refresh keeps the pattern. On several threads L is kept twice more where substitutions gain by it
+//! (`levels`); M has the same bits on any number of them.
 //!
 //! Reference: J. A. Meijerink, H. A. van der Vorst, Math. Comp. 31 (1977) 148–162 (IC(0));
 //! T. A. Manteuffel, Math. Comp. 34 (1980) 473–497 (shift); C.-J. Lin, J. J. Moré, SIAM J. Sci.
 //! Comput. 21 (1999) 24–45 (its doubling).
 use crate::cholesky::{self, Factors, Failed};
+use crate::levels::Levels;
 use crate::rearranged::Rearranged;
 use precondor_sdk::core::kernel::ordering::Ordering;
 use precondor_sdk::prelude::*;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// First shift tried after a breakdown without one.
 const FIRST_SHIFT: f64 = 1e-3;
@@ -49,9 +52,28 @@ pub struct IncompleteCholesky {
     factors: Factors,
     /// Where rows are not eliminated in their order.
     places: Option<Rearranged>,
+    /// Where substitutions run on several threads.
+    levels: Option<Levels>,
+    host: Arc<dyn Host>,
     shifts: Shifts,
     refreshed: u32,
     ranks: usize,
+}
+
+impl IncompleteCholesky {
+    /// x ← M x, at the places.
+    fn substitute(&self, x: &mut [f64]) -> Result<()> {
+        match &self.levels {
+            Some(levels) => levels.solve_in_place(&*self.host, &self.factors.inverse, x)?,
+            None => self.factors.solve_in_place(x),
+        }
+        Ok(())
+    }
+}
+
+/// `factors` by levels, where there are threads for them and it pays.
+fn levels(factors: &Factors, system: &System) -> Option<Levels> {
+    if system.host().threads() > 1 { Levels::new(&factors.upper) } else { None }
 }
 
 /// What it took to factorise: the most of all ranks.
@@ -81,7 +103,8 @@ impl Generator for Ic {
         let mut factors = Factors::pattern(own.view());
         let shifts = factorise(params, a, &own, places.as_ref(), &mut factors)?;
         let ranks = a.space().comm().size();
-        Ok(IncompleteCholesky { factors, places, shifts, refreshed: 0, ranks })
+        let (levels, host) = (levels(&factors, system), Arc::clone(system.host()));
+        Ok(IncompleteCholesky { factors, places, levels, host, shifts, refreshed: 0, ranks })
     }
 
     fn refresh(m: &mut IncompleteCholesky, params: &Params, system: &System) -> Result<()> {
@@ -98,6 +121,7 @@ impl Generator for Ic {
             return Err(Error::PatternChanged);
         }
         m.shifts = factorise(params, a, &own, places, &mut m.factors)?;
+        m.levels = levels(&m.factors, system);
         m.refreshed += 1;
         Ok(())
     }
@@ -166,14 +190,13 @@ fn factorise(
 
 impl Preconditioner for IncompleteCholesky {
     fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        match &self.places {
-            None => {
-                z.copy_from_slice(r);
-                self.factors.solve_in_place(z);
-            }
-            Some(places) => places.apply(r, z, |x| self.factors.solve_in_place(x)),
-        }
-        Ok(())
+        let Some(places) = &self.places else {
+            z.copy_from_slice(r);
+            return self.substitute(z);
+        };
+        let mut end = Ok(());
+        places.apply(r, z, |x| end = self.substitute(x));
+        end
     }
     fn properties(&self) -> Properties {
         Properties { rank_independent: false, ..Properties::SPD }
@@ -182,7 +205,9 @@ impl Preconditioner for IncompleteCholesky {
         self.factors.upper.nnz() + self.factors.inverse.len()
     }
     fn bytes(&self) -> usize {
-        self.factors.bytes() + self.places.as_ref().map_or(0, Rearranged::bytes)
+        self.factors.bytes()
+            + self.places.as_ref().map_or(0, Rearranged::bytes)
+            + self.levels.as_ref().map_or(0, Levels::bytes)
     }
     fn notes(&self) -> Vec<String> {
         let mut notes = crate::notes(self.ranks, self.refreshed, "the pattern of the factors kept");
