@@ -59,23 +59,24 @@ def settings(family, solver):
 
 
 def run(command, threads):
-    """One solve, or none where the program fails or takes over three minutes."""
+    """One solve; where the program does not run, or takes over three minutes, what it said last."""
     count = str(threads)
     environment = dict(os.environ, RAYON_NUM_THREADS=count, OMP_NUM_THREADS="1" if command[0] == "mpirun" else count,
                        OPENBLAS_NUM_THREADS="1")
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
     except subprocess.TimeoutExpired:
-        return None
+        return {"failed": "over three minutes"}
     lines = [line.split("\t") for line in done.stdout.splitlines() if line.count("\t") == 7]
     if done.returncode or not lines:
-        return None
+        said = [line.strip() for line in done.stderr.splitlines() if line.strip().strip("-")]
+        return {"failed": said[0] if said else f"status {done.returncode}"}
     keys = ["threads", "its", "setup", "solve", "setup_cpu", "solve_cpu", "residual", "mb"]
     return dict(zip(keys, map(float, lines[-1])))
 
 
 def converged(runs):
-    return bool(runs) and all(r and r["its"] >= 0 and r["residual"] <= 2 * TOLERANCE for r in runs)
+    return bool(runs) and all("failed" not in r and r["its"] >= 0 and r["residual"] <= 2 * TOLERANCE for r in runs)
 
 
 def median(runs, *keys):
@@ -105,6 +106,10 @@ def measure(families):
                             continue
                     results.setdefault(key, []).append(run(command(threads), threads))
                     print(family, threads, program + setting, results[key][-1], file=sys.stderr, flush=True)
+                for program in {key[2] for key in results}:
+                    mine = [runs[0] for key, runs in results.items() if key[:3] == (family, threads, program)]
+                    if all("failed" in run for run in mine):
+                        sys.exit(f"{program} does not run on {family}, {threads} threads: {mine[0]['failed']}")
     return results
 
 
@@ -129,7 +134,7 @@ def tables(families, results):
         if kind == "ic":
             print("| family | " + " | ".join(programs) + " | setup | solve |\n|" + "---|" * (len(programs) + 3))
         else:
-            print("| family | " + " | ".join(programs) + " | to the fastest opponent | loaded to linked | memory to AMGCL |\n|" +
+            print("| family | " + " | ".join(programs) + " | to the fastest opponent (processor) | loaded to linked (processor) | memory to AMGCL |\n|" +
                   "---|" * (len(programs) + 4))
         under = []
         for name in names:
@@ -146,13 +151,14 @@ def tables(families, results):
             to_fastest = ratio(ours, fastest, "setup", "solve")
             processor = ratio(ours, fastest, "setup_cpu", "solve_cpu")
             under.append(to_fastest)
-            print(f"| {name} | {cells} | **{to_fastest}** ({processor}) | {ratio(ours, found.get('amg, linked'), 'setup', 'solve')} | "
+            print(f"| {name} | {cells} | **{to_fastest}** ({processor}) | {ratio(ours, found.get('amg, linked'), 'setup_cpu', 'solve_cpu')} | "
                   f"{ratio(ours, found.get('AMGCL'), 'mb')} |")
         if kind == "families":
             numbers = [float(value) for value in under if value != "–"]
             print(f"\nTo the fastest opponent: at most 0.5 on {sum(v <= .5 for v in numbers)}, at most 0.6 on "
                   f"{sum(v <= .6 for v in numbers)}, worst {max(numbers, default=float('nan')):.2f}, of {len(names)} families.")
-    failed = [" ".join([f, str(t), p + s]) for (f, t, p, s), runs in results.items() if not converged(runs)]
+    failed = [" ".join([f, str(t), p + s]) + "".join({f" ({run['failed']})" for run in runs if "failed" in run})
+              for (f, t, p, s), runs in results.items() if not converged(runs)]
     print("\nNot solved to 1e-8: " + ("; ".join(failed) or "none") + ".")
 
 

@@ -171,7 +171,7 @@ impl<'a> Search<'a> {
                 return false;
             }
             if at < end && own.cols[at] as usize == i {
-                if own.values[at] - own.values[at] != 0.0 {
+                if !own.values[at].is_finite() {
                     return false;
                 }
                 at += 1;
