@@ -1,13 +1,23 @@
 #!/usr/bin/env bash
-# Precondor beside PETSc, hypre and AMGCL on the same matrix: perturbed Poisson, relative residual 1e-8.
-# Prints one table; benches/RESULTS.md keeps what it said. Needs root the first time (apt-get), and pip for AMGCL's headers.
+# Precondor beside PETSc, hypre and AMGCL on the same matrices, to a relative residual of 1e-8. Prints Markdown;
+# benches/RESULTS.md keeps what it said. Needs root the first time (apt-get), and pip for AMGCL's headers and PyAMG.
 #
-#     scripts/peers.sh [LEVEL [ROUNDS]]     level 9 has 261121 unknowns; rounds take turns among the programs
+#     scripts/peers.sh [LEVEL [ROUNDS]]      perturbed Poisson; level 9 has 261121 unknowns; rounds take turns among the programs
+#     scripts/peers.sh --families [SIZE [ROUNDS [FAMILY,...]]]
+#                                            amg on thirteen families of about SIZE unknowns (200000), 3 rounds
+#     scripts/peers.sh --ic [SIZE [ROUNDS [FAMILY,...]]]
+#                                            ic beside PETSc's ICC(0) on the symmetric ones
+#
+# FAMILIES_THREADS=1 leaves out the runs on two threads.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-level=${1:-9} rounds=${2:-5}
-here=$PWD/target/peers data=$PWD/target/peers/level-$level
-mkdir -p "$data"
+kind=poisson
+case ${1:-} in
+    --families | --ic) kind=${1#--} && shift ;;
+    -*) echo "peers.sh: unknown option $1" >&2 && exit 2 ;;
+esac
+here=$PWD/target/peers
+mkdir -p "$here"
 
 petsc=/usr/lib/petscdir/petsc3.18/x86_64-linux-gnu-real
 if [ ! -d "$petsc" ] || ! command -v mpicc > /dev/null || [ ! -d /usr/include/boost ]; then
@@ -18,17 +28,50 @@ if [ ! -d "$here/amgcl" ]; then
     mkdir "$here/amgcl"
     tar xzf "$here"/pyamgcl-1.0.0.post4.tar.gz -C "$here/amgcl" --strip-components 1
 fi
-mpicc -O3 -march=native -w -I"$petsc/include" benches/peers/petsc.c -o "$here/petsc" -L"$petsc/lib" -lpetsc_real -lm
-g++ -O3 -march=native -std=c++14 -fopenmp -w -I"$here/amgcl" benches/peers/amgcl.cpp -o "$here/amgcl-peer"
+# Threads that wait do not spin: the machine may be shared.
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 \
+    OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_mpi_yield_when_idle=1 OMP_WAIT_POLICY=passive
+
+# compile PROGRAM COMPILER …: builds what is older than its source.
+compile() {
+    local program=$here/$1 source=benches/peers/$2
+    shift 2
+    if [ ! "$program" -nt "$source" ] || [ ! "$program" -nt benches/peers/read.h ]; then
+        "$@" "$source" -o "$program" $libraries
+    fi
+}
+libraries="-L$petsc/lib -lpetsc_real -lm"
+c=(mpicc -O3 -march=native -w "-I$petsc/include")
+cxx=(g++ -O3 -march=native -std=c++14 -fopenmp -w "-I$here/amgcl")
+
+if [ "$kind" != poisson ]; then
+    size=${1:-200000} rounds=${2:-3}
+    compile petsc_families petsc_families.c "${c[@]}"
+    if [ "$kind" = families ]; then
+        libraries=-lm compile amgcl_families amgcl_families.cpp "${cxx[@]}"
+        if [ ! -d "$here/venv" ]; then
+            python3 -m venv "$here/venv" && "$here/venv/bin/pip" install -q pyamg >&2 ||
+                { rm -rf "$here/venv" && echo "peers.sh: without PyAMG, which cannot be installed here" >&2; }
+        fi
+    fi
+    cargo build -q --release --locked -p precondor-plugin-amg -p precondor-plugin-ilu
+    cargo build -q --release --locked -p precondor-host --example families
+    # Libraries are found beside the program.
+    programs=target/release/examples
+    ln -sf "$PWD/$programs/families" "$here/families"
+    exec python3 benches/peers/families.py "$kind" "$here" "$size" "$rounds" ${3:+"$3"}
+fi
+
+level=${1:-9} rounds=${2:-5} data=$here/level-${1:-9}
+mkdir -p "$data"
+compile petsc petsc.c "${c[@]}"
+libraries=-lm compile amgcl-peer amgcl.cpp "${cxx[@]}"
 for plugin in ilu mlp multigrid reference; do packages+=(-p "precondor-plugin-$plugin"); done
 cargo build -q --release "${packages[@]}"
 cargo build -q --release -p precondor-host --example peers
 peers=target/release/examples/peers
 "$peers" write "$data" "$level"
 
-# Threads that wait do not spin: the machine may be shared.
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 \
-    OMPI_MCA_hwloc_base_binding_policy=none OMPI_MCA_mpi_yield_when_idle=1 OMP_WAIT_POLICY=passive
 lines=$here/lines.tsv
 : > "$lines"
 for ((round = 0; round < rounds; round++)); do

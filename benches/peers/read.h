@@ -1,4 +1,5 @@
-/* Matrix Market files as precondor writes them: general real coordinates row after row, or an array. */
+/* Matrix Market files as precondor writes them: general real coordinates row after row, or an array; PETSc's
+   binary files with indices of 32 bits. */
 #ifndef PEERS_READ_H
 #define PEERS_READ_H
 #include <stdio.h>
@@ -76,6 +77,44 @@ static double *read_vector(const char *path, int n) {
   }
   fclose(file);
   return b;
+}
+
+static FILE *open_petsc(const char *path) {
+  FILE *file = fopen(path, "rb");
+  if (!file) give_up(path, "cannot be read");
+  return file;
+}
+
+/* `count` numbers of `size` bytes, which are in big-endian order in the file. */
+static void *read_big_endian(FILE *file, const char *path, size_t size, size_t count) {
+  char *numbers = (char *)malloc(size * count + 1), swap;
+  if (fread(numbers, size, count, file) != count) give_up(path, "ends too early");
+  for (size_t k = 0; k < count; k++)
+    for (size_t byte = 0; byte < size / 2; byte++) {
+      char *low = numbers + k * size + byte, *high = numbers + (k + 1) * size - 1 - byte;
+      swap = *low, *low = *high, *high = swap;
+    }
+  return numbers;
+}
+
+static Matrix read_petsc_matrix(FILE *file, const char *path) {
+  int *head = (int *)read_big_endian(file, path, 4, 4);
+  if (head[0] != 1211216) give_up(path, "does not start with a matrix");
+  Matrix a = {head[1], head[3], NULL, NULL, NULL};
+  int *lengths = (int *)read_big_endian(file, path, 4, a.n);
+  a.row_ptr = (int *)calloc(a.n + 1, sizeof(int));
+  for (int row = 0; row < a.n; row++) a.row_ptr[row + 1] = a.row_ptr[row] + lengths[row];
+  a.cols = (int *)read_big_endian(file, path, 4, a.nnz);
+  a.values = (double *)read_big_endian(file, path, 8, a.nnz);
+  free(head), free(lengths);
+  return a;
+}
+
+static double *read_petsc_vector(FILE *file, const char *path, int n) {
+  int *head = (int *)read_big_endian(file, path, 4, 2);
+  if (head[0] != 1211214 || head[1] != n) give_up(path, "does not go on with a vector of that length");
+  free(head);
+  return (double *)read_big_endian(file, path, 8, n);
 }
 
 /* Seconds by the clock. */

@@ -3,7 +3,8 @@
 //! Every method that substitutes forward and backward (Gauss–Seidel, incomplete factorisations)
 //! scales its rows so that the triangle has a unit diagonal: the division then stands outside the
 //! chain of dependent operations from one row to the next, which is what bounds the speed of a
-//! substitution. For the same reason rows are summed so that the nearest neighbour comes last.
+//! substitution. For the same reason rows are summed so that the nearest neighbour comes last, and where that
+//! is the row just done, its number never waits to be stored.
 //!
 //! Cost of a solve: one pass over the entries, two flops each; no allocation.
 use crate::{Error, Result};
@@ -35,6 +36,26 @@ impl Triangle {
         let mut row_ptr = Vec::with_capacity(n + 1);
         row_ptr.push(0);
         Triangle { shape, row_ptr, cols: Vec::with_capacity(nnz), values: Vec::with_capacity(nnz) }
+    }
+
+    /// With this pattern, and zeros for values: entries of row i from `row_ptr[i]` on, in increasing order of
+    /// columns.
+    ///
+    /// # Panics
+    /// Where `row_ptr` does not end with the number of columns; in debug builds, where a row's are not strictly
+    /// increasing or not in the triangle.
+    pub fn with_pattern(shape: Shape, row_ptr: Vec<u32>, cols: Vec<u32>) -> Self {
+        assert_eq!(
+            row_ptr.last().map(|&end| end as usize),
+            Some(cols.len()),
+            "an end for the last row"
+        );
+        let values = vec![0.0; cols.len()];
+        let triangle = Triangle { shape, row_ptr, cols, values };
+        if cfg!(debug_assertions) {
+            (0..triangle.n_rows()).for_each(|i| triangle.check_row(i));
+        }
+        triangle
     }
 
     /// Appends an entry to the row under construction, in increasing order of columns.
@@ -190,6 +211,10 @@ impl Triangle {
         let range = self.range(i);
         (&self.cols[range.clone()], &mut self.values[range])
     }
+    /// Offsets of the rows, columns, and values to change: numeric work that goes through several rows at once.
+    pub fn parts_mut(&mut self) -> (&[u32], &[u32], &mut [f64]) {
+        (&self.row_ptr, &self.cols, &mut self.values)
+    }
     #[inline]
     fn range(&self, i: usize) -> std::ops::Range<usize> {
         self.row_ptr[i] as usize..self.row_ptr[i + 1] as usize
@@ -222,19 +247,29 @@ impl Triangle {
     #[inline]
     pub fn solve(&self, x: &mut [f64], rhs: impl Fn(usize, &[f64]) -> f64) {
         assert_eq!(x.len(), self.n_rows(), "one number a row");
+        // What the row before has found.
+        let mut found = 0.0;
         match self.shape {
             Shape::Lower => {
                 for i in 0..x.len() {
-                    let (cols, values) = self.row(i);
-                    let row = cols.iter().zip(values);
-                    x[i] = row.fold(rhs(i, x), |s, (&j, t)| s - t * x[j as usize]);
+                    let mut s = rhs(i, x);
+                    if let ([cols @ .., j], [values @ .., t]) = self.row(i) {
+                        let far = cols.iter().zip(values);
+                        s = far.fold(s, |s, (&j, t)| s - t * x[j as usize]);
+                        s -= t * if *j as usize + 1 == i { found } else { x[*j as usize] };
+                    }
+                    (x[i], found) = (s, s);
                 }
             }
             Shape::Upper => {
                 for i in (0..x.len()).rev() {
-                    let (cols, values) = self.row(i);
-                    let row = cols.iter().zip(values).rev();
-                    x[i] = row.fold(rhs(i, x), |s, (&j, t)| s - t * x[j as usize]);
+                    let mut s = rhs(i, x);
+                    if let ([j, cols @ ..], [t, values @ ..]) = self.row(i) {
+                        let far = cols.iter().zip(values).rev();
+                        s = far.fold(s, |s, (&j, t)| s - t * x[j as usize]);
+                        s -= t * if *j as usize == i + 1 { found } else { x[*j as usize] };
+                    }
+                    (x[i], found) = (s, s);
                 }
             }
         }
@@ -247,15 +282,47 @@ impl Triangle {
     #[inline]
     pub fn solve_transposed(&self, x: &mut [f64]) {
         assert_eq!(x.len(), self.n_rows(), "one number a row");
-        let scatter = |x: &mut [f64], i: usize| {
-            let (xi, (cols, values)) = (x[i], self.row(i));
+        // What is left of the row's own number when it is reached.
+        let Some(mut left) = (match self.shape {
+            Shape::Lower => x.last().copied(),
+            Shape::Upper => x.first().copied(),
+        }) else {
+            return;
+        };
+        let scatter = |x: &mut [f64], xi: f64, cols: &[u32], values: &[f64]| {
             for (&j, t) in cols.iter().zip(values) {
                 x[j as usize] -= t * xi;
             }
         };
         match self.shape {
-            Shape::Lower => (0..x.len()).rev().for_each(|i| scatter(x, i)),
-            Shape::Upper => (0..x.len()).for_each(|i| scatter(x, i)),
+            Shape::Lower => {
+                for i in (0..x.len()).rev() {
+                    let xi = left;
+                    x[i] = xi;
+                    left = if i > 0 { x[i - 1] } else { 0.0 };
+                    match self.row(i) {
+                        ([cols @ .., j], [values @ .., t]) if *j as usize + 1 == i => {
+                            left -= t * xi;
+                            scatter(x, xi, cols, values);
+                        }
+                        (cols, values) => scatter(x, xi, cols, values),
+                    }
+                }
+            }
+            Shape::Upper => {
+                for i in 0..x.len() {
+                    let xi = left;
+                    x[i] = xi;
+                    left = if i + 1 < x.len() { x[i + 1] } else { 0.0 };
+                    match self.row(i) {
+                        ([j, cols @ ..], [t, values @ ..]) if *j as usize == i + 1 => {
+                            left -= t * xi;
+                            scatter(x, xi, cols, values);
+                        }
+                        (cols, values) => scatter(x, xi, cols, values),
+                    }
+                }
+            }
         }
     }
 }

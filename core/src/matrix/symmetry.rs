@@ -158,8 +158,42 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// Whether the own block is symmetric to the last bit, by one visit of each entry; most
+    /// matrices end here.
+    fn own_is_exact(&self) -> bool {
+        let own = self.a.own().view();
+        let n = self.a.n_own();
+        let mut next: Vec<u32> = own.row_ptr[..n].to_vec();
+        for i in 0..n {
+            // Where rows above have met all that is below the diagonal here, and nothing beyond.
+            let (mut at, end) = (next[i] as usize, own.row_ptr[i + 1] as usize);
+            if at > end || (at > own.range(i).start && own.cols[at - 1] as usize >= i) {
+                return false;
+            }
+            if at < end && own.cols[at] as usize == i {
+                if !own.values[at].is_finite() {
+                    return false;
+                }
+                at += 1;
+            }
+            for (&j, v) in own.cols[at..end].iter().zip(&own.values[at..end]) {
+                let mirror = next[j as usize] as usize;
+                next[j as usize] += 1;
+                // Not below the diagonal, which no row above has met then. NaN and infinities fail, too.
+                let there = j as usize > i && own.cols.get(mirror) == Some(&(i as u32));
+                if !there || v - own.values[mirror] != 0.0 {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
     /// Within the own block.
     fn own(&mut self) {
+        if self.own_is_exact() {
+            return;
+        }
         let own = self.a.own().view();
         let n = self.a.n_own();
         let mut next: Vec<u32> = own.row_ptr[..n].to_vec();

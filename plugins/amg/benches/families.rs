@@ -14,30 +14,8 @@ use precondor_sdk::serde_json::{Value, from_str, json};
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-fn families() -> Vec<(&'static str, Value)> {
-    let delaunay = |more: Value| {
-        let mut doc = json!({"kind": "diffusion", "mesh": "delaunay", "nodes": 447, "shift": 0.47});
-        for (key, value) in more.as_object().into_iter().flatten() {
-            doc[key] = value.clone();
-        }
-        doc
-    };
-    vec![
-        ("poisson", json!({"kind": "poisson", "level": 9})),
-        ("random-mesh", json!({"kind": "diffusion", "mesh": "random", "nodes": 447})),
-        ("l-shape", json!({"kind": "l-shape", "nodes": 258})),
-        ("jumps", delaunay(json!({"coefficient": "blocks", "decades": 2.0, "scale": 56.0}))),
-        ("noise", delaunay(json!({"coefficient": "white", "deviation": 2.0}))),
-        ("anisotropy", delaunay(json!({"anisotropy": 0.01, "angle": 30.0}))),
-        ("stretched", json!({"kind": "diffusion", "nodes": 447, "shift": 0.0, "stretch": 100.0})),
-        ("tetrahedra", json!({"kind": "tetrahedra", "nodes": 58})),
-        ("tetrahedra-jumps", json!({"kind": "tetrahedra", "nodes": 58, "decades": 2.0})),
-        ("elasticity", json!({"kind": "elasticity", "nodes": 224})),
-        ("elasticity-3", json!({"kind": "elasticity", "dimension": 3, "nodes": 30})),
-        ("graph", json!({"kind": "graph", "nodes": 200_000})),
-        ("convection", json!({"kind": "convection", "nodes": 450})),
-    ]
-}
+#[path = "../../../benches/support/families.rs"]
+mod families;
 
 fn main() -> Result<()> {
     let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
@@ -51,21 +29,19 @@ fn main() -> Result<()> {
          total, ms | MB |"
     );
     println!("|---|---|---|---|---|---|---|---|---|");
-    for (name, mut doc) in families() {
+    for families::Family { name, problem, symmetric } in families::families(200_000) {
         if names
             .as_ref()
             .is_some_and(|names| names != "all" && !names.split(',').any(|n| n == name))
         {
             continue;
         }
-        doc["rhs"] = json!("random");
-        doc["seed"] = json!(41);
-        let (system, b) = Problem::from_json(&doc)?.generate(Comm::solo())?;
+        let (system, b) = Problem::from_json(&problem)?.generate(Comm::solo())?;
         // Known to methods as to nobody: no auxiliary data.
         let system = System::new(system.a().clone());
         let a = system.a();
         // The check of symmetry is kept with the matrix: not counted.
-        let symmetric = a.first_unsymmetric()?.is_none();
+        a.first_unsymmetric()?;
         let method = if symmetric { Method::Cg } else { Method::Bicgstab };
         let mut y = vec![0.0; b.len()];
         let product = least(9, || a.spmv(&b, &mut y))?;

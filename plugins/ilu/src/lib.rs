@@ -8,6 +8,7 @@
 //! | `level` | ILU(k): fill by level, then values on that pattern |
 //! | `threshold` | ILUT, ILUTP: fill by size, columns exchanged |
 //! | `cholesky` | IC(0): values on the pattern of A |
+//! | `levels` | IC(0): substitutions on several threads |
 //! | `factors` | A ≈ (I + L) D (I + U): pivots, substitutions |
 //! | [`traffic`] | what an application sends and computes on several ranks |
 #![deny(missing_docs)]
@@ -19,6 +20,7 @@ mod factors;
 pub mod ic;
 pub mod ilu;
 mod level;
+mod levels;
 mod rearranged;
 mod threshold;
 pub mod traffic;

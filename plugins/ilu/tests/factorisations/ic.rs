@@ -2,7 +2,9 @@ use crate::dense::*;
 use precondor_plugin_ilu::{Ic, ic};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::json;
+use precondor_testkit::threads::ThreeThreads;
 use proptest::prelude::*;
+use std::sync::Arc;
 
 /// The shift that the notes tell of, and the breakdowns before it.
 fn shift(m: &dyn Preconditioner) -> (f64, u32) {
@@ -159,10 +161,76 @@ fn a_refresh_keeps_the_pattern_and_shifts_anew() {
 }
 
 #[test]
-fn size_is_that_of_one_triangle_kept_twice() {
+fn size_is_that_of_one_triangle() {
     let (a, n) = (laplacian(4), 16);
     let m = generate::<Ic>(json!({}), &system(&a)).unwrap();
-    let lower = (a.nnz() - n) / 2;
-    assert_eq!(m.stored_entries(), lower + n);
-    assert_eq!(m.bytes(), 2 * (12 * lower + 4 * (n + 1)) + 8 * n);
+    let upper = (a.nnz() - n) / 2;
+    assert_eq!(m.stored_entries(), upper + n);
+    assert_eq!(m.bytes(), 12 * upper + 4 * (n + 1) + 8 * n);
+}
+
+/// A zero that is stored above the diagonal only is kept with its mirror image, one below it only is not.
+#[test]
+fn zeros_may_be_stored_on_one_side_only() {
+    let links = [(0, 1, 1.0), (1, 0, 1.0), (0, 2, 1.0), (2, 0, 1.0)];
+    let entries = || (0..4).map(|i| (i, i, 2.0)).chain(links).chain([(2, 3, 0.5), (3, 2, 0.5)]);
+    let of = |zeros: &[(usize, usize)]| {
+        let zeros = zeros.iter().map(|&(i, j)| (i, j, 0.0));
+        let a = Csr::from_triplets(4, 4, entries().chain(zeros).collect::<Vec<_>>()).unwrap();
+        let mut m = Ic::generate(&ic::Params::default(), &system(&a)).unwrap();
+        let made = as_dense(&m, 4, false);
+        Ic::refresh(&mut m, &ic::Params::default(), &system(&a)).unwrap();
+        assert_eq!(as_dense(&m, 4, false), made);
+        made
+    };
+    let (without, with) = (of(&[]), of(&[(1, 2), (2, 1)]));
+    assert!(distance(&with, &without) > 1e-3);
+    for (zeros, right) in [(vec![(1, 2)], &with), (vec![(2, 1)], &without)] {
+        assert_eq!(of(&zeros), *right, "{zeros:?}");
+    }
+    // As many on both sides, at other places.
+    assert_eq!(of(&[(1, 2), (3, 1)]), with);
+    assert_eq!(of(&[(3, 1)]), without);
+}
+
+/// Three sets of rows, each coupled to those of the next set at places far apart: as many levels.
+fn three_levels(rows: usize) -> Csr {
+    let n = 3 * rows;
+    let mut entries: Vec<_> = (0..n).map(|i| (i, i, 4.0)).collect();
+    for i in 0..2 * rows {
+        let next = (i / rows + 1) * rows;
+        let mut cols: Vec<usize> = (1..4).map(|k| next + (i * 31 + k * 977) % rows).collect();
+        cols.sort_unstable();
+        cols.dedup();
+        for j in cols {
+            let value = ((i * 7 + j) as f64).sin() / 4.0;
+            entries.extend([(i, j, value), (j, i, value)]);
+        }
+    }
+    Csr::from_triplets(n, n, entries).unwrap()
+}
+
+/// Where levels are large, substitutions run on threads, with the same bits; where they are not, on one.
+#[test]
+fn threads_change_no_bit() {
+    for (rows, on_threads) in [(4096, true), (4095, false)] {
+        let a = three_levels(rows);
+        let b: Vec<f64> = (0..3 * rows).map(|i| (i as f64 / 3.0).sin()).collect();
+        let (mut alone, mut together) = (vec![0.0; b.len()], vec![0.0; b.len()]);
+        for params in [json!({}), json!({"ordering": "rcm"})] {
+            let one = generate::<Ic>(params.clone(), &system(&a)).unwrap();
+            one.apply(&b, &mut alone).unwrap();
+            let threads = system(&a).with_host(Arc::new(ThreeThreads));
+            let params: ic::Params = precondor_sdk::serde_json::from_value(params).unwrap();
+            let mut m = Ic::generate(&params, &threads).unwrap();
+            if params.ordering == Default::default() {
+                assert_eq!(m.bytes() > one.bytes(), on_threads);
+            }
+            for _ in 0..2 {
+                m.apply(&b, &mut together).unwrap();
+                assert_eq!(together, alone);
+                Ic::refresh(&mut m, &params, &threads).unwrap();
+            }
+        }
+    }
 }
