@@ -21,11 +21,11 @@
 //! ```
 //!
 //! A comparison may ask for several: `levels = [3, 4, 5]` and `samples = 20` for a model problem
-//! (systems 0 to 19 of each level), or a list of matrices. It may also have several sections
+//! (systems 0 to 19 of each level), or `matrices`, a suite (`suite.rs`). It may also have several sections
 //! `[[problem]]`, each of these forms and with a `label` that its tables are called by.
 use super::formats;
 use super::given::{self, Given, Read, Whole};
-use super::keys;
+use super::{keys, suite};
 use crate::Methods;
 use precondor_core::config::{Content, Node, SolverConfig};
 use precondor_core::matrix::{DistCsr, NullSpace, NullSpaces};
@@ -42,6 +42,8 @@ pub struct Case {
     pub label: String,
     /// How many systems there are.
     pub samples: u64,
+    /// Whether it is one of a suite.
+    pub of_suite: bool,
     source: Source,
     more: More,
 }
@@ -148,7 +150,7 @@ pub fn single(root: &Node) -> Result<Case> {
     let section = section(root)?;
     refuse_families(&section)?;
     match section.get("matrix") {
-        Some(matrix) => from_file(matrix, &section),
+        Some(_) => from_file(&section),
         None => model(section, 1),
     }
 }
@@ -192,18 +194,19 @@ fn cases(section: &Node, several: bool) -> Result<Vec<Case>> {
 }
 
 fn cases_of(mut section: Node) -> Result<Vec<Case>> {
-    if let Some(matrix) = section.get("matrix") {
-        let matrices = matrix.items();
-        let only_one = |key: &str| match section.get(key) {
-            Some(node) if matrices.len() > 1 => {
-                Err(node.key_error(format!("'{key}': goes with a single matrix only")))
+    if section.get("matrices").is_some() {
+        let one = |mut section: Node| {
+            let label = section.take("label");
+            let mut case = from_file(&section)?;
+            if let Some(label) = label {
+                case.label = label.text()?.to_owned();
             }
-            _ => Ok(()),
+            Ok(Case { of_suite: true, ..case })
         };
-        let of_one =
-            ["rhs", "x0", "preconditioner_matrix", "coordinates", "near_null_space", "coefficient"];
-        of_one.into_iter().try_for_each(only_one)?;
-        return matrices.iter().map(|matrix| from_file(matrix, &section)).collect();
+        return suite::systems(&section)?.into_iter().map(one).collect();
+    }
+    if section.get("matrix").is_some() {
+        return Ok(vec![from_file(&section)?]);
     }
     let samples = match section.take("samples") {
         Some(node) => count(&node)?,
@@ -255,15 +258,12 @@ fn refuse_families(section: &Node) -> Result<()> {
     if let Content::List(_) = section.content() {
         return Err(section.key_error("'problem': only `compare` takes several [[problem]]"));
     }
-    for key in ["levels", "samples"] {
+    for key in ["levels", "samples", "matrices"] {
         if let Some(node) = section.get(key) {
             return Err(node.key_error(format!("'{key}': only `compare` takes several systems")));
         }
     }
-    match section.get("matrix").map(Node::content) {
-        Some(Content::List(_)) => Err(section.error("only `compare` takes several matrices")),
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 fn count(node: &Node) -> Result<u64> {
@@ -271,15 +271,19 @@ fn count(node: &Node) -> Result<u64> {
     n.ok_or_else(|| node.wrong("is not a number of systems, 1 or more"))
 }
 
-fn from_file(matrix: &Node, asked: &Node) -> Result<Case> {
+fn from_file(asked: &Node) -> Result<Case> {
     let mut section = asked.clone();
+    let matrix = asked.needed("matrix", None, "'matrix' is missing")?;
+    if let Content::List(_) = matrix.content() {
+        return Err(matrix.key_error("'matrix': one file; `compare` takes several as 'matrices'"));
+    }
     let more = more(&mut section)?;
     let given = Given::from_section(matrix, &section)?;
     if let (true, Some(node)) = (given.eliminates(), asked.get("preconditioner_matrix")) {
         return Err(node.key_error("'preconditioner_matrix': does not go with 'eliminate'"));
     }
     let (label, source) = (matrix.text()?.to_owned(), Source::Files(given));
-    Ok(Case { label, samples: 1, source, more })
+    Ok(Case { label, samples: 1, of_suite: false, source, more })
 }
 
 fn model(mut section: Node, samples: u64) -> Result<Case> {
@@ -289,7 +293,7 @@ fn model(mut section: Node, samples: u64) -> Result<Case> {
         Some(level) => format!("level {level}"),
         None => section.get("kind").map_or(Ok("problem"), Node::text)?.to_owned(),
     };
-    Ok(Case { label, samples, source: Source::Model(problem), more })
+    Ok(Case { label, samples, of_suite: false, source: Source::Model(problem), more })
 }
 
 /// Takes the keys that go with any matrix out of the section.
@@ -437,8 +441,12 @@ fn problem(section: &Node) -> Result<Problem> {
 
 /// Keys that a section without `kind` may mean: those of all kinds, of files, and that of a file.
 fn known_keys() -> Result<Vec<String>> {
-    let of_files =
-        [keys::of::<keys::Files>(), keys::of::<keys::Beside>(), keys::of::<keys::Several>()];
+    let of_files = [
+        keys::of::<keys::Files>(),
+        keys::of::<keys::Suite>(),
+        keys::of::<keys::Beside>(),
+        keys::of::<keys::Several>(),
+    ];
     let mut known = of_files.concat();
     known.push("kind".to_owned());
     for kind in Problem::KINDS {

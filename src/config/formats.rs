@@ -60,6 +60,15 @@ pub fn files(path: &Path) -> Vec<PathBuf> {
     }
 }
 
+/// Whether this file cannot be a system's matrix, which is seen without reading it: what its head announces is a
+/// vector, or not square.
+pub fn is_no_square(path: &Path) -> bool {
+    match Format::of(path) {
+        Format::MatrixMarket => matrix_market::extents(path).is_ok_and(|(rows, cols)| rows != cols),
+        _ => false,
+    }
+}
+
 /// An error of memory, told of the file that was read.
 fn in_file(path: &Path) -> impl Fn(Error) -> Error {
     move |e| match e {

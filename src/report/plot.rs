@@ -62,6 +62,12 @@ pub fn logarithmic(curves: &[Points<'_>], axes: [&str; 2]) -> Option<String> {
     draw(curves, axes, Layout::with_log_scale)
 }
 
+/// Steps of shares from 0 to 1 over a logarithmic axis. `None` where there is nothing to draw.
+pub fn shares(curves: &[Points<'_>], axes: [&str; 2]) -> Option<String> {
+    let curves = curves.iter().map(|curve| Points { points: curve.points.clone(), ..*curve });
+    draw(curves, axes, |layout| layout.with_log_x().with_y_axis_min(0.0).with_y_axis_max(1.0))
+}
+
 fn draw<'a>(
     curves: impl Iterator<Item = Points<'a>>,
     [across, upwards]: [&str; 2],

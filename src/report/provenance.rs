@@ -1,9 +1,9 @@
 //! What ran where: the program and the machine.
 use crate::Methods;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A file that was read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Input {
     /// Its name.
     pub file: String,

@@ -22,6 +22,7 @@ mod plugins;
 mod solve;
 mod spaces;
 mod stopping;
+mod suite;
 mod support;
 mod train;
 mod units;
