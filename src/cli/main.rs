@@ -4,6 +4,7 @@
 //! and progress to standard error. Exit status: 0 when all went well, 1 for bad input or a failure,
 //! 2 for a solve that did not converge, 128 and its number for a signal.
 mod backend;
+mod columns;
 mod compare;
 mod describe;
 mod inputs;

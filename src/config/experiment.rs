@@ -79,6 +79,8 @@ pub struct Task {
     pub nnz: u64,
     /// Right-hand side.
     pub b: Vec<f64>,
+    /// Further right-hand sides, and the whole systems that they are of.
+    pub more: Vec<(Vec<f64>, Option<Whole>)>,
     /// Initial guess.
     pub x0: Vec<f64>,
     /// What the preconditioner is made from, where that is another matrix than A.
@@ -105,7 +107,17 @@ impl Task {
     /// A system of which nothing else is known, to solve from zero.
     pub fn new(system: System, nnz: u64, b: Vec<f64>) -> Task {
         let x0 = vec![0.0; b.len()];
-        Task { system, nnz, b, x0, other: None, null: None, whole: None, files: Vec::new() }
+        Task {
+            system,
+            nnz,
+            b,
+            more: Vec::new(),
+            x0,
+            other: None,
+            null: None,
+            whole: None,
+            files: Vec::new(),
+        }
     }
 
     /// A system for `a` alone, on one rank: nothing is known of it.
@@ -125,6 +137,32 @@ impl Task {
     /// What the preconditioner is made from.
     pub fn preconditioned(&self) -> &System {
         self.other.as_ref().unwrap_or(&self.system)
+    }
+
+    /// The same system with each of its right-hand sides.
+    pub fn columns(&self) -> Vec<Task> {
+        let one = |(b, whole): &(Vec<f64>, Option<Whole>)| Task {
+            b: b.clone(),
+            whole: whole.clone(),
+            more: Vec::new(),
+            ..self.clone()
+        };
+        let first = Task { more: Vec::new(), ..self.clone() };
+        std::iter::once(first).chain(self.more.iter().map(one)).collect()
+    }
+
+    /// Refuses several right-hand sides.
+    ///
+    /// # Errors
+    /// [`Error::Data`] that says how many there are.
+    pub fn single(self) -> Result<Task> {
+        match self.more.len() {
+            0 => Ok(self),
+            more => Err(Error::Data(format!(
+                "there are {} right-hand sides; `precondor solve` takes several, all else one",
+                more + 1
+            ))),
+        }
     }
 
     /// What to say of the files and the matrices.
@@ -476,16 +514,20 @@ impl Case {
     }
 
     fn make(&self, index: u64, methods: &Methods) -> Result<Task> {
-        let (system, b, whole, mut files) = match &self.source {
+        let (system, columns, whole, mut files) = match &self.source {
             Source::Model(problem) => {
                 let (system, b) = problem.generate_nth(methods.comm().clone(), index)?;
-                (system, b, None, Vec::new())
+                (system, vec![b], None, Vec::new())
             }
             Source::Files(given) => {
                 let Read { system, b, whole, notes } = given.read(methods)?;
                 (system, b, whole, notes)
             }
         };
+        let wholes = whole.into_iter().flatten().map(Some).chain(std::iter::repeat(None));
+        let mut columns = columns.into_iter().zip(wholes);
+        let (b, whole) = columns.next().unwrap_or_default();
+        let further = columns.collect();
         let (more, whole_ref, mut notes) = (&self.more, whole.as_ref(), Vec::new());
         let x0 = match &more.x0 {
             Some(path) => {
@@ -505,7 +547,7 @@ impl Case {
         let nnz = system.a().nnz_global()?;
         let other = other.map(|other| other.with_host(methods.host()));
         let system = system.with_host(methods.host());
-        Ok(Task { x0, other, null, whole, files, ..Task::new(system, nnz, b) })
+        Ok(Task { x0, other, null, whole, files, more: further, ..Task::new(system, nnz, b) })
     }
 
     /// The files of its systems; those of one matrix or vector belong together.

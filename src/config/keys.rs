@@ -8,11 +8,12 @@ use serde_json::Value;
 #[derive(JsonSchema)]
 #[allow(dead_code, reason = "the schema is read, the fields are not")]
 pub struct Files {
-    /// The file of A: Matrix Market, gzipped or not, PETSc's binary format, or hypre's IJ format, named by what
-    /// its parts have in common.
+    /// The file of A: Matrix Market or Harwell-Boeing, gzipped or not, SciPy's npz, PETSc's binary format, or hypre's IJ
+    /// format, named by what its parts have in common.
     #[schemars(extend("x-precondor-file" = true))]
     pub matrix: String,
-    /// The file of b. Left out: the vector behind A in a PETSc file, else ones.
+    /// The file of b, of whose columns `solve` takes each; or "ones" or "random". Left out: what stands behind A in a file
+    /// of PETSc or Harwell and Boeing, else ones.
     #[schemars(extend("x-precondor-file" = true))]
     pub rhs: Option<String>,
     /// The triangle that the file has of a symmetric matrix.
@@ -45,6 +46,8 @@ pub struct Suite {
     /// patterns, names and tables with the keys of a system in files.
     #[schemars(required)]
     pub matrices: Matrices,
+    /// "ones" or "random". Left out: what stands behind each matrix in its file, else ones.
+    pub rhs: Option<String>,
     /// The triangle that the files have of symmetric matrices.
     pub symmetric: Option<Triangle>,
     /// Take unknowns out that their row determines, and put them back into the solution.

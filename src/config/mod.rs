@@ -129,7 +129,7 @@ impl Config {
             Ok((experiment::single(&self.root)?, solver, method, plan))
         };
         let (case, solver, method, plan) = comm.agree(asked())?;
-        let task = case.task(0, methods)?;
+        let task = comm.agree(case.task(0, methods)?.single())?;
         let task = task.under(&solver);
         let start = Instant::now();
         let m = solve::set_up(methods, &task, method.as_ref())?;

@@ -14,15 +14,8 @@ use precondor_core::Result;
 use precondor_core::config::{self, Content, Node};
 
 /// Keys that belong to one matrix.
-const OF_ONE: [&str; 7] = [
-    "rhs",
-    "x0",
-    "preconditioner_matrix",
-    "coordinates",
-    "near_null_space",
-    "coefficient",
-    "matrix",
-];
+const OF_ONE: [&str; 6] =
+    ["x0", "preconditioner_matrix", "coordinates", "near_null_space", "coefficient", "matrix"];
 
 /// A section for each of the systems that `section` asks for: its own keys on top of those for all.
 ///
@@ -37,6 +30,13 @@ pub fn systems(section: &Node) -> Result<Vec<Node>> {
             "'{key}': goes with a single matrix only: `[[problem.matrices]]` with 'matrix' and '{key}'"
         );
         return Err(node.key_error(why));
+    }
+    if let Some(node) =
+        shared.get("rhs").filter(|node| !matches!(node.text(), Ok("ones" | "random")))
+    {
+        return Err(
+            node.wrong("is not \"ones\" or \"random\"; a file goes with a single matrix only")
+        );
     }
     for key in ["null_space", "left_null_space"] {
         if let Some(node) =

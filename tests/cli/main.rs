@@ -19,6 +19,7 @@ mod known;
 mod limits;
 use precondor_testkit::mpirun;
 mod plugins;
+mod scipy;
 mod solve;
 mod spaces;
 mod stopping;

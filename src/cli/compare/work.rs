@@ -66,7 +66,7 @@ impl Work<'_> {
             return Ok(());
         }
         tell(Event::Making(number, system))?;
-        let made = session.task(case, system).and_then(|task| {
+        let made = session.task(case, system).and_then(Task::single).and_then(|task| {
             let exact = reference(&asked.runs, &task, session)?;
             Ok((task, exact))
         });
