@@ -44,6 +44,8 @@ pub struct Document {
     pub readings: Vec<String>,
     /// Its parts, in order.
     pub sections: Vec<Section>,
+    /// The configuration that it follows from, as it was written, which pages have to copy.
+    pub configuration: Option<String>,
     /// Files beside the page, and what is in them.
     pub files: Vec<(&'static str, String)>,
     /// More values for JSON.

@@ -3,7 +3,7 @@
 use super::journal::Journal;
 use crate::experiment::Case;
 use crate::report::csv::Solve;
-use crate::report::{self, End, Method, Raw, Tally};
+use crate::report::{self, Course, End, Method, Raw, Tally};
 use crate::terminal::clean;
 use indicatif::{ProgressBar, ProgressStyle};
 use precondor::report::Input;
@@ -38,8 +38,8 @@ pub enum Event {
     Made(usize, u64, Info),
     /// A solve begins, its setup first.
     Begin(Key),
-    /// It has ended; with the stopping measure, iteration by iteration, of the first system of a case.
-    End(Key, End, #[serde(with = "report::numbers")] Vec<f64>),
+    /// It has ended; with its course, of the first system of a case.
+    End(Key, End, Course),
     /// All is done; methods have read these files.
     Done(Vec<Input>),
 }
@@ -69,7 +69,7 @@ struct Open {
     system: u64,
     info: Info,
     ends: Vec<Vec<End>>,
-    histories: Vec<Vec<f64>>,
+    courses: Vec<Course>,
 }
 
 impl<'a> Ledger<'a> {
@@ -125,7 +125,7 @@ impl<'a> Ledger<'a> {
                     self.bar.set_message(clean(&text).into_owned());
                 }
             }
-            Event::End(key, end, history) => {
+            Event::End(key, end, course) => {
                 self.begin(key.case, key.system);
                 // What has failed is not done again.
                 let rounds =
@@ -134,11 +134,11 @@ impl<'a> Ledger<'a> {
                 self.done.extend(rounds);
                 if let Some(open) = &mut self.open
                     && let (Some(ends), Some(of_first)) =
-                        (open.ends.get_mut(key.run), open.histories.get_mut(key.run))
+                        (open.ends.get_mut(key.run), open.courses.get_mut(key.run))
                 {
                     ends.push(end);
-                    if !history.is_empty() {
-                        *of_first = history;
+                    if !course.history.is_empty() {
+                        *of_first = course;
                     }
                 }
                 self.bar.inc(1);
@@ -160,8 +160,8 @@ impl<'a> Ledger<'a> {
             self.tallies.push(self.methods.iter().map(|_| Tally::default()).collect());
         }
         let info = Info { n: 0, nnz: 0, side: None };
-        let (ends, histories) = self.methods.iter().map(|_| (Vec::new(), Vec::new())).unzip();
-        self.open = Some(Open { case, system, info, ends, histories });
+        let (ends, courses) = self.methods.iter().map(|_| Default::default()).unzip();
+        self.open = Some(Open { case, system, info, ends, courses });
     }
 
     /// Adds up the system under way.
@@ -175,8 +175,8 @@ impl<'a> Ledger<'a> {
         let Info { n, nnz, side } = open.info;
         (info.n, info.nnz, info.side) = (n, nnz, side);
         let mut all = true;
-        let parts = self.methods.iter().zip(tallies).zip(open.ends).zip(open.histories);
-        for (((method, tally), ends), history) in parts {
+        let parts = self.methods.iter().zip(tallies).zip(open.ends).zip(open.courses);
+        for (((method, tally), ends), course) in parts {
             // What a signal cut short before it was done once is not counted.
             let Some(end) = report::together(ends) else {
                 all = false;
@@ -188,7 +188,7 @@ impl<'a> Ledger<'a> {
             }
             tally.add(end);
             if open.system == 0 {
-                tally.history = history;
+                tally.course = course;
             }
         }
         if all {

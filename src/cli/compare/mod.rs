@@ -51,7 +51,7 @@ use crate::terminal;
 use journal::{Journal, Past};
 use ledger::Ledger;
 use precondor_core::Result;
-use precondor_core::config::Node;
+use precondor_core::config::{self, Node};
 use runs::Asked;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -87,6 +87,7 @@ pub struct Args {
 
 pub fn run(args: &Args, worker: bool, session: &Session) -> Result<Status> {
     let root = session.configuration(&args.config, &args.overrides)?;
+    let text = session.comm().agree(config::text(&args.config))?;
     if worker {
         let told = process::told()?;
         let asked = Asked::new(&patterns::expanded(root, &told.found), session)?;
@@ -130,6 +131,7 @@ pub fn run(args: &Args, worker: bool, session: &Session) -> Result<Status> {
         title: asked.title.clone().unwrap_or_else(|| config.clone()),
         config,
         overrides: args.overrides.clone(),
+        text,
         provenance,
         methods,
         cases: infos,

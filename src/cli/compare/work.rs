@@ -3,13 +3,14 @@ use super::ledger::{Event, Info, Key};
 use super::runs::{Asked, Run};
 use crate::experiment::{Case, Task};
 use crate::measure::{self, Made, Measured, measure, measure_with};
-use crate::report::{self, End, Entry, Failure};
+use crate::report::{self, Course, End, Entry, Failure};
 use crate::session::Session;
 use crate::traffic::{self, Sent};
 use crate::{interrupt, limit};
 use precondor_core::config::StopRule;
 use precondor_core::instance::Kept;
 use precondor_core::precond::Preconditioner;
+use precondor_core::solver::Step;
 use precondor_core::{Error, Result};
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -74,7 +75,8 @@ impl Work<'_> {
             Err(e) if self.tolerant && !interrupt::wished(session)? => {
                 let mut failed = BTreeSet::new();
                 let once = todo.into_iter().filter(|key| failed.insert(key.run));
-                let event = |key| Event::End(key, Err(Failure::new(e.to_string())), Vec::new());
+                let event =
+                    |key| Event::End(key, Err(Failure::new(e.to_string())), Course::default());
                 return once.map(event).try_for_each(tell);
             }
             made => made?,
@@ -89,7 +91,7 @@ impl Work<'_> {
             }
             tell(Event::Begin(key))?;
             let one = || one((run, kept[key.run].as_mut()), &task, session, exact.as_deref());
-            let (end, history) = limit::within(run.limit, one)?;
+            let (end, course) = limit::within(run.limit, one)?;
             // What a signal cut short is not counted.
             let whole = end.as_ref().is_ok_and(Entry::converged);
             if interrupt::wished(session)? && !whole {
@@ -99,7 +101,7 @@ impl Work<'_> {
                 failed.insert(key.run);
             }
             let first = system == 0 && key.round == 0;
-            tell(Event::End(key, end, if first { history } else { Vec::new() }))?;
+            tell(Event::End(key, end, if first { course } else { Course::default() }))?;
         }
         Ok(())
     }
@@ -112,21 +114,23 @@ fn reference(runs: &[Run], task: &Task, session: &Session) -> Result<Option<Vec<
     tightest.map(|tolerance| measure::exact(session, task, tolerance)).transpose()
 }
 
-/// One solve: how it ended, and its history. Collective.
+/// One solve: how it ended, and its course. Collective.
 fn one(
     (run, kept): (&Run, Option<&mut Kept>),
     task: &Task,
     session: &Session,
     exact: Option<&[f64]>,
-) -> Result<(End, Vec<f64>)> {
+) -> Result<(End, Course)> {
     let exact = exact.filter(|_| run.solver.stop == StopRule::AbsoluteError);
     let task = task.under(&run.solver);
     let task: &Task = &task;
     let how = (&run.solver, &run.plan);
+    let mut seen: Vec<(Instant, f64)> = Vec::new();
+    let mut watch = |step: &Step| seen.push((Instant::now(), step.measure));
     let measured = match kept {
-        None => measure(session, task, run.method.as_ref(), how, exact, &mut |_| ())
+        None => measure(session, task, run.method.as_ref(), how, exact, &mut watch)
             .map(|measured| (measured, false)),
-        Some(kept) => renewed(kept, run, task, session, exact),
+        Some(kept) => renewed(kept, run, (task, session), exact, &mut watch),
     };
     let cut = session.comm().any(limit::cut())?;
     let over = || {
@@ -134,16 +138,29 @@ fn one(
         format!("the time limit of {seconds} s was over")
     };
     Ok(match measured {
-        Err(_) if cut => (Err(Failure::late(over() + " before it was set up")), Vec::new()),
-        Err(e) => (Err(Failure::new(e.to_string())), Vec::new()),
+        Err(_) if cut => (Err(Failure::late(over() + " before it was set up")), Course::default()),
+        Err(e) => (Err(Failure::new(e.to_string())), Course::default()),
         Ok((measured, refreshed)) => {
             let mut entry = entry(&measured, task, refreshed);
             if cut && entry.outcome == "interrupted" {
                 (entry.outcome, entry.reason) = (report::TIME_LIMIT.into(), Some(over()));
             }
-            (Ok(entry), measured.report.history)
+            let course = course(&measured, &seen);
+            (Ok(entry), course)
         }
     })
+}
+
+/// The course of a solve whose measures were seen at these times: the last of them at its end.
+fn course(measured: &Measured, seen: &[(Instant, f64)]) -> Course {
+    let end = measured.setup_seconds + measured.solve_seconds;
+    let last = seen.last().map(|(last, _)| *last);
+    let before = |at: Instant| last.map_or(0.0, |last| last.duration_since(at).as_secs_f64());
+    Course {
+        history: measured.report.history.clone(),
+        seconds: seen.iter().map(|(at, _)| (end - before(*at)).max(0.0)).collect(),
+        measures: seen.iter().map(|(_, measure)| *measure).collect(),
+    }
 }
 
 /// What is kept of a solve.
@@ -177,9 +194,9 @@ fn entry(measured: &Measured, task: &Task, refreshed: bool) -> Entry {
 fn renewed(
     kept: &mut Kept,
     run: &Run,
-    task: &Task,
-    session: &Session,
+    (task, session): (&Task, &Session),
     exact: Option<&[f64]>,
+    watch: &mut dyn FnMut(&Step),
 ) -> Result<(Measured, bool)> {
     let meter = session.meter();
     let (start, before) = (Instant::now(), kept.counts());
@@ -188,6 +205,6 @@ fn renewed(
     let m: &dyn Preconditioner = m;
     let made = Made { m, taken: start.elapsed(), meter };
     let (method, how) = (run.method.as_ref(), (&run.solver, &run.plan));
-    let measured = measure_with(session, task, (method, made), how, exact, &mut |_| ())?;
+    let measured = measure_with(session, task, (method, made), how, exact, watch)?;
     Ok((measured, kept.counts().refreshes > before.refreshes))
 }

@@ -176,7 +176,7 @@ pub fn history(comparison: &Comparison) -> String {
     let mut out = String::from("case,label,iteration,measure\n");
     for (case, tallies) in comparison.cases.iter().zip(&comparison.tallies) {
         for (method, tally) in comparison.methods.iter().zip(tallies) {
-            for (iteration, measure) in tally.history.iter().enumerate() {
+            for (iteration, measure) in tally.course.history.iter().enumerate() {
                 let (iteration, measure) = (iteration.to_string(), format!("{measure:e}"));
                 out += &line([&case.label, &method.label, &iteration, &measure]);
             }

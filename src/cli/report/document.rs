@@ -1,7 +1,7 @@
 //! A comparison as a document: a section for each case, with what its solves took and what ranks sent.
 use super::{Case, Comparison, End, Method, Tally, reading, spread, stop, suite};
 use crate::files;
-use precondor::report::plot::{self, Curve};
+use precondor::report::plot::{self, Curve, Points};
 use precondor::report::{Cell, Column, Document, Figure, Iterations, Row, Section, Table};
 use precondor_core::comm::count::Traffic;
 use serde_json::{Map, Value, json};
@@ -39,6 +39,7 @@ pub fn document(comparison: &Comparison) -> Document {
             .chain(cases)
             .chain([methods(comparison)])
             .collect(),
+        configuration: Some(comparison.configuration()),
         files,
         data: fields(json!({
             "config": comparison.config,
@@ -273,15 +274,27 @@ fn convergence(comparison: &Comparison, case: usize) -> Vec<Figure> {
         let curves = named.iter().map(|(k, label)| Curve {
             label,
             colour: *k,
-            dashed: comparison.in_odd_group(*k),
-            history: &tallies[*k].history,
+            history: &tallies[*k].course.history,
         });
-        let svg = plot::convergence(&curves.collect::<Vec<_>>(), axis)?;
         let which = if info.systems > 1 { " of the first system" } else { "" };
-        let caption = format!("Convergence{which}, {}; both axes are logarithmic.", info.label);
-        Some(Figure { svg, caption, half: false })
+        let told =
+            |what: &str| format!("{what}{which}, {}; both axes are logarithmic.", info.label);
+        let by_iteration = plot::convergence(&curves.collect::<Vec<_>>(), axis);
+        let over_time = named.iter().map(|(k, label)| Points {
+            label,
+            colour: *k,
+            points: plot::thinned(tallies[*k].course.over_time()),
+        });
+        let over_time: Vec<Points> = over_time.collect();
+        let over_time = plot::logarithmic(&over_time, ["seconds, setup included", axis]);
+        let pair =
+            [(by_iteration, told("Convergence")), (over_time, told("Convergence over time"))];
+        let both = pair
+            .into_iter()
+            .filter_map(|(svg, caption)| Some(Figure { svg: svg?, caption, half: true }));
+        both.collect::<Vec<_>>()
     };
-    measures.into_iter().filter_map(figure).collect()
+    measures.into_iter().flat_map(figure).collect()
 }
 
 /// What stands behind each label.

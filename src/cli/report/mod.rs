@@ -29,6 +29,8 @@ pub struct Comparison {
     /// The configuration file and what the command line changed in it.
     pub config: String,
     pub overrides: Vec<String>,
+    /// What is written in that file.
+    pub text: String,
     pub provenance: Provenance,
     pub methods: Vec<Method>,
     pub cases: Vec<Case>,
@@ -136,6 +138,29 @@ impl Entry {
     }
 }
 
+/// The stopping measure in the course of a solve.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct Course {
+    /// Before the first and after every iteration.
+    #[serde(with = "numbers")]
+    pub history: Vec<f64>,
+    /// Seconds since the setup began, each time that it was measured, and the measure.
+    #[serde(with = "numbers")]
+    pub seconds: Vec<f64>,
+    #[serde(with = "numbers")]
+    pub measures: Vec<f64>,
+}
+
+impl Course {
+    /// The measure over the seconds, where a logarithm can show it.
+    pub fn over_time(&self) -> Vec<(f64, f64)> {
+        let points = self.seconds.iter().copied().zip(self.measures.iter().copied());
+        points
+            .filter(|(seconds, measure)| *seconds > 0.0 && *measure > 0.0 && measure.is_finite())
+            .collect()
+    }
+}
+
 /// Why there are no numbers of a solve.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
@@ -212,13 +237,10 @@ impl Comparison {
         groups(self.methods.iter().map(|method| method.group.as_str()))
     }
 
-    /// Whether the curves of a method are dashed: those of every second group are.
-    fn in_odd_group(&self, method: usize) -> bool {
-        let groups = self.groups();
-        groups
-            .iter()
-            .position(|(_, rows)| rows.contains(&method))
-            .is_some_and(|group| group % 2 == 1)
+    /// The configuration as it was written, and what the command line changed in it.
+    fn configuration(&self) -> String {
+        let changed = self.overrides.iter().map(|flag| format!("# --set {flag}\n"));
+        changed.chain([self.text.clone()]).collect()
     }
 
     /// All methods on all cases.

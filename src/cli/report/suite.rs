@@ -122,7 +122,6 @@ pub fn sections(comparison: &Comparison) -> Vec<Section> {
         let curve = |(k, points): &(usize, Vec<(f64, f64)>)| Points {
             label: &comparison.methods[*k].label,
             colour: *k,
-            dashed: comparison.in_odd_group(*k),
             points: points.clone(),
         };
         let axes = [format!("τ, times the least {}", measure.name), "share of systems".to_owned()];
@@ -132,7 +131,7 @@ pub fn sections(comparison: &Comparison) -> Vec<Section> {
             "Performance profile of the {}: systems solved with at most τ times the least.",
             measure.name
         );
-        Some(Figure { svg, caption, half: false })
+        Some(Figure { svg, caption, half: true })
     };
     let figures = MEASURES.iter().zip(&profiles).filter_map(figure).collect();
     let over = Section {

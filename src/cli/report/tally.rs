@@ -1,6 +1,6 @@
 //! A method on all systems of a case: what the report shows of them, in memory that does not grow with their
 //! number.
-use super::{Entry, Failure, median};
+use super::{Course, Entry, Failure, median};
 use crate::measure::told;
 use crate::traffic::Sent;
 use precondor_core::kernel::random;
@@ -21,8 +21,8 @@ pub type End = std::result::Result<Entry, Failure>;
 pub struct Tally {
     /// The first systems, in order.
     pub first: Vec<End>,
-    /// The stopping measure of the first system, iteration by iteration.
-    pub history: Vec<f64>,
+    /// The stopping measure of the first system in its course.
+    pub course: Course,
     /// Systems in all.
     total: u64,
     converged: u64,

@@ -134,9 +134,8 @@ impl Head {
         // Each column, and each entry, has a number at least.
         let numbers = head.cols.saturating_add(head.entries);
         if size.most().is_some_and(|bytes| numbers > bytes) {
-            return Err(
-                lines.fail(format!("{numbers} columns and entries have no room in this file"))
-            );
+            let text = format!("{numbers} columns and entries have no room in this file");
+            return Err(Error::at(path, 3, text));
         }
         Ok((head, size.most()))
     }
