@@ -1,8 +1,8 @@
 //! All levels: how they are made, and the cycle through them.
 use crate::coarsening::{self, Down, Known, Rule};
 use crate::coarsest::Inverse;
+use crate::frame::Frame;
 use crate::galerkin::{self, Restriction};
-use crate::interpolation::Prolongation;
 use crate::level::Level;
 use crate::number::Number;
 use crate::rows::Rows;
@@ -32,19 +32,15 @@ pub(crate) struct Size {
 /// Makes the smoother of a level below the finest.
 pub(crate) type MakeSmoother<'a, T> = dyn FnMut(usize, &Rows<'_, T>) -> Result<Smoother<T>> + 'a;
 
-/// The finest level, and the way down from it.
-#[derive(Clone)]
-pub(crate) struct Finest<'a> {
-    pub a: &'a Rows<'a, f64>,
-    pub p: &'a Prolongation,
-    pub r: &'a Restriction,
-    /// A power of two that the next matrix is multiplied by.
+/// The first matrix of a hierarchy.
+pub(crate) struct First<'a, T: Number> {
+    pub a: Rows<'a, T>,
+    /// The power of two that it was multiplied by.
     pub scale: f64,
-    /// What is known of the rows of the next level.
     pub known: Known,
 }
 
-/// Everything below the finest level.
+/// Levels in one precision: those below the finest, or all.
 pub(crate) struct Coarse<T: Number> {
     /// A power of two that the matrices are multiplied by.
     scale: f64,
@@ -74,29 +70,30 @@ pub(crate) enum Made<T> {
 const DIRECT: usize = 1000;
 
 impl<T: Number> Coarse<T> {
-    /// The levels below the finest, whose P leads to this one. `old` are those before the values changed.
+    /// The levels from `first` on; `sizes` are those above it. `old` are the levels before the values changed.
     pub fn new(
         plan: &Plan,
-        finest: Finest<'_>,
+        first: First<'_, T>,
         old: Option<Self>,
         smoother: &mut MakeSmoother<'_, T>,
         host: &dyn Host,
         sizes: &mut Vec<Size>,
     ) -> Result<Made<Self>> {
-        let Finest { a: rows, p, r, scale, known } = finest;
+        let First { mut a, scale, mut known } = first;
         let (mut carry, old) = old.map_or_else(Default::default, |o| (o.carry, o.levels));
-        let (mut known, mut old) = (known, old.into_iter());
-        let mut a = galerkin::product::<f64, T>(rows, p, r, scale);
-        carry.resize(a.len(), 0.0);
+        let mut old = old.into_iter();
+        let rows = sizes.first().map_or(a.len(), |finest| finest.rows);
+        // Needed below a finest level of its own.
+        carry.resize(if sizes.is_empty() { 0 } else { a.len() }, 0.0);
         let mut levels = Vec::new();
         let make = |a: &Rows<'_, T>, smoother, down, vectors| {
             let steps = plan.steps[0].max(plan.steps[1]);
             Level::new(a, plan.rule.symmetric, smoother, down, steps, vectors)
         };
         loop {
-            host.step(rows.len() - a.len(), rows.len(), "rows coarsened")?;
+            host.step(rows - a.len(), rows, "rows coarsened")?;
             sizes.push(Size { rows: a.len(), entries: a.nnz(), interpolation: 0 });
-            if a.len() <= plan.coarsest || levels.len() + 2 >= plan.levels {
+            if a.len() <= plan.coarsest || sizes.len() >= plan.levels {
                 break;
             }
             let (down, vectors) = match old.next() {
@@ -109,7 +106,7 @@ impl<T: Number> Coarse<T> {
                 size.interpolation = p.cols.len();
             }
             let next = galerkin::product::<T, T>(&a, &p, &down.r, 1.0);
-            let smoother = smoother(levels.len() + 1, &a)?;
+            let smoother = smoother(sizes.len() - 1, &a)?;
             levels.push(make(&a, smoother, Some(down), vectors));
             a = next;
         }
@@ -136,7 +133,7 @@ impl<T: Number> Coarse<T> {
             }
             None => {
                 // Smoothed only, with nothing below it.
-                let smoother = smoother(levels.len() + 1, &a)?;
+                let smoother = smoother(sizes.len() - 1, &a)?;
                 levels.push(make(&a, smoother, None, Default::default()));
                 Last { inverse: Inverse::empty(), b: vec![], x: vec![] }
             }
@@ -176,6 +173,38 @@ impl<T: Number> Coarse<T> {
             let z = z.double() * back;
             r.row(c).for_each(|(i, w)| x[i] += f64::from(w) * z);
         }
+        Ok(())
+    }
+
+    /// `z = M r`, where these are all levels.
+    pub fn apply(
+        &mut self,
+        steps: [u32; 2],
+        frame: &Frame,
+        r: &[f64],
+        z: &mut [f64],
+    ) -> Result<()> {
+        // NaN is kept: what comes of it is NaN, too.
+        let larger = |largest: f64, r: &f64| match largest >= r.abs() || largest.is_nan() {
+            true => largest,
+            false => r.abs(),
+        };
+        let largest = r.iter().fold(0.0, larger);
+        if largest == 0.0 {
+            z.fill(0.0);
+            return Ok(());
+        }
+        let size = power_of_two(largest);
+        let b = match self.levels.first_mut() {
+            Some(level) => &mut level.b,
+            None => &mut self.last.b,
+        };
+        let down = 1.0 / size;
+        frame.enter(r, |i, r| b[i] = T::of(r * down));
+        self.cycle(0, steps)?;
+        let x = self.levels.first().map_or(&self.last.x, |level| &level.x);
+        let back = self.scale * size;
+        frame.leave(|i| x[i].double() * back, z);
         Ok(())
     }
 

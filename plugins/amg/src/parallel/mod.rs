@@ -8,6 +8,7 @@
 //! Cost: an application exchanges ghost entries five times a level (two Chebyshev steps before and after, the
 //! residual between; two transfers more) and gathers the residual once.
 use crate::amg::Work;
+use crate::coarsening::Scheme;
 use crate::hierarchy::Size;
 use crate::interpolation::Truncation;
 use crate::modes::NearNullSpace;
@@ -73,7 +74,7 @@ pub(crate) fn setup(
     block: usize,
     old: Option<Spread>,
 ) -> Result<Setup> {
-    let plan = params.plan(true);
+    let plan = params.plan(Scheme::Aggregation, true);
     let (wish, host) = (params.wish(true), system.host());
     let first = system.a().space().start();
     let component = |i: usize| ((first + i as u64) % block as u64) as f64;
