@@ -173,7 +173,7 @@ pub struct Iterations {
 
 /// A picture.
 pub struct Figure {
-    /// The picture.
+    /// The picture, and the key to its curves.
     pub svg: String,
     /// What stands below it.
     pub caption: String,

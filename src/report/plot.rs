@@ -4,7 +4,7 @@
 //! take its text colour: a picture follows the page from light to dark. No two of [`CURVES`] curves are alike, also without
 //! colours: each has dashes and markers of its own. Markers tell their values where a pointer rests on them.
 use super::format::number;
-use kuva::plot::legend::{LegendEntry, LegendPosition, LegendShape};
+use super::page::esc;
 use kuva::plot::scatter::MarkerShape;
 use kuva::prelude::{Layout, LinePlot, LineStyle, Plot, ScatterPlot, Theme, render_to_svg};
 
@@ -106,12 +106,6 @@ fn draw<'a>(
         return None;
     }
     let plots: Vec<Plot> = curves.iter().flat_map(drawn).collect();
-    let key = curves.iter().map(|curve| {
-        let (color, style, _, letter) = look(curve.colour);
-        let (label, dasharray) = (format!("{letter} {}", curve.label), style.dasharray());
-        LegendEntry { label, color, shape: LegendShape::Line, dasharray }
-    });
-    let key: Vec<LegendEntry> = key.collect();
     let theme = Theme {
         background: "none".into(),
         axis_color: "currentColor".into(),
@@ -123,14 +117,26 @@ fn draw<'a>(
         ..Theme::light()
     };
     let layout = scale(Layout::auto_from_plots(&plots))
-        .with_width(560.0)
-        .with_height(400.0)
+        .with_width(460.0)
+        .with_height(320.0)
         .with_x_label(across)
         .with_y_label(upwards)
-        .with_legend_entries(key)
-        .with_legend_position(LegendPosition::OutsideBottomColumns)
         .with_theme(theme);
-    Some(scalable(&render_to_svg(plots, layout)))
+    Some(scalable(&render_to_svg(plots, layout)) + &key(&curves))
+}
+
+/// What stands for which curve: a list of the page's own letters, which do not shrink with the picture.
+fn key(curves: &[Points<'_>]) -> String {
+    let item = |curve: &Points<'_>| {
+        let (colour, _, _, letter) = look(curve.colour);
+        let line = ["solid", "dashed", "dotted"][curve.colour / MARKERS.len() % DASHES];
+        format!(
+            "<li><i aria-hidden=\"true\" style=\"border-top:2px {line} {colour}\"></i>\
+             <b aria-hidden=\"true\" style=\"color:{colour}\">{letter}</b> {}</li>\n",
+            esc(curve.label)
+        )
+    };
+    format!("\n<ul class=\"key\">\n{}</ul>", curves.iter().map(item).collect::<String>())
 }
 
 /// A line, and markers on it that tell their values.

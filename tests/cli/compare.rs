@@ -91,8 +91,15 @@ fn the_page_is_complete_needs_nothing_else_and_escapes_every_text() {
     assert!(
         !page.contains("<script") && !page.contains("<b>Jacobi") && !page.contains("Jacobi <b>")
     );
-    // Curves by both rules on both levels, and no word of another host but the name space of SVG.
-    assert_eq!(page.matches("<svg ").count(), 4);
+    // Curves by both rules on both levels, over iterations and time, and no word of another host but the name space of SVG.
+    assert_eq!(page.matches("<svg ").count(), 8);
+    // What readers of screens are told, and what there is to copy.
+    assert_eq!(page.matches("role=\"img\" aria-label=\"Convergence").count(), 8);
+    assert!(
+        page.contains("<pre tabindex=\"0\">") && page.contains("method = &#39;richardson&#39;\n")
+    );
+    assert!(page.contains("<time>20") && page.contains("scope=\"row\""));
+    assert!(page.matches("<title>").count() > 8, "values at markers");
     assert_eq!(page.matches("://").count(), page.matches("http://www.w3.org/2000/svg").count());
     for part in ["src=", "@import", "url("] {
         let inside = page.matches(part).count();

@@ -151,7 +151,7 @@ fn what_is_wrong_with_a_file_of_harwell_and_boeing_is_told_with_its_line() {
             "have no room in this file",
         ),
         ("(4I2)", "(4A2)", "A.rsa:4: '(4A2)' is no format that numbers are read by"),
-        ("(3F8.3)  ", "(3F8.3   ", "is no format"),
+        ("(3F8.3)  ", "(3F8.3   ", "A.rsa:4: the format of the right-hand sides is missing"),
         (
             "F             ",
             "M             ",

@@ -88,7 +88,7 @@ fn a_pattern_makes_a_suite_and_what_is_no_matrix_is_left_out() {
     let least = its * (1.0 + 49.0 / nnz);
     assert!(products >= least && products <= least + 4.0, "{products} for {least}");
     let page = std::fs::read_to_string(report.join("index.html")).expect("a page");
-    assert_eq!(page.matches("Performance profile of the ").count(), 3);
+    assert_eq!(page.matches("<figcaption>Performance profile of the ").count(), 3);
     let text = |name: &str| std::fs::read_to_string(report.join(name)).expect("a file");
     assert!(text("suite.csv").starts_with("label,group,solver,failed,time,iterations,products,"));
     assert!(text("profile.csv").contains("\niterations,ic,1e0,1e0\n"), "{}", text("profile.csv"));

@@ -79,7 +79,8 @@ fn times_of<'l>(
 pub fn growth(comparison: &Comparison) -> Option<String> {
     let (first, last) = (comparison.tallies.first()?, comparison.tallies.last()?);
     let (from, to) = (comparison.cases.first()?, comparison.cases.last()?);
-    if to.n <= from.n {
+    // Matrices of a suite do not grow out of one another.
+    if to.n <= from.n || from.of_suite || to.of_suite {
         return None;
     }
     let grown = |cells: (&Tally, &Tally)| {

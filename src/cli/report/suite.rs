@@ -220,7 +220,8 @@ fn readings(comparison: &Comparison, all: &[Values]) -> Vec<String> {
     let solved = |k: usize| all[0][k].iter().flatten().count();
     let most = (0..all[0].len()).map(solved).max().unwrap_or(0);
     let who: Vec<&str> = (0..all[0].len()).filter(|&k| solved(k) == most).map(label).collect();
-    let verb = if who.len() == 1 { "solves" } else { "solve" };
+    let who = if who.len() == all[0].len() && who.len() > 1 { vec!["all"] } else { who };
+    let verb = if who.len() == 1 && who != ["all"] { "solves" } else { "solve" };
     let mut readings =
         vec![format!("{} {verb} the most systems, {most} of {systems}.", who.join(", "))];
     for (measure, values) in MEASURES.iter().zip(all) {
