@@ -36,7 +36,7 @@ use crate::params::Params;
 use crate::setup::{Setup, Unknowns, block_size, setup};
 use precondor_sdk::core::kernel::pattern;
 use precondor_sdk::prelude::*;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The method.
 pub struct Amg;
@@ -47,6 +47,7 @@ pub struct Cycle {
     notes: Vec<String>,
     /// Tells the pattern that a refresh keeps something for.
     pattern: Option<u64>,
+    host: Arc<dyn Host>,
     work: Mutex<Work>,
 }
 
@@ -155,7 +156,8 @@ fn make(params: &Params, system: &System, old: Option<Work>) -> Result<Cycle> {
         constant: true,
         rank_independent: spread,
     };
-    Ok(Cycle { properties, notes, pattern, work: Mutex::new(work) })
+    let (host, work) = (Arc::clone(system.host()), Mutex::new(work));
+    Ok(Cycle { properties, notes, pattern, host, work })
 }
 
 /// What holds on all ranks.
@@ -166,17 +168,21 @@ fn together<const N: usize>(comm: &Comm, here: [bool; N]) -> Result<[bool; N]> {
 }
 
 impl Levels {
-    fn apply(&mut self, r: &[f64], z: &mut [f64]) -> Result<()> {
+    fn apply(&mut self, host: &dyn Host, r: &[f64], z: &mut [f64]) -> Result<()> {
         let Levels { finest, coarse, steps, frame } = self;
         frame.enter(r, |i, r| finest.b[i] = r);
-        finest.before(steps[0])?;
+        finest.before(host, steps[0])?;
         let Level { down, rest, x, .. } = finest;
         match (down, coarse) {
-            (Some(down), Lower::Single(coarse)) => coarse.correct(*steps, &down.r, rest, x)?,
-            (Some(down), Lower::Double(coarse)) => coarse.correct(*steps, &down.r, rest, x)?,
+            (Some(down), Lower::Single(coarse)) => {
+                coarse.correct(host, *steps, &down.r, rest, x)?;
+            }
+            (Some(down), Lower::Double(coarse)) => {
+                coarse.correct(host, *steps, &down.r, rest, x)?;
+            }
             _ => {}
         }
-        finest.after(steps[1])?;
+        finest.after(host, steps[1])?;
         frame.leave(|i| finest.x[i], z);
         Ok(())
     }
@@ -188,16 +194,16 @@ impl Work {
         Work::Direct(Inverse::empty())
     }
 
-    pub fn apply(&mut self, r: &[f64], z: &mut [f64]) -> Result<()> {
+    pub fn apply(&mut self, host: &dyn Host, r: &[f64], z: &mut [f64]) -> Result<()> {
         match self {
             Work::Direct(inverse) => {
                 inverse.solve(r, z);
                 Ok(())
             }
-            Work::Levels(levels) => levels.apply(r, z),
+            Work::Levels(levels) => levels.apply(host, r, z),
             Work::Single(levels) => {
                 let Single { all, steps, frame } = &mut **levels;
-                all.apply(*steps, frame, r, z)
+                all.apply(host, *steps, frame, r, z)
             }
             Work::Spread(spread) => spread.apply(r, z),
         }
@@ -242,7 +248,7 @@ impl Cycle {
 
 impl Preconditioner for Cycle {
     fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        let applied = self.work().apply(r, z);
+        let applied = self.work().apply(&*self.host, r, z);
         if applied.is_err() {
             z.fill(f64::NAN);
         }

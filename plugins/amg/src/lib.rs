@@ -15,6 +15,7 @@
 //! | `smoother.rs`, `incomplete.rs` | what smooths; incomplete Cholesky |
 //! | `coarsest.rs` | the direct solve |
 //! | `parallel/` | levels that are spread over ranks and do not depend on them |
+//! | `stripes.rs` | loops that write beyond their rows, on threads |
 //! | `blocks.rs`, `order.rs`, `number.rs` | unknowns a node; another order; two precisions |
 #![deny(missing_docs)]
 mod aggregates;
@@ -41,6 +42,7 @@ mod setup;
 mod smoother;
 mod splitting;
 mod strength;
+mod stripes;
 
 pub use amg::{Amg, Cycle};
 pub use coarsening::Keep;

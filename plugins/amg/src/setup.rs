@@ -202,9 +202,9 @@ struct Finest<'a> {
 
 impl Finest<'_> {
     /// The matrix of the next level.
-    fn next<T: Number>(self) -> First<'static, T> {
-        let a = galerkin::product::<f64, T>(self.a, self.p, self.r, self.scale);
-        First { a, scale: self.scale, known: self.known }
+    fn next<T: Number>(self, host: &dyn Host) -> Result<First<'static, T>> {
+        let a = galerkin::product::<f64, T>(host, self.a, self.p, self.r, self.scale)?;
+        Ok(First { a, scale: self.scale, known: self.known })
     }
 }
 
@@ -244,8 +244,14 @@ impl Below<'_> {
         if narrow && wish.in_single() {
             let mut sweeps = |_: usize, _: &Rows<'_, f32>| Ok(Smoother::GaussSeidel);
             let mut of_levels = sizes.clone();
-            let made =
-                Coarse::new(plan, from.clone().next(), single, &mut sweeps, host, &mut of_levels)?;
+            let made = Coarse::new(
+                plan,
+                from.clone().next(host)?,
+                single,
+                &mut sweeps,
+                host,
+                &mut of_levels,
+            )?;
             if let Made::Whole(made) = made {
                 *sizes = of_levels;
                 return Ok(Lower::Single(made));
@@ -258,7 +264,7 @@ impl Below<'_> {
             known.notes.extend(traits.note);
             Ok(smoother)
         };
-        let made = Coarse::new(plan, from.next(), double, &mut make, host, sizes)?;
+        let made = Coarse::new(plan, from.next(host)?, double, &mut make, host, sizes)?;
         Ok(match made {
             Made::Whole(made) => {
                 known.definite &= made.is_definite();
