@@ -174,7 +174,8 @@ fn what_is_wrong_with_a_file_of_harwell_and_boeing_is_told_with_its_line() {
     }
     for (lines, why) in [
         (3, "the file ends before its formats"),
-        (6, "ends before its row numbers"),
+        (5, "ends before its row numbers"),
+        (6, "ends before its values"),
         (8, "ends within its values"),
     ] {
         let cut: String = whole.lines().take(lines).map(|line| format!("{line}\n")).collect();

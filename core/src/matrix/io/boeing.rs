@@ -185,16 +185,9 @@ impl Head {
         let pointers = format(0, "pointers")?;
         let indices = format(1, "row numbers")?;
         let values = if pattern { None } else { Some(format(2, "values")?) };
-        let of_given =
-            match given {
-                // A pattern may leave out the format of its values.
-                true => {
-                    Some(formats.last().copied().filter(|_| formats.len() >= 3).ok_or_else(
-                        || lines.fail("the format of the right-hand sides is missing"),
-                    )?)
-                }
-                false => None,
-            };
+        // Behind the values, whose format a pattern may leave out.
+        let place = if pattern && formats.len() == 3 { 2 } else { 3 };
+        let of_given = given.then(|| format(place, "right-hand sides")).transpose()?;
         let mut head =
             Head { lines: 4, rows, cols, entries, mirror, pointers, indices, values, given: None };
         if let Some(format) = of_given {
