@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// Describe a section of a configuration: every key with meaning, range and default
 #[derive(clap::Args)]
 pub struct Args {
-    /// `problem`, `solver`, `preconditioner`, `run`, `model`, `train` or `data`. Left out: what there is
+    /// `problem`, `solver`, `preconditioner`, `compare`, `run`, `model`, `train` or `data`. Left out: what there is
     section: Option<String>,
     /// The kind of a problem, or the method of `preconditioner` and `train`
     name: Option<String>,
@@ -27,10 +27,11 @@ pub struct Args {
 pub struct SchemaArgs {}
 
 /// The sections, and what they are.
-const SECTIONS: [(&str, &str); 7] = [
+const SECTIONS: [(&str, &str); 8] = [
     ("problem", "the system that is solved: a model problem (poisson, diffusion, cube) or files"),
     ("solver", "the iteration, and when it stops"),
     ("preconditioner", "the method (`describe preconditioner NAME`): its name and its parameters"),
+    ("compare", "compare: the keys beside its sections"),
     ("run", "compare: a row of the tables, [[run]]"),
     ("model", "train: the method that learns, and where the model goes"),
     ("train", "train: the parameters of training (`describe train NAME`)"),
@@ -48,7 +49,7 @@ pub fn run(args: &Args, plugin_path: &[PathBuf]) -> Result<Status> {
                 out += &format!("  {name:<16} {about}\n");
             }
             out += "\nsolve: problem, solver, preconditioner; compare: problem, solver, run and the \
-                    key `title`;\ntrain: model, train, data\n";
+                    keys of `describe compare`;\ntrain: model, train, data\n";
         }
         Some("problem" | "data") if name.is_some_and(|name| name != "files") => {
             let kind = name.unwrap_or_default();
@@ -63,10 +64,14 @@ pub fn run(args: &Args, plugin_path: &[PathBuf]) -> Result<Status> {
             section(&mut out, "a system in files", &schema::of::<keys::Files>());
             section(&mut out, "for any system", &schema::of::<keys::Beside>());
             section(&mut out, "of compare", &schema::of::<keys::Several>());
+            section(&mut out, "many systems in files, of compare", &schema::of::<keys::Suite>());
             out += &kinds("problem");
         }
         Some("data") => out += &kinds("data"),
         Some("solver") => section(&mut out, "[solver]", &schema::of::<SolverConfig>()),
+        Some("compare") => {
+            section(&mut out, "beside the sections", &schema::of::<keys::Comparison>());
+        }
         Some("run") => section(&mut out, "[[run]]", &schema::of::<keys::Run>()),
         Some("model") => section(&mut out, "[model]", &schema::of::<ModelSection>()),
         Some(what @ ("preconditioner" | "train")) => {
@@ -132,7 +137,10 @@ fn of_configurations(methods: &[Arc<dyn DynGenerator>]) -> Result<Value> {
     let files = definitions.add("files", &schema::of::<keys::Files>());
     let beside = schema::of::<keys::Beside>();
     let several = schema::of::<keys::Several>();
-    let mut problems = vec![join(&files, &[&beside, &several], None)];
+    let suite = definitions.add("suite", &schema::of::<keys::Suite>());
+    let label = json!({ "properties": { "label": several["properties"]["label"] } });
+    definitions.0.insert("system".into(), join(&files, &[&beside, &label], None));
+    let mut problems = vec![join(&files, &[&beside, &label], None), join(&suite, &[&label], None)];
     for kind in Problem::KINDS {
         let own = definitions.add(kind, &Problem::schema(kind)?);
         problems.push(join(&own, &[&beside, &several], Some(("kind", kind))));
@@ -161,26 +169,31 @@ fn of_configurations(methods: &[Arc<dyn DynGenerator>]) -> Result<Value> {
     rows["properties"]["solver"] = shared;
     rows["additionalProperties"] = false.into();
     let model = definitions.add("model", &schema::of::<ModelSection>());
+    let mut properties = schema::of::<keys::Comparison>()["properties"].clone();
+    renamed(&mut properties, "");
     let one_or_more = |of: &str| {
         let one = json!({ "$ref": format!("#/$defs/{of}") });
         json!({ "anyOf": [one, { "type": "array", "items": one }] })
     };
+    let sections = json!({
+        "problem": one_or_more("problem"),
+        "solver": { "$ref": "#/$defs/solver" },
+        "preconditioner": { "$ref": "#/$defs/method" },
+        "run": { "type": "array", "items": rows },
+        "model": model,
+        "train": { "type": "object" },
+        "data": one_or_more("problem"),
+    });
+    if let (Some(keys), Some(sections)) = (properties.as_object_mut(), sections.as_object()) {
+        keys.extend(sections.clone());
+    }
     Ok(json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A configuration of Precondor",
         "description": "For solve ([problem], [solver], [preconditioner]), compare ([problem], [solver], [[run]]) and train ([model], [train], [[data]]).",
         "type": "object",
         "additionalProperties": false,
-        "properties": {
-            "title": { "type": "string", "description": "compare: what the tables are called." },
-            "problem": one_or_more("problem"),
-            "solver": { "$ref": "#/$defs/solver" },
-            "preconditioner": { "$ref": "#/$defs/method" },
-            "run": { "type": "array", "items": rows },
-            "model": model,
-            "train": { "type": "object" },
-            "data": one_or_more("problem"),
-        },
+        "properties": properties,
         "$defs": definitions.0,
     }))
 }

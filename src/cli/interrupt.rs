@@ -6,6 +6,7 @@
 //! with the same status. On several ranks one that was asked is enough, and all end together with its status.
 //!
 //! Setups that take long show on a terminal how far they are.
+use crate::limit;
 use crate::session::Session;
 use crate::terminal::clean;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -107,7 +108,7 @@ pub fn watch(session: &Session) {
                 show(done, total, what);
             }
         }),
-        cancelled: Box::new(asked),
+        cancelled: Box::new(|| asked() || limit::passed()),
     });
 }
 

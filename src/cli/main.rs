@@ -4,13 +4,16 @@
 //! and progress to standard error. Exit status: 0 when all went well, 1 for bad input or a failure,
 //! 2 for a solve that did not converge, 128 and its number for a signal.
 mod backend;
+mod columns;
 mod compare;
 mod describe;
 mod inputs;
 mod install;
 mod interrupt;
+mod limit;
 mod matrix;
 mod measure;
+mod patterns;
 mod plugins;
 mod problem;
 mod report;
@@ -29,6 +32,7 @@ use precondor::models;
 use precondor::report::{files, terminal};
 use precondor_core::Result;
 use session::Session;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use world::World;
@@ -97,7 +101,12 @@ fn main() -> ExitCode {
     if world.comm().size() == 1 {
         precondor_host::look_in_children();
     }
-    let parsed = Cli::try_parse();
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    let worker = words.get(1).is_some_and(|word| *word == *compare::WORKER);
+    if worker {
+        words.remove(1);
+    }
+    let parsed = Cli::try_parse_from(words);
     // Before anything is said or done: ranks with other words would do other things.
     if let Err(e) = same::program_and_words(world.comm(), parsed.as_ref().ok().map(Cli::config)) {
         return world.end(Err(e));
@@ -115,19 +124,19 @@ fn main() -> ExitCode {
     terminal::log_to_stderr(cli.verbose, world.is_first());
     let result = world.run(|| {
         world.comm().agree(interrupt::catch())?;
-        run(&cli, &world)
+        run(&cli, worker, &world)
     });
     world.end(result)
 }
 
 /// Carries out a command: on all ranks, or for all of them on the first.
-fn run(cli: &Cli, world: &World) -> Result<Status> {
+fn run(cli: &Cli, worker: bool, world: &World) -> Result<Status> {
     let folder = |config: Option<&Path>| config.and_then(Path::parent).map(Path::to_owned);
     let everywhere = |config: &Path| Session::on(world, &cli.plugin_path, folder(Some(config)));
     let alone = |config: Option<&Path>| Session::open(&cli.plugin_path, folder(config));
     match &cli.command {
         Command::Solve(args) => solve::run(args, &everywhere(&args.config)?),
-        Command::Compare(args) => compare::run(args, &everywhere(&args.config)?),
+        Command::Compare(args) => compare::run(args, worker, &everywhere(&args.config)?),
         Command::Train(args) => train::run(args, &everywhere(&args.config)?),
         Command::Problem(args) => {
             world.on_first(|| problem::run(args, &alone(args.config.as_deref())?))

@@ -2,9 +2,9 @@
 use crate::backend;
 use crate::experiment::Task;
 use crate::fallback::Plan;
-use crate::interrupt;
 use crate::session::Session;
 use crate::traffic::{Counted, Meter};
+use crate::{interrupt, limit};
 use precondor::config;
 use precondor::report::format::seconds as shown;
 use precondor_core::Result;
@@ -28,6 +28,8 @@ pub struct Measured {
     pub solve_seconds: f64,
     /// Seconds of it in products with A and in applications of M, on the slowest rank; not known of PETSc's solves.
     pub spent: Option<[f64; 2]>,
+    /// Products with A and applications of M; not known of PETSc's solves.
+    pub counts: Option<[u64; 2]>,
     /// What every rank sent and held; none on a single one, and in solves by PETSc.
     pub counted: Option<Counted>,
     /// Numbers that M is made of, on all ranks together, where they are known.
@@ -99,7 +101,8 @@ pub fn measure_with(
     let mut watch = |step: &Step| {
         meter.measured();
         watch(step);
-        if interrupt::asked() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        let over = interrupt::asked() || limit::passed();
+        if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let make = &mut |method: &_| set_up(session, task, Some(method));
     let start = Instant::now();
@@ -123,9 +126,10 @@ pub fn measure_with(
     );
     let size = Some((m.stored_entries(), m.bytes()));
     let measured = measured(session, report, x, seconds, size, notes)?;
+    let counts = Some(spent.counts);
     let mut spent = [spent.products, spent.applications].map(|spent| spent.as_secs_f64());
     session.comm().max(&mut spent)?;
-    Ok(Measured { spent: Some(spent), counted: meter.finish(m.bytes())?, ..measured })
+    Ok(Measured { spent: Some(spent), counts, counted: meter.finish(m.bytes())?, ..measured })
 }
 
 /// What all ranks together took and gave: seconds are those of the slowest, sizes add up. Collective.
@@ -148,6 +152,7 @@ pub fn measured(
         setup_seconds: seconds[0],
         solve_seconds: seconds[1],
         spent: None,
+        counts: None,
         counted: None,
         entries: size.map(|_| total(0)),
         bytes: size.map(|_| total(1)),

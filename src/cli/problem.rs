@@ -3,7 +3,6 @@ use crate::files::{self, print};
 use crate::session::Session;
 use crate::{Status, experiment, formats};
 use precondor_core::config::{self, Node};
-use precondor_core::matrix::io::matrix_market;
 use precondor_core::matrix::io::petsc_binary::Indices;
 use precondor_core::system::{COEFFICIENT, COORDINATES};
 use precondor_core::{Error, Result};
@@ -51,7 +50,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     };
     args.overrides.iter().try_for_each(|flag| config::set(&mut root, flag))?;
     let case = experiment::single(&root)?;
-    let task = session.task(&case, args.index)?;
+    let task = session.task(&case, args.index)?.single()?;
     let what = format!("{}, system {}", case.describe(), args.index);
     let indices = args.petsc_indices.as_deref().map(|bits| match bits {
         "64" => Indices::Bits64,
@@ -64,7 +63,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         let Some(aux) = task.system.aux(name) else {
             return Err(Error::Parameter(format!("--{name}: nothing is known of it for {what}")));
         };
-        matrix_market::write_rows(path, aux.width, &aux.values, &format!("{name} of {what}"))?;
+        formats::write_rows(path, (aux.width, &aux.values), &format!("{name} of {what}"))?;
     }
     print(&format!("{what}: {} unknowns, {} entries\n", task.b.len(), task.nnz))?;
     Ok(Status::Done)

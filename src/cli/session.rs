@@ -146,7 +146,8 @@ impl Session {
         self.inputs.look(self.comm(), files, &named)
     }
 
-    fn files_unchanged(&self) -> Result<()> {
+    /// Refuses files that were changed since [`look_at`](Self::look_at). Not collective.
+    pub fn files_unchanged(&self) -> Result<()> {
         self.inputs.unchanged()
     }
 

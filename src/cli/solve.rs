@@ -5,7 +5,7 @@ use crate::files::{self, print, print_json};
 use crate::measure::{self, Made, Measured, measure, measure_with};
 use crate::saved::{self, Saved};
 use crate::session::Session;
-use crate::{Status, fallback, formats, interrupt, terminal};
+use crate::{Status, columns, fallback, formats, interrupt, terminal};
 use indicatif::{ProgressBar, ProgressStyle};
 use precondor::report::Input;
 use precondor::report::format::{bytes, number, seconds};
@@ -34,8 +34,8 @@ pub struct Args {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
-    /// Write the solution, as PETSc's where the name ends in .petsc, else as a Matrix Market vector
-    /// (rank 0 writes; Matrix Market has it hold the whole)
+    /// Write the solution, as PETSc's where the name ends in .petsc, as NumPy's where it ends in .npy, else as a
+    /// Matrix Market vector (rank 0 writes; but for PETSc's it holds the whole)
     #[arg(long, value_name = "FILE")]
     save_solution: Option<PathBuf>,
     /// Write the preconditioner, for `--load-preconditioner` (methods that offer `persist/1`)
@@ -141,6 +141,9 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     let task = session.task(&asked.case, 0)?;
     let reading = start.elapsed().as_secs_f64();
     let task = task.under(&asked.solver);
+    if !task.more.is_empty() {
+        return several(args, session, &asked, &task);
+    }
     let (measured, kept) = measured(args, session, &asked, &task, saved.as_ref())?;
     let written = write_solution(args, &task, &measured);
     let history = session.on_first(|| write_history(args, &asked.solver, &measured));
@@ -158,6 +161,26 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         }
         _ => Status::NotConverged,
     })
+}
+
+/// Solves for several right-hand sides. Collective.
+fn several(args: &Args, session: &Session, asked: &Asked, task: &Task) -> Result<Status> {
+    let Asked { case, solver, method, plan } = asked;
+    columns::refuse("--history", args.history.is_some())?;
+    columns::refuse("--save-preconditioner", args.save_preconditioner.is_some())?;
+    columns::refuse("--load-preconditioner", args.load_preconditioner.is_some())?;
+    let solved = columns::solve(session, task, method.as_ref(), (solver, plan))?;
+    let path = args.save_solution.as_deref().filter(|_| !solved.x.is_empty());
+    let written = path.map_or(Ok(()), |path| solved.write(path, task));
+    session.on_first(|| match args.json {
+        true => print_json(&solved),
+        false => print(&solved.text(&case.describe())),
+    })?;
+    written?;
+    if let (true, true) = (solved.interrupted, session.is_first()) {
+        terminal::tell("interrupted before all right-hand sides were solved");
+    }
+    Ok(solved.status())
 }
 
 /// Sets up and solves, and says whether the preconditioner was written where that is asked for. Collective.

@@ -4,7 +4,7 @@ use precondor_core::comm::count::{Counter, Traffic};
 use precondor_core::comm::{Comm, Communicator};
 use precondor_core::precond::Preconditioner;
 use precondor_core::system::System;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Reads the counter of this rank at the ends of the parts of a solve. On a single rank it does nothing.
 pub struct Meter<'a> {
@@ -110,7 +110,7 @@ impl<'a> Meter<'a> {
 }
 
 /// The most of any rank, and the sum of all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extent<T> {
     /// The most of any rank, number by number.
     pub max: T,
@@ -132,7 +132,7 @@ impl Extent<u64> {
 }
 
 /// What the ranks sent and held in one solve; the keys are stable.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Sent {
     /// Setup.
     pub setup: Extent<Traffic>,

@@ -21,11 +21,11 @@
 //! ```
 //!
 //! A comparison may ask for several: `levels = [3, 4, 5]` and `samples = 20` for a model problem
-//! (systems 0 to 19 of each level), or a list of matrices. It may also have several sections
+//! (systems 0 to 19 of each level), or `matrices`, a suite (`suite.rs`). It may also have several sections
 //! `[[problem]]`, each of these forms and with a `label` that its tables are called by.
 use super::formats;
 use super::given::{self, Given, Read, Whole};
-use super::keys;
+use super::{keys, suite};
 use crate::Methods;
 use precondor_core::config::{Content, Node, SolverConfig};
 use precondor_core::matrix::{DistCsr, NullSpace, NullSpaces};
@@ -42,6 +42,8 @@ pub struct Case {
     pub label: String,
     /// How many systems there are.
     pub samples: u64,
+    /// Whether it is one of a suite.
+    pub of_suite: bool,
     source: Source,
     more: More,
 }
@@ -77,6 +79,8 @@ pub struct Task {
     pub nnz: u64,
     /// Right-hand side.
     pub b: Vec<f64>,
+    /// Further right-hand sides, and the whole systems that they are of.
+    pub more: Vec<(Vec<f64>, Option<Whole>)>,
     /// Initial guess.
     pub x0: Vec<f64>,
     /// What the preconditioner is made from, where that is another matrix than A.
@@ -103,7 +107,17 @@ impl Task {
     /// A system of which nothing else is known, to solve from zero.
     pub fn new(system: System, nnz: u64, b: Vec<f64>) -> Task {
         let x0 = vec![0.0; b.len()];
-        Task { system, nnz, b, x0, other: None, null: None, whole: None, files: Vec::new() }
+        Task {
+            system,
+            nnz,
+            b,
+            more: Vec::new(),
+            x0,
+            other: None,
+            null: None,
+            whole: None,
+            files: Vec::new(),
+        }
     }
 
     /// A system for `a` alone, on one rank: nothing is known of it.
@@ -123,6 +137,32 @@ impl Task {
     /// What the preconditioner is made from.
     pub fn preconditioned(&self) -> &System {
         self.other.as_ref().unwrap_or(&self.system)
+    }
+
+    /// The same system with each of its right-hand sides.
+    pub fn columns(&self) -> Vec<Task> {
+        let one = |(b, whole): &(Vec<f64>, Option<Whole>)| Task {
+            b: b.clone(),
+            whole: whole.clone(),
+            more: Vec::new(),
+            ..self.clone()
+        };
+        let first = Task { more: Vec::new(), ..self.clone() };
+        std::iter::once(first).chain(self.more.iter().map(one)).collect()
+    }
+
+    /// Refuses several right-hand sides.
+    ///
+    /// # Errors
+    /// [`Error::Data`] that says how many there are.
+    pub fn single(self) -> Result<Task> {
+        match self.more.len() {
+            0 => Ok(self),
+            more => Err(Error::Data(format!(
+                "there are {} right-hand sides; `precondor solve` takes several, all else one",
+                more + 1
+            ))),
+        }
     }
 
     /// What to say of the files and the matrices.
@@ -148,7 +188,7 @@ pub fn single(root: &Node) -> Result<Case> {
     let section = section(root)?;
     refuse_families(&section)?;
     match section.get("matrix") {
-        Some(matrix) => from_file(matrix, &section),
+        Some(_) => from_file(&section),
         None => model(section, 1),
     }
 }
@@ -192,18 +232,19 @@ fn cases(section: &Node, several: bool) -> Result<Vec<Case>> {
 }
 
 fn cases_of(mut section: Node) -> Result<Vec<Case>> {
-    if let Some(matrix) = section.get("matrix") {
-        let matrices = matrix.items();
-        let only_one = |key: &str| match section.get(key) {
-            Some(node) if matrices.len() > 1 => {
-                Err(node.key_error(format!("'{key}': goes with a single matrix only")))
+    if section.get("matrices").is_some() {
+        let one = |mut section: Node| {
+            let label = section.take("label");
+            let mut case = from_file(&section)?;
+            if let Some(label) = label {
+                case.label = label.text()?.to_owned();
             }
-            _ => Ok(()),
+            Ok(Case { of_suite: true, ..case })
         };
-        let of_one =
-            ["rhs", "x0", "preconditioner_matrix", "coordinates", "near_null_space", "coefficient"];
-        of_one.into_iter().try_for_each(only_one)?;
-        return matrices.iter().map(|matrix| from_file(matrix, &section)).collect();
+        return suite::systems(&section)?.into_iter().map(one).collect();
+    }
+    if section.get("matrix").is_some() {
+        return Ok(vec![from_file(&section)?]);
     }
     let samples = match section.take("samples") {
         Some(node) => count(&node)?,
@@ -255,15 +296,12 @@ fn refuse_families(section: &Node) -> Result<()> {
     if let Content::List(_) = section.content() {
         return Err(section.key_error("'problem': only `compare` takes several [[problem]]"));
     }
-    for key in ["levels", "samples"] {
+    for key in ["levels", "samples", "matrices"] {
         if let Some(node) = section.get(key) {
             return Err(node.key_error(format!("'{key}': only `compare` takes several systems")));
         }
     }
-    match section.get("matrix").map(Node::content) {
-        Some(Content::List(_)) => Err(section.error("only `compare` takes several matrices")),
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 fn count(node: &Node) -> Result<u64> {
@@ -271,15 +309,19 @@ fn count(node: &Node) -> Result<u64> {
     n.ok_or_else(|| node.wrong("is not a number of systems, 1 or more"))
 }
 
-fn from_file(matrix: &Node, asked: &Node) -> Result<Case> {
+fn from_file(asked: &Node) -> Result<Case> {
     let mut section = asked.clone();
+    let matrix = asked.needed("matrix", None, "'matrix' is missing")?;
+    if let Content::List(_) = matrix.content() {
+        return Err(matrix.key_error("'matrix': one file; `compare` takes several as 'matrices'"));
+    }
     let more = more(&mut section)?;
     let given = Given::from_section(matrix, &section)?;
     if let (true, Some(node)) = (given.eliminates(), asked.get("preconditioner_matrix")) {
         return Err(node.key_error("'preconditioner_matrix': does not go with 'eliminate'"));
     }
     let (label, source) = (matrix.text()?.to_owned(), Source::Files(given));
-    Ok(Case { label, samples: 1, source, more })
+    Ok(Case { label, samples: 1, of_suite: false, source, more })
 }
 
 fn model(mut section: Node, samples: u64) -> Result<Case> {
@@ -289,7 +331,7 @@ fn model(mut section: Node, samples: u64) -> Result<Case> {
         Some(level) => format!("level {level}"),
         None => section.get("kind").map_or(Ok("problem"), Node::text)?.to_owned(),
     };
-    Ok(Case { label, samples, source: Source::Model(problem), more })
+    Ok(Case { label, samples, of_suite: false, source: Source::Model(problem), more })
 }
 
 /// Takes the keys that go with any matrix out of the section.
@@ -437,8 +479,12 @@ fn problem(section: &Node) -> Result<Problem> {
 
 /// Keys that a section without `kind` may mean: those of all kinds, of files, and that of a file.
 fn known_keys() -> Result<Vec<String>> {
-    let of_files =
-        [keys::of::<keys::Files>(), keys::of::<keys::Beside>(), keys::of::<keys::Several>()];
+    let of_files = [
+        keys::of::<keys::Files>(),
+        keys::of::<keys::Suite>(),
+        keys::of::<keys::Beside>(),
+        keys::of::<keys::Several>(),
+    ];
     let mut known = of_files.concat();
     known.push("kind".to_owned());
     for kind in Problem::KINDS {
@@ -468,16 +514,20 @@ impl Case {
     }
 
     fn make(&self, index: u64, methods: &Methods) -> Result<Task> {
-        let (system, b, whole, mut files) = match &self.source {
+        let (system, columns, whole, mut files) = match &self.source {
             Source::Model(problem) => {
                 let (system, b) = problem.generate_nth(methods.comm().clone(), index)?;
-                (system, b, None, Vec::new())
+                (system, vec![b], None, Vec::new())
             }
             Source::Files(given) => {
                 let Read { system, b, whole, notes } = given.read(methods)?;
                 (system, b, whole, notes)
             }
         };
+        let wholes = whole.into_iter().flatten().map(Some).chain(std::iter::repeat(None));
+        let mut columns = columns.into_iter().zip(wholes);
+        let (b, whole) = columns.next().unwrap_or_default();
+        let further = columns.collect();
         let (more, whole_ref, mut notes) = (&self.more, whole.as_ref(), Vec::new());
         let x0 = match &more.x0 {
             Some(path) => {
@@ -497,7 +547,7 @@ impl Case {
         let nnz = system.a().nnz_global()?;
         let other = other.map(|other| other.with_host(methods.host()));
         let system = system.with_host(methods.host());
-        Ok(Task { x0, other, null, whole, files, ..Task::new(system, nnz, b) })
+        Ok(Task { x0, other, null, whole, files, more: further, ..Task::new(system, nnz, b) })
     }
 
     /// The files of its systems; those of one matrix or vector belong together.

@@ -1,10 +1,11 @@
 //! Formats of matrices and vectors in files. When read they are told by what is there: `NAME.00000` in
-//! the place of a file, or beside it, is hypre's IJ format; PETSc's binary format begins with a number of its
-//! own; any other file is Matrix Market, gzipped or not. When written the name decides: `*.petsc`, or Matrix
-//! Market.
+//! the place of a file, or beside it, is hypre's IJ format; PETSc's binary format, NumPy's arrays and SciPy's archives
+//! begin with bytes of their own, Harwell-Boeing and Rutherford-Boeing files with lines of numbers and formats; any
+//! other file is Matrix Market. The last two may be gzipped. When written the name decides: `*.petsc`, `*.npy`, `*.npz`, or
+//! Matrix Market.
 use precondor_core::comm::{Comm, Communicator};
 use precondor_core::matrix::io::petsc_binary::{self, Indices, PetscFile};
-use precondor_core::matrix::io::{hypre_ij, matrix_market};
+use precondor_core::matrix::io::{boeing, hypre_ij, matrix_market, numpy, scipy};
 use precondor_core::matrix::{Csr, DistCsr, Space};
 use precondor_core::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,12 @@ enum Format {
     /// Named by one of its parts.
     HyprePart,
     Petsc,
+    /// Harwell-Boeing and Rutherford-Boeing.
+    Boeing,
+    /// An array of NumPy.
+    Npy,
+    /// A matrix of SciPy.
+    Npz,
 }
 
 impl Format {
@@ -28,7 +35,10 @@ impl Format {
         // What cannot be read is told of by the reader of the plainest format.
         match petsc_binary::is_petsc_binary(path) {
             Ok(true) => Format::Petsc,
+            _ if numpy::is_npy(path) => Format::Npy,
+            _ if scipy::is_npz(path) => Format::Npz,
             _ if hypre_ij::is_part(path) => Format::HyprePart,
+            _ if boeing::is_boeing(path) => Format::Boeing,
             _ => Format::MatrixMarket,
         }
     }
@@ -36,7 +46,8 @@ impl Format {
     /// The format that rank 0 finds. Collective.
     fn on_ranks(path: &Path, comm: &Comm) -> Result<Format> {
         let found = comm.all_gather(&[Format::of(path) as u64])?[0][0];
-        let formats = [Format::HypreIj, Format::HyprePart, Format::Petsc];
+        use Format::{Boeing, HypreIj, HyprePart, Npy, Npz, Petsc};
+        let formats = [HypreIj, HyprePart, Petsc, Boeing, Npy, Npz];
         let format = formats.into_iter().find(|&format| format as u64 == found);
         Ok(format.unwrap_or(Format::MatrixMarket))
     }
@@ -56,8 +67,21 @@ pub fn files(path: &Path) -> Vec<PathBuf> {
         format @ (Format::HypreIj | Format::HyprePart) => {
             hypre_ij::parts(&format.name_of_parts(path)).unwrap_or_default()
         }
-        Format::Petsc | Format::MatrixMarket => vec![path.to_owned()],
+        _ => vec![path.to_owned()],
     }
+}
+
+/// Whether this file cannot be a system's matrix, which is seen without reading it: what its head announces is a
+/// vector, or not square.
+pub fn is_no_square(path: &Path) -> bool {
+    let extents = match Format::of(path) {
+        Format::MatrixMarket => matrix_market::extents(path),
+        Format::Boeing => boeing::extents(path),
+        Format::Npy => numpy::extents(path),
+        Format::Npz => scipy::extents(path),
+        Format::HypreIj | Format::HyprePart | Format::Petsc => return false,
+    };
+    extents.is_ok_and(|(rows, cols)| rows != cols)
 }
 
 /// An error of memory, told of the file that was read.
@@ -76,6 +100,9 @@ pub fn read_on_ranks(path: &Path, comm: &Comm, notes: &mut Vec<String>) -> Resul
             hypre_ij::read(&format.name_of_parts(path), comm)
         }
         Format::Petsc => PetscFile::open(path).and_then(|mut file| file.distributed_matrix(comm)),
+        Format::Boeing => boeing::read_on_ranks(path, comm, notes),
+        Format::Npy => numpy::read_on_ranks(path, comm, notes),
+        Format::Npz => scipy::read_on_ranks(path, comm, notes),
         Format::MatrixMarket => matrix_market::read_on_ranks(path, comm, notes),
     };
     read.map_err(in_file(path))
@@ -94,6 +121,19 @@ pub fn read_vector_on_ranks(
             hypre_ij::read_vector(&format.name_of_parts(path), space)
         }
         Format::Petsc => PetscFile::open(path).and_then(|mut file| file.distributed_vector(space)),
+        Format::Npy => {
+            let mut columns = read_vectors_on_ranks(path, space, (what, 1), notes)?;
+            match (columns.pop(), columns.len()) {
+                (Some(column), 0) => Ok(column),
+                (_, more) => {
+                    let text = format!("a vector has one column, this {what} has {}", more + 1);
+                    Err(Error::file(path, text))
+                }
+            }
+        }
+        Format::Npz | Format::Boeing => {
+            Err(Error::file(path, format!("this is a file of a matrix, no {what}")))
+        }
         Format::MatrixMarket => {
             let before = notes.len();
             let read = matrix_market::read_vector_on_ranks(path, space, notes);
@@ -111,8 +151,8 @@ pub fn read_vector_on_ranks(
     })
 }
 
-/// Reads vectors that are spread like the rows of a matrix: the columns of a Matrix Market file, the one
-/// vector of another. `what` errors call them; a Matrix Market file may have a row for each node of so many
+/// Reads vectors that are spread like the rows of a matrix: the columns of a Matrix Market file or an array of NumPy, the
+/// one vector of another. `what` errors call them; the former may have a row for each node of so many
 /// unknowns, in place of one for each of them. Rank 0 holds them whole while it reads, and has what is to be known of the file added to
 /// its `notes`. Collective, in a scope.
 pub fn read_vectors_on_ranks(
@@ -122,49 +162,103 @@ pub fn read_vectors_on_ranks(
     notes: &mut Vec<String>,
 ) -> Result<Vec<Vec<f64>>> {
     let comm = space.comm();
-    if !matches!(Format::on_ranks(path, comm)?, Format::MatrixMarket) {
+    let format = Format::on_ranks(path, comm)?;
+    if !matches!(format, Format::MatrixMarket | Format::Npy) {
         return Ok(vec![read_vector_on_ranks(path, space, what, notes)?]);
     }
     let mut columns = Vec::new();
     if comm.rank() == 0 {
         let before = notes.len();
-        let whole = matrix_market::read_noting(path, notes)?;
-        notes[before..].iter_mut().for_each(|note| *note = format!("{what}: {note}"));
-        let (rows, n) = (whole.n_rows(), space.n_global());
-        let nodes = unknowns > 1 && rows as u64 * u64::from(unknowns) == n;
-        if rows as u64 != n && !nodes {
-            let nodes = match unknowns {
-                1 => String::new(),
-                size => format!(", {} nodes of {size} unknowns", n / u64::from(size)),
-            };
-            return Err(Error::file(
-                path,
-                format!("this {what} has vectors of {rows} entries, the matrix {n} rows{nodes}"),
-            ));
-        }
-        let times = if nodes { unknowns as usize } else { 1 };
-        let transposed = whole.transpose();
-        let column = |k: usize| {
-            let mut column = vec![0.0; rows * times];
-            let entries = transposed.view().row(k);
-            entries.for_each(|(i, value)| column[i * times..(i + 1) * times].fill(value));
-            column
+        let whole = match format {
+            Format::Npy => numpy::read_columns(path).map_err(in_file(path))?,
+            _ => columns_of(&matrix_market::read_noting(path, notes)?),
         };
-        columns = (0..whole.n_cols()).map(column).collect();
+        notes[before..].iter_mut().for_each(|note| *note = format!("{what}: {note}"));
+        columns = of_unknowns(path, whole, space.n_global(), (what, unknowns))?;
     }
     let count = comm.all_gather(&[columns.len() as u64])?[0][0] as usize;
     (0..count).map(|k| space.scatter(columns.get(k).map(Vec::as_slice))).collect()
 }
 
-/// The vector that comes with the matrix in one PETSc file, if any: its right-hand side. Collective,
-/// in a scope.
-pub fn read_rhs_beside(path: &Path, space: &Arc<Space>) -> Result<Option<Vec<f64>>> {
+/// The columns of a matrix that is none.
+fn columns_of(whole: &Csr) -> Vec<Vec<f64>> {
+    let transposed = whole.transpose();
+    let column = |k: usize| {
+        let mut column = vec![0.0; whole.n_rows()];
+        transposed.view().row(k).for_each(|(i, value)| column[i] = value);
+        column
+    };
+    (0..whole.n_cols()).map(column).collect()
+}
+
+/// Columns with an entry for each of `n` unknowns, out of ones that may have one for each node.
+fn of_unknowns(
+    path: &Path,
+    columns: Vec<Vec<f64>>,
+    n: u64,
+    (what, unknowns): (&str, u32),
+) -> Result<Vec<Vec<f64>>> {
+    let rows = columns.first().map_or(0, Vec::len);
+    if rows as u64 == n {
+        return Ok(columns);
+    }
+    if unknowns > 1 && rows as u64 * u64::from(unknowns) == n {
+        let spread = |column: Vec<f64>| {
+            column.into_iter().flat_map(|v| std::iter::repeat_n(v, unknowns as usize)).collect()
+        };
+        return Ok(columns.into_iter().map(spread).collect());
+    }
+    let nodes = match unknowns {
+        1 => String::new(),
+        size => format!(", {} nodes of {size} unknowns", n / u64::from(size)),
+    };
+    let text = format!("this {what} has vectors of {rows} entries, the matrix {n} rows{nodes}");
+    Err(Error::file(path, text))
+}
+
+/// Reads right-hand sides, each a column of the file; what can have one only is read as one. Collective, in a scope.
+pub fn read_right_hand_sides(
+    path: &Path,
+    space: &Arc<Space>,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Vec<f64>>> {
+    const WHAT: &str = "right-hand side";
+    let several = match Format::on_ranks(path, space.comm())? {
+        Format::Npy => true,
+        Format::MatrixMarket => {
+            // What cannot be read is told of below.
+            let columns = if space.comm().rank() == 0 {
+                matrix_market::extents(path).map_or(1, |(_, k)| k)
+            } else {
+                1
+            };
+            space.comm().all_gather(&[columns])?[0][0] > 1
+        }
+        _ => false,
+    };
+    match several {
+        true => read_vectors_on_ranks(path, space, (WHAT, 1), notes),
+        false => Ok(vec![read_vector_on_ranks(path, space, WHAT, notes)?]),
+    }
+}
+
+/// The vectors that come with the matrix in one file of PETSc or Harwell and Boeing, if any: its right-hand sides.
+/// Collective, in a scope.
+pub fn read_rhs_beside(path: &Path, space: &Arc<Space>) -> Result<Vec<Vec<f64>>> {
     match Format::on_ranks(path, space.comm())? {
         Format::Petsc => {
             let mut file = PetscFile::open(path)?;
-            file.has_vector().then(|| file.distributed_vector(space)).transpose()
+            let vector = file.has_vector().then(|| file.distributed_vector(space)).transpose()?;
+            Ok(vector.into_iter().collect())
         }
-        _ => Ok(None),
+        Format::Boeing => {
+            let comm = space.comm();
+            let columns =
+                if comm.rank() == 0 { boeing::right_hand_sides(path)? } else { Vec::new() };
+            let count = comm.all_gather(&[columns.len() as u64])?[0][0] as usize;
+            (0..count).map(|k| space.scatter(columns.get(k).map(Vec::as_slice))).collect()
+        }
+        _ => Ok(Vec::new()),
     }
 }
 
@@ -176,6 +270,9 @@ pub fn read_matrix(path: &Path, notes: &mut Vec<String>) -> Result<Csr> {
             read.map(|a| a.own().clone())
         }
         Format::Petsc => petsc_binary::read(path),
+        Format::Boeing => boeing::read_noting(path, notes),
+        Format::Npy => numpy::read_matrix(path, notes),
+        Format::Npz => scipy::read_noting(path, notes),
         Format::MatrixMarket => matrix_market::read_noting(path, notes),
     };
     read.map_err(in_file(path))
@@ -200,12 +297,16 @@ pub fn write_system(
             let text = "cannot take both the matrix and the right-hand side; a *.petsc file can";
             return Err(Error::file(path, text));
         }
+        false if has_ending(path, "npz") => scipy::write(path, a.own())?,
+        false if has_ending(path, "npy") => {
+            return Err(Error::file(path, "a *.npy file takes no sparse matrix; a *.npz file can"));
+        }
         false => matrix_market::write(path, a.own(), what)?,
     }
     match rhs.filter(|_| !together) {
         None => Ok(()),
         Some(path) if is_petsc(path) => petsc_binary::write_vector(path, a.space(), b, indices),
-        Some(path) => matrix_market::write_vector(path, b, &format!("right-hand side of {what}")),
+        Some(path) => write_rows(path, (1, b), &format!("right-hand side of {what}")),
     }
 }
 
@@ -214,13 +315,56 @@ pub fn write_vector(path: &Path, space: &Space, x: &[f64], what: &str) -> Result
     if is_petsc(path) {
         return petsc_binary::write_vector(path, space, x, Indices::default());
     }
-    let whole = space.gather(x)?;
-    space.comm().agree(match whole {
-        Some(whole) => matrix_market::write_vector(path, &whole, what),
+    write_vectors(path, space, &[x], what)
+}
+
+/// Writes vectors that are spread over ranks as the columns of one file, which rank 0 writes. Collective.
+pub fn write_vectors(path: &Path, space: &Space, vectors: &[&[f64]], what: &str) -> Result<()> {
+    if is_petsc(path) {
+        return Err(Error::file(
+            path,
+            "a *.petsc file takes one vector; a *.mtx or *.npy file can take several",
+        ));
+    }
+    let mut columns = Vec::new();
+    for x in vectors {
+        columns.extend(space.gather(x)?);
+    }
+    space.comm().agree(match columns.first().map(Vec::len) {
+        Some(n) => {
+            let rows: Vec<f64> = (0..n).flat_map(|i| columns.iter().map(move |x| x[i])).collect();
+            write_rows(path, (columns.len(), &rows), what)
+        }
         None => Ok(()),
     })
 }
 
+/// Writes rows of so many numbers, in the format that the name says.
+pub fn write_rows(path: &Path, (width, rows): (usize, &[f64]), what: &str) -> Result<()> {
+    match has_ending(path, "npy") {
+        true => numpy::write_rows(path, width, rows),
+        false => no_vectors(path).and_then(|()| matrix_market::write_rows(path, width, rows, what)),
+    }
+}
+
+/// Refuses names of formats that vectors are not written in.
+fn no_vectors(path: &Path) -> Result<()> {
+    let endings = ["npz", "mat", "rsa", "rua", "psa", "pua", "rb"];
+    match endings.into_iter().find(|ending| has_ending(path, ending)) {
+        Some(ending) => {
+            let text = format!(
+                "vectors are not written as *.{ending}; *.mtx, *.npy and *.petsc are the formats for them"
+            );
+            Err(Error::file(path, text))
+        }
+        None => Ok(()),
+    }
+}
+
+fn has_ending(path: &Path, ending: &str) -> bool {
+    path.extension().is_some_and(|found| found.eq_ignore_ascii_case(ending))
+}
+
 fn is_petsc(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "petsc")
+    has_ending(path, "petsc")
 }

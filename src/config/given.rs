@@ -3,6 +3,7 @@ use super::known::Known;
 use super::{formats, keys};
 use crate::Methods;
 use precondor_core::config::Node;
+use precondor_core::kernel::random::{Purpose, Stream};
 use precondor_core::matrix::{DistCsr, Eliminated, Space, Triangle};
 use precondor_core::system::System;
 use precondor_core::{Error, Result};
@@ -13,7 +14,7 @@ use std::sync::Arc;
 pub struct Given {
     /// The file of A.
     pub matrix: PathBuf,
-    rhs: Option<PathBuf>,
+    rhs: Option<RightHandSide>,
     /// The triangle that the file has of a symmetric matrix.
     symmetric: Option<Triangle>,
     /// Whether unknowns that identity rows determine are taken out.
@@ -21,14 +22,32 @@ pub struct Given {
     known: Known,
 }
 
+/// Where right-hand sides come from.
+enum RightHandSide {
+    File(PathBuf),
+    Ones,
+    /// Normal numbers, the same for a row whatever the ranks.
+    Random,
+}
+
+impl RightHandSide {
+    fn from_node(node: &Node) -> Result<Self> {
+        Ok(match node.text()? {
+            "ones" => RightHandSide::Ones,
+            "random" => RightHandSide::Random,
+            _ => RightHandSide::File(node.path()?),
+        })
+    }
+}
+
 /// What was read.
 pub struct Read {
     /// A, without what was taken out, and what is known of it.
     pub system: System,
-    /// b, without what was taken out.
-    pub b: Vec<f64>,
-    /// What was taken out, if that was asked for.
-    pub whole: Option<Whole>,
+    /// Right-hand sides, one at least, without what was taken out.
+    pub b: Vec<Vec<f64>>,
+    /// What was taken out, if that was asked for, with each of them.
+    pub whole: Option<Vec<Whole>>,
     /// What is to be known of the files, the same on all ranks.
     pub notes: Vec<String>,
 }
@@ -82,7 +101,7 @@ impl Given {
                 );
             }
         };
-        let rhs = section.get("rhs").map(Node::path).transpose()?;
+        let rhs = section.get("rhs").map(RightHandSide::from_node).transpose()?;
         let known = Known::from_section(section)?;
         Ok(Given { matrix: matrix.path()?, rhs, symmetric, eliminate, known })
     }
@@ -92,13 +111,21 @@ impl Given {
         let (comm, mut notes) = (methods.comm(), Vec::new());
         let a = formats::read_on_ranks(&self.matrix, comm, &mut notes)?;
         let a = self.in_blocks(a, &self.matrix)?;
+        let ones = || vec![vec![1.0; a.n_own()]];
         let b = match &self.rhs {
-            Some(path) => {
-                formats::read_vector_on_ranks(path, a.space(), "right-hand side", &mut notes)?
+            Some(RightHandSide::File(path)) => {
+                formats::read_right_hand_sides(path, a.space(), &mut notes)?
+            }
+            Some(RightHandSide::Ones) => ones(),
+            Some(RightHandSide::Random) => {
+                let stream = Stream::new(Purpose::Test, 0, 0, &[a.n_global()]);
+                let first = a.space().start();
+                let rows = first..first + a.n_own() as u64;
+                vec![rows.map(|row| stream.normal(row)).collect()]
             }
             None => match formats::read_rhs_beside(&self.matrix, a.space())? {
-                Some(b) => b,
-                None => vec![1.0; a.n_own()],
+                none if none.is_empty() => ones(),
+                columns => columns,
             },
         };
         let mut notes = on_all_ranks(notes, methods)?;
@@ -128,9 +155,10 @@ impl Given {
                 a.n_global()
             ),
         });
-        let (a, kept) = (left.a.clone(), left.right_hand_side(&b)?);
-        let whole = Whole { left, b };
-        let system = known(a, Some(&whole), &mut notes)?;
+        let kept = b.iter().map(|b| left.right_hand_side(b)).collect::<Result<_>>()?;
+        let whole = |b| Whole { left: left.clone(), b };
+        let whole: Vec<Whole> = b.into_iter().map(whole).collect();
+        let system = known(left.a.clone(), whole.first(), &mut notes)?;
         Ok(Read { system, b: kept, whole: Some(whole), notes })
     }
 
@@ -145,7 +173,11 @@ impl Given {
 
     /// The files, as they are named.
     pub fn files(&self) -> Vec<&Path> {
-        let own = std::iter::once(&self.matrix).chain(&self.rhs).map(PathBuf::as_path);
+        let rhs = match &self.rhs {
+            Some(RightHandSide::File(path)) => Some(path),
+            _ => None,
+        };
+        let own = std::iter::once(&self.matrix).chain(rhs).map(PathBuf::as_path);
         own.chain(self.known.files()).collect()
     }
 

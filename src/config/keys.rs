@@ -8,11 +8,12 @@ use serde_json::Value;
 #[derive(JsonSchema)]
 #[allow(dead_code, reason = "the schema is read, the fields are not")]
 pub struct Files {
-    /// The file of A: Matrix Market, gzipped or not, PETSc's binary format, or hypre's IJ format, named by what
-    /// its parts have in common. `compare` takes a list.
-    #[schemars(extend("x-precondor-file" = true), required)]
-    pub matrix: OneOrMore,
-    /// The file of b. Left out: the vector behind A in a PETSc file, else ones.
+    /// The file of A: Matrix Market or Harwell-Boeing, gzipped or not, SciPy's npz, PETSc's binary format, or hypre's IJ
+    /// format, named by what its parts have in common.
+    #[schemars(extend("x-precondor-file" = true))]
+    pub matrix: String,
+    /// The file of b, of whose columns `solve` takes each; or "ones" or "random". Left out: what stands behind A in a file
+    /// of PETSc or Harwell and Boeing, else ones.
     #[schemars(extend("x-precondor-file" = true))]
     pub rhs: Option<String>,
     /// The triangle that the file has of a symmetric matrix.
@@ -34,6 +35,46 @@ pub struct Files {
     /// ask for it.
     #[schemars(extend("x-precondor-file" = true))]
     pub coefficient: Option<String>,
+}
+
+/// Many systems in files: the section `[problem]` where it has the key `matrices`. What else it says holds for all
+/// of them.
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "the schema is read, the fields are not")]
+pub struct Suite {
+    /// Files of matrices, `"folder/*.mtx"`, each a system with a table of its own and a part in those over the suite:
+    /// patterns, names and tables with the keys of a system in files.
+    #[schemars(required)]
+    pub matrices: Matrices,
+    /// "ones" or "random". Left out: what stands behind each matrix in its file, else ones.
+    pub rhs: Option<String>,
+    /// The triangle that the files have of symmetric matrices.
+    pub symmetric: Option<Triangle>,
+    /// Take unknowns out that their row determines, and put them back into the solution.
+    pub eliminate: Option<Eliminate>,
+    /// Unknowns of a node, one after the other in A. Ranks get whole nodes.
+    #[schemars(range(min = 1))]
+    pub block_size: Option<u32>,
+    /// The null space of singular matrices: "constant" or "none". Left out: what can be seen in each.
+    pub null_space: Option<String>,
+    /// That of their transposes.
+    pub left_null_space: Option<String>,
+}
+
+/// What a comparison says beside its sections.
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "the schema is read, the fields are not")]
+pub struct Comparison {
+    /// What the tables are called.
+    pub title: Option<String>,
+    /// How often every solve is done, with its setup: times are medians. 3 or more tell how far they spread. Runs with
+    /// `reuse` are done once.
+    #[schemars(range(min = 1, max = 1000), extend("default" = 1))]
+    pub repeats: Option<u32>,
+    /// Seconds that setup and solve of a run may take together, on each system. On a single rank a method that does not
+    /// stop by then is ended with the process that it runs in. Left out: no limit.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub time_limit: Option<f64>,
 }
 
 /// What goes with any matrix: more keys of `[problem]`.
@@ -84,6 +125,31 @@ pub struct Run {
     /// Refresh M from one system of a level to the next, where that can be done, rather than set it up anew.
     #[serde(default)]
     pub reuse: bool,
+    /// Seconds that setup and solve of this run may take, in place of `time_limit` of the comparison.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub time_limit: Option<f64>,
+}
+
+/// Several systems in files.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "the schema is read, the fields are not")]
+pub enum Matrices {
+    /// A pattern, or a name.
+    One(String),
+    /// Several, and tables.
+    Several(Vec<Item>),
+}
+
+/// One of several.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "the schema is read, the fields are not")]
+pub enum Item {
+    /// A pattern, or a name.
+    Pattern(String),
+    /// The keys of a system in files, and a `label`.
+    System(serde_json::Map<String, Value>),
 }
 
 /// One file or several.

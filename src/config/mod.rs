@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `experiment.rs` | `[problem]`: the systems that are asked for |
+//! | `suite.rs` | `[problem] matrices`: many systems in files |
 //! | `given.rs`, `known.rs`, `formats.rs` | systems in files, and what is told of them |
 //! | `fallback.rs` | `[solver]`: how a solve goes on where its preconditioner fails |
 //! | `backend.rs` | `[solver]`: whose iterations run |
@@ -27,6 +28,8 @@ mod known;
 #[doc(hidden)]
 pub mod solve;
 mod spent;
+#[doc(hidden)]
+pub mod suite;
 
 use crate::Methods;
 use precondor_core::config::{self, Node, SolverConfig, StopRule};
@@ -126,7 +129,7 @@ impl Config {
             Ok((experiment::single(&self.root)?, solver, method, plan))
         };
         let (case, solver, method, plan) = comm.agree(asked())?;
-        let task = case.task(0, methods)?;
+        let task = comm.agree(case.task(0, methods)?.single())?;
         let task = task.under(&solver);
         let start = Instant::now();
         let m = solve::set_up(methods, &task, method.as_ref())?;

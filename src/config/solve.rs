@@ -98,7 +98,8 @@ pub fn run(
         solver::solve(&iteration, a, m, b, x, &stop, watch)
     };
     let report = solved.map_err(|e| e.inside(config.method.name()))?;
-    Ok((report, Spent { products: products.read(), applications: applications.read() }))
+    let counts = [products.count(), applications.count()];
+    Ok((report, Spent { products: products.read(), applications: applications.read(), counts }))
 }
 
 /// What there is to remark about how a solve went.

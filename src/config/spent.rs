@@ -13,22 +13,30 @@ pub struct Spent {
     pub products: Duration,
     /// In applications of M.
     pub applications: Duration,
+    /// How many products with A there were, and applications of M.
+    pub counts: [u64; 2],
 }
 
-/// Nanoseconds, added up.
+/// Nanoseconds, added up, and of how many pieces of work.
 #[derive(Clone, Default)]
-pub struct Clock(Arc<AtomicU64>);
+pub struct Clock(Arc<[AtomicU64; 2]>);
 
 impl Clock {
-    /// What was counted so far.
+    /// The time so far.
     pub fn read(&self) -> Duration {
-        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+        Duration::from_nanos(self.0[0].load(Ordering::Relaxed))
     }
 
-    fn time<T>(&self, work: impl FnOnce() -> T) -> T {
+    /// How often so far.
+    pub fn count(&self) -> u64 {
+        self.0[1].load(Ordering::Relaxed)
+    }
+
+    fn time<T>(&self, times: usize, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let done = work();
-        self.0.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        self.0[0].fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        self.0[1].fetch_add(times as u64, Ordering::Relaxed);
         done
     }
 }
@@ -46,7 +54,7 @@ impl Operator for TimedOperator<'_> {
         self.a.space()
     }
     fn apply(&self, x: &[f64], y: &mut [f64]) -> Result<()> {
-        self.clock.time(|| self.a.apply(x, y))
+        self.clock.time(1, || self.a.apply(x, y))
     }
     fn symmetric(&self) -> Result<Symmetry> {
         self.a.symmetric()
@@ -78,16 +86,16 @@ pub struct Timed<M> {
 
 impl<M: std::ops::Deref<Target: Preconditioner> + Send + Sync> Preconditioner for Timed<M> {
     fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        self.clock.time(|| self.m.apply(r, z))
+        self.clock.time(1, || self.m.apply(r, z))
     }
     fn apply_many(&self, k: usize, r: &[f64], z: &mut [f64]) -> Result<()> {
-        self.clock.time(|| self.m.apply_many(k, r, z))
+        self.clock.time(k, || self.m.apply_many(k, r, z))
     }
     fn apply_and_multiply(&self, r: &[f64], z: &mut [f64], y: &mut [f64]) -> Result<()> {
         self.clock.time(|| self.m.apply_and_multiply(r, z, y))
     }
     fn apply_transpose(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        self.clock.time(|| self.m.apply_transpose(r, z))
+        self.clock.time(1, || self.m.apply_transpose(r, z))
     }
     fn properties(&self) -> Properties {
         self.m.properties()

@@ -40,6 +40,7 @@ fn field(cell: &Cell) -> String {
         Cell::Number(x) | Cell::Share(x) | Cell::Bytes(x) | Cell::Sent(x, _) | Cell::Seconds(x) => {
             format!("{x:e}")
         }
+        Cell::Timed { seconds, .. } => format!("{seconds:e}"),
         Cell::Iterations(its) => its.mean_max().map_or(String::new(), |(mean, _)| mean.to_string()),
     }
 }

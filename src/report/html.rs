@@ -25,6 +25,13 @@ pub fn page(document: &Document) -> String {
     for of in &document.sections {
         section(&mut out, of);
     }
+    if let Some(text) = &document.configuration {
+        put!(
+            out,
+            "<details id=\"configuration\">\n<summary>The configuration, to copy</summary>\n<pre tabindex=\"0\">{}</pre>\n</details>\n",
+            esc(text)
+        );
+    }
     if !document.files.is_empty() {
         let link = |(name, what): &(&str, String)| {
             format!("<a href=\"{name}\">{name}</a> ({})", esc(what))
@@ -60,7 +67,7 @@ fn section(out: &mut String, section: &Section) {
     }
     list(out, &section.notes);
     for of in &section.tables {
-        table(out, of);
+        table(out, of, &section.title);
     }
     if !section.figures.is_empty() {
         out.push_str("<div class=\"figures\">\n");
@@ -73,21 +80,29 @@ fn section(out: &mut String, section: &Section) {
 fn figure(out: &mut String, Figure { svg, caption, half }: &Figure) {
     let class = if *half { " class=\"half\"" } else { "" };
     let caption = esc(caption);
+    // What readers of screens are told of it.
+    let svg = svg.replacen(" role=\"img\"", &format!(" role=\"img\" aria-label=\"{caption}\""), 1);
     put!(out, "<figure{class}>\n{svg}\n<figcaption>{caption}</figcaption>\n</figure>\n");
 }
 
-fn table(out: &mut String, table: &Table) {
+fn table(out: &mut String, table: &Table, title: &str) {
     if !table.title.is_empty() {
         put!(out, "<h3>{}</h3>\n", esc(&table.title));
     }
-    out.push_str("<div class=\"scroll\"><table>\n<thead><tr><th></th>");
+    let name = if table.title.is_empty() { title } else { &table.title };
+    put!(
+        out,
+        "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{}\"><table>\n",
+        esc(name)
+    );
+    out.push_str("<thead><tr><td></td>");
     let class = |k: usize| if table.has_words(k) { "" } else { "n" };
     for (k, column) in table.columns.iter().enumerate() {
         let small = match column.small.is_empty() {
             true => String::new(),
             false => format!("<small>{}</small>", esc(&column.small)),
         };
-        put!(out, "<th class=\"{}\">{}{small}</th>", class(k), esc(&column.head));
+        put!(out, "<th scope=\"col\" class=\"{}\">{}{small}</th>", class(k), esc(&column.head));
     }
     out.push_str("</tr></thead>\n");
     let groups = table.groups();
@@ -96,10 +111,14 @@ fn table(out: &mut String, table: &Table) {
         let least = table.least(rows);
         out.push_str("<tbody>\n");
         if groups.len() > 1 {
-            put!(out, "<tr class=\"group\"><th colspan=\"{span}\">{}</th></tr>\n", esc(group));
+            put!(
+                out,
+                "<tr class=\"group\"><th scope=\"rowgroup\" colspan=\"{span}\">{}</th></tr>\n",
+                esc(group)
+            );
         }
         for row in *rows {
-            put!(out, "<tr><th class=\"row\">{}{}</th>", dot(row), esc(&row.label));
+            put!(out, "<tr><th scope=\"row\" class=\"row\">{}{}</th>", dot(row), esc(&row.label));
             for (k, (cell, least)) in row.cells.iter().zip(&least).enumerate() {
                 let best = if row.is_best(k, *least) { " best" } else { "" };
                 put!(out, "<td class=\"{}{best}{}\">{}</td>", class(k), ending(cell), shown(cell));
@@ -118,7 +137,9 @@ fn table(out: &mut String, table: &Table) {
 
 /// A dot in the colour of the row's curve.
 fn dot(row: &Row) -> String {
-    let dot = |colour: usize| format!("<i style=\"background:var(--c{})\"></i>", colour % COLOURS);
+    let dot = |colour: usize| {
+        format!("<i aria-hidden=\"true\" style=\"background:var(--c{})\"></i>", colour % COLOURS)
+    };
     row.colour.map_or(String::new(), dot)
 }
 

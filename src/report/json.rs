@@ -64,6 +64,7 @@ fn value(cell: &Cell) -> Value {
         Cell::Text(text) | Cell::Outcome(text, _) => json!(text),
         Cell::Count(count) => json!(count),
         Cell::Number(x) | Cell::Share(x) | Cell::Bytes(x) | Cell::Seconds(x) => json!(x),
+        Cell::Timed { seconds, .. } => json!(seconds),
         Cell::Sent(bytes, messages) => json!({ "bytes": bytes, "messages": messages }),
         Cell::Iterations(its) => json!({
             "mean": its.of_solved().map(|(mean, _)| mean),

@@ -44,6 +44,8 @@ pub struct Document {
     pub readings: Vec<String>,
     /// Its parts, in order.
     pub sections: Vec<Section>,
+    /// The configuration that it follows from, as it was written, which pages have to copy.
+    pub configuration: Option<String>,
     /// Files beside the page, and what is in them.
     pub files: Vec<(&'static str, String)>,
     /// More values for JSON.
@@ -138,6 +140,16 @@ pub enum Cell {
     Sent(f64, f64),
     /// Seconds.
     Seconds(f64),
+    /// Seconds that were measured, from the least to the most of several times, and whether they are marked as the least
+    /// of their group: whoever knows the spread decides.
+    Timed {
+        /// The median.
+        seconds: f64,
+        /// The least and the most.
+        spread: Option<(f64, f64)>,
+        /// Whether it is marked.
+        best: bool,
+    },
     /// Iterations over several systems.
     Iterations(Iterations),
 }
@@ -161,7 +173,7 @@ pub struct Iterations {
 
 /// A picture.
 pub struct Figure {
-    /// The picture.
+    /// The picture, and the key to its curves.
     pub svg: String,
     /// What stands below it.
     pub caption: String,
@@ -248,6 +260,7 @@ impl Cell {
         match self {
             Cell::None | Cell::Text(_) | Cell::Outcome(..) | Cell::Sent(..) => None,
             Cell::Count(count) => Some(*count as f64),
+            Cell::Timed { seconds, .. } => Some(*seconds),
             Cell::Number(x) | Cell::Share(x) | Cell::Bytes(x) | Cell::Seconds(x) => Some(*x),
             Cell::Iterations(its) if its.predicted => None,
             Cell::Iterations(its) => its.mean_max().map(|(mean, _)| mean),
@@ -265,6 +278,10 @@ impl Cell {
             Cell::Bytes(x) => bytes(*x),
             Cell::Sent(x, messages) => format!("{} in {}", bytes(*x), mean(*messages)),
             Cell::Seconds(x) => seconds(*x),
+            Cell::Timed { seconds: x, spread: None, .. } => seconds(*x),
+            Cell::Timed { seconds: x, spread: Some((least, most)), .. } => {
+                format!("{} ({}–{})", seconds(*x), seconds(*least), seconds(*most))
+            }
             Cell::Iterations(its) => its.shown(),
         }
     }
@@ -316,6 +333,9 @@ impl Row {
 
     /// Whether cell `column` is the `least` of its group.
     fn is_best(&self, column: usize, least: Option<f64>) -> bool {
+        if let Cell::Timed { best, .. } = self.cells[column] {
+            return best;
+        }
         least.is_some() && !self.failed() && self.cells[column].size() == least
     }
 }

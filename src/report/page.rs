@@ -33,9 +33,10 @@ pub fn open(title: &str, command: &str, provenance: &Provenance) -> String {
          <meta name=\"color-scheme\" content=\"light dark\">\n\
          <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
          <header>\n<h1>{title}</h1>\n\
-         <p class=\"about\"><code>{command}</code> · {} · {}</p>\n",
+         <p class=\"about\"><code>{command}</code> · {} · {} · <time>{}</time></p>\n",
         esc(&provenance.program()),
-        esc(&provenance.machine())
+        esc(&provenance.machine()),
+        provenance.date
     );
     for file in &provenance.files {
         let _ = writeln!(out, "<p class=\"about\">{}</p>", esc(&file.told()));

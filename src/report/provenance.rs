@@ -1,9 +1,9 @@
 //! What ran where: the program and the machine.
 use crate::Methods;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A file that was read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Input {
     /// Its name.
     pub file: String,
@@ -40,6 +40,8 @@ pub struct Provenance {
     pub ranks: usize,
     /// The MPI library, where this build has one.
     pub mpi: Option<String>,
+    /// When, in universal time: `2025-11-30 12:00 UTC`.
+    pub date: String,
     /// The files that were read: of the systems, and by methods.
     pub files: Vec<Input>,
 }
@@ -62,6 +64,7 @@ impl Provenance {
             solve_threads: 1,
             ranks: 1,
             mpi: None,
+            date: date(std::time::SystemTime::now()),
             files: Vec::new(),
         }
     }
@@ -93,7 +96,47 @@ impl Provenance {
     }
 }
 
+/// Day and time of day.
+fn date(time: std::time::SystemTime) -> String {
+    let seconds = time.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let (mut days, minutes) = (seconds / 86_400, seconds / 60 % 1440);
+    let leap = |year: u64| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    };
+    let mut year = 1970;
+    while days >= 365 + u64::from(leap(year)) {
+        days -= 365 + u64::from(leap(year));
+        year += 1;
+    }
+    let lengths = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = 0;
+    while days >= lengths[month] {
+        days -= lengths[month];
+        month += 1;
+    }
+    let (month, day, hour, minute) = (month + 1, days + 1, minutes / 60, minutes % 60);
+    format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02} UTC")
+}
+
 fn model(cpuinfo: &str) -> Option<String> {
     let line = cpuinfo.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::date;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        for (seconds, told) in [
+            (0, "1970-01-01 00:00 UTC"),
+            (951_827_696, "2000-02-29 12:34 UTC"),
+            (1_735_689_599, "2024-12-31 23:59 UTC"),
+            (4_107_542_400, "2100-03-01 00:00 UTC"),
+        ] {
+            assert_eq!(date(UNIX_EPOCH + Duration::from_secs(seconds)), told);
+        }
+    }
 }

@@ -7,8 +7,13 @@ use std::fmt::Write as _;
 pub fn page(document: &Document) -> String {
     let mut out = format!("# {}\n\n`{}`\n\n", document.title, document.command);
     // Writing to a string cannot fail.
-    let _ =
-        writeln!(out, "{} on {}.", document.provenance.program(), document.provenance.machine());
+    let _ = writeln!(
+        out,
+        "{} on {}, {}.",
+        document.provenance.program(),
+        document.provenance.machine(),
+        document.provenance.date
+    );
     for file in &document.provenance.files {
         let _ = writeln!(out, "Read {}.", file.told());
     }

@@ -91,8 +91,15 @@ fn the_page_is_complete_needs_nothing_else_and_escapes_every_text() {
     assert!(
         !page.contains("<script") && !page.contains("<b>Jacobi") && !page.contains("Jacobi <b>")
     );
-    // Curves by both rules on both levels, and no word of another host but the name space of SVG.
-    assert_eq!(page.matches("<svg ").count(), 4);
+    // Curves by both rules on both levels, over iterations and time, and no word of another host but the name space of SVG.
+    assert_eq!(page.matches("<svg ").count(), 8);
+    // What readers of screens are told, and what there is to copy.
+    assert_eq!(page.matches("role=\"img\" aria-label=\"Convergence").count(), 8);
+    assert!(
+        page.contains("<pre tabindex=\"0\">") && page.contains("method = &#39;richardson&#39;\n")
+    );
+    assert!(page.contains("<time>20") && page.contains("scope=\"row\""));
+    assert!(page.matches("<title>").count() > 8, "values at markers");
     assert_eq!(page.matches("://").count(), page.matches("http://www.w3.org/2000/svg").count());
     for part in ["src=", "@import", "url("] {
         let inside = page.matches(part).count();
@@ -162,7 +169,7 @@ fn matrices_from_files_are_compared_too() {
     }
     let config = "
 [problem]
-matrix = ['2.mtx', '3.mtx']
+matrices = ['2.mtx', '3.mtx']
 [solver]
 method = 'cg'
 [[run]]
@@ -173,8 +180,9 @@ preconditioner = 'jacobi'
     let ran = compare(&folder, config, &["--json"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let document = ran.json();
-    assert_eq!(document["sections"][1]["label"], "3.mtx");
-    assert_eq!(rows(&document, 1)[0]["converged"], true);
+    // Behind what is said over the suite.
+    assert_eq!(document["sections"][3]["label"], "3");
+    assert_eq!(rows(&document, 3)[0]["converged"], true);
 }
 
 #[test]
@@ -223,7 +231,7 @@ fn several_problems_are_called_by_their_labels() {
     let head = "[[problem]]\nkind = 'poisson'\nlevels = [2, 3]\n";
     let run = "[[run]]\npreconditioner = 'jacobi'\nsolver = { method = 'cg' }\n";
     let more = "[[problem]]\nlabel = 'smooth'\nkind = 'poisson'\nlevel = 2\ncoefficient = 'smooth'\n\
-                [[problem]]\nmatrix = ['a.mtx']\n";
+                [[problem]]\nmatrix = 'a.mtx'\n";
     let ran = compare(&folder, &format!("{head}{more}{run}"), &["--json"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let document = ran.json();

@@ -12,9 +12,13 @@ fn said(arguments: &[&str]) -> String {
 fn every_section_is_described_with_its_keys() {
     let all = said(&["describe"]);
     for (section, keys) in [
-        ("problem", &["matrix", "rhs", "null_space", "samples", "describe problem poisson"][..]),
+        (
+            "problem",
+            &["matrix", "matrices", "rhs", "null_space", "samples", "describe problem poisson"][..],
+        ),
         ("solver", &["method", "tolerance: number > 0", "absolute_tolerance", "divergence"]),
         ("preconditioner", &["ilu", "auto", "describe preconditioner NAME"]),
+        ("compare", &["title", "repeats: integer", "time_limit: number > 0"]),
         ("run", &["label", "reuse: true or false", "preconditioner: a method"]),
         ("model", &["checkpoint_every", "output"]),
         ("train", &["mlp-reference", "auto"]),

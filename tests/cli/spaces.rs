@@ -248,7 +248,7 @@ fn the_preconditioner_may_be_made_from_another_matrix() {
 
     folder.file("P.mtx", &matrix(9, 9, &laplacian(9, grid(3), 0.1)));
     solve(&folder, &other, &[]).fails_with(&["P.mtx", "has 9 rows, A has 400"]);
-    let list = "[problem]\nmatrix = ['A.mtx', 'P.mtx']\npreconditioner_matrix = 'P.mtx'\n\
+    let list = "[problem]\nmatrices = ['A.mtx', 'P.mtx']\npreconditioner_matrix = 'P.mtx'\n\
                 [[run]]\npreconditioner = 'jacobi'\n";
     let list = folder.file("list.toml", list);
     crate::support::run(crate::support::program().arg("compare").arg(list))

@@ -3,7 +3,8 @@ use precondor_core::comm::{Comm, threads};
 use precondor_core::config::{self, Node, SolverConfig};
 use precondor_core::matrix::Space;
 use precondor_core::matrix::io::petsc_binary::PetscFile;
-use precondor_core::matrix::io::{hypre_ij, matrix_market};
+use precondor_core::matrix::io::{boeing, hypre_ij, matrix_market, numpy, scipy};
+use precondor_core::matrix::{Csr, DistCsr};
 use precondor_core::persist::{self, Opened};
 use precondor_core::problem::{Poisson, Problem};
 use precondor_core::registry::DynGenerator;
@@ -30,6 +31,9 @@ pub const PARSERS: &[Parser] = &[
     Parser { name: "matrix-market", read: |world, input| market(world, input) },
     Parser { name: "gzip", read: |world, input| market(world, input) },
     Parser { name: "petsc", read: |world, input| petsc(world, input) },
+    Parser { name: "npz", read: |world, input| npz(world, input) },
+    Parser { name: "npy", read: |world, input| npy(world, input) },
+    Parser { name: "boeing", read: |world, input| of_boeing(world, input) },
     Parser { name: "hypre", read: |world, input| hypre(world, input) },
     Parser { name: "model", read: |world, input| model(world, input) },
     Parser { name: "model-json", read: |world, input| model_json(world, input) },
@@ -203,6 +207,38 @@ fn petsc(world: &World, input: &[u8]) -> Result<()> {
     let square = matrix.as_ref().is_ok_and(|a| a.n_rows() == a.n_cols());
     assert!(!square || two.iter().all(Result::is_ok), "{two:?}");
     vector.map(|_| ()).or(matrix.map(|_| ()))
+}
+
+/// A matrix alone and on two ranks: what one takes two take, where it is square.
+fn both(one: Result<Csr>, on_ranks: impl Fn(&Comm) -> Result<DistCsr> + Sync) -> Result<()> {
+    let two = threads::run(2, |backend| on_ranks(&Comm::new(backend)).map(|_| ()));
+    let square = one.as_ref().is_ok_and(|a| a.n_rows() == a.n_cols());
+    assert!(!square || two.iter().all(Result::is_ok), "{two:?}");
+    one.map(|_| ())
+}
+
+/// An archive of SciPy.
+fn npz(world: &World, input: &[u8]) -> Result<()> {
+    let path = world.file("A.npz", input);
+    let _ = scipy::extents(&path);
+    let one = scipy::read_noting(&path, &mut Vec::new());
+    both(one, |comm| scipy::read_on_ranks(&path, comm, &mut Vec::new()))
+}
+
+/// Columns, and a dense matrix.
+fn npy(world: &World, input: &[u8]) -> Result<()> {
+    let path = world.file("x.npy", input);
+    let one = numpy::read_matrix(&path, &mut Vec::new());
+    let _ = both(one, |comm| numpy::read_on_ranks(&path, comm, &mut Vec::new()));
+    numpy::read_columns(&path).map(|_| ())
+}
+
+/// A matrix of Harwell and Boeing with its right-hand sides.
+fn of_boeing(world: &World, input: &[u8]) -> Result<()> {
+    let path = world.file("A.rb", input);
+    let _ = boeing::right_hand_sides(&path);
+    let one = boeing::read_noting(&path, &mut Vec::new());
+    both(one, |comm| boeing::read_on_ranks(&path, comm, &mut Vec::new()))
 }
 
 /// Parts, between lines of `=====`, on one rank to three.

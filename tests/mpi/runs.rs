@@ -186,3 +186,35 @@ fn a_program_that_another_launcher_started_says_so() {
     let ran = crate::support::run(&mut command);
     ran.fails_with(&["precondor was started on 3 ranks, but it is built for ", "another MPI"]);
 }
+
+/// A matrix that nobody can read and a run that takes too long end alike on all ranks, and cost nobody else anything.
+#[test]
+fn a_suite_goes_on_past_what_fails_and_can_be_gone_on_with() {
+    let folder = Folder::new("mpi-suite");
+    for level in [2, 3] {
+        let path = folder.path().join(format!("p{level}.mtx")).display().to_string();
+        let made =
+            precondor(1, &["problem", "--set", &format!("problem.level={level}"), "-o", &path]);
+        assert_eq!(made.status, Some(0), "{made:?}");
+    }
+    folder.file("bad.mtx", "nonsense\n");
+    let text = "[problem]\nmatrices = '*.mtx'\n[[run]]\npreconditioner = 'jacobi'\nsolver = { method = 'cg' }\n\
+                [[run]]\nlabel = 'slow'\ntime_limit = 0.2\n\
+                solver = { method = 'richardson', damping = 1e-9, max_iterations = 1000000000 }\n";
+    let config = folder.file("suite.toml", text).display().to_string();
+    let report = folder.path().join("report").display().to_string();
+    let job = precondor(2, &["compare", &config, "--json", "--report", &report, "--resume"]);
+    assert_eq!(job.status, Some(1), "{job:?}");
+    let document: serde_json::Value = serde_json::from_str(&job.out).expect("JSON");
+    let cases = document["sections"].as_array().expect("sections").iter();
+    let cases: Vec<_> = cases.filter(|section| section["label"].is_string()).collect();
+    let outcome = |case: usize, row: usize| {
+        cases[case]["tables"][0]["rows"][row]["values"]["outcome"].clone()
+    };
+    assert_eq!([outcome(0, 0), outcome(0, 1)], ["failed", "failed"]);
+    for case in 1..3 {
+        assert_eq!([outcome(case, 0), outcome(case, 1)], ["converged", "time-limit"]);
+    }
+    let results = folder.path().join("report/results.csv");
+    assert_eq!(std::fs::read_to_string(results).expect("results").lines().count(), 7);
+}

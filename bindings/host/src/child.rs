@@ -85,7 +85,8 @@ enum Line<T> {
     Answer(T),
 }
 
-fn say(line: &impl Serialize) {
+/// The child's side: writes a line that the parent reads with [`heard`].
+pub fn say(line: &impl Serialize) {
     let mut out = std::io::stdout().lock();
     // The parent that does not hear of it says that the process ended without an answer. The library may
     // have left a line unfinished.
@@ -93,6 +94,11 @@ fn say(line: &impl Serialize) {
         let text = [b"\n", MARK, text.as_bytes(), b"\n"].concat();
         let _ = out.write_all(&text).and_then(|()| out.flush());
     }
+}
+
+/// The parent's side: what [`say`] wrote, where a line of standard output is such a one.
+pub fn heard<T: DeserializeOwned>(line: &[u8]) -> Option<serde_json::Result<T>> {
+    line.strip_prefix(MARK).map(serde_json::from_slice)
 }
 
 /// Starts `command`, which looks at the library at `path`, and returns its answer.
@@ -160,7 +166,7 @@ struct Heard {
 
 impl Heard {
     fn line(&mut self, line: &[u8]) {
-        match line.strip_prefix(MARK).map(serde_json::from_slice) {
+        match heard(line) {
             Some(Ok(Line::Step(step))) => (self.step, self.since) = (step, Instant::now()),
             Some(Ok(Line::Answer(answer))) => self.answer = Some(answer),
             _ if line.is_empty() || self.printed.is_some() => {}
@@ -174,26 +180,31 @@ fn beginning(line: &[u8]) -> String {
     String::from_utf8_lossy(&line[..line.len().min(KEPT)]).trim().to_owned()
 }
 
+/// An output of a child.
 #[derive(Clone, Copy)]
-enum Pipe {
+pub enum Pipe {
+    /// Standard output.
     Out,
+    /// Standard error.
     Error,
 }
 
 /// What comes next from a child.
-enum Next {
+pub enum Next {
+    /// A line, without its end.
     Line(Pipe, Vec<u8>),
     /// Nothing for now.
     Quiet,
-    /// Both outputs are closed.
+    /// The outputs are closed.
     Closed,
 }
 
-/// Lines of both outputs of a child. Few wait in between, so that one that prints for ever is held up.
-struct Lines(Receiver<(Pipe, Vec<u8>)>);
+/// Lines of the outputs of a child that are piped. Few wait in between, so that one that prints for ever is held up.
+pub struct Lines(Receiver<(Pipe, Vec<u8>)>);
 
 impl Lines {
-    fn of(child: &mut Child) -> Lines {
+    /// Of this child.
+    pub fn of(child: &mut Child) -> Lines {
         let (send, lines) = sync_channel(16);
         if let Some(out) = child.stdout.take() {
             read(Pipe::Out, out, send.clone());
@@ -204,7 +215,8 @@ impl Lines {
         Lines(lines)
     }
 
-    fn next(&self) -> Next {
+    /// Waits for a moment at most.
+    pub fn next(&self) -> Next {
         match self.0.recv_timeout(TICK) {
             Ok((pipe, line)) => Next::Line(pipe, line),
             Err(RecvTimeoutError::Timeout) => Next::Quiet,
@@ -234,12 +246,14 @@ fn read(pipe: Pipe, from: impl Read + Send + 'static, to: SyncSender<(Pipe, Vec<
     });
 }
 
+/// The signal that ended a process, if any.
 #[cfg(unix)]
-fn signal(status: ExitStatus) -> Option<i32> {
+pub fn signal(status: ExitStatus) -> Option<i32> {
     std::os::unix::process::ExitStatusExt::signal(&status)
 }
 
+/// The signal that ended a process, if any.
 #[cfg(not(unix))]
-fn signal(_: ExitStatus) -> Option<i32> {
+pub fn signal(_: ExitStatus) -> Option<i32> {
     None
 }

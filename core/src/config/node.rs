@@ -114,6 +114,21 @@ impl Node {
         Node { key: self.key.clone(), at: self.at.clone(), content }
     }
 
+    /// A text that stands where this value does.
+    pub fn with_text(&self, text: &str) -> Node {
+        self.with(Content::Scalar(text.into()))
+    }
+
+    /// A list that stands where this value does.
+    pub fn with_items(&self, items: Vec<Node>) -> Node {
+        self.with(Content::List(items))
+    }
+
+    /// A table with this value under `key`, which stands where this value does.
+    pub fn under(&self, key: &str) -> Node {
+        self.with(Content::Table(BTreeMap::from([(key.to_owned(), self.clone())])))
+    }
+
     /// The child `key`, made as an empty table where there is none.
     pub(super) fn child_mut(&mut self, key: &str, place: &Place) -> Result<&mut Node> {
         // A method named by a string gets a section of its own: `method.damping=…` after

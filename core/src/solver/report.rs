@@ -81,7 +81,7 @@ pub struct Outside {
 }
 
 /// A solve noticed that its preconditioner fails, and went on by other means.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Switch {
     /// Iterations done before.
     pub iteration: usize,

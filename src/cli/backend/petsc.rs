@@ -7,9 +7,9 @@
 //! it. Every solve has a prefix of its own in PETSc's options database, so that options of one run
 //! do not reach another, and options that no object asked for are an error: they are misspelt.
 use crate::experiment::Task;
-use crate::interrupt;
 use crate::measure::{Measured, measured, set_up};
 use crate::session::Session;
+use crate::{interrupt, limit};
 use precondor::config::backend::is_petsc;
 use precondor_core::config::{MethodConfig, PETSC, Side, SolverConfig, SolverKind};
 use precondor_core::matrix::NullSpace;
@@ -168,11 +168,12 @@ fn solve(
         // A restart tells of the same iteration once more.
         history.resize(iteration + 1, measure);
         watch(&Step { iteration, measure });
-        if interrupt::asked() { Err(Error::Interrupted) } else { Ok(()) }
+        if interrupt::asked() || limit::passed() { Err(Error::Interrupted) } else { Ok(()) }
     };
     let ended = interrupt::gracefully(|| ksp.solve_watched(&rhs, &mut x, look));
     // Whichever rank was asked, all stop; x is as far as it got.
-    let reason = if interrupt::wished(session)? { ended.ok() } else { Some(ended?) };
+    let stopped = session.comm().any(interrupt::asked() || limit::cut())?;
+    let reason = if stopped { ended.ok() } else { Some(ended?) };
     let solve_seconds = start.elapsed().as_secs_f64();
     let mut x = x.to_vec()?;
     // Where M stands on the right PETSc leaves what lies in the null space in x.

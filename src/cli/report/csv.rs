@@ -94,7 +94,7 @@ impl Raw {
 /// The first line of `results.csv`.
 const RESULTS: &str = "case,system,n,nnz,label,group,method,preconditioner,parameters,outcome,iterations,\
                        measure,true_relative_residual,preconditioner_nnz,preconditioner_bytes,\
-                       setup_seconds,solve_seconds,error,fallback\n";
+                       setup_seconds,solve_seconds,error,fallback,products,repeats,seconds_min,seconds_max\n";
 
 /// The first line of `traffic.csv`.
 const TRAFFIC: &str = "case,system,label,ranks,part,kind,calls_max,messages_max,bytes_max,\
@@ -119,11 +119,12 @@ fn head(Solve { case, system, n, nnz, method, .. }: &Solve<'_>) -> [String; 9] {
 fn result(solve: &Solve<'_>, end: &End) -> String {
     let e = match end {
         Ok(entry) => entry,
-        Err(why) => return nothing(solve, "failed", why),
+        Err(failure) => return nothing(solve, &failure.outcome, &failure.why),
     };
+    let both = || e.times.iter().map(|[setup, solve]| setup + solve);
     let known = |number: Option<usize>| number.map_or(String::new(), |number| number.to_string());
     let tail = [
-        e.outcome.to_owned(),
+        e.outcome.to_string(),
         e.iterations.to_string(),
         format!("{:e}", e.measure),
         format!("{:e}", e.true_relative_residual),
@@ -133,13 +134,17 @@ fn result(solve: &Solve<'_>, end: &End) -> String {
         format!("{:e}", e.solve_seconds),
         e.reason.clone().unwrap_or_default(),
         e.fallback.iter().map(told).collect::<Vec<_>>().join("; "),
+        e.products.map_or(String::new(), |products| format!("{products:e}")),
+        e.times.len().to_string(),
+        both().reduce(f64::min).map_or(String::new(), |least| format!("{least:e}")),
+        both().reduce(f64::max).map_or(String::new(), |most| format!("{most:e}")),
     ];
     line(head(solve).into_iter().chain(tail))
 }
 
 /// A line of `results.csv` for what was not solved.
 fn nothing(solve: &Solve<'_>, outcome: &str, why: &str) -> String {
-    let tail = [outcome, "", "", "", "", "", "", "", why, ""].map(str::to_owned);
+    let tail = [outcome, "", "", "", "", "", "", "", why, "", "", "", "", ""].map(str::to_owned);
     line(head(solve).into_iter().chain(tail))
 }
 
@@ -171,7 +176,7 @@ pub fn history(comparison: &Comparison) -> String {
     let mut out = String::from("case,label,iteration,measure\n");
     for (case, tallies) in comparison.cases.iter().zip(&comparison.tallies) {
         for (method, tally) in comparison.methods.iter().zip(tallies) {
-            for (iteration, measure) in tally.history.iter().enumerate() {
+            for (iteration, measure) in tally.course.history.iter().enumerate() {
                 let (iteration, measure) = (iteration.to_string(), format!("{measure:e}"));
                 out += &line([&case.label, &method.label, &iteration, &measure]);
             }

@@ -1,10 +1,9 @@
 //! A comparison as a document: a section for each case, with what its solves took and what ranks sent.
-use super::{Case, Comparison, End, Entry, Method, Tally, reading, stop};
+use super::{Case, Comparison, End, Method, Tally, reading, spread, stop, suite};
 use crate::files;
-use precondor::report::plot::{self, Curve};
+use precondor::report::plot::{self, Curve, Points};
 use precondor::report::{Cell, Column, Document, Figure, Iterations, Row, Section, Table};
 use precondor_core::comm::count::Traffic;
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 /// The document.
@@ -12,7 +11,8 @@ pub fn document(comparison: &Comparison) -> Document {
     let mut words = vec!["precondor".into(), "compare".into(), comparison.config.clone()];
     words.extend(comparison.overrides.iter().flat_map(|flag| ["--set".into(), flag.clone()]));
     let cases = comparison.cases.iter().enumerate().map(|(k, _)| section(comparison, k));
-    let several = (comparison.cases.len() > 1).then(|| overview(comparison));
+    let suite = suite::sections(comparison);
+    let several = (comparison.cases.len() > 1 && suite.is_empty()).then(|| overview(comparison));
     let mut files = vec![
         ("results.csv", "every solve".to_owned()),
         (
@@ -20,6 +20,10 @@ pub fn document(comparison: &Comparison) -> Document {
             "the stopping measure of the first system of each case, iteration by iteration".into(),
         ),
     ];
+    if !suite.is_empty() {
+        files.push(("suite.csv", "the table over the suite".into()));
+        files.push(("profile.csv", "the performance profiles".into()));
+    }
     if comparison.tallies().any(|tally| tally.sent().is_some()) {
         files.push(("traffic.csv", "what the ranks sent".into()));
     }
@@ -29,7 +33,13 @@ pub fn document(comparison: &Comparison) -> Document {
         provenance: comparison.provenance.clone(),
         notes: comparison.rules(),
         readings: reading::growth(comparison).into_iter().collect(),
-        sections: several.into_iter().chain(cases).chain([methods(comparison)]).collect(),
+        sections: suite
+            .into_iter()
+            .chain(several)
+            .chain(cases)
+            .chain([methods(comparison)])
+            .collect(),
+        configuration: Some(comparison.configuration()),
         files,
         data: fields(json!({
             "config": comparison.config,
@@ -42,7 +52,7 @@ pub fn document(comparison: &Comparison) -> Document {
 }
 
 /// The fields of an object.
-fn fields(object: Value) -> Map<String, Value> {
+pub fn fields(object: Value) -> Map<String, Value> {
     match object {
         Value::Object(fields) => fields,
         _ => Map::new(),
@@ -50,7 +60,7 @@ fn fields(object: Value) -> Map<String, Value> {
 }
 
 /// The row of a method; none of its cells yet.
-fn row(method: &Method, colour: usize) -> Row {
+pub fn row(method: &Method, colour: usize) -> Row {
     let (label, group) = (method.label.clone(), method.group.clone());
     Row { label, group, colour: Some(colour), ..Row::default() }
 }
@@ -98,11 +108,18 @@ fn overview(comparison: &Comparison) -> Section {
 /// One case: what its solves took, what the ranks sent, curves.
 fn section(comparison: &Comparison, k: usize) -> Section {
     let case = &comparison.cases[k];
-    let about = format!("{} entries, {} ({})", case.nnz, case.counted(), case.description);
+    let (title, about) = match case.n {
+        // It could not be made.
+        0 => (case.label.clone(), format!("{} ({})", case.counted(), case.description)),
+        n => (
+            format!("{}: {n} unknowns", case.label),
+            format!("{} entries, {} ({})", case.nnz, case.counted(), case.description),
+        ),
+    };
     let sent = sent(comparison, k);
     Section {
         id: format!("case_{k}"),
-        title: format!("{}: {} unknowns", case.label, case.n),
+        title,
         notes: vec![about],
         tables: [solves(comparison, k)].into_iter().chain(sent).collect(),
         figures: convergence(comparison, k),
@@ -119,6 +136,8 @@ fn solves(comparison: &Comparison, case: usize) -> Table {
         if groups.len() > 1 { format!("{group}: {text}") } else { text }
     };
     let tallies = comparison.methods.iter().zip(&comparison.tallies[case]).enumerate();
+    let fast: Vec<usize> =
+        groups.iter().flat_map(|(_, rows)| told_apart(comparison, case, rows)).collect();
     Table {
         id: "solves".into(),
         title: String::new(),
@@ -131,14 +150,22 @@ fn solves(comparison: &Comparison, case: usize) -> Table {
             Column::new("bytes", "memory", ""),
             Column::new("setup_seconds", "setup", ""),
             Column::new("solve_seconds", "solve", ""),
-            Column::new("seconds", "both", "").marked(),
+            Column::new("seconds", "both", ""),
         ],
-        rows: tallies.map(|(k, (method, tally))| solved(method, tally, k)).collect(),
+        rows: tallies.map(|(k, (method, tally))| solved(method, tally, k, &fast)).collect(),
         readings: groups.iter().map(reading).collect(),
     }
 }
 
-fn solved(method: &Method, tally: &Tally, k: usize) -> Row {
+/// Rows whose times are the shortest of their group, where the spread tells them from others there.
+fn told_apart(comparison: &Comparison, case: usize, rows: &std::ops::Range<usize>) -> Vec<usize> {
+    let tallies = &comparison.tallies[case];
+    let good: Vec<usize> = rows.clone().filter(|&row| tallies[row].all_converged()).collect();
+    let fastest = spread::fastest(tallies, &good).and_then(|fastest| fastest.equal);
+    fastest.filter(|equal| equal.len() < good.len()).unwrap_or_default()
+}
+
+fn solved(method: &Method, tally: &Tally, k: usize, fast: &[usize]) -> Row {
     let seconds = |of: Option<f64>| Cell::of(of, Cell::Seconds);
     let cells = vec![
         Cell::Text(method.solver.name().into()),
@@ -149,7 +176,11 @@ fn solved(method: &Method, tally: &Tally, k: usize) -> Row {
         Cell::of(tally.median(|n| n.bytes), Cell::Bytes),
         seconds(tally.median(|n| Some(n.setup))),
         seconds(tally.median(|n| Some(n.solve))),
-        seconds(tally.seconds()),
+        Cell::of(tally.seconds(), |seconds| Cell::Timed {
+            seconds,
+            spread: tally.spread(),
+            best: fast.contains(&k),
+        }),
     ];
     let (mut remarks, mut asides) = (Vec::from_iter(tally.fallback()), tally.remarks());
     if tally.any_failed() {
@@ -173,16 +204,10 @@ fn solved(method: &Method, tally: &Tally, k: usize) -> Row {
 
 /// A system as JSON has it.
 fn system(end: &End) -> Value {
-    #[derive(Serialize)]
-    #[serde(untagged)]
-    enum System<'a> {
-        Solved(&'a Entry),
-        Failed { error: &'a str },
+    match end {
+        Ok(entry) => json!(entry),
+        Err(failure) => json!(failure),
     }
-    json!(match end {
-        Ok(entry) => System::Solved(entry),
-        Err(error) => System::Failed { error },
-    })
 }
 
 /// What the ranks sent and held, where there are several: the most of any. The first system speaks for all: its
@@ -230,8 +255,6 @@ fn sent(comparison: &Comparison, case: usize) -> Option<Table> {
 /// Convergence curves, a picture for each measure that runs stop by.
 fn convergence(comparison: &Comparison, case: usize) -> Vec<Figure> {
     let (info, tallies) = (&comparison.cases[case], &comparison.tallies[case]);
-    let groups = comparison.groups();
-    let place = |row: usize| groups.iter().position(|(_, rows)| rows.contains(&row));
     let mut measures: Vec<&str> = Vec::new();
     for method in &comparison.methods {
         if !measures.contains(&method.solver.measure()) {
@@ -251,15 +274,27 @@ fn convergence(comparison: &Comparison, case: usize) -> Vec<Figure> {
         let curves = named.iter().map(|(k, label)| Curve {
             label,
             colour: *k,
-            dashed: place(*k).is_some_and(|group| group % 2 == 1),
-            history: &tallies[*k].history,
+            history: &tallies[*k].course.history,
         });
-        let svg = plot::convergence(&curves.collect::<Vec<_>>(), axis)?;
         let which = if info.systems > 1 { " of the first system" } else { "" };
-        let caption = format!("Convergence{which}, {}; both axes are logarithmic.", info.label);
-        Some(Figure { svg, caption, half: false })
+        let told =
+            |what: &str| format!("{what}{which}, {}; both axes are logarithmic.", info.label);
+        let by_iteration = plot::convergence(&curves.collect::<Vec<_>>(), axis);
+        let over_time = named.iter().map(|(k, label)| Points {
+            label,
+            colour: *k,
+            points: plot::thinned(tallies[*k].course.over_time()),
+        });
+        let over_time: Vec<Points> = over_time.collect();
+        let over_time = plot::logarithmic(&over_time, ["seconds, setup included", axis]);
+        let pair =
+            [(by_iteration, told("Convergence")), (over_time, told("Convergence over time"))];
+        let both = pair
+            .into_iter()
+            .filter_map(|(svg, caption)| Some(Figure { svg: svg?, caption, half: true }));
+        both.collect::<Vec<_>>()
     };
-    measures.into_iter().filter_map(figure).collect()
+    measures.into_iter().flat_map(figure).collect()
 }
 
 /// What stands behind each label.

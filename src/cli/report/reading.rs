@@ -1,4 +1,5 @@
 //! What the numbers say, in a sentence each: computed, never written by hand.
+use super::spread::{self, Fastest};
 use super::{Comparison, Tally};
 use precondor::report::format::{mean, number, seconds};
 use std::ops::Range;
@@ -12,7 +13,7 @@ pub fn of_group(comparison: &Comparison, case: usize, rows: Range<usize>) -> Str
     let count = |row: usize| cells[row].iterations().map_or(f64::INFINITY, |(mean, _)| mean);
     let time = |row: usize| cells[row].seconds().unwrap_or(f64::INFINITY);
     let fewest = good.iter().copied().min_by(|&a, &b| count(a).total_cmp(&count(b)));
-    let fastest = good.iter().copied().min_by(|&a, &b| time(a).total_cmp(&time(b)));
+    let fastest = spread::fastest(cells, &good);
     if let (Some(fewest), Some(fastest)) = (fewest, fastest) {
         let iterations = mean(count(fewest));
         let others = good.iter().copied().filter(|&row| count(row) > count(fewest));
@@ -28,14 +29,8 @@ pub fn of_group(comparison: &Comparison, case: usize, rows: Range<usize>) -> Str
             "{} {need} the fewest iterations ({iterations}{beside})",
             winners.join(" and ")
         ));
-        if good.len() > 1 {
-            let also = if fewest == fastest && winners.len() == 1 { "also " } else { "" };
-            sentences.push(format!(
-                "{} is {also}the fastest from matrix to solution ({})",
-                label(fastest),
-                seconds(time(fastest))
-            ));
-        }
+        let only = (winners.len() == 1).then_some(fewest);
+        sentences.extend((good.len() > 1).then(|| times_of(&fastest, only, &label, &time)));
     }
     let tried = rows.clone().filter(|&row| cells[row].total() > 0);
     let failed: Vec<&str> = tried.filter(|row| !good.contains(row)).map(label).collect();
@@ -48,11 +43,44 @@ pub fn of_group(comparison: &Comparison, case: usize, rows: Range<usize>) -> Str
     sentences.join("; ") + "."
 }
 
+/// Who is the fastest, as far as the spread of the times tells. `only` alone has the fewest iterations.
+fn times_of<'l>(
+    fastest: &Fastest,
+    only: Option<usize>,
+    label: &impl Fn(usize) -> &'l str,
+    time: &impl Fn(usize) -> f64,
+) -> String {
+    let Fastest { shortest, equal } = fastest;
+    let taken = seconds(time(*shortest));
+    match equal.as_deref() {
+        None => format!(
+            "{} took the shortest time from matrix to solution ({taken}), measured too seldom to say that it is the \
+             fastest: repeats = 7",
+            label(*shortest)
+        ),
+        Some([one]) => {
+            let also = if only == Some(*one) { "also " } else { "" };
+            format!("{} is {also}the fastest from matrix to solution ({taken})", label(*one))
+        }
+        Some(several) => {
+            let named: Vec<String> = several
+                .iter()
+                .map(|&row| format!("{} ({})", label(row), seconds(time(row))))
+                .collect();
+            format!(
+                "the times of the fastest differ by no more than they spread: {}",
+                named.join(", ")
+            )
+        }
+    }
+}
+
 /// How iterations grow from the first case to the last; `None` where there is nothing to say.
 pub fn growth(comparison: &Comparison) -> Option<String> {
     let (first, last) = (comparison.tallies.first()?, comparison.tallies.last()?);
     let (from, to) = (comparison.cases.first()?, comparison.cases.last()?);
-    if to.n <= from.n {
+    // Matrices of a suite do not grow out of one another.
+    if to.n <= from.n || from.of_suite || to.of_suite {
         return None;
     }
     let grown = |cells: (&Tally, &Tally)| {

@@ -1,9 +1,10 @@
 //! A method on all systems of a case: what the report shows of them, in memory that does not grow with their
 //! number.
-use super::Entry;
+use super::{Course, Entry, Failure, median};
 use crate::measure::told;
 use crate::traffic::Sent;
 use precondor_core::kernel::random;
+use std::borrow::Cow;
 
 /// Systems that are kept one by one, the first ones.
 pub const FIRST: usize = 1000;
@@ -13,15 +14,15 @@ pub const SAMPLE: usize = 4096;
 const REMARKS: usize = 20;
 
 /// How a solve ended: numbers and notes, or why there was none.
-pub type End = std::result::Result<Entry, String>;
+pub type End = std::result::Result<Entry, Failure>;
 
 /// A method on all systems of a case.
 #[derive(Default)]
 pub struct Tally {
     /// The first systems, in order.
     pub first: Vec<End>,
-    /// The stopping measure of the first system, iteration by iteration.
-    pub history: Vec<f64>,
+    /// The stopping measure of the first system in its course.
+    pub course: Course,
     /// Systems in all.
     total: u64,
     converged: u64,
@@ -32,7 +33,7 @@ pub struct Tally {
     /// The largest true residual of those that were solved.
     worst: Option<f64>,
     /// How solves ended, by count.
-    ends: Vec<(&'static str, u64)>,
+    ends: Vec<(Cow<'static, str>, u64)>,
     /// Solves that went on by other means, and the first such case.
     fallbacks: u64,
     fallback: Option<String>,
@@ -80,9 +81,11 @@ impl Tally {
     pub fn add(&mut self, end: End) {
         self.total += 1;
         let name = match &end {
-            Ok(entry) if entry.converged() && !entry.fallback.is_empty() => "converged by fallback",
-            Ok(entry) => entry.outcome,
-            Err(_) => "failed",
+            Ok(entry) if entry.converged() && !entry.fallback.is_empty() => {
+                "converged by fallback".into()
+            }
+            Ok(entry) => entry.outcome.clone(),
+            Err(failure) => failure.outcome.clone(),
         };
         match self.ends.iter_mut().find(|(other, _)| *other == name) {
             Some((_, count)) => *count += 1,
@@ -134,7 +137,7 @@ impl Tally {
             }
         };
         match end {
-            Err(why) => one(why, &mut self.remarks, &mut left_out),
+            Err(failure) => one(&failure.why, &mut self.remarks, &mut left_out),
             Ok(entry) => {
                 for remark in entry.reason.iter().chain(&entry.notes) {
                     one(remark, &mut self.remarks, &mut left_out);
@@ -174,18 +177,18 @@ impl Tally {
     }
     /// The median of what is known.
     pub fn median(&self, of: impl Fn(&Numbers) -> Option<f64>) -> Option<f64> {
-        let mut values: Vec<f64> = self.numbers.kept.iter().filter_map(of).collect();
-        values.sort_by(f64::total_cmp);
-        let middle = values.len() / 2;
-        match values.len() {
-            0 => None,
-            n if n % 2 == 0 => Some(0.5 * (values[middle - 1] + values[middle])),
-            _ => Some(values[middle]),
-        }
+        median(self.numbers.kept.iter().filter_map(of).collect())
     }
     /// Median seconds of setup and solve together.
     pub fn seconds(&self) -> Option<f64> {
         self.median(|n| Some(n.setup + n.solve))
+    }
+    /// The shortest and the longest time of setup and solve together, of one system that was solved several times.
+    pub fn spread(&self) -> Option<(f64, f64)> {
+        let [Ok(entry)] = self.first.as_slice() else { return None };
+        let both = || entry.times.iter().map(|[setup, solve]| setup + solve);
+        let spread = (both().reduce(f64::min)?, both().reduce(f64::max)?);
+        (entry.times.len() > 1).then_some(spread)
     }
     /// Whether medians are those of a sample.
     pub fn sampled(&self) -> bool {
@@ -199,7 +202,7 @@ impl Tally {
     pub fn outcome(&self) -> String {
         match self.ends.as_slice() {
             [] => "not run".to_owned(),
-            [(name, _)] => (*name).to_owned(),
+            [(name, _)] => name.to_string(),
             several => {
                 let words = several.iter().map(|(name, count)| format!("{count} {name}"));
                 format!("{} of {}", words.collect::<Vec<_>>().join(", "), self.total)
@@ -226,15 +229,17 @@ mod tests {
     fn entry(k: u64) -> Entry {
         Entry {
             iterations: (k % 10) as usize,
-            outcome: if k.is_multiple_of(100) { "breakdown" } else { "converged" },
+            outcome: if k.is_multiple_of(100) { "breakdown" } else { "converged" }.into(),
             reason: None,
             measure: 0.0,
             true_relative_residual: k as f64,
             nnz_ratio: Some(1.0),
             preconditioner_nnz: None,
             preconditioner_bytes: None,
+            products: None,
             setup_seconds: k as f64,
             solve_seconds: 1.0,
+            times: vec![[k as f64, 1.0]],
             refreshed: k > 0,
             fallback: Vec::new(),
             notes: vec!["the same for all".into(), format!("system {k}")],
@@ -252,7 +257,7 @@ mod tests {
         let mut tally = Tally::default();
         let mut after = Vec::new();
         for k in 0..100_000 {
-            tally.add(if k == 7 { Err("refused".into()) } else { Ok(entry(k)) });
+            tally.add(if k == 7 { Err(Failure::new("refused".into())) } else { Ok(entry(k)) });
             if k + 1 == 10_000 || k + 1 == 100_000 {
                 after.push(kept(&tally));
             }

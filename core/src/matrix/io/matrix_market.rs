@@ -53,6 +53,16 @@ pub fn read_noting(path: &Path, notes: &mut Vec<String>) -> Result<Csr> {
     matrix(Entries::new(text, path, size)?, notes)
 }
 
+/// The numbers of rows and columns that a file announces, of which no entry is read.
+///
+/// # Errors
+/// As [`read`].
+pub fn extents(path: &Path) -> Result<(u64, u64)> {
+    let Source { text, size } = source::open(path)?;
+    let entries = Entries::new(text, path, size)?;
+    Ok((entries.rows, entries.cols))
+}
+
 /// Reads a matrix for all ranks, in blocks of nearly equally many rows. Rank 0 reads the file and
 /// sends entries on as they come, so that it holds no more than any other rank: while it reads, 44
 /// bytes for each of its own entries. There the reader's notes are added to `notes`. Collective.

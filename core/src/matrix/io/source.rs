@@ -11,7 +11,7 @@ use std::path::Path;
 const HEAD: u64 = 512;
 
 /// Bytes that one byte of a gzipped file can stand for, at most.
-const DEFLATE: u64 = 1032;
+pub(super) const DEFLATE: u64 = 1032;
 
 /// An open text file.
 pub(super) struct Source {
@@ -41,8 +41,23 @@ impl Size {
     }
 }
 
-/// Opens a text file.
+/// Opens a text file; one of another format is refused.
 pub(super) fn open(path: &Path) -> Result<Source> {
+    opened(path, foreign)
+}
+
+/// Opens a text file whose format is known.
+pub(super) fn open_known(path: &Path) -> Result<Source> {
+    opened(path, |_| None)
+}
+
+/// The first bytes of a file, of what is in it where it is gzipped.
+pub(super) fn head(path: &Path) -> Result<Vec<u8>> {
+    let mut source = open_known(path)?.text;
+    start(&mut source).map_err(|e| Error::file(path, e))
+}
+
+fn opened(path: &Path, foreign: impl Fn(&[u8]) -> Option<String>) -> Result<Source> {
     let fail = |e| Error::file(path, e);
     let mut file = input::open(path).map_err(fail)?;
     let metadata = file.metadata().map_err(fail)?;
@@ -154,7 +169,7 @@ fn is_matlab_4(head: &[u8]) -> bool {
 }
 
 /// The type (RSA, PUA, …) that stands at the start of the third line, after a line of five numbers.
-fn boeing(head: &[u8]) -> Option<String> {
+pub(super) fn boeing(head: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(head).ok().or_else(|| {
         // The cut after the first bytes may go through a character.
         std::str::from_utf8(&head[..head.len().saturating_sub(4)]).ok()

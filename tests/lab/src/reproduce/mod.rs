@@ -212,6 +212,7 @@ pub fn run(args: &Args, methods: &Methods) -> Result<()> {
         notes: Vec::new(),
         readings: Vec::new(),
         sections,
+        configuration: None,
         files: Vec::new(),
         data: serde_json::Map::new(),
     };

@@ -16,12 +16,7 @@ pub fn convergence<'a>(
     let curves: Vec<Curve<'_>> = curves
         .filter(|(_, history)| history.len() > 1)
         .enumerate()
-        .map(|(colour, (label, history))| Curve {
-            label,
-            colour,
-            dashed: colour >= plot::COLOURS,
-            history,
-        })
+        .map(|(colour, (label, history))| Curve { label, colour, history })
         .collect();
     let svg = plot::convergence(&curves, axis)?;
     let caption = format!("{caption}; both axes are logarithmic.");
@@ -43,7 +38,6 @@ pub fn spectra(lab: &Lab<'_>, sample: &Sample, methods: &[&Method]) -> Result<Op
     let points = all.iter().enumerate().map(|(colour, (label, values))| Points {
         label,
         colour,
-        dashed: colour >= plot::COLOURS,
         points: values.iter().enumerate().map(|(k, &v)| ((k + 1) as f64 / n, v)).collect(),
     });
     let points: Vec<Points<'_>> = points.collect();

@@ -70,6 +70,7 @@ pub fn run(args: &Args) -> Result<()> {
         notes: vec![format!("Counted by `{}`.", record.command)],
         readings: Vec::new(),
         sections: agreement.chain(scaling.as_ref().map(report::section)).collect(),
+        configuration: None,
         files: scaling.iter().map(|_| ("scaling.csv", "all numbers of ranks".into())).collect(),
         data: data.as_object().cloned().unwrap_or_default(),
     };

@@ -132,19 +132,15 @@ fn figures(scaling: &Scaling) -> Vec<Figure> {
         }),
         ("reductions that add on the way", |p| p.seconds.summed),
     ];
-    let first = scaling.curves.first().map(|curve| curve.group.as_str());
     let figure = |(what, seconds): (&str, Shown)| {
         let curves = scaling.curves.iter().enumerate().map(|(k, curve)| Points {
             label: &curve.label,
             colour: k,
-            dashed: first != Some(curve.group.as_str()),
             points: curve.points.iter().map(|p| (p.ranks as f64, seconds(p))).collect(),
         });
         let axes = ["ranks", "seconds for the solve"];
         let svg = plot::logarithmic(&curves.collect::<Vec<_>>(), axes)?;
-        let caption = format!(
-            "Reckoned, not measured: time to solution over ranks, with {what}; dashed: other groups than the first."
-        );
+        let caption = format!("Reckoned, not measured: time to solution over ranks, with {what}.");
         Some(Figure { svg, caption, half: false })
     };
     pictures.into_iter().filter_map(figure).collect()

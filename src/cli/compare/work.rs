@@ -1,0 +1,210 @@
+//! The solves of a comparison, one after the other.
+use super::ledger::{Event, Info, Key};
+use super::runs::{Asked, Run};
+use crate::experiment::{Case, Task};
+use crate::measure::{self, Made, Measured, measure, measure_with};
+use crate::report::{self, Course, End, Entry, Failure};
+use crate::session::Session;
+use crate::traffic::{self, Sent};
+use crate::{interrupt, limit};
+use precondor_core::config::StopRule;
+use precondor_core::instance::Kept;
+use precondor_core::precond::Preconditioner;
+use precondor_core::solver::Step;
+use precondor_core::{Error, Result};
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+/// Who is told what happens.
+pub type Teller<'t> = dyn FnMut(Event) -> Result<()> + 't;
+
+/// A comparison under way.
+pub struct Work<'a> {
+    pub session: &'a Session,
+    pub asked: &'a Asked,
+    /// Solves that are done already.
+    pub done: BTreeSet<Key>,
+    /// Whether a system that cannot be made is a failure of all its runs, and the others go on.
+    pub tolerant: bool,
+}
+
+impl Work<'_> {
+    /// All runs on all systems. Leaves with [`Error::Interrupted`] on all ranks where any was asked to end. Collective.
+    pub fn all(&mut self, tell: &mut Teller) -> Result<()> {
+        (0..self.asked.cases.len()).try_for_each(|case| self.case(case, tell))
+    }
+
+    /// All runs on all systems of a case. Collective.
+    fn case(&mut self, number: usize, tell: &mut Teller) -> Result<()> {
+        let asked = self.asked;
+        let mut kept = Vec::new();
+        for run in &asked.runs {
+            kept.push(match &run.method {
+                Some(config) if run.reuse => {
+                    let method = self.session.comm().agree(self.session.generator(&config.name))?;
+                    Some(Kept::new(method, &config.params))
+                }
+                _ => None,
+            });
+        }
+        let case = &asked.cases[number];
+        (0..case.samples)
+            .try_for_each(|system| self.system((number, case), system, &mut kept, tell))
+    }
+
+    /// All runs on one system. Collective.
+    fn system(
+        &mut self,
+        (number, case): (usize, &Case),
+        system: u64,
+        kept: &mut [Option<Kept>],
+        tell: &mut Teller,
+    ) -> Result<()> {
+        let (session, asked) = (self.session, self.asked);
+        interrupt::check(session)?;
+        let todo = asked.todo(number, system, &self.done);
+        if todo.is_empty() {
+            return Ok(());
+        }
+        tell(Event::Making(number, system))?;
+        let made = session.task(case, system).and_then(Task::single).and_then(|task| {
+            let exact = reference(&asked.runs, &task, session)?;
+            Ok((task, exact))
+        });
+        let (task, exact) = match made {
+            Err(e) if self.tolerant && !interrupt::wished(session)? => {
+                let mut failed = BTreeSet::new();
+                let once = todo.into_iter().filter(|key| failed.insert(key.run));
+                let event =
+                    |key| Event::End(key, Err(Failure::new(e.to_string())), Course::default());
+                return once.map(event).try_for_each(tell);
+            }
+            made => made?,
+        };
+        let (n, nnz) = (task.system.a().n_global(), task.nnz);
+        tell(Event::Made(number, system, Info { n, nnz, side: traffic::side(&task.system) }))?;
+        let mut failed = BTreeSet::new();
+        for key in todo {
+            let run = &asked.runs[key.run];
+            if failed.contains(&key.run) {
+                continue;
+            }
+            tell(Event::Begin(key))?;
+            let one = || one((run, kept[key.run].as_mut()), &task, session, exact.as_deref());
+            let (end, course) = limit::within(run.limit, one)?;
+            // What a signal cut short is not counted.
+            let whole = end.as_ref().is_ok_and(Entry::converged);
+            if interrupt::wished(session)? && !whole {
+                return Err(Error::Interrupted);
+            }
+            if end.is_err() {
+                failed.insert(key.run);
+            }
+            let first = system == 0 && key.round == 0;
+            tell(Event::End(key, end, if first { course } else { Course::default() }))?;
+        }
+        Ok(())
+    }
+}
+
+/// x*, where a run measures its error.
+fn reference(runs: &[Run], task: &Task, session: &Session) -> Result<Option<Vec<f64>>> {
+    let needing = runs.iter().filter(|run| run.solver.stop == StopRule::AbsoluteError);
+    let tightest = needing.map(|run| run.solver.tolerance).reduce(f64::min);
+    tightest.map(|tolerance| measure::exact(session, task, tolerance)).transpose()
+}
+
+/// One solve: how it ended, and its course. Collective.
+fn one(
+    (run, kept): (&Run, Option<&mut Kept>),
+    task: &Task,
+    session: &Session,
+    exact: Option<&[f64]>,
+) -> Result<(End, Course)> {
+    let exact = exact.filter(|_| run.solver.stop == StopRule::AbsoluteError);
+    let task = task.under(&run.solver);
+    let task: &Task = &task;
+    let how = (&run.solver, &run.plan);
+    let mut seen: Vec<(Instant, f64)> = Vec::new();
+    let mut watch = |step: &Step| seen.push((Instant::now(), step.measure));
+    let measured = match kept {
+        None => measure(session, task, run.method.as_ref(), how, exact, &mut watch)
+            .map(|measured| (measured, false)),
+        Some(kept) => renewed(kept, run, (task, session), exact, &mut watch),
+    };
+    let cut = session.comm().any(limit::cut())?;
+    let over = || {
+        let seconds = run.limit.unwrap_or_default().as_secs_f64();
+        format!("the time limit of {seconds} s was over")
+    };
+    Ok(match measured {
+        Err(_) if cut => (Err(Failure::late(over() + " before it was set up")), Course::default()),
+        Err(e) => (Err(Failure::new(e.to_string())), Course::default()),
+        Ok((measured, refreshed)) => {
+            let mut entry = entry(&measured, task, refreshed);
+            if cut && entry.outcome == "interrupted" {
+                (entry.outcome, entry.reason) = (report::TIME_LIMIT.into(), Some(over()));
+            }
+            let course = course(&measured, &seen);
+            (Ok(entry), course)
+        }
+    })
+}
+
+/// The course of a solve whose measures were seen at these times: the last of them at its end.
+fn course(measured: &Measured, seen: &[(Instant, f64)]) -> Course {
+    let end = measured.setup_seconds + measured.solve_seconds;
+    let last = seen.last().map(|(last, _)| *last);
+    let before = |at: Instant| last.map_or(0.0, |last| last.duration_since(at).as_secs_f64());
+    Course {
+        history: measured.report.history.clone(),
+        seconds: seen.iter().map(|(at, _)| (end - before(*at)).max(0.0)).collect(),
+        measures: seen.iter().map(|(_, measure)| *measure).collect(),
+    }
+}
+
+/// What is kept of a solve.
+fn entry(measured: &Measured, task: &Task, refreshed: bool) -> Entry {
+    let report = &measured.report;
+    let ratio = measured.entries.map(|n| n as f64 / task.nnz.max(1) as f64);
+    let work =
+        |[products, applications]: [u64; 2]| Some(products as f64 + applications as f64 * ratio?);
+    Entry {
+        iterations: report.iterations,
+        outcome: report.outcome.name().into(),
+        reason: report.outcome.reason().map(str::to_owned),
+        measure: report.history.last().copied().unwrap_or(f64::NAN),
+        true_relative_residual: report.true_relative_residual,
+        nnz_ratio: ratio,
+        preconditioner_nnz: measured.entries,
+        preconditioner_bytes: measured.bytes,
+        products: measured.counts.and_then(work),
+        setup_seconds: measured.setup_seconds,
+        solve_seconds: measured.solve_seconds,
+        times: vec![[measured.setup_seconds, measured.solve_seconds]],
+        refreshed,
+        fallback: report.switches.clone(),
+        notes: measured.notes.clone(),
+        ranks: measured.counted.as_ref().map(Sent::new),
+    }
+}
+
+/// A solve with the preconditioner of the system before, made that of this one; and whether it was
+/// refreshed rather than set up.
+fn renewed(
+    kept: &mut Kept,
+    run: &Run,
+    (task, session): (&Task, &Session),
+    exact: Option<&[f64]>,
+    watch: &mut dyn FnMut(&Step),
+) -> Result<(Measured, bool)> {
+    let meter = session.meter();
+    let (start, before) = (Instant::now(), kept.counts());
+    let m = interrupt::guarded(|| kept.update(task.preconditioned()));
+    let m = m.map_err(|e| e.inside(measure::name(run.method.as_ref())))?;
+    let m: &dyn Preconditioner = m;
+    let made = Made { m, taken: start.elapsed(), meter };
+    let (method, how) = (run.method.as_ref(), (&run.solver, &run.plan));
+    let measured = measure_with(session, task, (method, made), how, exact, watch)?;
+    Ok((measured, kept.counts().refreshes > before.refreshes))
+}
