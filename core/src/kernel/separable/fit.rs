@@ -54,12 +54,13 @@ pub struct Fit {
     pub distance: f64,
 }
 
-/// Fits a separable operator to a matrix on a grid; every row is checked to be one of the grid. Collective.
+/// Fits a separable operator to a matrix on a grid, whose every row is checked to be one of the grid; `constant` says that A
+/// is known to take constants to zero, whatever rounding made of that. Collective.
 ///
 /// # Errors
 /// [`Error::Unsupported`] for a row that does not fit, and where no separable operator is near to A;
 /// [`Error::Data`] for entries that are all zero or not finite; what the communicator reports.
-pub fn fit(a: &DistCsr, lattice: Lattice) -> Result<Fit> {
+pub fn fit(a: &DistCsr, lattice: Lattice, constant: bool) -> Result<Fit> {
     let comm = a.space().comm();
     comm.scope(|| {
         let mut sums = Sums::new(lattice);
@@ -70,7 +71,7 @@ pub fn fit(a: &DistCsr, lattice: Lattice) -> Result<Fit> {
         comm.agree_first_adding(taken, || a.identity_rows_hint())?;
         sums.add_up(a)?;
         let rows = samples(a);
-        let operator = sums.operator(a.null_spaces().is_some())?;
+        let operator = sums.operator(constant)?;
         let noise = noise(a, lattice, &operator, &rows)?;
         let operator = sums.without_noise(operator, noise);
         operator.check().map_err(|e| near(&format!("{e}")))?;
@@ -237,7 +238,7 @@ impl Sums {
         if mass > 0.0 && sum.abs() > ROUNDING * size { sum / mass } else { 0.0 }
     }
 
-    /// The operator, planes as they are; `singular` where A is known to be.
+    /// The operator, planes as they are; `singular` where A is known to take constants to zero.
     fn operator(&self, singular: bool) -> Result<Separable> {
         let Lattice { dims, dimension, periodic } = self.lattice;
         let sizes: f64 = (0..dimension).flat_map(|d| self.planes(d, d)).map(f64::abs).sum();

@@ -35,7 +35,7 @@ mod axis;
 mod chain;
 mod eigen;
 mod fft;
-mod fit;
+pub mod fit;
 mod line;
 mod number;
 mod operator;
@@ -43,7 +43,7 @@ mod real;
 mod solver;
 
 pub use axis::Axis;
-pub use fit::{FARTHEST, Fit, fit};
+pub use fit::Fit;
 pub use number::Number;
 pub use operator::Separable;
 pub use solver::Solver;

@@ -30,6 +30,8 @@ use crate::kernel::slab::{Slabs, Transpose};
 pub struct Solver<T> {
     /// Nodes along x, and rows of nodes in a layer.
     row: [usize; 2],
+    /// That this rank solves for.
+    modes: Range<usize>,
     /// Of every axis but the last.
     lines: Vec<Line<T>>,
     systems: Systems<T>,
@@ -82,44 +84,47 @@ impl<T: Number> Solver<T> {
 
     fn plan(operator: &Separable, ranks: Option<(&Slabs, &Comm, usize)>) -> Result<Self> {
         operator.check()?;
-        let (last, others) = operator.axes.split_last().expect("checked");
-        let lines = others.iter().map(Line::new).collect::<Result<Vec<Line<T>>>>()?;
-        let (layer, all) = (others.iter().map(|a| a.nodes()).product::<usize>(), last.nodes());
-        let (modes, slab, layers, halo) = match ranks {
-            None => (0..layer, 0..all, all, None),
+        let dims = operator.dims();
+        let (&all, others) = dims.split_last().expect("checked");
+        let layer: usize = others.iter().product();
+        let (modes, slab, layers) = match ranks {
+            None => (0..layer, 0..all, all),
             Some((slabs, comm, halo)) => {
                 let (rank, around) = (comm.rank(), slabs.around(comm.rank(), halo));
                 let slab = slabs.rows(rank);
                 let slab = slab.start - around.start..slab.end - around.start;
-                (slabs.columns(rank), slab, around.len(), Some((slabs, comm, halo)))
+                (slabs.columns(rank), slab, around.len())
             }
         };
         let width = if ranks.is_some() { width(modes.len()) } else { MODES };
-        let of_mode = |mode: usize| {
-            let (mut sum, mut weight, mut rest) = (operator.shift, 1.0, mode);
-            for line in &lines {
-                let q = rest % line.eigenvalues().len();
-                rest /= line.eigenvalues().len();
-                sum += line.eigenvalues()[q].max(0.0);
-                weight *= line.weights()[q];
-            }
-            (sum, weight)
-        };
-        let mut chosen: Vec<(f64, f64)> = modes.clone().map(of_mode).collect();
-        if operator.is_singular() {
-            settle_constants(&mut chosen, &lines, modes.start);
-        }
-        let systems = Systems::new(last, &chosen, width);
-        let transpose =
-            halo.map(|(slabs, comm, halo)| Transpose::new(slabs, comm, halo, width)).transpose()?;
+        let (lines, systems) = parts(operator, modes.clone(), width)?;
+        let transpose = ranks
+            .map(|(slabs, comm, halo)| Transpose::new(slabs, comm, halo, width))
+            .transpose()?;
         let runs = layers.div_ceil(Self::grain(layer, layers)).min(RUNS);
         let scratch = Scratch {
             modes: vec![T::ZERO; systems.len()],
-            lines: (0..runs).map(|_| Mutex::new(lines.iter().map(Line::lines).collect())).collect(),
+            lines: benches(&lines, runs),
             spare: systems.spare(),
         };
-        let row = [others[0].nodes(), layer / others[0].nodes()];
-        Ok(Solver { row, lines, systems, transpose, slab, layers, scratch })
+        let row = [others[0], layer / others[0]];
+        Ok(Solver { row, modes, lines, systems, transpose, slab, layers, scratch })
+    }
+
+    /// The same solver for another operator on the same grid, with all that depends on the grid alone. Not collective.
+    ///
+    /// # Errors
+    /// As [`alone`](Self::alone).
+    ///
+    /// # Panics
+    /// Where the grid is another one.
+    pub fn renew(&mut self, operator: &Separable) -> Result<()> {
+        let (lines, systems) = parts(operator, self.modes.clone(), self.systems.width())?;
+        assert_eq!(systems.len(), self.scratch.modes.len(), "a solver is of one grid");
+        self.scratch.lines = benches(&lines, self.scratch.lines.len());
+        self.scratch.spare = systems.spare();
+        (self.lines, self.systems) = (lines, systems);
+        Ok(())
     }
 
     /// Layers, at least, of so many that one thread transforms at a time: whole vectors of lines.
@@ -176,6 +181,37 @@ impl<T: Number> Solver<T> {
         let tables = self.lines.iter().map(Line::bytes).sum::<usize>() + self.systems.bytes();
         scratch + tables + self.transpose.as_ref().map_or(0, Transpose::bytes)
     }
+}
+
+/// Lines for so many runs of layers.
+fn benches<T: Number>(lines: &[Line<T>], runs: usize) -> Vec<Mutex<Vec<Lines<T>>>> {
+    (0..runs).map(|_| Mutex::new(lines.iter().map(Line::lines).collect())).collect()
+}
+
+/// The transforms of all axes but the last, and the systems of some modes, in blocks of `width`.
+fn parts<T: Number>(
+    operator: &Separable,
+    modes: Range<usize>,
+    width: usize,
+) -> Result<(Vec<Line<T>>, Systems<T>)> {
+    let (last, others) = operator.axes.split_last().expect("an operator has axes");
+    let lines = others.iter().map(Line::new).collect::<Result<Vec<Line<T>>>>()?;
+    let of_mode = |mode: usize| {
+        let (mut sum, mut weight, mut rest) = (operator.shift, 1.0, mode);
+        for line in &lines {
+            let q = rest % line.eigenvalues().len();
+            rest /= line.eigenvalues().len();
+            sum += line.eigenvalues()[q].max(0.0);
+            weight *= line.weights()[q];
+        }
+        (sum, weight)
+    };
+    let mut chosen: Vec<(f64, f64)> = modes.clone().map(of_mode).collect();
+    if operator.is_singular() {
+        settle_constants(&mut chosen, &lines, modes.start);
+    }
+    let systems = Systems::new(last, &chosen, width);
+    Ok((lines, systems))
 }
 
 /// The constant mode of a singular operator has the eigenvalue zero, where rounding made it something else.

@@ -1,4 +1,5 @@
 //! The fast solve against the matrix, and the fit against what it was made of.
+use super::fit::fit;
 use super::*;
 use crate::comm::{Comm, threads};
 use crate::host::Alone;
@@ -171,7 +172,7 @@ fn ranks_give_the_bits_of_one() {
 }
 
 fn fitted(a: &DistCsr, given: Option<&[usize]>) -> crate::Result<Fit> {
-    fit(a, Lattice::shown(a, given)?)
+    fit(a, Lattice::shown(a, given)?, false)
 }
 
 #[test]
