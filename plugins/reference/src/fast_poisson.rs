@@ -7,7 +7,7 @@
 //!   not (time steps).
 //! - **A model of A** on shifted or bent grids, and where a coefficient varies by a factor or so: the condition of A0⁻¹A is
 //!   bounded in the number of unknowns as long as cells are not degenerate. Its distance from A, from 0 to 1, is among
-//!   the notes; from 0.6 on A is refused. A's diagonal couplings are not in A0: of bi- and trilinear elements it has
+//!   the notes; from 0.75 on A is refused, and where diagonal entries are off by sixteen times. A's diagonal couplings are not in A0: of bi- and trilinear elements it has
 //!   the masses lumped.
 //!
 //! Works for matrices with entries for nodes next to each other, along axes (5 or 7 points) and perhaps diagonally (7, 9; 15,

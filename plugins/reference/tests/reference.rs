@@ -514,7 +514,7 @@ fn any_number_of_ranks_gives_the_same_bits() {
 
 #[test]
 fn no_rank_holds_the_whole_grid() {
-    let m = 127u64;
+    let m = 383u64;
     let whole = rectangle(Grid { mx: m as usize, my: m as usize });
     let most = |ranks: u64, bare: bool| {
         let starts: Vec<u64> = (0..=ranks).map(|r| r * m * m / ranks).collect();

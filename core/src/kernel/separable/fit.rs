@@ -13,12 +13,16 @@
 //!
 //! - **Noise is not taken for stretch**: where the couplings of planes differ no more than the scatter of single couplings
 //!   around the model explains, they count as equal, and so do masses. Fast transforms then do.
+//! - **Single cells do not decide**: where couplings scatter by more than their size, or a sum over a plane is not positive, a few
+//!   cells that are nearly flat are all there is in it. Sums are then taken again with couplings between 0 and four times the
+//!   model's, up to three times.
 //! - **Level**: one factor makes the model answer smooth loads as A does. With u some of the smoothest vectors of the grid and
 //!   r = A u − s A0 u,  s uᵀA0u = uᵀA u − θ rᵀW⁻¹r, W = diag(½ Σⱼ|aᵢⱼ|), θ = Σ|aᵢᵢ| / ΣΣ aᵢⱼ²/wᵢ: the energy of u itself is
 //!   too large by what A makes of it that is not smooth ([`level`](crate::kernel::level) says more).
 //! - **Distance**: the mean over rows of Σⱼ|aᵢⱼ − s a0ᵢⱼ| / Σⱼ(|aᵢⱼ| + s|a0ᵢⱼ|): 0 for the matrix itself, 1 for one that has nothing
-//!   in common with it. Nodes shifted by a quarter of a spacing make it 0.1 to 0.2; beyond [`FARTHEST`] the matrix is
-//!   refused.
+//!   in common with it. Nodes shifted by a quarter of a spacing make it 0.1 to 0.2, by almost half of one up to 0.65; beyond
+//!   [`FARTHEST`] the matrix is refused, and where one diagonal entry of five is not within a factor of sixteen of the
+//!   operator's.
 //!
 //! Entries a_ij and a_ji count half each: of an unsymmetric matrix the symmetric part is fitted.
 //!
@@ -33,16 +37,23 @@ use crate::matrix::{DistCsr, total, two_sum};
 use crate::{Error, Result};
 
 /// The greatest distance at which an operator counts as a model of a matrix.
-pub const FARTHEST: f64 = 0.6;
+pub const FARTHEST: f64 = 0.75;
+/// The greatest part of rows whose diagonal entry may be [`OFF`] times the operator's or less than one over that.
+const FEW: f64 = 0.2;
+const OFF: f64 = 16.0;
 /// Rows, about, that level and distance are taken from.
 const SAMPLES: u64 = 1 << 14;
 /// Sums of rows below this part of the sums of their entries' absolute values are rounding.
 const ROUNDING: f64 = 1e-13;
 /// Standard errors within which planes count as equal.
 const ERRORS: f64 = 4.0;
+/// Couplings beyond so many times the model's are those of cells that are nearly flat.
+const WILD: f64 = 4.0;
+/// Times, at most, that sums are taken without them.
+const ROUNDS: usize = 3;
 /// Planes of couplings that differ by less count as equal in any case.
 const EQUAL: f64 = 1e-11;
-/// What holds the ends may be off by this part where planes are equal up to noise.
+/// What holds the ends may be off by this part, at least, where planes are equal up to noise.
 const END: f64 = 0.25;
 
 /// What was found.
@@ -65,15 +76,29 @@ pub fn fit(a: &DistCsr, lattice: Lattice, constant: bool) -> Result<Fit> {
     comm.scope(|| {
         let mut sums = Sums::new(lattice);
         let taken = lattice.rows(a, |_, place, entries| {
-            sums.row(place, entries);
+            sums.row(place, entries, Limit::None);
             Ok(())
         });
         comm.agree_first_adding(taken, || a.identity_rows_hint())?;
         sums.add_up(a)?;
         let rows = samples(a);
-        let operator = sums.operator(constant)?;
-        let noise = noise(a, lattice, &operator, &rows)?;
-        let operator = sums.without_noise(operator, noise);
+        let mut operator = match sums.operator(constant) {
+            Err(Error::Unsupported(_)) => {
+                sums = Sums::limited(a, lattice, Limit::Positive)?;
+                sums.operator(constant)?
+            }
+            found => found?,
+        };
+        let mut scatter = noise(a, lattice, &operator, &rows)?;
+        for _ in 0..ROUNDS {
+            if scatter.is_tame() {
+                break;
+            }
+            sums = Sums::limited(a, lattice, Limit::Model(&operator))?;
+            operator = sums.operator(constant)?;
+            scatter = noise(a, lattice, &operator, &rows)?;
+        }
+        let operator = sums.without_noise(operator, scatter.limited);
         operator.check().map_err(|e| near(&format!("{e}")))?;
         measured(a, lattice, operator, &rows)
     })
@@ -144,6 +169,25 @@ impl Part {
     }
 }
 
+/// What couplings are held to before they are added up.
+#[derive(Clone, Copy)]
+enum Limit<'a> {
+    None,
+    Positive,
+    /// Between nothing and [`WILD`] times that of an operator.
+    Model(&'a Separable),
+}
+
+impl Limit<'_> {
+    fn of(self, value: f64, model: impl FnOnce(&Separable) -> f64) -> f64 {
+        match self {
+            Limit::None => value,
+            Limit::Positive => value.max(0.0),
+            Limit::Model(operator) => value.max(0.0).min(WILD * model(operator)),
+        }
+    }
+}
+
 /// Sums over planes.
 struct Sums {
     lattice: Lattice,
@@ -175,7 +219,18 @@ impl Sums {
         })
     }
 
-    fn row(&mut self, place: [usize; 3], entries: &[Entry]) {
+    /// Sums of a matrix whose rows fit. Collective.
+    fn limited(a: &DistCsr, lattice: Lattice, limit: Limit<'_>) -> Result<Self> {
+        let mut sums = Sums::new(lattice);
+        lattice.rows(a, |_, place, entries| {
+            sums.row(place, entries, limit);
+            Ok(())
+        })?;
+        sums.add_up(a)?;
+        Ok(sums)
+    }
+
+    fn row(&mut self, place: [usize; 3], entries: &[Entry], limit: Limit<'_>) {
         let Lattice { dims, dimension, periodic } = self.lattice;
         let (mut sum, mut size) = (0.0, 0.0);
         // Half of what couples it to the planes before and behind, along every axis.
@@ -190,7 +245,13 @@ impl Sums {
             }
         }
         for along in 0..dimension {
+            let half = |value: f64, sign: i8| {
+                let mut step = [0; 3];
+                step[along] = sign;
+                limit.of(value, |operator| -0.5 * operator.entry(place, step))
+            };
             let [before, behind] = couplings[along];
+            let (before, behind) = (half(before, -1), half(behind, 1));
             for over in 0..dimension {
                 let first = self.starts[along][over];
                 if over == along {
@@ -203,6 +264,7 @@ impl Sums {
                 }
             }
         }
+        let sum = limit.of(sum, |operator| operator.of_constants(place));
         if self.is_inside(place, None) {
             self.hold(Part::Inside, 0, sum, size);
         }
@@ -264,7 +326,8 @@ impl Sums {
         for axis in 0..dimension {
             let m = dims[axis];
             let mut stiffness: Vec<f64> = self.planes(axis, axis).collect();
-            if let Some(i) = (1..m).find(|&i| !(stiffness[i] > 0.0)) {
+            let positive = |v: f64| v > 0.0;
+            if let Some(i) = (1..m).find(|&i| !positive(stiffness[i])) {
                 return Err(near(&format!(
                     "the couplings from layer {i} to the next one along {} are {:.1e} in the mean, not negative \
                      entries",
@@ -306,7 +369,7 @@ impl Sums {
             let planes: Vec<f64> = self.planes(other, axis).take(m).collect();
             let all: f64 = planes.iter().sum();
             for (i, (log, plane)) in logs.iter_mut().zip(&planes).enumerate() {
-                if !(*plane > 0.0) {
+                if plane.is_nan() || *plane <= 0.0 {
                     return Err(near(&format!(
                         "the couplings along {} of layer {i} along {} are {:.1e} in the mean, not negative entries",
                         ["x", "y", "z"][other],
@@ -368,7 +431,8 @@ fn equalise(axis: &mut Axis, of_couplings: f64, of_masses: f64) {
     );
     let (Some(k), Some(w)) = means else { return };
     // Ends are means over one plane alone.
-    let slack = |error: f64| if error > 10.0 * EQUAL { END } else { 1e3 * EQUAL };
+    let slack =
+        |error: f64| if error > 10.0 * EQUAL { error.clamp(END, 0.45) } else { 1e3 * EQUAL };
     let is = |value: f64, of: f64, slack: f64| (value - of).abs() <= slack * of;
     let end = |value: f64| match value {
         0.0 => Some(0.0),
@@ -391,9 +455,22 @@ fn equalise(axis: &mut Axis, of_couplings: f64, of_masses: f64) {
     }
 }
 
-/// The variance of single couplings along every axis, relative to the operator's. Collective.
-fn noise(a: &DistCsr, lattice: Lattice, operator: &Separable, rows: &[usize]) -> Result<[f64; 3]> {
-    let mut sums = [[0.0; 2]; 6];
+/// The variance of single couplings along every axis, relative to the operator's: of all, and held to the limits.
+struct Scatter {
+    all: [f64; 3],
+    limited: [f64; 3],
+}
+
+impl Scatter {
+    /// Whether couplings are of the size of the operator's.
+    fn is_tame(&self) -> bool {
+        self.all.iter().all(|variance| *variance <= 1.0)
+    }
+}
+
+/// How single couplings scatter around an operator. Collective.
+fn noise(a: &DistCsr, lattice: Lattice, operator: &Separable, rows: &[usize]) -> Result<Scatter> {
+    let mut sums = [[0.0; 2]; 9];
     visit(a, lattice, rows, |place, entries| {
         for axis in 0..lattice.dimension {
             let mut step = [0; 3];
@@ -403,13 +480,18 @@ fn noise(a: &DistCsr, lattice: Lattice, operator: &Separable, rows: &[usize]) ->
             }
             let further = entries.iter().filter(|(s, _)| STEPS[*s][axis] > 0);
             let coupling: f64 = further.map(|(_, value)| -value).sum();
-            let model = -operator.entry(place, step);
-            add(&mut sums[2 * axis], (coupling / model - 1.0).powi(2));
-            add(&mut sums[2 * axis + 1], 1.0);
+            let ratio = coupling / -operator.entry(place, step);
+            let [all, limited] = [ratio, ratio.clamp(0.0, WILD)].map(|r| (r - 1.0).powi(2));
+            add(&mut sums[3 * axis], all);
+            add(&mut sums[3 * axis + 1], limited);
+            add(&mut sums[3 * axis + 2], 1.0);
         }
     });
     over_ranks(a, &mut sums)?;
-    Ok([0, 1, 2].map(|axis| sums[2 * axis][0] / sums[2 * axis + 1][0].max(1.0)))
+    let of = |which: usize| {
+        [0, 1, 2].map(|axis| sums[3 * axis + which][0] / sums[3 * axis + 2][0].max(1.0))
+    };
+    Ok(Scatter { all: of(0), limited: of(1) })
 }
 
 /// What is added up for level and distance.
@@ -504,7 +586,14 @@ fn measured(a: &DistCsr, lattice: Lattice, operator: Separable, rows: &[usize]) 
         return Err(near("its entries are beyond the range of numbers"));
     }
     let operator = operator.times(level);
-    let distance = distance(a, lattice, &operator, rows)?;
+    let (distance, misfits) = distance(a, lattice, &operator, rows)?;
+    if misfits > FEW {
+        return Err(near(&format!(
+            "{:.0} % of its diagonal entries are less than a sixteenth or more than sixteen times those of the nearest one that \
+             was found: the coefficient is no product of one function for each axis; amg takes any matrix",
+            100.0 * misfits
+        )));
+    }
     if distance > FARTHEST || distance.is_nan() {
         return Err(near(&format!(
             "it is {distance:.2} away from the nearest one that was found, where 0 is A itself, 1 has nothing in common \
@@ -554,9 +643,14 @@ fn level(sums: &[f64; TERMS]) -> f64 {
     level
 }
 
-/// Collective.
-fn distance(a: &DistCsr, lattice: Lattice, operator: &Separable, rows: &[usize]) -> Result<f64> {
-    let mut sums = [[0.0; 2]; 2];
+/// The distance, and the part of rows whose diagonal entry is off. Collective.
+fn distance(
+    a: &DistCsr,
+    lattice: Lattice,
+    operator: &Separable,
+    rows: &[usize],
+) -> Result<(f64, f64)> {
+    let mut sums = [[0.0; 2]; 3];
     let mut reference = Vec::with_capacity(7);
     visit(a, lattice, rows, |place, entries| {
         entries_of(operator, lattice, place, &mut reference);
@@ -570,7 +664,11 @@ fn distance(a: &DistCsr, lattice: Lattice, operator: &Separable, rows: &[usize])
         }
         add(&mut sums[0], if both > 0.0 { apart / both } else { 1.0 });
         add(&mut sums[1], 1.0);
+        let ratio = both_rows[CENTRE][0] / both_rows[CENTRE][1];
+        let fits = (1.0 / OFF..=OFF).contains(&ratio);
+        add(&mut sums[2], if fits { 0.0 } else { 1.0 });
     });
     over_ranks(a, &mut sums)?;
-    Ok(sums[0][0] / sums[1][0].max(1.0))
+    let [distance, count, misfits] = sums.map(|sum| sum[0]);
+    Ok((distance / count.max(1.0), misfits / count.max(1.0)))
 }

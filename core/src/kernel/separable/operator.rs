@@ -73,6 +73,17 @@ impl Separable {
         axes.map(|(a, axis)| axis.mass[place[a]]).product()
     }
 
+    /// What the operator makes of constants of size 1, at a place.
+    pub(super) fn of_constants(&self, place: [usize; 3]) -> f64 {
+        let walls = self.axes.iter().enumerate().map(|(a, axis)| {
+            let (i, m) = (place[a], axis.nodes());
+            let first = if i == 0 && !axis.periodic { axis.stiffness[0] } else { 0.0 };
+            let last = if i + 1 == m && !axis.periodic { axis.stiffness[m] } else { 0.0 };
+            (first + last) * self.mass(place, Some(a))
+        });
+        walls.sum::<f64>() + self.shift * self.mass(place, None)
+    }
+
     /// The entry of the node at `place` for the neighbour a step further, which is there.
     pub fn entry(&self, place: [usize; 3], step: Step) -> f64 {
         let moved: Vec<usize> = (0..self.axes.len()).filter(|&a| step[a] != 0).collect();

@@ -226,6 +226,21 @@ fn shifted_nodes_leave_axes_of_equal_spacings_at_the_level_of_the_matrix() {
 }
 
 #[test]
+fn single_flat_cells_do_not_decide() {
+    for seed in 0..3 {
+        let shift = 0.45;
+        let problem =
+            Problem::Tetrahedra(Tetrahedra { nodes: 13, shift, seed, ..Tetrahedra::default() });
+        let (system, _) = problem.generate(Comm::solo()).expect("a problem");
+        let found = fitted(system.a(), None).expect("near");
+        let diagonal = found.operator.entry([6; 3], [0; 3]) * 14.0 / 6.0;
+        assert!((0.3..3.0).contains(&diagonal), "{seed}: {diagonal}");
+        let axes = &found.operator.axes;
+        assert!(axes.iter().all(|axis| axis.modes().is_some()), "{seed}: {axes:?}");
+    }
+}
+
+#[test]
 fn every_rank_of_any_number_finds_the_same_operator() {
     let problem = Problem::Poisson(Poisson { shift: 0.3, ..Poisson::at_level(4) });
     let find = |comm: Comm| {
@@ -258,7 +273,23 @@ fn what_no_separable_operator_is_near_to_is_refused_in_words() {
     let a = DistCsr::solo(Csr::from_triplets(n * n, n * n, entries).expect("a matrix"))
         .expect("square");
     let why = fitted(&a, None).expect_err("far").to_string();
-    assert!(why.contains("no separable operator is near to A: it is 0."), "{why}");
+    assert!(
+        why.contains("no separable operator is near to A: ") && why.contains("sixteenth"),
+        "{why}"
+    );
+    // No entry of it is where the operator has one.
+    let wild = |i: usize, j: usize| if i == j { 8.0 } else { -((i * j % 7) as f64) - 0.01 };
+    let entries = (0..100usize).flat_map(|i| {
+        let (x, y) = (i % 10, i / 10);
+        (0..100usize).filter(move |j| (j % 10).abs_diff(x) < 2 && (j / 10).abs_diff(y) < 2).map(
+            move |j| {
+                (i, j, if (j % 10 != x) && (j / 10 != y) { 20.0 * wild(i, j) } else { wild(i, j) })
+            },
+        )
+    });
+    let a = Csr::from_triplets(100, 100, entries.collect::<Vec<_>>()).expect("a matrix");
+    let why = fitted(&DistCsr::solo(a).expect("square"), None).expect_err("far").to_string();
+    assert!(why.contains("away from the nearest one"), "{why}");
     let grid = Separable::laplacian(&[3, 3]).matrix(&Space::solo(9)).expect("fits");
     let times = |c: f64| {
         let values = grid.own().view().values.iter().map(|v| c * v).collect();
@@ -268,4 +299,7 @@ fn what_no_separable_operator_is_near_to_is_refused_in_words() {
     assert!(why(-1.0).contains("not negative entries"), "{}", why(-1.0));
     assert!(why(f64::NAN).contains("not finite"), "{}", why(f64::NAN));
     assert!(why(0.0).contains("not negative"), "{}", why(0.0));
+    let node = Csr::from_triplets(1, 1, vec![(0, 0, 0.0)]).expect("a matrix");
+    let why = fitted(&DistCsr::solo(node).expect("square"), None).expect_err("refused").to_string();
+    assert!(why.contains("all of its entries are zero"), "{why}");
 }
