@@ -13,9 +13,10 @@
 //! It is positive definite for positive definite A, because every smoother is proved, or a method by name
 //! seen by a few Lanczos steps, to have S + Sᵀ − Sᵀ A S > 0, and the coarsest matrix has positive pivots.
 //!
-//! Levels below the finest are kept in single precision, scaled by powers of two, which costs no iteration
-//! and saves a quarter of the memory; in double where the diagonal spans more than 25 decades, where
-//! the coarsest matrix is not positive definite in single, or where the smoother is not Gauss–Seidel.
+//! Levels below the finest, and all of an unsymmetric matrix, are kept in single precision, scaled by powers of
+//! two, which costs no iteration and saves a quarter of the memory; in double where the diagonal spans more
+//! than 25 decades, where the coarsest matrix is not positive definite in single, or where they are smoothed
+//! by anything but Gauss–Seidel.
 //!
 //! Cost: setup some 50 to 120 products with A; an application about two products on the finest level and half
 //! as much on the others. Stored are the lower triangles (both for unsymmetric A) and Pᵀ of every level. On
@@ -27,15 +28,15 @@
 //! J. Comput. Appl. Math. 128 (2001).
 use crate::coarsening::Keep;
 use crate::coarsest::Inverse;
+use crate::frame::Frame;
 use crate::hierarchy::Coarse;
 use crate::level::Level;
 use crate::parallel::{self, Spread};
 use crate::params::Params;
-use crate::rows::Order;
 use crate::setup::{Setup, Unknowns, block_size, setup};
 use precondor_sdk::core::kernel::pattern;
 use precondor_sdk::prelude::*;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The method.
 pub struct Amg;
@@ -46,6 +47,7 @@ pub struct Cycle {
     notes: Vec<String>,
     /// Tells the pattern that a refresh keeps something for.
     pattern: Option<u64>,
+    host: Arc<dyn Host>,
     work: Mutex<Work>,
 }
 
@@ -54,6 +56,8 @@ pub(crate) enum Work {
     /// Fewer unknowns than are solved directly.
     Direct(Inverse<f64>),
     Levels(Box<Levels>),
+    /// Levels that are all in single precision.
+    Single(Box<Single>),
     /// Levels that are spread over the ranks.
     Spread(Box<Spread>),
 }
@@ -62,8 +66,14 @@ pub(crate) struct Levels {
     pub finest: Level<f64>,
     pub coarse: Lower,
     pub steps: [u32; 2],
-    /// The order of the finest level; none: as given.
-    pub order: Option<Order>,
+    pub frame: Frame,
+}
+
+/// Levels of an unsymmetric matrix: no method of conjugate gradients looks at how exact M is.
+pub(crate) struct Single {
+    pub all: Coarse<f32>,
+    pub steps: [u32; 2],
+    pub frame: Frame,
 }
 
 /// The levels below the finest.
@@ -146,7 +156,8 @@ fn make(params: &Params, system: &System, old: Option<Work>) -> Result<Cycle> {
         constant: true,
         rank_independent: spread,
     };
-    Ok(Cycle { properties, notes, pattern, work: Mutex::new(work) })
+    let (host, work) = (Arc::clone(system.host()), Mutex::new(work));
+    Ok(Cycle { properties, notes, pattern, host, work })
 }
 
 /// What holds on all ranks.
@@ -157,28 +168,22 @@ fn together<const N: usize>(comm: &Comm, here: [bool; N]) -> Result<[bool; N]> {
 }
 
 impl Levels {
-    fn apply(&mut self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        let Levels { finest, coarse, steps, order } = self;
-        match order {
-            None => finest.b.copy_from_slice(r),
-            Some(order) => {
-                finest.b.iter_mut().zip(&order.old).for_each(|(b, &i)| *b = r[i as usize]);
-            }
-        }
-        finest.before(steps[0])?;
+    fn apply(&mut self, host: &dyn Host, r: &[f64], z: &mut [f64]) -> Result<()> {
+        let Levels { finest, coarse, steps, frame } = self;
+        frame.enter(r, |i, r| finest.b[i] = r);
+        finest.before(host, steps[0])?;
         let Level { down, rest, x, .. } = finest;
         match (down, coarse) {
-            (Some(down), Lower::Single(coarse)) => coarse.correct(*steps, &down.r, rest, x)?,
-            (Some(down), Lower::Double(coarse)) => coarse.correct(*steps, &down.r, rest, x)?,
+            (Some(down), Lower::Single(coarse)) => {
+                coarse.correct(host, *steps, &down.r, rest, x)?;
+            }
+            (Some(down), Lower::Double(coarse)) => {
+                coarse.correct(host, *steps, &down.r, rest, x)?;
+            }
             _ => {}
         }
-        finest.after(steps[1])?;
-        match order {
-            None => z.copy_from_slice(&finest.x),
-            Some(order) => {
-                order.old.iter().zip(&finest.x).for_each(|(&i, &x)| z[i as usize] = x);
-            }
-        }
+        finest.after(host, steps[1])?;
+        frame.leave(|i| finest.x[i], z);
         Ok(())
     }
 }
@@ -189,13 +194,17 @@ impl Work {
         Work::Direct(Inverse::empty())
     }
 
-    pub fn apply(&mut self, r: &[f64], z: &mut [f64]) -> Result<()> {
+    pub fn apply(&mut self, host: &dyn Host, r: &[f64], z: &mut [f64]) -> Result<()> {
         match self {
             Work::Direct(inverse) => {
                 inverse.solve(r, z);
                 Ok(())
             }
-            Work::Levels(levels) => levels.apply(r, z),
+            Work::Levels(levels) => levels.apply(host, r, z),
+            Work::Single(levels) => {
+                let Single { all, steps, frame } = &mut **levels;
+                all.apply(host, *steps, frame, r, z)
+            }
             Work::Spread(spread) => spread.apply(r, z),
         }
     }
@@ -210,6 +219,7 @@ impl Work {
                 };
                 levels.finest.stored_entries() + coarse
             }
+            Work::Single(levels) => levels.all.stored_entries(),
             Work::Spread(spread) => spread.stored_entries(),
         }
     }
@@ -222,9 +232,9 @@ impl Work {
                     Lower::Single(coarse) => coarse.bytes(),
                     Lower::Double(coarse) => coarse.bytes(),
                 };
-                let order = levels.order.as_ref().map_or(0, |order| 8 * order.old.len());
-                levels.finest.bytes() + coarse + order
+                levels.finest.bytes() + coarse + levels.frame.bytes()
             }
+            Work::Single(levels) => levels.all.bytes() + levels.frame.bytes(),
             Work::Spread(spread) => spread.bytes(),
         }
     }
@@ -238,7 +248,7 @@ impl Cycle {
 
 impl Preconditioner for Cycle {
     fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        let applied = self.work().apply(r, z);
+        let applied = self.work().apply(&*self.host, r, z);
         if applied.is_err() {
             z.fill(f64::NAN);
         }

@@ -9,6 +9,10 @@
 use crate::interpolation::Prolongation;
 use crate::number::Number;
 use crate::rows::Rows;
+use crate::stripes::Stripes;
+use precondor_sdk::core::kernel::chunks::{self, Pool};
+use precondor_sdk::prelude::*;
+use std::ops::Range;
 
 /// R = Pᵀ by rows: what both transfers of a cycle use.
 pub(crate) struct Restriction {
@@ -17,12 +21,20 @@ pub(crate) struct Restriction {
     /// Fine rows.
     pub rows: Vec<u32>,
     pub values: Vec<f32>,
+    /// Coarse rows that write to fine ones.
+    pub stripes: Stripes,
 }
 
 impl Restriction {
     pub fn of(p: &Prolongation) -> Self {
         let (start, rows, values) = transposed(p.n_coarse, &p.start, &p.cols, &p.values);
-        Restriction { start, rows, values }
+        let places = |c: usize| match &rows[start[c] as usize..start[c + 1] as usize] {
+            [first, .., last] => (*first as usize, *last as usize + 1),
+            [only] => (*only as usize, *only as usize + 1),
+            [] => (usize::MAX, 0),
+        };
+        let stripes = Stripes::cut(p.n_coarse, p.n_fine(), places);
+        Restriction { start, rows, values, stripes }
     }
     pub fn n_coarse(&self) -> usize {
         self.start.len() - 1
@@ -68,22 +80,27 @@ fn transposed(
     (start, rows, transposed)
 }
 
-/// Pᵀ A P with entries of type `W`, scaled by `scale`.
+/// Pᵀ A P with entries of type `W`, scaled by `scale`. The same bits on any number of threads.
+///
+/// # Errors
+/// [`Error::Interrupted`] where the host asks for it.
 pub(crate) fn product<V: Number, W: Number>(
+    host: &dyn Host,
     a: &Rows<'_, V>,
     p: &Prolongation,
     r: &Restriction,
     scale: f64,
-) -> Rows<'static, W> {
-    match p.widest() {
-        0..=2 => padded::<V, W, 2>(a, p, r, scale),
-        3 => padded::<V, W, 3>(a, p, r, scale),
-        4 => padded::<V, W, 4>(a, p, r, scale),
-        5..=6 => padded::<V, W, 6>(a, p, r, scale),
-        7..=8 => padded::<V, W, 8>(a, p, r, scale),
-        9..=16 => padded::<V, W, 16>(a, p, r, scale),
-        _ => plain(a, p, r, scale),
-    }
+) -> Result<Rows<'static, W>> {
+    let first = match p.widest() {
+        0..=2 => padded::<V, W, 2>(host, a, p, scale),
+        3 => padded::<V, W, 3>(host, a, p, scale),
+        4 => padded::<V, W, 4>(host, a, p, scale),
+        5..=6 => padded::<V, W, 6>(host, a, p, scale),
+        7..=8 => padded::<V, W, 8>(host, a, p, scale),
+        9..=16 => padded::<V, W, 16>(host, a, p, scale),
+        _ => plain(host, a, p, scale),
+    };
+    second(host, &first?, r)
 }
 
 /// A sum in the making, and the row that it was last met in.
@@ -94,6 +111,20 @@ struct Sum<W> {
 }
 
 const NEVER: u32 = u32::MAX;
+
+/// What a thread needs for rows with columns of the next level: a sum for each, and which were met.
+struct Work<W> {
+    sums: Vec<Sum<W>>,
+    touched: Vec<u32>,
+}
+
+impl<W: Number> Work<W> {
+    /// A row may tell of `more` columns beyond those that there are.
+    fn new(n: usize, more: usize) -> Self {
+        let never = Sum { value: W::ZERO, met: NEVER };
+        Work { sums: vec![never; n.max(1)], touched: vec![0; n + more + 1] }
+    }
+}
 
 #[derive(Clone, Copy)]
 struct Slot<const N: usize> {
@@ -113,25 +144,76 @@ fn slots<const N: usize>(p: &Prolongation) -> Vec<Slot<N>> {
     (0..p.n_fine()).map(slot).collect()
 }
 
-/// A P by rows, columns in the order in which they were met.
+/// Some rows of A P, columns in the order in which they were met.
 struct Stored<W> {
     start: Vec<usize>,
     entries: Vec<(u32, W)>,
 }
 
+/// All rows of A P, cut after every `grain`.
+struct Product<W> {
+    grain: usize,
+    parts: Vec<Stored<W>>,
+}
+
+impl<W> Product<W> {
+    #[inline(always)]
+    fn row(&self, i: usize) -> &[(u32, W)] {
+        let (part, k) = (&self.parts[i / self.grain], i % self.grain);
+        &part.entries[part.start[k]..part.start[k + 1]]
+    }
+}
+
+/// Parts that rows are cut into, at most, and their least length.
+const PARTS: usize = 16;
+const ROWS: usize = 4000;
+
+/// A power of two, so that a row's part is found by a shift.
+fn grain(n: usize) -> usize {
+    n.div_ceil(PARTS).max(ROWS).next_power_of_two()
+}
+
+/// A P: `row` adds row i up in the sums and returns how many columns it met.
+fn first<W: Number>(
+    host: &dyn Host,
+    (n, n_coarse): (usize, usize),
+    more: usize,
+    entries: impl Fn(Range<usize>) -> usize + Sync,
+    row: impl Fn(usize, &mut Work<W>) -> usize + Sync,
+) -> Result<Product<W>> {
+    let (grain, pool) = (grain(n), Pool::default());
+    let parts = chunks::collect(host, n, grain, |rows| {
+        pool.with(
+            || Work::new(n_coarse, more),
+            |work| {
+                let mut start = Vec::with_capacity(rows.len() + 1);
+                let mut all = Vec::with_capacity(entries(rows.clone()));
+                start.push(0);
+                for i in rows {
+                    let count = row(i, work);
+                    let Work { sums, touched } = &mut *work;
+                    all.extend(touched[..count].iter().map(|&c| {
+                        let value = &mut sums[c as usize].value;
+                        (c, std::mem::take(value))
+                    }));
+                    start.push(all.len());
+                }
+                Ok(Stored { start, entries: all })
+            },
+        )
+    })?;
+    Ok(Product { grain, parts })
+}
+
 fn padded<V: Number, W: Number, const N: usize>(
+    host: &dyn Host,
     a: &Rows<'_, V>,
     p: &Prolongation,
-    r: &Restriction,
     scale: f64,
-) -> Rows<'static, W> {
+) -> Result<Product<W>> {
     let slots = slots::<N>(p);
-    let mut sums = vec![Sum { value: W::ZERO, met: NEVER }; p.n_coarse.max(1)];
-    let mut touched = vec![0u32; p.n_coarse + N + 1];
-    let mut product = Stored { start: Vec::with_capacity(a.len() + 1), entries: Vec::new() };
-    product.entries.reserve(a.nnz());
-    product.start.push(0);
-    for i in 0..a.len() {
+    let entries = |rows: Range<usize>| (a.start[rows.end] - a.start[rows.start]) as usize;
+    first(host, (a.len(), p.n_coarse), N, entries, |i, Work { sums, touched }| {
         let (mut count, stamp) = (0, i as u32);
         for (j, v) in a.row(i) {
             let v = W::of(v.double() * scale);
@@ -144,66 +226,77 @@ fn padded<V: Number, W: Number, const N: usize>(
                 sum.value += v * W::of_single(slot.values[s]);
             }
         }
-        product.entries.extend(touched[..count].iter().map(|&c| {
-            let value = &mut sums[c as usize].value;
-            (c, std::mem::take(value))
-        }));
-        product.start.push(product.entries.len());
-    }
-    second(&product, r, sums, touched)
+        count
+    })
 }
 
 /// The same for rows of P of any length.
 fn plain<V: Number, W: Number>(
+    host: &dyn Host,
     a: &Rows<'_, V>,
     p: &Prolongation,
-    r: &Restriction,
     scale: f64,
-) -> Rows<'static, W> {
-    let mut sums = vec![Sum { value: W::ZERO, met: NEVER }; p.n_coarse.max(1)];
-    let mut touched = vec![0u32; p.n_coarse + 1];
-    let mut product = Stored { start: Vec::with_capacity(a.len() + 1), entries: Vec::new() };
-    product.start.push(0);
-    for i in 0..a.len() {
-        let (mut count, stamp) = (0, i as u32);
-        for (j, v) in a.row(i) {
-            let v = W::of(v.double() * scale);
-            for k in p.range(j as usize) {
-                let sum = &mut sums[p.cols[k] as usize];
-                touched[count] = p.cols[k];
-                count += usize::from(sum.met != stamp);
-                sum.met = stamp;
-                sum.value += v * W::of_single(p.values[k]);
+) -> Result<Product<W>> {
+    first(
+        host,
+        (a.len(), p.n_coarse),
+        0,
+        |_| 0,
+        |i, Work { sums, touched }| {
+            let (mut count, stamp) = (0, i as u32);
+            for (j, v) in a.row(i) {
+                let v = W::of(v.double() * scale);
+                for k in p.range(j as usize) {
+                    let sum = &mut sums[p.cols[k] as usize];
+                    touched[count] = p.cols[k];
+                    count += usize::from(sum.met != stamp);
+                    sum.met = stamp;
+                    sum.value += v * W::of_single(p.values[k]);
+                }
             }
-        }
-        product.entries.extend(touched[..count].iter().map(|&c| {
-            let value = &mut sums[c as usize].value;
-            (c, std::mem::take(value))
-        }));
-        product.start.push(product.entries.len());
-    }
-    second(&product, r, sums, touched)
+            count
+        },
+    )
+}
+
+/// Some rows of a level's matrix.
+#[derive(Default)]
+struct Part<W> {
+    /// Where rows end and where their diagonal entries stand, from the first row on.
+    end: Vec<u32>,
+    middle: Vec<u32>,
+    diagonal: Vec<W>,
+    cols: Vec<u32>,
+    values: Vec<W>,
 }
 
 /// Pᵀ (A P).
 fn second<W: Number>(
-    product: &Stored<W>,
+    host: &dyn Host,
+    product: &Product<W>,
     r: &Restriction,
-    mut sums: Vec<Sum<W>>,
-    mut touched: Vec<u32>,
-) -> Rows<'static, W> {
-    sums.iter_mut().for_each(|sum| sum.met = NEVER);
-    let n = r.n_coarse();
-    let (mut start, mut middle) = (Vec::with_capacity(n + 1), Vec::with_capacity(n));
-    let (mut diagonal, mut cols, mut values) = (Vec::with_capacity(n), Vec::new(), Vec::new());
-    start.push(0);
-    for c in 0..n {
+) -> Result<Rows<'static, W>> {
+    let (n, pool) = (r.n_coarse(), Pool::default());
+    let parts = chunks::collect(host, n, grain(n), |rows| {
+        pool.with(|| Work::new(n, 0), |work| Ok(some_rows(product, r, rows, work)))
+    })?;
+    Ok(joined(n, parts))
+}
+
+fn some_rows<W: Number>(
+    product: &Product<W>,
+    r: &Restriction,
+    rows: Range<usize>,
+    Work { sums, touched }: &mut Work<W>,
+) -> Part<W> {
+    let mut part = Part::default();
+    for c in rows {
         let stamp = c as u32;
         (touched[0], sums[c].met) = (stamp, stamp);
         let mut count = 1;
         for (i, weight) in r.row(c) {
             let weight = W::of_single(weight);
-            for &(col, v) in &product.entries[product.start[i]..product.start[i + 1]] {
+            for &(col, v) in product.row(i) {
                 let sum = &mut sums[col as usize];
                 touched[count] = col;
                 count += usize::from(sum.met != stamp);
@@ -212,10 +305,10 @@ fn second<W: Number>(
             }
         }
         // What lies below the diagonal fills the row from the front, what lies above it from the back.
-        let from = cols.len();
-        cols.resize(from + count, stamp);
-        values.resize(from + count, W::ZERO);
-        let (of_cols, of_values) = (&mut cols[from..], &mut values[from..]);
+        let from = part.cols.len();
+        part.cols.resize(from + count, stamp);
+        part.values.resize(from + count, W::ZERO);
+        let (of_cols, of_values) = (&mut part.cols[from..], &mut part.values[from..]);
         let (mut low, mut high) = (0, count);
         for &col in &touched[1..count] {
             let value = std::mem::take(&mut sums[col as usize].value);
@@ -227,9 +320,31 @@ fn second<W: Number>(
         }
         let d = std::mem::take(&mut sums[c].value);
         (of_cols[low], of_values[low]) = (stamp, d);
-        diagonal.push(d);
-        middle.push((from + low) as u32);
-        start.push(cols.len() as u32);
+        part.diagonal.push(d);
+        part.middle.push((from + low) as u32);
+        part.end.push(part.cols.len() as u32);
     }
+    part
+}
+
+/// The parts one after the other; one alone as it is.
+fn joined<W: Number>(n: usize, parts: Vec<Part<W>>) -> Rows<'static, W> {
+    let entries: usize = parts.iter().map(|part| part.cols.len()).sum();
+    let mut parts = parts.into_iter();
+    let mut all = parts.next().unwrap_or_default();
+    all.cols.reserve_exact(entries - all.cols.len());
+    all.values.reserve_exact(entries - all.values.len());
+    for part in parts {
+        let from = all.cols.len() as u32;
+        all.end.extend(part.end.iter().map(|end| from + end));
+        all.middle.extend(part.middle.iter().map(|middle| from + middle));
+        all.diagonal.extend(part.diagonal);
+        all.cols.extend(part.cols);
+        all.values.extend(part.values);
+    }
+    let mut start = Vec::with_capacity(n + 1);
+    start.push(0);
+    start.append(&mut all.end);
+    let Part { middle, diagonal, cols, values, .. } = all;
     Rows { start: start.into(), middle, cols: cols.into(), values: values.into(), diagonal }
 }

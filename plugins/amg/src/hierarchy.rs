@@ -1,12 +1,13 @@
 //! All levels: how they are made, and the cycle through them.
 use crate::coarsening::{self, Down, Known, Rule};
 use crate::coarsest::Inverse;
+use crate::frame::Frame;
 use crate::galerkin::{self, Restriction};
-use crate::interpolation::Prolongation;
 use crate::level::Level;
 use crate::number::Number;
 use crate::rows::Rows;
 use crate::smoother::Smoother;
+use precondor_sdk::core::kernel::chunks;
 use precondor_sdk::prelude::*;
 
 /// What levels are made by.
@@ -32,19 +33,15 @@ pub(crate) struct Size {
 /// Makes the smoother of a level below the finest.
 pub(crate) type MakeSmoother<'a, T> = dyn FnMut(usize, &Rows<'_, T>) -> Result<Smoother<T>> + 'a;
 
-/// The finest level, and the way down from it.
-#[derive(Clone)]
-pub(crate) struct Finest<'a> {
-    pub a: &'a Rows<'a, f64>,
-    pub p: &'a Prolongation,
-    pub r: &'a Restriction,
-    /// A power of two that the next matrix is multiplied by.
+/// The first matrix of a hierarchy.
+pub(crate) struct First<'a, T: Number> {
+    pub a: Rows<'a, T>,
+    /// The power of two that it was multiplied by.
     pub scale: f64,
-    /// What is known of the rows of the next level.
     pub known: Known,
 }
 
-/// Everything below the finest level.
+/// Levels in one precision: those below the finest, or all.
 pub(crate) struct Coarse<T: Number> {
     /// A power of two that the matrices are multiplied by.
     scale: f64,
@@ -74,29 +71,30 @@ pub(crate) enum Made<T> {
 const DIRECT: usize = 1000;
 
 impl<T: Number> Coarse<T> {
-    /// The levels below the finest, whose P leads to this one. `old` are those before the values changed.
+    /// The levels from `first` on; `sizes` are those above it. `old` are the levels before the values changed.
     pub fn new(
         plan: &Plan,
-        finest: Finest<'_>,
+        first: First<'_, T>,
         old: Option<Self>,
         smoother: &mut MakeSmoother<'_, T>,
         host: &dyn Host,
         sizes: &mut Vec<Size>,
     ) -> Result<Made<Self>> {
-        let Finest { a: rows, p, r, scale, known } = finest;
+        let First { mut a, scale, mut known } = first;
         let (mut carry, old) = old.map_or_else(Default::default, |o| (o.carry, o.levels));
-        let (mut known, mut old) = (known, old.into_iter());
-        let mut a = galerkin::product::<f64, T>(rows, p, r, scale);
-        carry.resize(a.len(), 0.0);
+        let mut old = old.into_iter();
+        let rows = sizes.first().map_or(a.len(), |finest| finest.rows);
+        // Needed below a finest level of its own.
+        carry.resize(if sizes.is_empty() { 0 } else { a.len() }, 0.0);
         let mut levels = Vec::new();
         let make = |a: &Rows<'_, T>, smoother, down, vectors| {
             let steps = plan.steps[0].max(plan.steps[1]);
             Level::new(a, plan.rule.symmetric, smoother, down, steps, vectors)
         };
         loop {
-            host.step(rows.len() - a.len(), rows.len(), "rows coarsened")?;
+            host.step(rows - a.len(), rows, "rows coarsened")?;
             sizes.push(Size { rows: a.len(), entries: a.nnz(), interpolation: 0 });
-            if a.len() <= plan.coarsest || levels.len() + 2 >= plan.levels {
+            if a.len() <= plan.coarsest || sizes.len() >= plan.levels {
                 break;
             }
             let (down, vectors) = match old.next() {
@@ -108,8 +106,8 @@ impl<T: Number> Coarse<T> {
             if let Some(size) = sizes.last_mut() {
                 size.interpolation = p.cols.len();
             }
-            let next = galerkin::product::<T, T>(&a, &p, &down.r, 1.0);
-            let smoother = smoother(levels.len() + 1, &a)?;
+            let next = galerkin::product::<T, T>(host, &a, &p, &down.r, 1.0)?;
+            let smoother = smoother(sizes.len() - 1, &a)?;
             levels.push(make(&a, smoother, Some(down), vectors));
             a = next;
         }
@@ -136,7 +134,7 @@ impl<T: Number> Coarse<T> {
             }
             None => {
                 // Smoothed only, with nothing below it.
-                let smoother = smoother(levels.len() + 1, &a)?;
+                let smoother = smoother(sizes.len() - 1, &a)?;
                 levels.push(make(&a, smoother, None, Default::default()));
                 Last { inverse: Inverse::empty(), b: vec![], x: vec![] }
             }
@@ -147,19 +145,14 @@ impl<T: Number> Coarse<T> {
     /// Adds to `x` what the coarser levels make of the residual `rest` of the finest.
     pub fn correct(
         &mut self,
+        host: &dyn Host,
         steps: [u32; 2],
         r: &Restriction,
         rest: &[f64],
         x: &mut [f64],
     ) -> Result<()> {
-        let mut largest = 0.0f64;
-        for (c, out) in self.carry.iter_mut().enumerate() {
-            *out = r.row(c).map(|(i, w)| f64::from(w) * rest[i]).sum();
-            // NaN is kept: what comes of it is NaN, too.
-            if out.is_nan() || out.abs() > largest {
-                largest = out.abs();
-            }
-        }
+        restrict(host, r, rest, &mut self.carry)?;
+        let largest = largest(&self.carry);
         if largest == 0.0 {
             return Ok(());
         }
@@ -169,24 +162,51 @@ impl<T: Number> Coarse<T> {
             None => &mut self.last.b,
         };
         b.iter_mut().zip(&self.carry).for_each(|(b, &c)| *b = T::of(c / size));
-        self.cycle(0, steps)?;
+        self.cycle(host, 0, steps)?;
         let z = self.levels.first().map_or(&self.last.x, |level| &level.x);
         let back = self.scale * size;
-        for (c, &z) in z.iter().enumerate() {
-            let z = z.double() * back;
-            r.row(c).for_each(|(i, w)| x[i] += f64::from(w) * z);
+        r.stripes.add(host, x, |c, x, from| {
+            let z = z[c].double() * back;
+            r.row(c).for_each(|(i, w)| x[i - from] += f64::from(w) * z);
+        })
+    }
+
+    /// `z = M r`, where these are all levels.
+    pub fn apply(
+        &mut self,
+        host: &dyn Host,
+        steps: [u32; 2],
+        frame: &Frame,
+        r: &[f64],
+        z: &mut [f64],
+    ) -> Result<()> {
+        let largest = largest(r);
+        if largest == 0.0 {
+            z.fill(0.0);
+            return Ok(());
         }
+        let size = power_of_two(largest);
+        let b = match self.levels.first_mut() {
+            Some(level) => &mut level.b,
+            None => &mut self.last.b,
+        };
+        let down = 1.0 / size;
+        frame.enter(r, |i, r| b[i] = T::of(r * down));
+        self.cycle(host, 0, steps)?;
+        let x = self.levels.first().map_or(&self.last.x, |level| &level.x);
+        let back = self.scale * size;
+        frame.leave(|i| x[i].double() * back, z);
         Ok(())
     }
 
     /// The cycle from level `number` on; its right-hand side is in place, and so is the result.
-    fn cycle(&mut self, number: usize, steps: [u32; 2]) -> Result<()> {
+    fn cycle(&mut self, host: &dyn Host, number: usize, steps: [u32; 2]) -> Result<()> {
         let Some(level) = self.levels.get_mut(number) else {
             let Last { inverse, b, x } = &mut self.last;
             inverse.solve(b, x);
             return Ok(());
         };
-        level.before(steps[0])?;
+        level.before(host, steps[0])?;
         if level.down.is_some() {
             let (mine, below) = self.levels.split_at_mut(number + 1);
             let level = &mine[number];
@@ -195,17 +215,17 @@ impl<T: Number> Coarse<T> {
                 None => &mut self.last.b,
             };
             if let Some(Down { r, .. }) = &level.down {
-                restrict(r, &level.rest, b);
+                restrict(host, r, &level.rest, b)?;
             }
-            self.cycle(number + 1, steps)?;
+            self.cycle(host, number + 1, steps)?;
             let (mine, below) = self.levels.split_at_mut(number + 1);
             let level = &mut mine[number];
             let z = below.first().map_or(&self.last.x, |next| &next.x);
             if let Some(Down { r, .. }) = &level.down {
-                interpolate(r, z, &mut level.x);
+                interpolate(host, r, z, &mut level.x)?;
             }
         }
-        self.levels[number].after(steps[1])
+        self.levels[number].after(host, steps[1])
     }
 
     pub fn is_definite(&self) -> bool {
@@ -232,16 +252,31 @@ pub(crate) fn power_of_two(x: f64) -> f64 {
     f64::from_bits(exponent)
 }
 
-fn restrict<T: Number>(r: &Restriction, rest: &[T], b: &mut [T]) {
-    for (c, out) in b.iter_mut().enumerate() {
-        let mut sum = T::ZERO;
-        r.row(c).for_each(|(i, w)| sum += T::of_single(w) * rest[i]);
-        *out = sum;
-    }
+/// The largest magnitude; NaN where there is one, so that what comes of it is NaN, too.
+fn largest(v: &[f64]) -> f64 {
+    let larger = |largest: f64, v: &f64| match largest >= v.abs() || largest.is_nan() {
+        true => largest,
+        false => v.abs(),
+    };
+    v.iter().fold(0.0, larger)
 }
 
-fn interpolate<T: Number>(r: &Restriction, z: &[T], x: &mut [T]) {
-    for (c, &z) in z.iter().enumerate() {
-        r.row(c).for_each(|(i, w)| x[i] += T::of_single(w) * z);
-    }
+/// Rows that one thread restricts at a time, at least.
+const GRAIN: usize = 2000;
+
+fn restrict<T: Number>(host: &dyn Host, r: &Restriction, rest: &[T], b: &mut [T]) -> Result<()> {
+    chunks::rows(host, b.len(), GRAIN, [(b, 1)], |rows, [b]| {
+        for (c, out) in rows.zip(b) {
+            let mut sum = T::ZERO;
+            r.row(c).for_each(|(i, w)| sum += T::of_single(w) * rest[i]);
+            *out = sum;
+        }
+        Ok(())
+    })
+}
+
+fn interpolate<T: Number>(host: &dyn Host, r: &Restriction, z: &[T], x: &mut [T]) -> Result<()> {
+    r.stripes.add(host, x, |c, x, from| {
+        r.row(c).for_each(|(i, w)| x[i - from] += T::of_single(w) * z[c]);
+    })
 }

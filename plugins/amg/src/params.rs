@@ -13,7 +13,8 @@ use precondor_sdk::serde_json::Value;
 #[serde(crate = "precondor_sdk::serde", rename_all = "kebab-case")]
 #[schemars(crate = "precondor_sdk::schemars")]
 pub enum Recipe {
-    /// Aggregation for symmetric matrices, in parallel on several ranks; classical for others.
+    /// Aggregation for symmetric matrices whose diagonal does not jump from row to row, in parallel on several
+    /// ranks; classical for others.
     Auto,
     /// Smoothed aggregation: cheap setup, few entries.
     Aggregation,
@@ -32,6 +33,18 @@ pub enum Precision {
     Single,
     /// 64 bits.
     Double,
+}
+
+/// Units of the unknowns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(crate = "precondor_sdk::serde", rename_all = "kebab-case")]
+#[schemars(crate = "precondor_sdk::schemars")]
+pub enum Scaling {
+    /// Such that constants are nearly in the null space, where most rows of a symmetric A do not add up to
+    /// nearly zero.
+    Auto,
+    /// As they are.
+    Given,
 }
 
 /// Parameters of [`Amg`](crate::Amg).
@@ -58,6 +71,9 @@ pub struct Params {
     /// parameters. It is set up on every level but the coarsest.
     #[schemars(extend("x-precondor-method" = true))]
     pub method: Option<Value>,
+    /// What smooths on the finest level, where that is not to be what smooths on all. Where neither is said,
+    /// symmetric matrices with more than 11 entries per row and one unknown per node get incomplete Cholesky there.
+    pub finest_smoother: Option<Kind>,
     /// What `method` or SPAI-0 is multiplied by; where it is left out, 1.6 over the largest eigenvalue of
     /// MA if it is symmetric, else 1.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
@@ -88,6 +104,8 @@ pub struct Params {
     pub near_null_space: NearNullSpace,
     /// The numbers that levels below the finest are kept in.
     pub precision: Precision,
+    /// Units of the unknowns.
+    pub scaling: Scaling,
     /// The order that sweeps go through the unknowns in.
     pub ordering: Ordering,
     /// What a refresh for other values on the same pattern keeps.
@@ -103,6 +121,7 @@ impl Default for Params {
             interpolation_drop: None,
             smoother: None,
             method: None,
+            finest_smoother: None,
             damping: None,
             before: 1,
             after: 1,
@@ -112,6 +131,7 @@ impl Default for Params {
             block_size: None,
             near_null_space: NearNullSpace::Auto,
             precision: Precision::Single,
+            scaling: Scaling::Auto,
             ordering: Ordering::Auto,
             keep_setup: Keep::None,
         }
@@ -119,14 +139,17 @@ impl Default for Params {
 }
 
 impl Params {
-    /// The recipe in numbers, for a symmetric matrix or another.
-    pub(crate) fn plan(&self, symmetric: bool) -> Plan {
-        let scheme = match self.recipe {
-            Recipe::Aggregation | Recipe::Parallel => Scheme::Aggregation,
-            Recipe::Classical => Scheme::Classical,
-            Recipe::Auto if symmetric => Scheme::Aggregation,
-            Recipe::Auto => Scheme::Classical,
-        };
+    /// How to coarsen a matrix that is symmetric or not; none where its entries decide.
+    pub(crate) fn scheme(&self, symmetric: bool) -> Option<Scheme> {
+        match self.recipe {
+            Recipe::Aggregation | Recipe::Parallel => Some(Scheme::Aggregation),
+            Recipe::Classical => Some(Scheme::Classical),
+            Recipe::Auto => (!symmetric).then_some(Scheme::Classical),
+        }
+    }
+
+    /// The recipe in numbers.
+    pub(crate) fn plan(&self, scheme: Scheme, symmetric: bool) -> Plan {
         let drop = match scheme {
             Scheme::Aggregation => 0.05,
             Scheme::Classical => 0.3,

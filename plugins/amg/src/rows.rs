@@ -2,10 +2,15 @@
 //!
 //! Within the two parts columns stand in any order, so that a Galerkin product needs no sorting; the
 //! finest matrix is borrowed from A as it is.
+use crate::half::Part;
 use crate::number::Number;
 use precondor_sdk::core::matrix::CsrView;
 use precondor_sdk::prelude::*;
 use std::borrow::Cow;
+use std::ops::Range;
+
+/// Entries beyond so many times their diagonal entry are not taken to single precision.
+const FAR: f64 = 1e10;
 
 /// A square matrix with a full diagonal.
 pub(crate) struct Rows<'a, V: Number> {
@@ -31,6 +36,14 @@ impl<V: Number> Rows<'_, V> {
         let range = self.start[i] as usize..self.start[i + 1] as usize;
         self.cols[range.clone()].iter().copied().zip(self.values[range].iter().copied())
     }
+    /// Where the entries of row `i` on one side of the diagonal stand.
+    #[inline(always)]
+    pub fn part(&self, i: usize, part: Part) -> Range<usize> {
+        match part {
+            Part::Below => self.start[i] as usize..self.middle[i] as usize,
+            Part::Above => self.middle[i] as usize + 1..self.start[i + 1] as usize,
+        }
+    }
     /// Entry `(i, j)`, zero where none is stored; looks at the whole row.
     pub fn get(&self, i: usize, j: u32) -> V {
         self.row(i).find(|&(k, _)| k == j).map_or(V::ZERO, |(_, v)| v)
@@ -53,6 +66,22 @@ impl<V: Number> Rows<'_, V> {
 }
 
 impl<'a> Rows<'a, f64> {
+    /// The same times `scale` in single precision, where it is within its range.
+    pub fn narrowed(&self, scale: f64) -> Option<Rows<'_, f32>> {
+        let narrow = |v: &f64| (v * scale) as f32;
+        let within = |i: usize| {
+            let d = self.diagonal[i].abs();
+            self.row(i).all(|(_, v)| v.abs() <= FAR * d)
+        };
+        (0..self.len()).all(within).then(|| Rows {
+            start: Cow::Borrowed(&self.start),
+            middle: self.middle.clone(),
+            cols: Cow::Borrowed(&self.cols),
+            values: self.values.iter().map(narrow).collect(),
+            diagonal: self.diagonal.iter().map(narrow).collect(),
+        })
+    }
+
     /// The rows of `a` as they stand, or, given `order` (new place → old number), in that order.
     ///
     /// # Errors

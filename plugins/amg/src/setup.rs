@@ -1,15 +1,20 @@
 //! How the levels of a rank's block are made.
-use crate::amg::{Levels, Lower, Work};
+use crate::amg::{Levels, Lower, Single, Work};
 use crate::blocks;
-use crate::coarsening::{self, Down, Scheme};
+use crate::coarsening::{self, Scheme};
 use crate::coarsest::Inverse;
-use crate::hierarchy::{Coarse, Finest, Made, Plan, Size, power_of_two};
+use crate::frame::Frame;
+use crate::galerkin::{self, Restriction};
+use crate::hierarchy::{Coarse, First, Made, Plan, Size, power_of_two};
+use crate::interpolation::Prolongation;
 use crate::level::Level;
 use crate::modes::Modes;
+use crate::number::Number;
 use crate::order;
-use crate::params::{Params, Precision};
+use crate::params::{Params, Precision, Scaling};
 use crate::rows::{Order, Rows};
-use crate::smoother::Smoother;
+use crate::smoother::{Kind, Smoother, Wish, incomplete};
+use crate::{recipe, scaling};
 use precondor_sdk::prelude::*;
 
 /// Single precision does not go beyond this ratio of diagonal entries.
@@ -54,7 +59,6 @@ pub(crate) fn setup(
     if small {
         return direct(&rows, symmetric, old);
     }
-    let plan = params.plan(symmetric);
     let place = |i: usize| order.as_ref().map_or(i, |order| order.old[i] as usize);
     let (block, of): (_, Option<UnknownOf>) = match unknowns {
         Unknowns::Each(of) => {
@@ -66,13 +70,62 @@ pub(crate) fn setup(
         Unknowns::PerNode(block) => (block, Some(Box::new(move |i| (i % block) as u8))),
     };
     let component = of.map(|of| (0..rows.len()).map(|i| of(place(i))).collect::<Vec<u8>>());
-    let modes = match plan.rule.scheme {
-        Scheme::Aggregation => Modes::of(system, params.near_null_space, block, order.as_ref())?,
-        Scheme::Classical => None,
+    let asked = params.scheme(symmetric);
+    let modes = match asked {
+        Some(Scheme::Classical) => None,
+        _ => Modes::of(system, params.near_null_space, block, order.as_ref())?,
     };
+    let scaling = match params.scaling {
+        Scaling::Auto if symmetric && modes.is_none() => scaling::cure(&rows, component.as_deref()),
+        Scaling::Auto | Scaling::Given => None,
+    };
+    let (rows, span) = match &scaling {
+        None => (rows, span),
+        Some(b) => {
+            let rows = scaling::scaled(&rows, b);
+            let span = span_of(&rows);
+            (rows, span)
+        }
+    };
+    let scheme = match asked {
+        Some(scheme) => scheme,
+        None if modes.is_some() => Scheme::Aggregation,
+        None => recipe::of(&rows),
+    };
+    let plan = params.plan(scheme, symmetric);
     let mut of_rows = coarsening::Known { component, modes };
     let level_system = |rows: &Rows<'_, f64>| Ok(system.for_matrix(DistCsr::solo(rows.to_csr()?)?));
-    let (smoother, traits) = params.wish(symmetric).smoother(0, || level_system(&rows))?;
+    let narrow = span.1 / span.0 <= SPAN && params.precision == Precision::Single;
+    let scale = 1.0 / power_of_two(span.1);
+    let wish = params.wish(symmetric);
+    let mut sizes = vec![];
+    if let Some(a) = all_single(params, symmetric, narrow, &rows, scale) {
+        let first = First { a, scale, known: of_rows };
+        let mut sweeps = |_: usize, _: &Rows<'_, f32>| Ok(Smoother::GaussSeidel);
+        let old = match old {
+            Some(Work::Single(old)) => Some(old.all),
+            _ => None,
+        };
+        let host = &**system.host();
+        let made = Coarse::new(&plan, first, old, &mut sweeps, host, &mut sizes)?;
+        if let Made::Whole(all) = made {
+            let frame = Frame { order, scaling };
+            let notes = describe(&plan, &sizes, block, &frame, "");
+            let work = Work::Single(Box::new(Single { all, steps: plan.steps, frame }));
+            return Ok(Setup { work, symmetric: false, definite: false, notes });
+        }
+        return Err(Error::Breakdown("the coarsest matrix is singular".into()));
+    }
+    let (smoother, traits) = match params.finest_smoother {
+        Some(kind) => {
+            let finest = Wish { kind: Some(kind), method: None, ..wish };
+            finest.smoother(0, || level_system(&rows))?
+        }
+        None if of_rows.modes.is_none() && block == 1 && wish.is_open() && long(&rows) => {
+            incomplete(0, &rows, symmetric)?
+        }
+        None => wish.smoother(0, || level_system(&rows))?,
+    };
     let mut known = Known {
         symmetric: symmetric && params.before == params.after && traits.symmetric,
         definite: traits.definite,
@@ -85,15 +138,12 @@ pub(crate) fn setup(
         }
         _ => (None, Default::default(), Lower::None),
     };
-    let mut sizes = vec![Size { rows: rows.len(), entries: rows.nnz(), interpolation: 0 }];
+    sizes.push(Size { rows: rows.len(), entries: rows.nnz(), interpolation: 0 });
     let (mut coarse, mut down) = (Lower::None, None);
     if let Some((p, way)) = coarsening::next(&plan.rule, &rows, &mut of_rows, old_down) {
         sizes[0].interpolation = p.cols.len();
-        let Down { r, .. } = &way;
-        let scale = 1.0 / power_of_two(span.1);
         let kept = of_rows.modes.as_ref().map(Modes::width);
-        let from = Finest { a: &rows, p: &p, r, scale, known: of_rows };
-        let narrow = span.1 / span.0 <= SPAN;
+        let from = Finest { a: &rows, p: &p, r: &way.r, scale, known: of_rows };
         let below = Below { params, plan: &plan, system, sizes: &mut sizes, known: &mut known };
         coarse = below.levels(from, old_coarse, narrow, &level_system)?;
         known
@@ -102,15 +152,60 @@ pub(crate) fn setup(
         down = Some(way);
     }
     let Known { symmetric: is_symmetric, definite, mut notes } = known;
-    notes.splice(0..0, describe(&plan, &sizes, block, order.is_some(), &coarse));
+    let what = match coarse {
+        Lower::None => "nothing to lump together: smoothing alone",
+        Lower::Double(_) => "levels below the finest in double precision",
+        Lower::Single(_) => "",
+    };
+    let frame = Frame { order, scaling };
+    notes.splice(0..0, describe(&plan, &sizes, block, &frame, what));
     if is_symmetric && !definite {
         notes.push("not found to be positive definite".into());
     }
     let steps = plan.steps;
     let most = steps[0].max(steps[1]);
     let finest = Level::new(&rows, symmetric, smoother, down, most, vectors);
-    let work = Work::Levels(Box::new(Levels { finest, coarse, steps, order }));
+    let work = Work::Levels(Box::new(Levels { finest, coarse, steps, frame }));
     Ok(Setup { work, symmetric: is_symmetric, definite, notes })
+}
+
+/// Entries per row above which incomplete Cholesky smooths the finest level better than sweeps do.
+const LONG: usize = 11;
+
+fn long(rows: &Rows<'_, f64>) -> bool {
+    rows.nnz() > LONG * rows.len()
+}
+
+/// A in single precision, where all levels can be.
+fn all_single<'a>(
+    params: &Params,
+    symmetric: bool,
+    narrow: bool,
+    rows: &'a Rows<'_, f64>,
+    scale: f64,
+) -> Option<Rows<'a, f32>> {
+    let sweeps = params.wish(symmetric).in_single()
+        && params.finest_smoother.is_none_or(|kind| kind == Kind::GaussSeidel);
+    if symmetric || !narrow || !sweeps { None } else { rows.narrowed(scale) }
+}
+
+/// The finest level, and the way down from it.
+#[derive(Clone)]
+struct Finest<'a> {
+    a: &'a Rows<'a, f64>,
+    p: &'a Prolongation,
+    r: &'a Restriction,
+    scale: f64,
+    /// What is known of the rows of the next level.
+    known: coarsening::Known,
+}
+
+impl Finest<'_> {
+    /// The matrix of the next level.
+    fn next<T: Number>(self, host: &dyn Host) -> Result<First<'static, T>> {
+        let a = galerkin::product::<f64, T>(host, self.a, self.p, self.r, self.scale)?;
+        Ok(First { a, scale: self.scale, known: self.known })
+    }
 }
 
 /// What is known of M so far.
@@ -146,10 +241,17 @@ impl Below<'_> {
             Lower::Double(coarse) => (None, Some(coarse)),
             Lower::None => (None, None),
         };
-        if narrow && params.precision == Precision::Single && wish.in_single() {
+        if narrow && wish.in_single() {
             let mut sweeps = |_: usize, _: &Rows<'_, f32>| Ok(Smoother::GaussSeidel);
             let mut of_levels = sizes.clone();
-            let made = Coarse::new(plan, from.clone(), single, &mut sweeps, host, &mut of_levels)?;
+            let made = Coarse::new(
+                plan,
+                from.clone().next(host)?,
+                single,
+                &mut sweeps,
+                host,
+                &mut of_levels,
+            )?;
             if let Made::Whole(made) = made {
                 *sizes = of_levels;
                 return Ok(Lower::Single(made));
@@ -162,7 +264,7 @@ impl Below<'_> {
             known.notes.extend(traits.note);
             Ok(smoother)
         };
-        let made = Coarse::new(plan, from, double, &mut make, host, sizes)?;
+        let made = Coarse::new(plan, from.next(host)?, double, &mut make, host, sizes)?;
         Ok(match made {
             Made::Whole(made) => {
                 known.definite &= made.is_definite();
@@ -175,16 +277,18 @@ impl Below<'_> {
 
 /// The smallest and the largest diagonal entry, all of which are positive and finite.
 fn check_diagonal(a: &DistCsr, rows: &Rows<'_, f64>, order: Option<&Order>) -> Result<(f64, f64)> {
-    let mut span = (f64::INFINITY, 0.0f64);
     for (i, &d) in rows.diagonal.iter().enumerate() {
         if !(d > 0.0 && d.is_finite()) {
             let i = order.map_or(i, |order| order.old[i] as usize);
             let why = format!("the diagonal entry is {d}; amg needs it to be positive");
             return Err(Error::breakdown(a.global_row(i), why));
         }
-        span = (span.0.min(d), span.1.max(d));
     }
-    Ok(span)
+    Ok(span_of(rows))
+}
+
+fn span_of(rows: &Rows<'_, f64>) -> (f64, f64) {
+    rows.diagonal.iter().fold((f64::INFINITY, 0.0), |(low, high), &d| (low.min(d), high.max(d)))
 }
 
 /// Unknowns a node: as given, as the system knows, or as the pattern tells. Collective.
@@ -227,13 +331,7 @@ fn direct(rows: &Rows<'_, f64>, symmetric: bool, old: Option<Work>) -> Result<Se
 }
 
 /// What a reader of a report should know of the levels.
-fn describe(
-    plan: &Plan,
-    sizes: &[Size],
-    block: usize,
-    reordered: bool,
-    coarse: &Lower,
-) -> Vec<String> {
+fn describe(plan: &Plan, sizes: &[Size], block: usize, frame: &Frame, what: &str) -> Vec<String> {
     let scheme = match plan.rule.scheme {
         Scheme::Aggregation => "smoothed aggregation",
         Scheme::Classical => "classical coarsening",
@@ -242,13 +340,14 @@ fn describe(
     if block > 1 {
         notes.push(per_node(block));
     }
-    if reordered {
+    if frame.order.is_some() {
         notes.push("unknowns renumbered breadth first".into());
     }
-    match coarse {
-        Lower::None => notes.push("nothing to lump together: smoothing alone".into()),
-        Lower::Double(_) => notes.push("levels below the finest in double precision".into()),
-        Lower::Single(_) => {}
+    if frame.scaling.is_some() {
+        notes.push("unknowns scaled, as the row sums of A are not small".into());
+    }
+    if !what.is_empty() {
+        notes.push(what.into());
     }
     notes
 }

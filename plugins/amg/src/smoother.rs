@@ -5,13 +5,16 @@
 //! | Gauss–Seidel | (D + L)⁻¹ before, (D + U)⁻¹ after | always |
 //! | ℓ1-Jacobi | diag(Σⱼ\\|aᵢⱼ\\|)⁻¹ | always (Gershgorin) |
 //! | Chebyshev | two steps, `kernel/chebyshev.rs` of the core | proved there |
+//! | incomplete Cholesky | (LLᵀ)⁻¹ with the pattern of A | M-matrices; where λmax(SA) < 2, by four Lanczos steps |
 //! | SPAI-0 | diag(aᵢᵢ/‖aᵢ‖²), the diagonal nearest to A⁻¹ in ‖I − MA‖ | where λmax(SA) < 2, by ten Lanczos steps |
 //! | a method by name | ω M | where ω λmax(MA) < 2: `kernel/smoothing.rs` of the core |
 //!
 //! References: A. Baker, R. Falgout, T. Kolev, U. Yang, *Multigrid smoothers for ultraparallel computing*, SIAM
 //! J. Sci. Comput. 33 (2011) (ℓ1-Jacobi, Chebyshev); O. Bröker, M. Grote, *Sparse approximate inverse
 //! smoothers for geometric and algebraic multigrid*, Appl. Numer. Math. 41 (2002) (SPAI-0, SPAI-1).
+use crate::incomplete::Incomplete;
 use crate::number::Number;
+use crate::rows::Rows;
 use precondor_sdk::core::kernel::chebyshev::Chebyshev;
 use precondor_sdk::core::kernel::smoothing::{Named, Traits, damped};
 use precondor_sdk::prelude::*;
@@ -31,6 +34,9 @@ pub enum Kind {
     /// The diagonal nearest to the inverse.
     #[serde(rename = "spai-0")]
     Spai0,
+    /// Incomplete Cholesky without fill, where A is symmetric and a look at the spectrum allows it; else a
+    /// Gauss-Seidel sweep.
+    IncompleteCholesky,
 }
 
 /// Chebyshev's iteration works on the upper three quarters of the spectrum.
@@ -90,6 +96,11 @@ pub(crate) struct Wish<'a> {
 }
 
 impl Wish<'_> {
+    /// Whether nothing is asked for.
+    pub fn is_open(&self) -> bool {
+        self.kind.is_none() && self.method.is_none()
+    }
+
     /// Whether levels can be in single precision.
     pub fn in_single(&self) -> bool {
         self.kind.is_none_or(|kind| kind == Kind::GaussSeidel) && self.method.is_none()
@@ -104,16 +115,30 @@ impl Wish<'_> {
         if self.in_single() {
             return Ok((Smoother::GaussSeidel, Traits::PROVED));
         }
-        let (step, traits) = self.step(level, &system()?)?;
+        let system = system()?;
+        if self.kind == Some(Kind::IncompleteCholesky) && self.method.is_none() {
+            let a = system.a();
+            let rows = Rows::of(a.own().view(), None);
+            let rows = rows.map_err(|i| Error::breakdown(a.global_row(i), "no diagonal entry"))?;
+            return incomplete(level, &rows, self.symmetric);
+        }
+        let (step, traits) = self.step(level, &system)?;
         Ok((Smoother::Step(step), traits))
     }
 
     /// The smoother of a level that is spread over ranks, where Gauss–Seidel is not to be had. Collective.
     pub fn spread(&self, level: usize, system: &System) -> Result<(Box<dyn Step<f64>>, Traits)> {
-        if self.kind == Some(Kind::GaussSeidel) && self.method.is_none() {
-            let why = "parameter 'smoother': gauss-seidel depends on the ranks, and the recipe 'parallel' \
-                       does not; take another smoother, or the recipe 'aggregation'";
-            return Err(Error::Parameter(why.into()));
+        let of_blocks = match self.kind {
+            Some(Kind::GaussSeidel) => Some("gauss-seidel"),
+            Some(Kind::IncompleteCholesky) => Some("incomplete-cholesky"),
+            _ => None,
+        };
+        if let Some(kind) = of_blocks.filter(|_| self.method.is_none()) {
+            let why = format!(
+                "parameter 'smoother': {kind} depends on the ranks, and the recipe 'parallel' does not; take \
+                 another smoother, or the recipe 'aggregation'"
+            );
+            return Err(Error::Parameter(why));
         }
         let kind = Some(self.kind.unwrap_or(Kind::Chebyshev));
         Wish { kind, ..*self }.step(level, system)
@@ -152,6 +177,23 @@ impl Wish<'_> {
             }
         }
     }
+}
+
+/// Incomplete Cholesky for the matrix of level `level`, or Gauss–Seidel where that is not to be had.
+pub(crate) fn incomplete(
+    level: usize,
+    a: &Rows<'_, f64>,
+    symmetric: bool,
+) -> Result<(Smoother<f64>, Traits)> {
+    let found = if symmetric { Incomplete::of(a)? } else { None };
+    let (smoother, what) = match found {
+        Some(factor) => {
+            (Smoother::Step(Box::new(factor) as Box<dyn Step<f64>>), "incomplete Cholesky")
+        }
+        None => (Smoother::GaussSeidel, "Gauss-Seidel, as there is no safe incomplete factor"),
+    };
+    let note = Some(format!("smoothing on level {level}: {what}"));
+    Ok((smoother, Traits { note, ..Traits::PROVED }))
 }
 
 /// One weight a row.

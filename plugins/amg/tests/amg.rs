@@ -125,6 +125,75 @@ fn every_family_takes_few_iterations_at_any_size() {
     }
 }
 
+/// Scattered over four decades, the same on every run.
+fn unit_of(i: usize) -> f64 {
+    10f64.powf(4.0 * ((i * 7919) % 1009) as f64 / 1009.0 - 2.0)
+}
+
+#[test]
+fn badly_scaled_unknowns_cost_few_iterations() {
+    for (name, docs, most) in families().into_iter().filter(|f| f.0 != "convection") {
+        let (system, b) = problem(docs[0].clone());
+        let scaled = with_matrix(&system, |i, j, v| unit_of(i) * v * unit_of(j as usize));
+        let scaled = (scaled, b.iter().enumerate().map(|(i, b)| unit_of(i) * b).collect());
+        let its = iterations(json!({}), &scaled);
+        // A few sweeps see little of what varies across strong couplings.
+        let factor = if ["anisotropy", "stretched"].contains(&name) { 5 } else { 2 };
+        assert!(its <= factor * most[0], "{name}: {its} iterations");
+        if name == "poisson" {
+            // That this is what does it.
+            let given = generate(json!({"scaling": "given"}), &scaled.0);
+            let report = run(&scaled.0, &given, &scaled.1, &Method::Cg);
+            assert!(report.iterations > 3 * its, "{} and {its}", report.iterations);
+        }
+    }
+}
+
+#[test]
+fn matrices_that_add_up_to_nothing_keep_their_units() {
+    let (system, _) = problem(json!({"kind": "poisson", "level": 5}));
+    let told = |system: &System| generate(json!({}), system).notes().join("; ");
+    assert!(!told(&system).contains("scaled"), "{}", told(&system));
+    // A short time step: rows add up to the mass, the same for all.
+    let step = with_matrix(&system, |i, j, v| if i == j { 2.0 * v } else { v });
+    assert!(!told(&step).contains("scaled"), "{}", told(&step));
+    let other = with_matrix(&system, |i, j, v| unit_of(i) * v * unit_of(j as usize));
+    assert!(told(&other).contains("unknowns scaled"), "{}", told(&other));
+}
+
+#[test]
+fn long_rows_are_smoothed_by_incomplete_cholesky_where_it_is_safe() {
+    let (system, b) = problem(json!({"kind": "tetrahedra", "nodes": 16}));
+    let by =
+        |kind: &str| iterations(json!({"finest_smoother": kind}), &(system.clone(), b.clone()));
+    let (sweeps, factors) = (by("gauss-seidel"), by("incomplete-cholesky"));
+    assert_eq!(iterations(json!({}), &(system.clone(), b.clone())), factors);
+    assert!(4 * factors <= 3 * sweeps, "{factors} and {sweeps}");
+    // Large positive couplings: no factor, and sweeps in its place.
+    let wide = json!({"kind": "diffusion", "mesh": "delaunay", "nodes": 40, "anisotropy": 0.001,
+        "angle": 30.0, "shift": 0.45, "seed": 3});
+    let (system, _) = problem(wide);
+    let m = generate(json!({"finest_smoother": "incomplete-cholesky"}), &system);
+    assert!(m.notes().iter().any(|n| n.contains("no safe incomplete factor")), "{:?}", m.notes());
+    assert!(m.properties().positive_definite);
+}
+
+#[test]
+fn a_coefficient_that_is_noise_is_coarsened_classically() {
+    let noisy = |deviation: f64| {
+        let doc = json!({"kind": "diffusion", "mesh": "delaunay", "nodes": 60, "shift": 0.45,
+            "coefficient": "white", "deviation": deviation, "seed": 4});
+        let (system, b) = problem(doc);
+        let recipe = generate(json!({}), &system).notes()[0].clone();
+        (recipe, iterations(json!({}), &(system.clone(), b.clone())))
+    };
+    let (recipe, its) = noisy(2.0);
+    assert!(recipe.contains("classical"), "{recipe}");
+    assert!(its <= 18, "{its} iterations");
+    let (recipe, _) = noisy(0.3);
+    assert!(recipe.contains("aggregation"), "{recipe}");
+}
+
 #[test]
 fn the_classical_recipe_serves_symmetric_matrices_too() {
     for (name, docs, most) in families().into_iter().filter(|f| f.0 != "convection") {
@@ -185,9 +254,10 @@ fn unknowns_of_a_node_are_found_from_the_pattern() {
         let told = generate(constant, &system).notes();
         let text = format!("{dimension} unknowns per node, coarsened one by one");
         assert!(found.contains(&text) && told == found, "{found:?}");
-        let scalar = json!({"coarsest": 50, "block_size": 1});
-        let its = [json!({"coarsest": 50}), scalar]
-            .map(|doc| iterations(doc, &(bare.clone(), b.clone())));
+        let nodes = json!({"coarsest": 50, "finest_smoother": "gauss-seidel"});
+        let mut scalar = nodes.clone();
+        scalar["block_size"] = json!(1);
+        let its = [nodes, scalar].map(|doc| iterations(doc, &(bare.clone(), b.clone())));
         assert!(2 * its[0] < its[1], "{its:?}");
     }
     for doc in [json!({"kind": "poisson"}), json!({"kind": "tetrahedra", "nodes": 7})] {

@@ -64,7 +64,8 @@ fn hierarchy_and_iterations_are_the_same_on_one_to_eight_ranks() {
 #[test]
 fn it_is_what_several_ranks_get_and_takes_hardly_more_iterations_than_sweeps() {
     for problem in problems() {
-        let sweeps = solved(1, &problem, &json!({})).0;
+        let sweeps = json!({"recipe": "aggregation", "finest_smoother": "gauss-seidel"});
+        let sweeps = solved(1, &problem, &sweeps).0;
         let (its, _, notes) = solved(3, &problem, &json!({}));
         assert!(notes[0].contains("aggregation by hashed weights"), "{notes:?}");
         assert!(10 * its <= 13 * sweeps + 20, "{problem}: {its}, on one rank {sweeps}");
@@ -90,6 +91,11 @@ fn gauss_seidel_does_not_go_with_it() {
     let (system, _) = problem.generate(Comm::solo()).expect("valid");
     let error = Amg::generate(&params, &system).err().expect("refused").to_string();
     assert!(error.contains("'smoother': gauss-seidel depends on the ranks"), "{error}");
+    let params = json!({"recipe": "parallel", "finest_smoother": "incomplete-cholesky",
+        "together": 10});
+    let error = Amg::generate(&from_value(params).expect("valid"), &system).err();
+    let error = error.expect("refused").to_string();
+    assert!(error.contains("incomplete-cholesky depends on the ranks"), "{error}");
     let convection = Problem::from_json(&json!({"kind": "convection"})).expect("valid");
     let (system, _) = convection.generate(Comm::solo()).expect("valid");
     let params: Params = from_value(json!({"recipe": "parallel"})).expect("valid");

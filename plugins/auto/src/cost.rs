@@ -1,9 +1,10 @@
 //! What a run costs, in products with A.
 //!
-//! setup + iterations · (1 + apply + vectors), where `setup` and `apply` say how many products with A
-//! the method's setup and one application are worth, and `vectors` counts the solver's own work on
-//! vectors: n/nnz · 6 for conjugate gradients, n/nnz · 60 for GMRES(30), whose basis is 15 long on
-//! average. `apply` is entries of M over entries of A where it is not given.
+//! S + iterations · (1 + T + vectors), where S = setup + setup_rows · n/nnz and T = apply + apply_rows · n/nnz say
+//! how many products with A the method's setup and one application are worth: work that goes by the entries of A, and
+//! work that goes by its rows. `vectors` counts the solver's own work on vectors: n/nnz · 6 for conjugate
+//! gradients, n/nnz · 60 for GMRES(30), whose basis is 15 long on average. `apply` is entries of M over entries of A
+//! where it is not given.
 //!
 //! Seconds would be what matters, but they differ from run to run: a model trained on them could not
 //! be rebuilt. The worth of setups and applications is measured once, stated in the training
@@ -28,14 +29,32 @@ pub struct Candidate {
     #[serde(default)]
     #[schemars(range(min = 0.0))]
     pub setup: f64,
+    /// And besides, times rows over entries of A.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(range(min = 0.0))]
+    pub setup_rows: f64,
     /// Products with A that an application is worth; entries of M over entries of A where it is left
     /// out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0))]
     pub apply: Option<f64>,
+    /// And besides, times rows over entries of A.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(range(min = 0.0))]
+    pub apply_rows: f64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 impl Candidate {
+    /// A method of which nothing is known.
+    pub fn of(method: Value) -> Self {
+        Candidate { method, setup: 0.0, setup_rows: 0.0, apply: None, apply_rows: 0.0 }
+    }
+
     /// Name and parameters.
     ///
     /// # Errors
@@ -122,10 +141,11 @@ pub fn run(
     let mut entries = [m.stored_entries() as f64, a.nnz_own() as f64];
     a.space().comm().sum(&mut entries)?;
     let nnz = entries[1].max(1.0);
-    let apply = candidate.apply.unwrap_or(entries[0] / nnz);
-    let each = 1.0 + apply + vectors * a.n_global() as f64 / nnz;
-    let iterations = report.iterations;
-    Ok(Ok(Run { iterations, cost: (candidate.setup + iterations as f64 * each) as f32 }))
+    let rows = a.n_global() as f64 / nnz;
+    let apply = candidate.apply.unwrap_or(entries[0] / nnz) + candidate.apply_rows * rows;
+    let each = 1.0 + apply + vectors * rows;
+    let (iterations, setup) = (report.iterations, candidate.setup + candidate.setup_rows * rows);
+    Ok(Ok(Run { iterations, cost: (setup + iterations as f64 * each) as f32 }))
 }
 
 /// The index of the least cost; `None` where nothing got there.

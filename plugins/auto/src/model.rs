@@ -215,7 +215,7 @@ mod tests {
         let classes: Vec<u32> = (0..20).map(|k| u32::from(k >= 10)).collect();
         let how = Growth { trees: 5, depth: 3, leaf: 1, seed: 1 };
         let (forest, _) = Forest::fit(&systems, &classes, how).expect("fitted");
-        let candidate = |method: Value| Candidate { method, setup: 2.0, apply: None };
+        let candidate = |method: Value| Candidate { setup: 2.0, ..Candidate::of(method) };
         Model {
             card: Card {
                 method: METHOD.into(),

@@ -45,7 +45,7 @@ pub struct TrainParams {
 
 impl Default for TrainParams {
     fn default() -> Self {
-        let candidate = |name: &str| Candidate { method: name.into(), setup: 0.0, apply: None };
+        let candidate = |name: &str| Candidate::of(name.into());
         TrainParams {
             candidates: ["jacobi", "fsai", "ic"].map(candidate).to_vec(),
             systems: 10,

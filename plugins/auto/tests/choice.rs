@@ -31,7 +31,8 @@ fn host() -> Arc<dyn Host> {
 
 /// `reference` is the best by far on grids and refuses the cube, where `ic` is better than `jacobi`.
 fn params() -> TrainParams {
-    let candidate = |name: &str, apply| Candidate { method: name.into(), setup: 1.0, apply };
+    let candidate =
+        |name: &str, apply| Candidate { setup: 1.0, apply, ..Candidate::of(name.into()) };
     TrainParams {
         candidates: vec![
             candidate("jacobi", Some(0.1)),
@@ -198,7 +199,7 @@ fn what_refuses_is_passed_over_and_what_is_excluded_is_not_asked() {
 #[test]
 fn only_what_conjugate_gradients_can_use_is_chosen_for_them() {
     let mut ilu = params();
-    ilu.candidates[2] = Candidate { method: "ilu".into(), setup: 0.0, apply: Some(0.0) };
+    ilu.candidates[2] = Candidate { apply: Some(0.0), ..Candidate::of("ilu".into()) };
     // An iteration of GMRES costs more than one of conjugate gradients: only this makes ilu pay.
     (ilu.candidates[0].setup, ilu.candidates[1].setup) = (1e6, 1e6);
     let path = file("definite", &train(&ilu, None, &mut Keeper::default()).unwrap());

@@ -9,7 +9,7 @@
 //! and of problems that it was not trained on. Costs are counted as in training (`src/cost.rs`), for
 //! `auto` with three products for its features; regret is cost / least cost − 1. A choice that
 //! refuses or does not get there is counted apart. `--worth` measures what setups and applications
-//! are worth in products with A, for the training configuration.
+//! are worth in products with A, and what fits them best, for the training configuration.
 use precondor_plugin_auto::auto::Auto;
 use precondor_plugin_auto::cost::{Limits, Run, best, run};
 use precondor_plugin_auto::features::Features;
@@ -36,6 +36,13 @@ fn foreign() -> Vec<Value> {
         json!({"kind": "diffusion", "level": 6, "anisotropy": 0.1}),
         json!({"kind": "diffusion", "level": 6, "mesh": "delaunay", "coefficient": "white"}),
         json!({"kind": "cube", "nodes": 26, "deviation": 1.0}),
+        json!({"kind": "diffusion", "nodes": 160, "mesh": "random", "coefficient": "blocks", "decades": 2}),
+        json!({"kind": "diffusion", "nodes": 120, "stretch": 30, "shift": 0.1}),
+        json!({"kind": "tetrahedra", "nodes": 24, "decades": 1}),
+        json!({"kind": "elasticity", "nodes": 60}),
+        json!({"kind": "elasticity", "dimension": 3, "nodes": 10}),
+        json!({"kind": "graph", "nodes": 50000}),
+        json!({"kind": "l-shape", "nodes": 60}),
     ]
 }
 
@@ -52,6 +59,7 @@ fn methods() -> Result<Arc<Registry>> {
     registry.add(NativeTrainable::<MlpReference>::method())?;
     registry.add(NativeTrainable::<precondor_plugin_mlp::fsai::MlpFsai>::method())?;
     registry.add(Native::<precondor_plugin_multigrid::Multigrid>::method())?;
+    registry.add(Native::<precondor_plugin_amg::Amg>::method())?;
     registry.add(NativeTrainable::<Auto>::method())?;
     Ok(Arc::new(registry))
 }
@@ -165,17 +173,49 @@ fn timed(mut what: impl FnMut() -> Result<()>) -> Result<f64> {
     Ok(times[4])
 }
 
-/// What setups and applications are worth in products with A.
-fn worth(model: &Model, host: &Arc<dyn Host>) -> Result<()> {
-    println!("| system | method | setup | apply |\n|---|---|---|---|");
-    for problem in [
+/// Matrices that the worth of methods is measured on.
+fn measured() -> Vec<Value> {
+    vec![
         json!({"kind": "poisson", "level": 6}),
         json!({"kind": "poisson", "level": 8}),
         json!({"kind": "diffusion", "level": 7, "mesh": "delaunay"}),
+        json!({"kind": "diffusion", "nodes": 200, "mesh": "random"}),
+        json!({"kind": "diffusion", "nodes": 200, "stretch": 100, "shift": 0}),
         json!({"kind": "cube", "nodes": 24}),
-    ] {
+        json!({"kind": "tetrahedra", "nodes": 28}),
+        json!({"kind": "elasticity", "nodes": 100}),
+        json!({"kind": "elasticity", "dimension": 3, "nodes": 16}),
+        json!({"kind": "graph", "nodes": 30000}),
+    ]
+}
+
+/// The c and d that make c + d·n/nnz nearest to what was measured, relatively; none negative.
+fn fit(points: &[(f64, f64)]) -> [f64; 2] {
+    let sums = |c: &dyn Fn(f64) -> f64, d: &dyn Fn(f64) -> f64| -> f64 {
+        points.iter().map(|&(rows, seen)| c(rows) * d(rows) / (seen * seen)).sum()
+    };
+    let right =
+        |c: &dyn Fn(f64) -> f64| -> f64 { points.iter().map(|&(rows, seen)| c(rows) / seen).sum() };
+    let (one, rows) = (|_: f64| 1.0, |rows: f64| rows);
+    let [a, b, d] = [sums(&one, &one), sums(&one, &rows), sums(&rows, &rows)];
+    let [f, g] = [right(&one), right(&rows)];
+    let determinant = a * d - b * b;
+    let found = [(d * f - b * g) / determinant, (a * g - b * f) / determinant];
+    match found {
+        [c, _] if c < 0.0 => [0.0, g / d],
+        [_, r] if r < 0.0 => [f / a, 0.0],
+        found => found,
+    }
+}
+
+/// What setups and applications are worth in products with A.
+fn worth(model: &Model, host: &Arc<dyn Host>) -> Result<()> {
+    println!("| system | method | setup | apply |\n|---|---|---|---|");
+    let mut seen = vec![(Vec::new(), Vec::new()); model.candidates.len()];
+    for problem in measured() {
         let (system, b) = Problem::from_json(&problem)?.generate(Comm::solo())?;
         let system = system.with_host(Arc::clone(host));
+        let rows = b.len() as f64 / system.a().nnz_own() as f64;
         let mut y = vec![0.0; b.len()];
         let product = timed(|| system.a().spmv(&b, &mut y))?;
         // What the check of symmetry finds stays with the matrix: a new one each time, and one that was
@@ -193,14 +233,24 @@ fn worth(model: &Model, host: &Arc<dyn Host>) -> Result<()> {
             "| {} | features | {features:.1}, and {symmetry:.1} to check the symmetry, which conjugate gradients need, too | |",
             describe(&problem)
         );
-        for candidate in &model.candidates {
+        for (candidate, seen) in model.candidates.iter().zip(&mut seen) {
             let (name, params) = candidate.named()?;
             let Ok(m) = system.host().inner(&name, &params, &system) else { continue };
             let setup = timed(|| system.host().inner(&name, &params, &system).map(|_| ()))?;
             let apply = timed(|| m.apply(&b, &mut y))?;
             let (setup, apply) = (setup / product, apply / product);
             println!("| {} | {name} | {setup:.1} | {apply:.2} |", describe(&problem));
+            seen.0.push((rows, setup));
+            seen.1.push((rows, apply));
         }
+    }
+    println!("\n| method | setup | setup_rows | apply | apply_rows |\n|---|---|---|---|---|");
+    for (candidate, (setups, applications)) in model.candidates.iter().zip(&seen) {
+        let ([s, r], [a, v]) = (fit(setups), fit(applications));
+        println!(
+            "| {} | {s:.1} | {r:.0} | {a:.2} | {v:.1} |",
+            label(&model.candidates, candidate)?
+        );
     }
     Ok(())
 }

@@ -8,12 +8,13 @@
 //! Cost: an application exchanges ghost entries five times a level (two Chebyshev steps before and after, the
 //! residual between; two transfers more) and gathers the residual once.
 use crate::amg::Work;
+use crate::coarsening::Scheme;
 use crate::hierarchy::Size;
 use crate::interpolation::Truncation;
 use crate::modes::NearNullSpace;
 use crate::params::{Params, Recipe};
 use crate::setup::{self, Setup, Unknowns};
-use crate::smoother::Step;
+use crate::smoother::{Kind, Step, Wish};
 use aggregates::{Aggregates, NONE};
 use precondor_sdk::core::comm::Communicator;
 use precondor_sdk::core::kernel::gather::Gather;
@@ -73,7 +74,7 @@ pub(crate) fn setup(
     block: usize,
     old: Option<Spread>,
 ) -> Result<Setup> {
-    let plan = params.plan(true);
+    let plan = params.plan(Scheme::Aggregation, true);
     let (wish, host) = (params.wish(true), system.host());
     let first = system.a().space().start();
     let component = |i: usize| ((first + i as u64) % block as u64) as f64;
@@ -111,6 +112,10 @@ pub(crate) fn setup(
         let r = p.transpose()?;
         let coarse = r.times(&Rectangle::of(&a).times(&p)?)?.matrix()?;
         let number = levels.len();
+        let wish = match params.finest_smoother.filter(|_| number == 0) {
+            Some(kind) => Wish { kind: Some(kind), method: None, ..wish },
+            None => wish,
+        };
         let (smoother, traits) = wish.spread(number, &system_of)?;
         (symmetric, definite) = (symmetric && traits.symmetric, definite && traits.definite);
         notes.extend(traits.note);
@@ -227,7 +232,14 @@ impl Tail {
         let whole = whole(a)?;
         let alone = system.for_matrix(DistCsr::solo(whole)?);
         let levels = params.levels.map(|all| all.saturating_sub(above.levels as u32).max(1));
+        // Its finest level is none of A's, where there are levels above it.
+        let everywhere = params.smoother.unwrap_or(Kind::GaussSeidel);
+        let finest_smoother = match above.levels {
+            0 => params.finest_smoother,
+            _ => params.method.is_none().then_some(everywhere),
+        };
         let of_tail = Params {
+            finest_smoother,
             recipe: Recipe::Aggregation,
             near_null_space: NearNullSpace::Constant,
             levels,
@@ -250,10 +262,10 @@ impl Tail {
         Ok((tail, made))
     }
 
-    fn solve(&mut self) -> Result<()> {
+    fn solve(&mut self, host: &dyn Host) -> Result<()> {
         let Tail { gather, whole: [b, x], own: [mine, z], first, work } = self;
         gather.whole(mine, b)?;
-        let applied = work.apply(b, x);
+        let applied = work.apply(host, b, x);
         let own = *first..*first + z.len();
         z.copy_from_slice(&x[own]);
         applied
@@ -299,7 +311,7 @@ impl Spread {
     /// failed does not keep the others from theirs.
     fn cycle(&mut self, number: usize) -> Result<()> {
         let Spread { levels, tail, steps, host } = self;
-        let Some(level) = levels.get_mut(number) else { return tail.solve() };
+        let Some(level) = levels.get_mut(number) else { return tail.solve(&**host) };
         let mut end = level.before(steps[0]);
         let (mine, below) = levels.split_at_mut(number + 1);
         let b = match below.first_mut() {
