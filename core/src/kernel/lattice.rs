@@ -301,12 +301,12 @@ impl Lattice {
             }
             self.has_neighbours(row, place, &entries)?;
             visit(k, place, &entries)?;
-            for axis in 0..3 {
-                place[axis] += 1;
-                if place[axis] < self.dims[axis] || axis == 2 {
+            for (i, m) in place.iter_mut().zip(self.dims) {
+                *i += 1;
+                if *i < m {
                     break;
                 }
-                place[axis] = 0;
+                *i = 0;
             }
         }
         Ok(())

@@ -295,7 +295,7 @@ fn wrap(
     system: &System,
 ) -> Result<Wrapped> {
     let a = system.a();
-    let diagonal = system.a().space().comm().agree_first(positive_diagonal(a))?;
+    let diagonal = positive_diagonal(a)?;
     let (operator, told) = fitted(system, lattice)?;
     let (damping, degree) = (params.damping.unwrap_or(0.5), params.degree.unwrap_or(DEGREE));
     let smoother = Smoother::new(params.smoother, damping, degree, a, &diagonal)?;

@@ -201,10 +201,10 @@ struct Sums {
 impl Sums {
     fn new(lattice: Lattice) -> Self {
         let (mut starts, mut count) = ([[0; 3]; 3], 0);
-        for along in 0..lattice.dimension {
-            for over in 0..lattice.dimension {
-                starts[along][over] = count;
-                count += lattice.dims[over] + 1;
+        for starts in starts.iter_mut().take(lattice.dimension) {
+            for (start, m) in starts.iter_mut().zip(lattice.dims).take(lattice.dimension) {
+                *start = count;
+                count += m + 1;
             }
         }
         Sums { lattice, starts, rows: count, sums: vec![[0.0; 2]; count + 14] }

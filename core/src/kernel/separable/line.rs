@@ -209,9 +209,9 @@ fn at_mut<T: Number>(x: &mut [T], j: usize) -> &mut [T] {
 fn fold_sines<T: Number>(fft: &RealFft<T>, waves: &[[T; 2]], x: &[T], bench: &mut Bench<T>) {
     let (n, half) = (waves.len(), T::rounded(0.5));
     fft.line(&mut bench.folded, 0).fill(T::ZERO);
-    for j in 1..n {
+    for (j, &[_, s]) in waves.iter().enumerate().skip(1) {
         let (near, far) = (at(x, j - 1), at(x, n - j - 1));
-        let ([_, s], out) = (waves[j], fft.line(&mut bench.folded, j));
+        let out = fft.line(&mut bench.folded, j);
         for l in 0..T::LANES {
             out[l] = s * (near[l] + far[l]) + half * (near[l] - far[l]);
         }
@@ -253,9 +253,9 @@ fn fold_cosines<T: Number>(fft: &RealFft<T>, waves: &[[T; 2]], x: &mut [T], benc
         out[l] = x[l] + x[n * width + l];
         first[l] = x[l] - x[n * width + l];
     }
-    for j in 1..n {
+    for (j, &[c, s]) in waves.iter().enumerate().skip(1) {
         let (near, far) = (at(x, j), at(x, n - j));
-        let ([c, s], out) = (waves[j], fft.line(&mut bench.folded, j));
+        let out = fft.line(&mut bench.folded, j);
         for l in 0..width {
             out[l] = half * (near[l] + far[l]) - s * (near[l] - far[l]);
             first[l] += c * near[l];
@@ -318,8 +318,8 @@ fn disperse<T: Number>(fft: &RealFft<T>, modes: Modes, bench: &mut Bench<T>, x: 
 fn quarter_turned<T: Number>(waves: &[[T; 2]], bench: &Bench<T>, x: &mut [T]) {
     let (m, width) = (waves.len(), T::LANES);
     x[..width].copy_from_slice(&bench.sums.re[..width]);
-    for k in 1..=m / 2 {
-        let ([c, s], re, im) = (waves[k], at(&bench.sums.re, k), at(&bench.sums.im, k));
+    for (k, &[c, s]) in waves.iter().enumerate().take(m / 2 + 1).skip(1) {
+        let (re, im) = (at(&bench.sums.re, k), at(&bench.sums.im, k));
         let near = at_mut(x, k);
         for l in 0..width {
             near[l] = c * re[l] + s * im[l];
@@ -339,8 +339,8 @@ fn turn_back<T: Number>(waves: &[[T; 2]], x: &[T], bench: &mut Bench<T>) {
     let (m, width, half) = (waves.len(), T::LANES, T::rounded(0.5));
     bench.sums.re[..width].copy_from_slice(&x[..width]);
     bench.sums.im[..width].fill(T::ZERO);
-    for k in 1..=m / 2 {
-        let ([c, s], near, far) = (waves[k], at(x, k), at(x, m - k));
+    for (k, &[c, s]) in waves.iter().enumerate().take(m / 2 + 1).skip(1) {
+        let (near, far) = (at(x, k), at(x, m - k));
         let (re, im) = (at_mut(&mut bench.sums.re, k), at_mut(&mut bench.sums.im, k));
         for l in 0..width {
             re[l] = half * (c * near[l] + s * far[l]);
