@@ -4,7 +4,7 @@
 //! objects of numbers, booleans, strings, arrays and choices, with ranges and defaults. Own
 //! keywords: `x-precondor-method` marks a parameter, or the items of a list, that names a method (a
 //! string, or a table with `name`), whose own section is checked against that method's schema;
-//! `x-precondor-file` marks a path that is read relative to the config; `x-precondor-grid` marks the two numbers of
+//! `x-precondor-file` marks a path that is read relative to the config; `x-precondor-grid` marks the numbers of
 //! nodes of a structured grid, which a host that knows the grid fills in; `x-precondor-old-name` is what a parameter
 //! was called before, which is understood for one release; at the root of a method's schema it is that of the method.
 //! At that root,
@@ -29,7 +29,7 @@ pub const METHOD: &str = "x-precondor-method";
 /// Schema keyword of a parameter that names a file.
 pub const FILE: &str = "x-precondor-file";
 
-/// Schema keyword of a parameter for the nodes in a row and the number of rows of a structured grid.
+/// Schema keyword of a parameter for the numbers of nodes of a structured grid along its axes: two, or up to as many as its list takes.
 pub const GRID: &str = "x-precondor-grid";
 /// Schema keyword of what a parameter, or at the root a method, was called before: understood, and noted, for one release.
 pub const OLD_NAME: &str = "x-precondor-old-name";

@@ -17,7 +17,7 @@
 //! A singular A0 (Neumann or periodic along every axis) is solved with on what is orthogonal to constants; constants get an
 //! eigenvalue of their own, so that M is positive definite.
 //!
-//! Cost: setup two passes over A and a division a node; apply two transforms along every axis but the last, O(n log n) for
+//! Cost: setup a pass over A, some thousand rows of it again, and a division a node; apply two transforms along every axis but the last, O(n log n) for
 //! equal spacings and 2 m multiplications a node for m others, and one tridiagonal solve along the last; 2 numbers a node.
 //! On p ranks each one transforms the layers of its slab (rows, or planes in three dimensions) and solves its share of the
 //! modes: the same bits on any number of ranks. More ranks than layers work, but those beyond have nothing to

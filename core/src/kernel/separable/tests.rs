@@ -226,7 +226,7 @@ fn shifted_nodes_leave_axes_of_equal_spacings_at_the_level_of_the_matrix() {
 }
 
 #[test]
-fn single_flat_cells_do_not_decide() {
+fn planes_with_flat_cells_are_fitted_all_the_same() {
     for seed in 0..3 {
         let shift = 0.45;
         let problem =
@@ -235,8 +235,6 @@ fn single_flat_cells_do_not_decide() {
         let found = fitted(system.a(), None).expect("near");
         let diagonal = found.operator.entry([6; 3], [0; 3]) * 14.0 / 6.0;
         assert!((0.3..3.0).contains(&diagonal), "{seed}: {diagonal}");
-        let axes = &found.operator.axes;
-        assert!(axes.iter().all(|axis| axis.modes().is_some()), "{seed}: {axes:?}");
     }
 }
 
