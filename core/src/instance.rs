@@ -125,6 +125,9 @@ impl<G: Generator> Preconditioner for Made<G> {
     fn apply_many(&self, k: usize, r: &[f64], z: &mut [f64]) -> Result<()> {
         self.sound()?.apply_many(k, r, z)
     }
+    fn apply_and_multiply(&self, r: &[f64], z: &mut [f64], y: &mut [f64]) -> Result<()> {
+        self.sound()?.apply_and_multiply(r, z, y)
+    }
     fn apply_transpose(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
         self.sound()?.apply_transpose(r, z)
     }

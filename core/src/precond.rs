@@ -44,6 +44,17 @@ pub trait Preconditioner: Send + Sync {
         })
     }
 
+    /// `z = M r` and `y = A z`, where the way to z gives both for less than a product with the matrix A that M was
+    /// made for.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`], on all ranks and with nothing done, where it does not; as
+    /// [`apply`](Preconditioner::apply) else.
+    fn apply_and_multiply(&self, r: &[f64], z: &mut [f64], y: &mut [f64]) -> Result<()> {
+        let _ = (r, z, y);
+        Err(Error::Unsupported("this preconditioner gives no product".into()))
+    }
+
     /// `z = Mᵀ r`.
     ///
     /// # Errors
@@ -133,6 +144,8 @@ pub struct Capabilities {
     pub refresh: bool,
     /// [`Preconditioner::apply_many`] is faster than one by one (`apply-many/1`).
     pub many: bool,
+    /// [`Preconditioner::apply_and_multiply`] works for some matrices (`apply-and-multiply/1`).
+    pub product: bool,
     /// [`Generator::save`] and [`Generator::load`] work (`persist/1`).
     pub persist: bool,
     /// [`Preconditioner::delegate`] names another method (`delegate/1`).
@@ -146,6 +159,7 @@ impl Capabilities {
         transpose: false,
         refresh: false,
         many: false,
+        product: false,
         persist: false,
         delegate: false,
     };

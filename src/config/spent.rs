@@ -83,6 +83,9 @@ impl<M: std::ops::Deref<Target: Preconditioner> + Send + Sync> Preconditioner fo
     fn apply_many(&self, k: usize, r: &[f64], z: &mut [f64]) -> Result<()> {
         self.clock.time(|| self.m.apply_many(k, r, z))
     }
+    fn apply_and_multiply(&self, r: &[f64], z: &mut [f64], y: &mut [f64]) -> Result<()> {
+        self.clock.time(|| self.m.apply_and_multiply(r, z, y))
+    }
     fn apply_transpose(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
         self.clock.time(|| self.m.apply_transpose(r, z))
     }

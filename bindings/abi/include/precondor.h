@@ -385,6 +385,7 @@ typedef struct precondor_plugin {
 #define PRECONDOR_EXPLICIT "explicit/1"
 #define PRECONDOR_REFRESH "refresh/1"
 #define PRECONDOR_APPLY_MANY "apply-many/1"
+#define PRECONDOR_APPLY_AND_MULTIPLY "apply-and-multiply/1"
 #define PRECONDOR_APPLY_TRANSPOSE "apply-transpose/1"
 #define PRECONDOR_DELEGATE "delegate/1"
 #define PRECONDOR_TRAIN "train/1"
@@ -457,6 +458,15 @@ typedef struct precondor_apply_many_part {
     precondor_status (*apply_many)(void *instance, size_t k, const double *r, double *z, size_t n,
                                    precondor_failure *why);
 } precondor_apply_many_part;
+
+/* apply-and-multiply/1: an application that gives the product with A, too. */
+typedef struct precondor_apply_and_multiply_part {
+    size_t size;
+    /* z = M r and y = A z with the matrix that the instance was made for, vectors that do not overlap;
+     * PRECONDOR_UNSUPPORTED, on all ranks and with nothing done, where this instance does not give it. */
+    precondor_status (*apply_and_multiply)(void *instance, const double *r, double *z, double *y,
+                                           size_t n, precondor_failure *why);
+} precondor_apply_and_multiply_part;
 
 /* apply-transpose/1. */
 typedef struct precondor_apply_transpose_part {

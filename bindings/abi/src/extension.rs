@@ -9,6 +9,8 @@ pub const EXPLICIT: &str = "explicit/1";
 pub const REFRESH: &str = "refresh/1";
 /// Id of [`ApplyManyPart`].
 pub const APPLY_MANY: &str = "apply-many/1";
+/// Id of [`ApplyAndMultiplyPart`].
+pub const APPLY_AND_MULTIPLY: &str = "apply-and-multiply/1";
 /// Id of [`ApplyTransposePart`].
 pub const APPLY_TRANSPOSE: &str = "apply-transpose/1";
 /// Id of [`DelegatePart`].
@@ -107,6 +109,16 @@ table! {
         ;
         /// `Z_j = M R_j` for `k` vectors of `n` entries, one after the other.
         fn apply_many(instance: *mut c_void, k: usize, r: *const f64, z: *mut f64, n: usize, why: *mut Failure) -> Status;
+    }
+}
+
+table! {
+    /// `apply-and-multiply/1`: an application that gives the product with A, too.
+    ApplyAndMultiplyPart = "precondor_apply_and_multiply_part" {
+        ;
+        /// `z = M r` and `y = A z` with the matrix that the instance was made for, vectors that do not overlap;
+        /// [`Status::UNSUPPORTED`], on all ranks and with nothing done, where this instance does not give it.
+        fn apply_and_multiply(instance: *mut c_void, r: *const f64, z: *mut f64, y: *mut f64, n: usize, why: *mut Failure) -> Status;
     }
 }
 

@@ -235,6 +235,29 @@ pub unsafe extern "C" fn apply_many<P: Preconditioner>(
     }
 }
 
+/// `ApplyAndMultiplyPart::apply_and_multiply`.
+///
+/// # Safety
+/// The C contract.
+pub unsafe extern "C" fn apply_and_multiply<P: Preconditioner>(
+    instance: *mut c_void,
+    r: *const f64,
+    z: *mut f64,
+    y: *mut f64,
+    n: usize,
+    why: *mut Failure,
+) -> Status {
+    // SAFETY: see above; r, z and y do not overlap.
+    unsafe {
+        answer(why, || {
+            let this = Instance::<P>::at(instance);
+            let (_, y) = vectors(r, y, n, this.n)?;
+            let (r, z) = vectors(r, z, n, this.n)?;
+            this.run(|m| m.apply_and_multiply(r, z, y))
+        })
+    }
+}
+
 /// `ApplyTransposePart::apply_transpose`.
 ///
 /// # Safety
@@ -341,6 +364,11 @@ impl<P: Preconditioner> Parts<P> {
     /// `apply-many/1`.
     pub const APPLY_MANY: abi::ApplyManyPart =
         abi::ApplyManyPart { size: size_of::<abi::ApplyManyPart>(), apply_many: apply_many::<P> };
+    /// `apply-and-multiply/1`.
+    pub const APPLY_AND_MULTIPLY: abi::ApplyAndMultiplyPart = abi::ApplyAndMultiplyPart {
+        size: size_of::<abi::ApplyAndMultiplyPart>(),
+        apply_and_multiply: apply_and_multiply::<P>,
+    };
     /// `apply-transpose/1`.
     pub const APPLY_TRANSPOSE: abi::ApplyTransposePart = abi::ApplyTransposePart {
         size: size_of::<abi::ApplyTransposePart>(),
@@ -407,6 +435,7 @@ unsafe extern "C" fn erased_extension(id: Text) -> *const c_void {
     match unsafe { raw::text(id, "an id") } {
         Ok(abi::EXPLICIT) => part(&Parts::<Erased>::EXPLICIT),
         Ok(abi::APPLY_MANY) => part(&Parts::<Erased>::APPLY_MANY),
+        Ok(abi::APPLY_AND_MULTIPLY) => part(&Parts::<Erased>::APPLY_AND_MULTIPLY),
         Ok(abi::APPLY_TRANSPOSE) => part(&Parts::<Erased>::APPLY_TRANSPOSE),
         Ok(abi::DELEGATE) => part(&Parts::<Erased>::DELEGATE),
         Ok(abi::REFRESH) => {
@@ -459,6 +488,9 @@ impl Preconditioner for Erased {
     }
     fn apply_many(&self, k: usize, r: &[f64], z: &mut [f64]) -> Result<()> {
         self.m.apply_many(k, r, z)
+    }
+    fn apply_and_multiply(&self, r: &[f64], z: &mut [f64], y: &mut [f64]) -> Result<()> {
+        self.m.apply_and_multiply(r, z, y)
     }
     fn apply_transpose(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
         self.m.apply_transpose(r, z)

@@ -36,6 +36,7 @@ pub struct Loaded {
     properties: Properties,
     explicit: Option<Shown>,
     many: Option<&'static abi::ApplyManyPart>,
+    product: Option<&'static abi::ApplyAndMultiplyPart>,
     transpose: Option<&'static abi::ApplyTransposePart>,
     delegate: Option<&'static abi::DelegatePart>,
     refresh: Option<&'static abi::RefreshPart>,
@@ -76,6 +77,7 @@ impl Loaded {
             properties: Properties::GENERAL,
             explicit: None,
             many: None,
+            product: None,
             transpose: None,
             delegate: None,
             refresh: None,
@@ -85,6 +87,7 @@ impl Loaded {
         // SAFETY: the caller's promise.
         unsafe {
             this.many = part(method, abi::APPLY_MANY)?;
+            this.product = part(method, abi::APPLY_AND_MULTIPLY)?;
             this.transpose = part(method, abi::APPLY_TRANSPOSE)?;
             this.delegate = part(method, abi::DELEGATE)?;
             this.refresh = part(method, abi::REFRESH)?;
@@ -250,6 +253,17 @@ impl Preconditioner for Loaded {
         let (r, z, n) = (r.as_ptr(), z.as_mut_ptr(), self.n);
         // SAFETY: see above.
         self.alone(call(|why| unsafe { (part.apply_many)(self.instance, k, r, z, n, why) }))
+    }
+
+    fn apply_and_multiply(&self, r: &[f64], z: &mut [f64], y: &mut [f64]) -> Result<()> {
+        self.fits(1, r, z)?;
+        self.fits(1, r, y)?;
+        let Some(part) = self.product else {
+            return Err(Error::Unsupported("this preconditioner gives no product".into()));
+        };
+        let (r, z, y, n) = (r.as_ptr(), z.as_mut_ptr(), y.as_mut_ptr(), self.n);
+        // SAFETY: see above.
+        self.alone(call(|why| unsafe { (part.apply_and_multiply)(self.instance, r, z, y, n, why) }))
     }
 
     fn apply_transpose(&self, r: &[f64], z: &mut [f64]) -> Result<()> {

@@ -68,6 +68,8 @@ impl LoadedMethod {
                 transpose: part::<abi::ApplyTransposePart>(table, abi::APPLY_TRANSPOSE)?.is_some(),
                 refresh: part::<abi::RefreshPart>(table, abi::REFRESH)?.is_some(),
                 many: part::<abi::ApplyManyPart>(table, abi::APPLY_MANY)?.is_some(),
+                product: part::<abi::ApplyAndMultiplyPart>(table, abi::APPLY_AND_MULTIPLY)?
+                    .is_some(),
                 persist: persist.is_some(),
                 delegate: part::<abi::DelegatePart>(table, abi::DELEGATE)?.is_some(),
             };

@@ -63,6 +63,7 @@ impl MethodInfo {
             (has.explicit, abi::EXPLICIT),
             (has.refresh, abi::REFRESH),
             (has.many, abi::APPLY_MANY),
+            (has.product, abi::APPLY_AND_MULTIPLY),
             (has.transpose, abi::APPLY_TRANSPOSE),
             (has.persist, abi::PERSIST),
             (has.delegate, abi::DELEGATE),
@@ -90,6 +91,7 @@ impl MethodInfo {
             transpose: has(abi::APPLY_TRANSPOSE),
             refresh: has(abi::REFRESH),
             many: has(abi::APPLY_MANY),
+            product: has(abi::APPLY_AND_MULTIPLY),
             persist: has(abi::PERSIST),
             delegate: has(abi::DELEGATE),
         }

@@ -169,6 +169,9 @@ unsafe extern "C" fn extension<G: Generator>(id: Text) -> *const c_void {
     match unsafe { raw::text(id, "an id") } {
         Ok(abi::EXPLICIT) if offers.explicit => part(const { &Parts::<G::Output>::EXPLICIT }),
         Ok(abi::APPLY_MANY) if offers.many => part(const { &Parts::<G::Output>::APPLY_MANY }),
+        Ok(abi::APPLY_AND_MULTIPLY) if offers.product => {
+            part(const { &Parts::<G::Output>::APPLY_AND_MULTIPLY })
+        }
         Ok(abi::APPLY_TRANSPOSE) if offers.transpose => {
             part(const { &Parts::<G::Output>::APPLY_TRANSPOSE })
         }

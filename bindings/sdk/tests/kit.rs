@@ -35,6 +35,7 @@ const DECLARES_NO_UNITS: u8 = 23;
 const STALE_FOR_A_FACTOR: u8 = 24;
 const OVERFLOWS: u8 = 25;
 const DECLARES_NO_ORDER: u8 = 26;
+const MULTIPLIES_ANOTHER: u8 = 27;
 
 /// Scaling by the diagonal, with one fault.
 struct Faulty<const FAULT: u8>;
@@ -67,6 +68,7 @@ impl<const FAULT: u8> Generator for Faulty<FAULT> {
         transpose: true,
         refresh: true,
         many: true,
+        product: true,
         persist: true,
         delegate: false,
     };
@@ -176,6 +178,14 @@ impl<const FAULT: u8> Preconditioner for Scaled<FAULT> {
         }
         Ok(())
     }
+    fn apply_and_multiply(&self, r: &[f64], z: &mut [f64], y: &mut [f64]) -> Result<()> {
+        self.apply(r, z)?;
+        self.a.spmv(z, y)?;
+        if FAULT == MULTIPLIES_ANOTHER {
+            y[1] += 1e-9;
+        }
+        Ok(())
+    }
     fn apply_transpose(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
         self.apply(r, z)
     }
@@ -218,6 +228,7 @@ fn a_sound_method_passes() {
     kit.gives_the_same_bits_across_the_c_tables();
     kit.applies_what_it_shows();
     kit.applies_many_as_one_by_one();
+    kit.applies_and_multiplies();
     kit.applies_its_transpose();
     kit.refreshes_to_what_it_would_generate();
     kit.refreshes_with_less_work_than_it_generates();
@@ -261,6 +272,7 @@ found! {
     FAILS_WITHOUT_ROWS: works_with_ranks_that_have_no_rows, "no rows here";
     SHOWS_ANOTHER: applies_what_it_shows, "the shown inverse is off";
     MANY_DIFFERS: applies_many_as_one_by_one, "of vector 1 of 3";
+    MULTIPLIES_ANOTHER: applies_and_multiplies, "entry 1";
     WRONG_TRANSPOSE: applies_its_transpose, "the transpose is off";
     STALE_AFTER_REFRESH: refreshes_to_what_it_would_generate, "refreshed and generated anew";
     REBUILDS: refreshes_with_less_work_than_it_generates, "a refresh reuses what was set up";

@@ -26,6 +26,9 @@ impl Preconditioner for AssumedDefinite<'_> {
     fn apply_many(&self, k: usize, r: &[f64], z: &mut [f64]) -> Result<()> {
         self.0.apply_many(k, r, z)
     }
+    fn apply_and_multiply(&self, r: &[f64], z: &mut [f64], y: &mut [f64]) -> Result<()> {
+        self.0.apply_and_multiply(r, z, y)
+    }
     fn apply_transpose(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
         self.0.apply_transpose(r, z)
     }

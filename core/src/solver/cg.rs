@@ -11,7 +11,7 @@
 //! steepest descent. It costs nothing: A pₖ₋₁ is still there, and its product with zₖ rides along in
 //! the reduction of rₖᵀzₖ.
 //!
-//! Cost an iteration: one product with A, one application of M, three reductions (rᵀz, pᵀAp, and
+//! Cost an iteration: one product with A (none where M gives A z by the way: then A pₖ = A zₖ + βₖ A pₖ₋₁), one application of M, three reductions (rᵀz, pᵀAp, and
 //! ‖r‖, which is looked at before M is applied once more). In the norms with M, ‖Mr‖₂ and √(rᵀMr), two
 //! reductions, since M r is there when they are measured; in all, one application more. Memory: 4
 //! n-vectors (r, z, p, q).
@@ -36,7 +36,9 @@ pub(super) fn iterate(
     let (mut z, mut p, mut q) = (vec![0.0; x.len()], vec![0.0; x.len()], vec![0.0; x.len()]);
     // ρ and pᵀAp of the previous iteration; none where p starts anew from z.
     let mut previous: Option<[f64; 2]> = None;
-    let [mut rho, mut zq] = correction(run, flexible, r, &mut z, &q)?;
+    // A z, where M gives it.
+    let mut y = None;
+    let [mut rho, mut zq] = correction(run, flexible, r, &mut z, &q, &mut y)?;
     loop {
         if !rho.is_finite() {
             return Err(run.blame(&z)?);
@@ -52,7 +54,11 @@ pub(super) fn iterate(
         for (p, z) in p.iter_mut().zip(&z) {
             *p = z + beta * *p;
         }
-        run.product(&p, &mut q)?;
+        match &y {
+            None => run.product(&p, &mut q)?,
+            // A p = A z + β A p.
+            Some(y) => q.iter_mut().zip(y).for_each(|(q, y)| *q = y + beta * *q),
+        }
         let [pq] = run.dots([(&p, &q)])?;
         if pq <= 0.0 {
             return Err(run.indefinite(pq));
@@ -68,7 +74,7 @@ pub(super) fn iterate(
                 rr
             }
             Norm::Natural => {
-                [rho, zq] = correction(run, flexible, r, &mut z, &q)?;
+                [rho, zq] = correction(run, flexible, r, &mut z, &q, &mut y)?;
                 if rho < 0.0 {
                     return Err(run.not_positive(rho));
                 }
@@ -97,14 +103,33 @@ pub(super) fn iterate(
             previous = None;
         }
         if anew || !known {
-            [rho, zq] = correction(run, flexible, r, &mut z, &q)?;
+            [rho, zq] = correction(run, flexible, r, &mut z, &q, &mut y)?;
         }
     }
 }
 
-/// z = M r, and rᵀz and, in the flexible form, zᵀq, in one reduction.
-fn correction(run: &mut Run, flexible: bool, r: &[f64], z: &mut [f64], q: &[f64]) -> Go<[f64; 2]> {
-    run.apply(r, z);
+/// z = M r, and rᵀz and, in the flexible form, zᵀq, in one reduction. `y` is A z, where M
+/// gives it.
+fn correction(
+    run: &mut Run,
+    flexible: bool,
+    r: &[f64],
+    z: &mut [f64],
+    q: &[f64],
+    y: &mut Option<Vec<f64>>,
+) -> Go<[f64; 2]> {
+    // Where z is not known when the norm is measured q is kept, too.
+    if flexible || run.norm() != Norm::Unpreconditioned || !run.may_multiply() {
+        *y = None;
+    } else {
+        let of_z = y.get_or_insert_with(|| vec![0.0; z.len()]);
+        if !run.apply_and_multiply(r, z, of_z)? {
+            *y = None;
+        }
+    }
+    if y.is_none() {
+        run.apply(r, z);
+    }
     if flexible {
         return run.dots([(r, z), (z, q)]);
     }

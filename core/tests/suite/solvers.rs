@@ -1,10 +1,12 @@
 //! Every solver against a dense solution, and each against its own theory, on one rank.
 use crate::common::*;
-use precondor_core::matrix::{Csr, DistCsr};
+use precondor_core::matrix::{Csr, DistCsr, Operator, Space, Symmetry};
 use precondor_core::precond::{Identity, Preconditioner, Properties};
 use precondor_core::solver::{Criterion, Method, Outcome, Stop, TRUST, solve};
 use precondor_core::{Error, Result};
 use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn solo(a: &Csr) -> DistCsr {
     DistCsr::solo(a.clone()).unwrap()
@@ -157,6 +159,76 @@ fn the_error_of_conjugate_gradients_falls_in_the_energy_norm() {
     for (k, e) in energy.iter().enumerate() {
         assert!(*e <= 2.0 * rate.powi(k as i32) * energy[0] * (1.0 + 1e-12), "step {k}");
     }
+}
+
+/// A, whose products are counted.
+struct Counted<'a>(&'a DistCsr, AtomicUsize);
+
+impl Operator for Counted<'_> {
+    fn space(&self) -> &Arc<Space> {
+        self.0.space()
+    }
+    fn apply(&self, x: &[f64], y: &mut [f64]) -> Result<()> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.spmv(x, y)
+    }
+    fn symmetric(&self) -> Result<Symmetry> {
+        Ok(Symmetry::Symmetric)
+    }
+    fn largest(&self) -> Option<f64> {
+        Operator::largest(self.0)
+    }
+}
+
+/// The inverse of the diagonal, which gives the product of its z with a matrix, too.
+struct Multiplies<'a>(Scaled, &'a DistCsr);
+
+impl Preconditioner for Multiplies<'_> {
+    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
+        self.0.apply(r, z)
+    }
+    fn apply_and_multiply(&self, r: &[f64], z: &mut [f64], y: &mut [f64]) -> Result<()> {
+        self.apply(r, z)?;
+        self.1.spmv(z, y)
+    }
+    fn properties(&self) -> Properties {
+        self.0.properties()
+    }
+    fn stored_entries(&self) -> usize {
+        self.0.stored_entries()
+    }
+    fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+}
+
+#[test]
+fn conjugate_gradients_take_products_from_a_preconditioner_that_gives_those_with_a() {
+    let a = laplace(30);
+    let (b, dist) = (vector(900), solo(&a));
+    let other = dist.with_values(a.view().values.iter().map(|v| 1.001 * v).collect(), vec![]);
+    let other = other.unwrap();
+    let solved = |m: &dyn Preconditioner, method| {
+        let counted = Counted(&dist, AtomicUsize::new(0));
+        let mut x = vec![0.0; 900];
+        let mut go_on = |_: &_| ControlFlow::Continue(());
+        let report = solve(&method, &counted, m, &b, &mut x, &stop(1e-10), &mut go_on).unwrap();
+        assert_eq!(report.outcome, Outcome::Converged);
+        (report.iterations, counted.1.into_inner(), x)
+    };
+    let (its, products, x) = solved(&Scaled::jacobi(&dist), Method::Cg);
+    let gives = Multiplies(Scaled::jacobi(&dist), &dist);
+    let (with, fewer, y) = solved(&gives, Method::Cg);
+    assert!(its > 40 && with.abs_diff(its) <= 1, "{its} and {with} iterations");
+    assert!(distance(&x, &y) <= 1e-8 * norm(&x));
+    // To see that it is A, and for the residual that is believed.
+    assert_eq!((fewer, products > its), (products - its + 1, true));
+    // Another matrix than A is seen and not used.
+    let (with, all, y) = solved(&Multiplies(Scaled::jacobi(&dist), &other), Method::Cg);
+    assert_eq!((with, &y), (its, &x));
+    assert_eq!(all, products, "one product looks, and serves the first step");
+    // M that changes is asked for nothing else.
+    assert_eq!(solved(&gives, Method::FlexibleCg).1, solved(&gives.0, Method::FlexibleCg).1);
 }
 
 #[test]

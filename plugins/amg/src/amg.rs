@@ -29,6 +29,7 @@
 use crate::coarsening::Keep;
 use crate::coarsest::Inverse;
 use crate::frame::Frame;
+use crate::half::Matrix;
 use crate::hierarchy::Coarse;
 use crate::level::Level;
 use crate::parallel::{self, Spread};
@@ -48,6 +49,8 @@ pub struct Cycle {
     /// Tells the pattern that a refresh keeps something for.
     pattern: Option<u64>,
     host: Arc<dyn Host>,
+    /// Its levels are those of all of A.
+    whole: bool,
     work: Mutex<Work>,
 }
 
@@ -87,7 +90,8 @@ pub(crate) enum Lower {
 impl Generator for Amg {
     const NAME: &'static str = "amg";
     const SUMMARY: &'static str = "algebraic multigrid V-cycle for any sparse matrix";
-    const CAPABILITIES: Capabilities = Capabilities { refresh: true, ..Capabilities::NONE };
+    const CAPABILITIES: Capabilities =
+        Capabilities { refresh: true, product: true, ..Capabilities::NONE };
     type Params = Params;
     type Output = Cycle;
 
@@ -157,7 +161,7 @@ fn make(params: &Params, system: &System, old: Option<Work>) -> Result<Cycle> {
         rank_independent: spread,
     };
     let (host, work) = (Arc::clone(system.host()), Mutex::new(work));
-    Ok(Cycle { properties, notes, pattern, host, work })
+    Ok(Cycle { properties, notes, pattern, host, whole: ranks == 1, work })
 }
 
 /// What holds on all ranks.
@@ -185,6 +189,24 @@ impl Levels {
         finest.after(host, steps[1])?;
         frame.leave(|i| finest.x[i], z);
         Ok(())
+    }
+
+    /// Adds to `y` what makes A z of r, after [`apply`](Levels::apply) for r.
+    fn multiply(&mut self, host: &dyn Host, r: &[f64], y: &mut [f64]) -> Result<()> {
+        let Levels { finest, frame, .. } = self;
+        let Level { matrix: Matrix::Symmetric(half), b, x, rest, .. } = finest else {
+            return Ok(());
+        };
+        half.product(host, b, x, rest)?;
+        frame.leave(|i| rest[i], y);
+        y.iter_mut().zip(r).for_each(|(y, r)| *y += r);
+        Ok(())
+    }
+
+    /// Whether the last sweep gives the product with A.
+    fn multiplies(&self) -> bool {
+        let sweeps = self.finest.smoother.in_place() && self.frame.scaling.is_none();
+        sweeps && matches!(self.finest.matrix, Matrix::Symmetric(_))
     }
 }
 
@@ -251,6 +273,20 @@ impl Preconditioner for Cycle {
         let applied = self.work().apply(&*self.host, r, z);
         if applied.is_err() {
             z.fill(f64::NAN);
+        }
+        applied
+    }
+    fn apply_and_multiply(&self, r: &[f64], z: &mut [f64], y: &mut [f64]) -> Result<()> {
+        let host = &*self.host;
+        let mut work = self.work();
+        let levels = match &mut *work {
+            Work::Levels(levels) if self.whole && levels.multiplies() => levels,
+            _ => return Err(Error::Unsupported("this hierarchy gives no product".into())),
+        };
+        let applied = levels.apply(host, r, z).and_then(|()| levels.multiply(host, r, y));
+        if applied.is_err() {
+            z.fill(f64::NAN);
+            y.fill(f64::NAN);
         }
         applied
     }

@@ -7,8 +7,12 @@
 use crate::number::Number;
 use crate::rows::Rows;
 use crate::stripes::Stripes;
+use precondor_sdk::core::kernel::chunks;
 use precondor_sdk::prelude::*;
 use std::ops::Range;
+
+/// Rows that one thread takes at a time, at least, where they do not depend on each other.
+const GRAIN: usize = 4000;
 
 /// A strict triangle, in blocks of `W` entries.
 pub(crate) struct Triangle<V: Number, const W: usize> {
@@ -249,15 +253,8 @@ impl<V: Number> Half<V> {
 
     fn backward(&self, host: &dyn Host, b: &mut [V], x: &mut [V]) -> Result<()> {
         let Half { below, diagonal, inverse, stripes } = self;
-        // What odd stripes see of even ones below them.
         let seen = &*x;
-        stripes.run(host, 0, [&mut *b], |stripe, [b]| {
-            for i in stripe.head.clone() {
-                let s = seen[i] * diagonal[i];
-                let places = below.before(i, stripe.rows.start);
-                places.for_each(|(j, v)| b[j - stripe.places.start] -= v * s);
-            }
-        })?;
+        self.above(host, b, |i| seen[i])?;
         for parity in [1, 0] {
             stripes.run(host, parity, [&mut *b, &mut *x], |stripe, [b, x]| {
                 let from = stripe.places.start;
@@ -267,8 +264,36 @@ impl<V: Number> Half<V> {
                     below.scatter_from(s * diagonal[i], i, b, from);
                 }
             })?;
+            if parity == 1 {
+                // As if odd stripes had not seen them: they come once more.
+                let seen = &*x;
+                self.above(host, b, |i| V::ZERO - seen[i])?;
+            }
         }
         Ok(())
+    }
+
+    /// What odd stripes see of the rows of even ones below them, `b ← b − L ᵀ x` for those.
+    fn above(&self, host: &dyn Host, b: &mut [V], x: impl Fn(usize) -> V + Sync) -> Result<()> {
+        let Half { below, diagonal, stripes, .. } = self;
+        stripes.run(host, 0, [b], |stripe, [b]| {
+            for i in stripe.head.clone() {
+                let s = x(i) * diagonal[i];
+                let places = below.before(i, stripe.rows.start);
+                places.for_each(|(j, v)| b[j - stripe.places.start] -= v * s);
+            }
+        })
+    }
+
+    /// After a backward sweep from x to z, which left `b`, `y = A z − b` with the b from before: every row's b has had
+    /// taken away what lies above the diagonal.
+    pub fn product(&self, host: &dyn Host, b: &[V], z: &[V], y: &mut [V]) -> Result<()> {
+        chunks::rows(host, y.len(), GRAIN, [(y, 1)], |rows, [y]| {
+            for (i, y) in rows.zip(y) {
+                *y = self.diagonal[i] * (z[i] - self.below.gather(V::ZERO, i, z)) - b[i];
+            }
+            Ok(())
+        })
     }
 
     fn subtract(&self, host: &dyn Host, x: &[V], r: &mut [V]) -> Result<()> {

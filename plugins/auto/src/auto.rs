@@ -178,6 +178,7 @@ impl Generator for Auto {
         explicit: true,
         transpose: true,
         many: true,
+        product: true,
         persist: true,
         delegate: true,
         ..Capabilities::NONE
@@ -288,6 +289,9 @@ impl Preconditioner for Chosen {
     }
     fn apply_many(&self, k: usize, r: &[f64], z: &mut [f64]) -> Result<()> {
         self.m.apply_many(k, r, z)
+    }
+    fn apply_and_multiply(&self, r: &[f64], z: &mut [f64], y: &mut [f64]) -> Result<()> {
+        self.m.apply_and_multiply(r, z, y)
     }
     fn apply_transpose(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
         self.m.apply_transpose(r, z)

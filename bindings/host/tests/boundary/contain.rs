@@ -73,6 +73,15 @@ fn parts_of_a_method_cross_the_boundary() {
         loaded.apply(&r[5 * j..5 * (j + 1)], &mut y[5 * j..5 * (j + 1)]).expect("applies");
     }
     assert_eq!(z, y);
+    let mut product = vec![0.0; 5];
+    let (expected, mut twice) = (z[..5].to_vec(), vec![0.0; 5]);
+    loaded.apply_and_multiply(&r[..5], &mut z[..5], &mut product).expect("applies");
+    loaded.apply(&expected, &mut twice).expect("applies");
+    assert_eq!((&z[..5], product), (&expected[..], twice));
+    let none = methods::named("panicky").generate(&json!({}), &system).expect("generates");
+    let refused = none.apply_and_multiply(&r[..5], &mut z[..5], &mut y[..5]).unwrap_err();
+    assert!(matches!(refused, Error::Unsupported(_)), "{refused}");
+    y[..5].copy_from_slice(&z[..5]);
     assert!(loaded.apply_transpose(&r[..5], &mut z[..5]).is_ok());
     assert_eq!(z[..5], y[..5]);
     assert!(loaded.apply_many(2, &r[..9], &mut z).is_err());

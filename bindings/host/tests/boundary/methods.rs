@@ -173,6 +173,7 @@ impl Generator for Keeper {
         transpose: true,
         refresh: true,
         many: true,
+        product: true,
         persist: true,
         delegate: true,
     };
@@ -212,6 +213,9 @@ impl Preconditioner for Kept {
     fn apply_many(&self, k: usize, r: &[f64], z: &mut [f64]) -> Result<()> {
         let n = self.0.n_own();
         (0..k).try_for_each(|j| self.apply(&r[j * n..(j + 1) * n], &mut z[j * n..(j + 1) * n]))
+    }
+    fn apply_and_multiply(&self, r: &[f64], z: &mut [f64], y: &mut [f64]) -> Result<()> {
+        self.apply(r, z).and_then(|()| self.0.spmv(z, y))
     }
     fn properties(&self) -> Properties {
         Properties::GENERAL

@@ -219,6 +219,26 @@ impl<G: Generator> Kit<G> {
         }
     }
 
+    /// z as `apply` gives it, and the product of the system's matrix with it.
+    pub fn applies_and_multiplies(&self) {
+        let (n, m, r) = (self.n(), self.made(), vector(self.n(), 5));
+        let (mut z, mut y) = (vec![f64::NAN; n], vec![f64::NAN; n]);
+        match m.apply_and_multiply(&r, &mut z, &mut y) {
+            Err(Error::Unsupported(_)) => return,
+            Err(error) => panic!("{error}"),
+            Ok(()) => {
+                assert!(G::CAPABILITIES.product, "it gives a product that it does not announce")
+            }
+        }
+        assert_eq!(z, applied(&*m, &r));
+        let mut expected = vec![0.0; n];
+        self.whole().a().spmv(&z, &mut expected).expect("one rank");
+        let largest = expected.iter().fold(0.0, |s: f64, y| s.max(y.abs()));
+        for (i, (y, expected)) in y.iter().zip(&expected).enumerate() {
+            assert!((y - expected).abs() <= 1e-12 * largest, "entry {i}: {y} and {expected}");
+        }
+    }
+
     pub fn applies_its_transpose(&self) {
         let (n, m) = (self.n(), self.made());
         let offered = G::CAPABILITIES.transpose || m.properties().symmetric;

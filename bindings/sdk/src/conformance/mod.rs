@@ -68,6 +68,7 @@ macro_rules! conformance {
                     gives_the_same_bits_across_the_c_tables
                     applies_what_it_shows
                     applies_many_as_one_by_one
+                    applies_and_multiplies
                     applies_its_transpose
                     refreshes_to_what_it_would_generate
                     refreshes_with_less_work_than_it_generates

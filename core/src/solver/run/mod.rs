@@ -122,6 +122,8 @@ pub(super) struct Run<'a> {
     later: bool,
     guard: Option<Guard>,
     foreseen: Option<Foreseen>,
+    /// Whether M gives products with A, once that is known.
+    multiplies: Option<bool>,
     /// The best measure and its x, where the solve is watched.
     best: Option<(f64, Vec<f64>)>,
     unsound: bool,
@@ -170,6 +172,7 @@ impl<'a> Run<'a> {
             later,
             guard,
             foreseen,
+            multiplies: None,
             best: None,
             unsound: false,
             indefinite: false,
