@@ -22,7 +22,7 @@ fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
     use precondor_plugin_jacobi::Jacobi;
     use precondor_plugin_mlp::{fsai::MlpFsai, reference::MlpReference};
     use precondor_plugin_multigrid::Multigrid;
-    use precondor_plugin_reference::{Reference, Sine};
+    use precondor_plugin_reference::{FastPoisson, Reference};
     use precondor_plugin_schwarz::Schwarz;
     use precondor_plugin_spai::{Fsai, Spai};
     vec![
@@ -65,11 +65,11 @@ fn linked() -> Vec<(Arc<dyn DynGenerator>, u32, Vec<Value>)> {
                 json!({"kind": "schur", "ranges": [[25, 225], [0, 25]], "methods": ["fsai"]}),
             ],
         ),
-        (Native::<Sine>::method(), 4, vec![json!({})]),
+        (Native::<FastPoisson>::method(), 4, vec![json!({})]),
         (
             Native::<Reference>::method(),
             4,
-            vec![json!({}), json!({"method": "sine"}), json!({"smoother": "chebyshev"})],
+            vec![json!({}), json!({"method": "fast-poisson"}), json!({"smoother": "chebyshev"})],
         ),
         (
             Native::<Multigrid>::method(),

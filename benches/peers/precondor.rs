@@ -37,7 +37,7 @@ fn methods() -> Vec<(&'static str, Method, &'static str, Value)> {
         ),
         ("reference, symmetric GS, P", Method::Cg, "reference", json!({})),
         ("reference, Jacobi, P", Method::Cg, "reference", jacobi),
-        ("PCG(A0^-1)", Method::Cg, "sine", json!({})),
+        ("PCG(A0^-1)", Method::Cg, "fast-poisson", json!({})),
         ("geometric multigrid", Method::Cg, "multigrid", json!({})),
         ("cholesky", Method::Cg, "cholesky", json!({})),
         ("ic", Method::Cg, "ic", json!({})),

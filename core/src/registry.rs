@@ -97,14 +97,15 @@ impl Registry {
         Ok(())
     }
 
-    /// The method `name`.
+    /// The method `name`; where there is none of that name, the one that was called so before
+    /// ([`schema::OLD_NAME`]).
     ///
     /// # Errors
     /// [`Error::Parameter`] with the nearest name and all that are there.
     pub fn get(&self, name: &str) -> Result<&Arc<dyn DynGenerator>> {
-        self.methods
-            .get(name)
-            .ok_or_else(|| no_method(name, self.methods.keys().map(String::as_str)))
+        let renamed = || self.methods.values().find(|method| was_called(&***method, name));
+        let found = self.methods.get(name).or_else(renamed);
+        found.ok_or_else(|| no_method(name, self.methods.keys().map(String::as_str)))
     }
 
     /// What M of `method` keeps when A changes: what it declares, as far as the methods that its
@@ -188,14 +189,32 @@ pub fn parameters<P: crate::precond::Parameters>(json: &Value) -> Result<P> {
     serde_json::from_value(today).map_err(|e| Error::Parameter(e.to_string()))
 }
 
+/// Whether a method was called `name` before.
+pub fn was_called(method: &dyn DynGenerator, name: &str) -> bool {
+    method.schema()[schema::OLD_NAME] == *name
+}
+
+/// Says, once in a process, that a method that was asked for as `name` is called something else now.
+pub fn note_old_method(name: &str, method: &dyn DynGenerator, host: &dyn Host) {
+    if name != method.name() {
+        let today = method.name();
+        let why = "the next release knows that name only";
+        warn_once(format!("method '{name}' is called '{today}' now; {why}"), host);
+    }
+}
+
+/// Warns where that was not said before in this process.
+fn warn_once(note: String, host: &dyn Host) {
+    static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if TOLD.lock().unwrap_or_else(PoisonError::into_inner).insert(note.clone()) {
+        host.log(Level::Warn, &note);
+    }
+}
+
 /// Says, once in a process, which parameters of the method `name` have names of before.
 pub fn note_old_names(name: &str, schema: &Value, params: &Value, host: &dyn Host) {
-    static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     for note in schema::old_names(schema, params) {
-        let note = format!("{name}: {note}");
-        if TOLD.lock().unwrap_or_else(PoisonError::into_inner).insert(note.clone()) {
-            host.log(Level::Warn, &note);
-        }
+        warn_once(format!("{name}: {note}"), host);
     }
 }
 

@@ -4,9 +4,10 @@
 //! objects of numbers, booleans, strings, arrays and choices, with ranges and defaults. Own
 //! keywords: `x-precondor-method` marks a parameter, or the items of a list, that names a method (a
 //! string, or a table with `name`), whose own section is checked against that method's schema;
-//! `x-precondor-file` marks a path that is read relative to the config; `x-precondor-grid` marks the two numbers of
+//! `x-precondor-file` marks a path that is read relative to the config; `x-precondor-grid` marks the numbers of
 //! nodes of a structured grid, which a host that knows the grid fills in; `x-precondor-old-name` is what a parameter
-//! was called before, which is understood for one release. At the root of a method's schema,
+//! was called before, which is understood for one release; at the root of a method's schema it is that of the method.
+//! At that root,
 //! `x-precondor-fallback` names the method (as such a parameter does) that a solve goes on with where
 //! this one is seen to fail, and `x-precondor-contraction` is the factor that an iteration reduces
 //! the residual by, or more, on the matrices that the method is for: a watched solve leaves the method
@@ -28,9 +29,9 @@ pub const METHOD: &str = "x-precondor-method";
 /// Schema keyword of a parameter that names a file.
 pub const FILE: &str = "x-precondor-file";
 
-/// Schema keyword of a parameter for the nodes in a row and the number of rows of a structured grid.
+/// Schema keyword of a parameter for the numbers of nodes of a structured grid along its axes: two, or up to as many as its list takes.
 pub const GRID: &str = "x-precondor-grid";
-/// Schema keyword of what a parameter was called before: understood, and noted, for one release.
+/// Schema keyword of what a parameter, or at the root a method, was called before: understood, and noted, for one release.
 pub const OLD_NAME: &str = "x-precondor-old-name";
 
 /// Schema keyword, at the root, of the method that takes over where this one fails.
@@ -113,6 +114,12 @@ pub fn marked<'a>(schema: &'a Value, keyword: &str) -> Option<&'a str> {
     let mut all = schema["properties"].as_object()?.iter();
     let found = all.find(|(_, of)| resolve(schema, of)[keyword] == true || of[keyword] == true);
     found.map(|(name, _)| name.as_str())
+}
+
+/// The most items that a parameter's list may have, where its schema says so.
+pub fn most_items(schema: &Value, key: &str) -> Option<usize> {
+    let of_field = resolve(schema, &schema["properties"][key]);
+    Some(of_field["maxItems"].as_u64()? as usize)
 }
 
 /// Parameters under the names of today. Where both names of one are there, both stay: that is a fault.

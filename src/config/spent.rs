@@ -92,7 +92,10 @@ impl<M: std::ops::Deref<Target: Preconditioner> + Send + Sync> Preconditioner fo
         self.clock.time(k, || self.m.apply_many(k, r, z))
     }
     fn apply_and_multiply(&self, r: &[f64], z: &mut [f64], y: &mut [f64]) -> Result<()> {
-        self.clock.time(|| self.m.apply_and_multiply(r, z, y))
+        let done = self.clock.time(0, || self.m.apply_and_multiply(r, z, y));
+        // What gives no product has done nothing.
+        self.clock.0[1].fetch_add(u64::from(done.is_ok()), Ordering::Relaxed);
+        done
     }
     fn apply_transpose(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
         self.clock.time(1, || self.m.apply_transpose(r, z))

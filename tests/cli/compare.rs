@@ -334,7 +334,7 @@ fn a_refreshed_preconditioner_gives_the_same_solves() {
                 "[[run]]\nlabel = '{name}'\n{reuse}\npreconditioner = {{ name = '{name}'{more} }}\n"
             )
         };
-        let runs = ["spai", "fsai", "mlp-fsai", "ilu", "jacobi", "sine"].map(run).concat();
+        let runs = ["spai", "fsai", "mlp-fsai", "ilu", "jacobi", "fast-poisson"].map(run).concat();
         format!(
             "[problem]\nkind = 'poisson'\nlevels = [3, 4]\nsamples = 4\n[solver]\n\
              method = 'gmres'\ntolerance = 1e-8\n{runs}"

@@ -196,7 +196,7 @@ fn rows_of_known_values_are_taken_out_and_put_back() {
     let told = solve(
         &folder,
         &format!(
-            "[problem]\n{files}\n[solver]\nmethod = 'gmres'\n[preconditioner]\nname = 'sine'\n"
+            "[problem]\n{files}\n[solver]\nmethod = 'gmres'\n[preconditioner]\nname = 'fast-poisson'\n"
         ),
         &[],
     );

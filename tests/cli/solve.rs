@@ -153,7 +153,7 @@ fn inner_methods_are_chosen_by_name_on_the_command_line() {
     let folder = Folder::new("solve-inner");
     let flags =
         ["--json", "--set", "preconditioner.name=reference", "--set", "preconditioner.method=ic"];
-    let config = POISSON.replace("name = 'jacobi'", "name = 'sine'");
+    let config = POISSON.replace("name = 'jacobi'", "name = 'fast-poisson'");
     let ran = solve(&folder, &config, &flags);
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert_eq!(ran.json()["preconditioner"], "reference");
@@ -168,6 +168,12 @@ fn inner_methods_are_chosen_by_name_on_the_command_line() {
     let note = "parameter 'solver' is called 'method' now; the next release knows that name only";
     assert_eq!(again.err.matches(note).count(), 1, "{}", again.err);
     assert!(!ran.err.contains(note), "{}", ran.err);
+    // So is what a method was called before.
+    let named = config.replace("fast-poisson", "sine");
+    let renamed = solve(&folder, &named, &["--json"]);
+    assert_eq!(renamed.code, 0, "{}", renamed.err);
+    let note = "method 'sine' is called 'fast-poisson' now; the next release knows that name only";
+    assert_eq!(renamed.err.matches(note).count(), 1, "{}", renamed.err);
     let both = [&flags[..], &["--set", "preconditioner.solver=ic"]].concat();
     solve(&folder, &config, &both).fails_with(&["'solver': is what 'method' was called before"]);
 }

@@ -140,7 +140,7 @@ fn every_method_that_takes_the_matrix_solves_a_singular_system() {
             ("bicgstab", "name = 'ilu'"),
         ];
         let on_grids = [
-            ("cg", "name = 'sine'"),
+            ("cg", "name = 'fast-poisson'"),
             ("cg", "name = 'reference'"),
             ("cg", "name = 'multigrid'"),
             ("cg", "name = 'multigrid'\nlevels = 1"),

@@ -110,7 +110,7 @@ const METHODS: [(&str, &str, bool, bool); 11] = [
     ("ilu", "", false, true),
     ("ic", "", true, true),
     ("multigrid", "", true, true),
-    ("sine", "", true, true),
+    ("fast-poisson", "", true, true),
     ("reference", "", true, true),
     ("mlp-fsai", "", true, false),
 ];
@@ -222,7 +222,7 @@ fn units_of_the_matrix_change_no_count_in_petsc_either() {
     let file = folder.join("scaled");
     std::fs::write(&file, binary(Petsc::Narrow, system.a().own(), &b)).expect("written");
     for ranks in 1..=2 {
-        for (name, most) in [("mlp-reference", 5), ("reference", 3), ("sine", 3)] {
+        for (name, most) in [("mlp-reference", 5), ("reference", 3), ("fast-poisson", 3)] {
             let (method, ksp) = solvers()[0];
             let ours = ours(ranks, &method, name, &json!({}), &finite_differences);
             let ours = ours.expect("convergence");
@@ -281,9 +281,13 @@ fn ex45_has_a_grid_in_three_dimensions() {
         let count = |kind| run(ranks, &ex45, &format!("{base} -pc_type {kind}")).iterations();
         let (spai, none) = (count("precondor_spai"), count("none"));
         assert!(spai < none, "{spai} with SPAI, {none} without");
-        // A method of two dimensions says why not, naming a row.
-        let refused = run(ranks, &ex45, &format!("{base} -pc_type precondor_sine"));
-        refused.fails_with(&["sine: ", "global row 0 does not fit", "13 by 13 by 13 nodes"]);
+        // Rows of the boundary have a diagonal entry only.
+        let refused = run(ranks, &ex45, &format!("{base} -pc_type precondor_fast_poisson"));
+        refused.fails_with(&[
+            "fast-poisson: ",
+            "global row 0 does not fit",
+            "13 by 13 by 13 nodes",
+        ]);
     }
 }
 

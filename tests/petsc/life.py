@@ -261,7 +261,7 @@ def test_what_cannot_be_is_refused_with_the_reason():
     m.destroy()
     # Structured methods name the first row that does not fit.
     more = [(10, 62, 0.5)]
-    refused(lambda: pc("precondor_sine", laplacian(9, 7, more=more)), "sine: ", "global row 10")
+    refused(lambda: pc("precondor_fast_poisson", laplacian(9, 7, more=more)), "fast-poisson: ", "global row 10")
     # A type without a method, whose options were not read.
     bare = PETSc.PC().create(COMM)
     bare.setOperators(a)
@@ -318,12 +318,12 @@ def test_the_grid_of_a_dmda_is_recognised_or_refused():
         a.assemble()
         # Cut into columns the numbering is another one, unless there is but one row.
         if cut[0] > 1 and my > 1:
-            refused(lambda: pc("precondor_sine", a), "does not fit a grid of 9 by 7", "da_processors_x 1")
+            refused(lambda: pc("precondor_fast_poisson", a), "does not fit a grid of 9 by 7", "da_processors_x 1")
             continue
-        m = pc("precondor_sine", a)
-        says(m, "method: sine")
+        m = pc("precondor_fast_poisson", a)
+        says(m, "method: fast-poisson")
         x = vector(a)
-        # sine is the inverse of this very matrix.
+        # fast-poisson is the inverse of this very matrix.
         close(product(m, a * x), x, 1e-10)
         m.destroy()
         da.destroy()

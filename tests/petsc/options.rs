@@ -176,12 +176,12 @@ fn wrong_options_end_with_an_error_that_says_what_is_right() {
             ["-pc_precondor_method nothing", "no preconditioner 'nothing'"],
         ),
         (
-            "-pc_type precondor_sine -pc_precondor_grid 7",
+            "-pc_type precondor_fast_poisson -pc_precondor_grid 7",
             ["-pc_precondor_grid 7", "1 items, at least 2 are needed"],
         ),
         (
-            "-pc_type precondor_sine -pc_precondor_grid 8,7",
-            ["sine: ", "global row 0 does not fit a grid of 8 by 7 nodes"],
+            "-pc_type precondor_fast_poisson -pc_precondor_grid 8,7",
+            ["fast-poisson: ", "global row 0 does not fit a grid of 8 by 7 nodes"],
         ),
         (
             "-pc_type precondor_ridge -pc_precondor_model missing.safetensors",
@@ -203,8 +203,16 @@ fn names_may_have_underscores_for_hyphens() {
         run(1, &ex2, &options).says(&["method: gauss-seidel"]);
     }
     let options = "-pc_type precondor_reference -pc_precondor_smoother symmetric_gauss_seidel \
-                   -pc_precondor_method sine -pc_precondor_method_grid 7,8 -ksp_view";
+                   -pc_precondor_method fast_poisson -pc_precondor_method_grid 7,8 -ksp_view";
     run(1, &ex2, options).says(&["smoother = symmetric-gauss-seidel\n", "\"grid\":[7,8]"]);
+}
+
+#[test]
+fn a_method_that_has_another_name_now_is_understood() {
+    let Some(ex2) = Petsc::Narrow.tutorial("ex2") else { return };
+    for options in ["-pc_type precondor_sine", "-pc_type precondor -pc_precondor_name sine"] {
+        run(2, &ex2, &format!("{options} -ksp_view")).says(&["method: fast-poisson"]);
+    }
 }
 
 #[test]

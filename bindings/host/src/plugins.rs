@@ -5,7 +5,7 @@ use crate::search::{self, Search};
 use crate::services::{Onlooker, Services};
 use crate::sight;
 use precondor_core::host::Host;
-use precondor_core::registry::{DynGenerator, Registry};
+use precondor_core::registry::{DynGenerator, Registry, note_old_method};
 use precondor_core::{Error, Result};
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -206,7 +206,9 @@ impl Plugins {
     /// # Errors
     /// [`Error::Parameter`] listing the methods that are there and the folders that were looked in.
     pub fn get(&self, name: &str) -> Result<&Arc<dyn DynGenerator>> {
-        self.registry.get(name).map_err(|e| search::not_found(e, &self.looked_in))
+        let method = self.registry.get(name).map_err(|e| search::not_found(e, &self.looked_in))?;
+        note_old_method(name, &**method, &*self.host);
+        Ok(method)
     }
 
     /// The methods.

@@ -4,7 +4,7 @@ use precondor_bridge::thread::{as_body, in_body};
 use precondor_core::comm::Comm;
 use precondor_core::host::{Host, Level};
 use precondor_core::instance::Instance;
-use precondor_core::registry::Registry;
+use precondor_core::registry::{Registry, note_old_method};
 use precondor_core::system::System;
 use precondor_core::{Error, Result, input};
 use rayon::prelude::*;
@@ -141,7 +141,9 @@ impl Host for Services {
         let registry = self.peers.registry().ok_or_else(|| {
             Error::Parameter(format!("no method '{name}': there is no registry to look it up in"))
         })?;
-        registry.get(name)?.generate(params, system).map_err(|e| e.inside(name))
+        let method = registry.get(name)?;
+        note_old_method(name, &**method, self);
+        method.generate(params, system).map_err(|e| e.inside(name))
     }
 
     fn parallel_for(

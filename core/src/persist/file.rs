@@ -6,7 +6,7 @@ use crate::comm::{Comm, Communicator};
 use crate::instance::Instance;
 use crate::matrix::{ExplicitKind, Space};
 use crate::precond::Properties;
-use crate::registry::DynGenerator;
+use crate::registry::{DynGenerator, was_called};
 use crate::system::System;
 use crate::{Error, Result, input, schema};
 use safetensors::tensor::Dtype;
@@ -284,7 +284,7 @@ impl Header {
         method: &dyn DynGenerator,
         params: &Value,
     ) -> std::result::Result<(), String> {
-        if self.method != method.name() {
+        if self.method != method.name() && !was_called(method, &self.method) {
             return Err(format!(
                 "it holds a preconditioner of the method '{}', not of '{}'",
                 self.method,

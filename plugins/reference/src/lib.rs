@@ -2,16 +2,17 @@
 //!
 //! | method | M |
 //! |---|---|
-//! | [`Sine`] | (s A0)⁻¹, by the fast sine transform |
-//! | [`Reference`] | P (s A0)⁻¹ Pᵀ in symmetric smoothing, A0⁻¹ by `sine` or any method by name |
+//! | [`FastPoisson`] | A0⁻¹, A0 the separable operator nearest to A, by fast transforms |
+//! | [`Reference`] | P A0⁻¹ Pᵀ in symmetric smoothing, A0⁻¹ by `fast-poisson` or any method by name |
 #![deny(missing_docs)]
+mod bad;
+mod fast_poisson;
 mod reference;
-mod sine;
 mod smoother;
 pub mod traffic;
 
+pub use fast_poisson::{FastPoisson, FastSolve, Params as FastPoissonParams};
 pub use reference::{Params, Reference, Wrapped};
-pub use sine::{Params as SineParams, Sine, SineSolve};
 pub use smoother::Kind;
 
-precondor_sdk::export_plugin!(Reference, Sine);
+precondor_sdk::export_plugin!(Reference, FastPoisson);

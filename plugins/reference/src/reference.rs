@@ -1,19 +1,20 @@
 //! A reference solve in symmetric smoothing, nothing of it learned:
-//! M₂ = S + Sᵀ − Sᵀ A S + (I − Sᵀ A) M (I − A S) with M = P (s A0)⁻¹ Pᵀ, applied as
+//! M₂ = S + Sᵀ − Sᵀ A S + (I − Sᵀ A) M (I − A S) with M = P A0⁻¹ Pᵀ, applied as
 //! y = S r; y += M (r − A y); y += Sᵀ (r − A y).
 //!
-//! - A0 is the five-point Laplacian of the grid, solved by the fast sine transform or by any method
-//!   by name; s is the level of A against it (`kernel/level.rs` of the core), so that the units of A play
-//!   no part: M₂ of cA is M₂/c.
+//! - A0 is the separable operator nearest to A (`kernel/separable` of the core), at the level of A, so that units play no part: M₂
+//!   of cA is M₂/c. It is solved by `fast-poisson` or by any method by name.
 //! - P = I + c E, E = D0⁻¹A0 − D⁻¹A with D0, D the diagonals. Row i of D⁻¹A tells how the value at
 //!   node i follows from its neighbours, so to first order P interpolates from the nodes of the
 //!   reference mesh to the shifted ones. c = 0 leaves P out; ½ is good, between 0.3 and 0.7 little
 //!   changes.
-//! - S is damped Jacobi, two Chebyshev steps, a Gauss–Seidel sweep (forward before, backward after),
+//! - S is damped Jacobi, some Chebyshev steps, a Gauss–Seidel sweep (forward before, backward after),
 //!   a symmetric one, or left out (then M₂ = M).
+//! - At nodes between flat cells A is solved with exactly, between S and M (`bad.rs`).
 //!
-//! Works for linear elements on shifted structured meshes (five- or seven-point pattern, coefficient
-//! nearly constant); iterations then hardly depend on the size. Mean iterations
+//! Works on the structured grids that `fast-poisson` takes, in two and three dimensions (linear and bilinear elements, finite
+//! differences, finite volumes; any ends and spacings, nodes shifted, a coefficient that varies by a factor or so); iterations then
+//! hardly depend on the size. Mean iterations on linear elements in two dimensions
 //! at levels 4/5/6/7/8 (225 to 65025 unknowns, shifts of a quarter mesh width; 3 systems, at level 8
 //! one; `cargo test -p precondor-plugin-reference iterations_are`), and the products with A or as large
 //! a matrix that an application and the solver's residual take:
@@ -36,22 +37,24 @@
 //! A has to be symmetric with a positive diagonal. M₂ is declared positive definite where
 //! `smoother.rs` proves it; without a smoother, where A0⁻¹ is and P is diagonally dominant.
 //!
-//! Cost: setup a few passes over A and a gather of 18 words for s; stored are the values of P and Pᵀ
+//! Cost: setup a few passes over A and the gathers of `fast-poisson` and `bad.rs`; stored are the values of P and Pᵀ
 //! (2 nnz) and, for the sweeps, the triangles of A. Apply: one solve with A0 and the products of the table, less one. On several
 //! ranks the sweeps are over each rank's own block, so M₂ depends on their number; with Jacobi, Chebyshev
 //! or no smoother it has the same bits on any.
 //!
-//! Communication of an application: that of one solve with A0 (`sine.rs`), and exchanges of A's ghost
-//! entries: 2 with Jacobi and the sweeps, 4 with Chebyshev, none without a smoother; 2 more with c > 0.
+//! Communication of an application: that of one solve with A0 (`fast_poisson.rs`), and exchanges of A's ghost
+//! entries: 2 with Jacobi and the sweeps, 2 times its degree with Chebyshev, none without a smoother; 2 more with c > 0, and 2 more
+//! where there are bad nodes.
 //!
 //! Reference: W. Hackbusch, *Multi-Grid Methods and Applications*, Springer 1985, §2, for the form;
 //! a reference matrix as preconditioner goes back to P. Concus, G. Golub, *Use of fast direct methods
 //! for the efficient numerical solution of nonseparable elliptic equations*, SIAM J. Numer. Anal. 10
 //! (1973).
-use crate::sine::{Sine, SineSolve, level_note};
-use crate::smoother::{Kind, Smoother};
-use precondor_sdk::core::kernel::grid::Grid;
-use precondor_sdk::core::kernel::level;
+use crate::bad::Bad;
+use crate::fast_poisson::{FastPoisson, FastSolve, fitted};
+use crate::smoother::{DEGREE, Kind, Smoother};
+use precondor_sdk::core::kernel::lattice::{Lattice, STEPS};
+use precondor_sdk::core::kernel::separable::Separable;
 use precondor_sdk::core::kernel::wrap::Wrap;
 use precondor_sdk::core::precond::Identity;
 use precondor_sdk::core::schema::named_method;
@@ -69,14 +72,21 @@ pub struct Params {
     /// Damping ω of the Jacobi smoother, 0.5 where it is left out.
     #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 2.0))]
     pub damping: Option<f64>,
+    /// Steps of the Chebyshev smoother, 2 where it is left out.
+    #[schemars(range(min = 1, max = 16))]
+    pub degree: Option<u32>,
+    /// Nodes whose diagonal entry is more than this times what A0 has there, in units of the median, are solved for exactly; 0
+    /// for none, 1.4 in two dimensions and 1.5 in three where it is left out.
+    #[schemars(range(min = 0.0))]
+    pub bad_nodes: Option<f64>,
     /// Weight c in P = I + c E, which interpolates between the reference mesh and the real one; 0 for
     /// none.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub interpolation: f64,
-    /// Nodes in a row and number of rows; recognised from the matrix where it is left out.
-    #[schemars(extend("x-precondor-grid" = true))]
-    pub grid: Option<[usize; 2]>,
-    /// What solves with the reference matrix A0: `sine`, or any method, as a section with its name and
+    /// Nodes along x (which runs fastest), y and perhaps z; recognised from the matrix where it is left out.
+    #[schemars(length(min = 2, max = 3), inner(range(min = 1)), extend("x-precondor-grid" = true))]
+    pub grid: Option<Vec<usize>>,
+    /// What solves with the reference matrix A0: `fast-poisson`, or any method, as a section with its name and
     /// its parameters.
     #[schemars(extend("x-precondor-method" = true, "x-precondor-old-name" = "solver"))]
     pub method: Value,
@@ -87,9 +97,11 @@ impl Default for Params {
         Params {
             smoother: Kind::SymmetricGaussSeidel,
             damping: None,
+            degree: None,
+            bad_nodes: None,
             interpolation: 0.5,
             grid: None,
-            method: Sine::NAME.into(),
+            method: FastPoisson::NAME.into(),
         }
     }
 }
@@ -102,10 +114,9 @@ pub struct Wrapped {
     a: DistCsr,
     smoother: Option<Smoother>,
     transfer: Option<Transfer>,
-    solver: Box<dyn Preconditioner>,
-    grid: Grid,
-    /// s.
-    level: f64,
+    /// There but while it is made anew.
+    solver: Option<Solver>,
+    lattice: Lattice,
     properties: Properties,
     notes: Vec<String>,
     work: Mutex<Work>,
@@ -113,6 +124,7 @@ pub struct Wrapped {
 
 struct Work {
     wrap: Wrap,
+    bad: Option<Bad>,
     /// Pᵀ r and A0⁻¹ Pᵀ r.
     reference: [Vec<f64>; 2],
 }
@@ -127,7 +139,8 @@ struct Transfer {
 
 impl Transfer {
     /// Collective.
-    fn new(a: &DistCsr, grid: Grid, c: f64, diagonal: &[f64]) -> Result<Self> {
+    fn new(a: &DistCsr, operator: &Separable, c: f64, diagonal: &[f64]) -> Result<Self> {
+        let lattice = operator.lattice();
         let mut ghost_diagonal = vec![0.0; a.ghost_ids().len()];
         let token = a.exchange_start(diagonal)?;
         a.exchange_finish(token, &mut ghost_diagonal)?;
@@ -138,6 +151,8 @@ impl Transfer {
                 (Vec::with_capacity(view.nnz()), Vec::with_capacity(view.nnz()));
             for (i, d) in diagonal.iter().enumerate() {
                 let row = start + i as u64;
+                let place = lattice.place(row);
+                let middle = operator.entry(place, [0; 3]);
                 for (j, value) in view.row(i) {
                     let col = number(j);
                     if col == row {
@@ -146,11 +161,13 @@ impl Transfer {
                         transposed.push(1.0);
                         continue;
                     }
-                    let reference = grid.laplacian_between(row, col) / Grid::laplacian((0, 0));
-                    let entry = c * (reference - value / d);
+                    let step = lattice.step_to(place, col);
+                    let between = step.map_or(0.0, |step| operator.entry(place, STEPS[step]));
+                    let there = operator.entry(lattice.place(col), [0; 3]);
+                    let entry = c * (between / middle - value / d);
                     off_diagonal[i] += entry.abs();
                     p.push(entry);
-                    transposed.push(c * (reference - value / diagonal_of[j]));
+                    transposed.push(c * (between / there - value / diagonal_of[j]));
                 }
             }
             (p, transposed)
@@ -179,18 +196,58 @@ fn positive_diagonal(a: &DistCsr) -> Result<Vec<f64>> {
     (0..a.n_own()).map(check).collect()
 }
 
-/// Sets up what solves with A0. Collective.
-fn solver(params: &Params, grid: Grid, system: &System) -> Result<Box<dyn Preconditioner>> {
+/// Whether this is the name, or was once, of [`FastPoisson`].
+pub(crate) fn is_fast_poisson(name: &str) -> bool {
+    name == FastPoisson::NAME || name == "sine"
+}
+
+/// What solves with A0.
+enum Solver {
+    Fast(Box<FastSolve>),
+    Named(Box<dyn Instance>),
+}
+
+impl std::ops::Deref for Solver {
+    type Target = dyn Preconditioner;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Solver::Fast(solver) => &**solver,
+            Solver::Named(solver) => &**solver,
+        }
+    }
+}
+
+/// Sets up what solves with A0, out of what did with another one on the same grid, if that is there. Collective.
+fn solver(
+    params: &Params,
+    operator: &Separable,
+    system: &System,
+    kept: Option<Solver>,
+) -> Result<Solver> {
     let (name, section) = named_method(&params.method).ok_or_else(|| {
         let why = "parameter 'method': it takes a method's name, or a section with 'name'";
         Error::Parameter(why.into())
     })?;
-    if name == Sine::NAME && section.as_object().is_some_and(|s| s.is_empty()) {
-        return Ok(Box::new(SineSolve::new(grid, 1.0, system)?));
+    if is_fast_poisson(&name) && section.as_object().is_some_and(|s| s.is_empty()) {
+        return Ok(Solver::Fast(match kept {
+            Some(Solver::Fast(mut solver)) => {
+                solver.renew(operator, system)?;
+                solver
+            }
+            _ => Box::new(FastSolve::new(operator, system)?),
+        }));
     }
-    let reference = grid.five_point(system.a().space())?;
-    let inner = system.host().inner(&name, &section, &system.with_matrix(reference)?);
-    Ok(inner.map_err(|e| e.inside(format!("parameter 'method': {name}")))?)
+    let reference = system.with_matrix(operator.matrix(system.a().space())?)?;
+    let within = |e: Error| e.inside(format!("parameter 'method': {name}"));
+    if let Some(Solver::Named(mut solver)) = kept {
+        match solver.refresh(&reference) {
+            Err(Error::Unsupported(_) | Error::PatternChanged) => {}
+            done => return done.map(|()| Solver::Named(solver)).map_err(within),
+        }
+    }
+    let inner = system.host().inner(&name, &section, &reference);
+    Ok(Solver::Named(inner.map_err(within)?))
 }
 
 impl Generator for Reference {
@@ -203,52 +260,61 @@ impl Generator for Reference {
     type Output = Wrapped;
 
     fn generate(params: &Params, system: &System) -> Result<Wrapped> {
-        let grid = grid(params, system)?;
-        wrap(params, grid, None, system)
+        wrap(params, lattice(params, system)?, None, system)
     }
 
-    /// Keeps what solves with A0, which depends on the grid alone.
+    /// Keeps of what solves with A0 all that depends on the grid alone.
     fn refresh(m: &mut Wrapped, params: &Params, system: &System) -> Result<()> {
-        if grid(params, system)? != m.grid {
+        if lattice(params, system)? != m.lattice {
             return Err(Error::PatternChanged);
         }
-        let solver = std::mem::replace(&mut m.solver, Box::new(Identity));
-        *m = wrap(params, m.grid, Some(solver), system)?;
+        *m = wrap(params, m.lattice, m.solver.take(), system)?;
         Ok(())
     }
 }
 
 /// The grid of a matrix that the method works for. Collective.
-fn grid(params: &Params, system: &System) -> Result<Grid> {
+fn lattice(params: &Params, system: &System) -> Result<Lattice> {
+    if params.degree.is_some() && params.smoother != Kind::Chebyshev {
+        let why = "parameter 'degree': only the smoother \"chebyshev\" has one";
+        return Err(Error::Parameter(why.into()));
+    }
     if params.damping.is_some() && params.smoother != Kind::Jacobi {
         let why = "parameter 'damping': only the smoother \"jacobi\" has one";
         return Err(Error::Parameter(why.into()));
     }
     system.a().require_symmetric(Reference::NAME)?;
-    Grid::of(system.a(), params.grid)
+    Lattice::shown(system.a(), params.grid.as_deref())
 }
 
-/// M₂ around what solves with A0, which is set up where it is not there yet. Collective.
+/// M₂. Collective.
 fn wrap(
     params: &Params,
-    grid: Grid,
-    solve: Option<Box<dyn Preconditioner>>,
+    lattice: Lattice,
+    kept: Option<Solver>,
     system: &System,
 ) -> Result<Wrapped> {
     let a = system.a();
     let diagonal = positive_diagonal(a)?;
-    let damping = params.damping.unwrap_or(0.5);
-    let smoother = Smoother::new(params.smoother, damping, a, &diagonal)?;
+    let (operator, told) = fitted(system, lattice)?;
+    let (damping, degree) = (params.damping.unwrap_or(0.5), params.degree.unwrap_or(DEGREE));
+    let smoother = Smoother::new(params.smoother, damping, degree, a, &diagonal)?;
     let c = params.interpolation;
-    let transfer = if c == 0.0 { None } else { Some(Transfer::new(a, grid, c, &diagonal)?) };
-    let solver = match solve {
-        Some(solver) => solver,
-        None => solver(params, grid, system)?,
+    let transfer = if c == 0.0 { None } else { Some(Transfer::new(a, &operator, c, &diagonal)?) };
+    let solver = solver(params, &operator, system, kept)?;
+    let threshold = params.bad_nodes.unwrap_or(if lattice.dimension == 2 { 1.4 } else { 1.5 });
+    let bad = if threshold > 0.0 {
+        let of_row = |i: usize| operator.entry(lattice.place(a.global_row(i)), [0; 3]);
+        let reference: Vec<f64> = (0..a.n_own()).map(of_row).collect();
+        Bad::find(a, &diagonal, &reference, threshold)?
+    } else {
+        None
     };
 
-    let level = level::of_matrix(a, grid)?;
     let mut notes = solver.notes();
-    notes.push(level_note(level));
+    notes.push(told);
+    notes.extend(bad.iter().flat_map(|bad| bad.notes().to_vec()));
+    let crossing = bad.as_ref().is_some_and(Bad::crosses_ranks);
     let doubt = match (&smoother, &transfer) {
         (Some(smoother), _) => smoother.doubt(a)?,
         (None, Some(Transfer { dominant: false, .. })) => {
@@ -258,33 +324,42 @@ fn wrap(
     };
     let inner = solver.properties();
     let properties = Properties {
-        positive_definite: inner.positive_definite && doubt.is_none(),
-        rank_independent: inner.rank_independent && params.smoother.rank_independent(),
+        positive_definite: inner.positive_definite && doubt.is_none() && !crossing,
+        rank_independent: inner.rank_independent && params.smoother.rank_independent() && !crossing,
         ..inner
     };
     notes.extend(doubt);
+    if crossing {
+        notes.push(
+            "positive definiteness is not proved: bad nodes of different ranks are coupled".into(),
+        );
+    }
     let (n, wrapped, mapped) = (a.n_own(), smoother.is_some(), transfer.is_some());
     let length = |needed: bool| if needed { n } else { 0 };
     let work = Work {
         wrap: Wrap::new(length(wrapped)),
+        bad,
         reference: [vec![0.0; length(mapped)], vec![0.0; length(mapped)]],
     };
     let (a, work) = (a.clone(), Mutex::new(work));
-    Ok(Wrapped { a, smoother, transfer, solver, grid, level, properties, notes, work })
+    let solver = Some(solver);
+    Ok(Wrapped { a, smoother, transfer, solver, lattice, properties, notes, work })
 }
 
 impl Wrapped {
+    /// What solves with A0; nothing does in an M whose refresh failed, which is not applied again.
+    fn solver(&self) -> &dyn Preconditioner {
+        self.solver.as_deref().unwrap_or(&Identity)
+    }
+
     /// `y = M r`, before smoothing.
     fn reference_solve(&self, work: &mut [Vec<f64>; 2], r: &[f64], y: &mut [f64]) -> Result<()> {
         let Some(Transfer { p, transposed, .. }) = &self.transfer else {
-            let solved = self.solver.apply(r, y);
-            y.iter_mut().for_each(|y| *y /= self.level);
-            return solved;
+            return self.solver().apply(r, y);
         };
         let [u, v] = work;
         transposed.spmv(r, u)?;
-        u.iter_mut().for_each(|u| *u /= self.level);
-        let solved = self.solver.apply(u, v);
+        let solved = self.solver().apply(u, v);
         if solved.is_err() {
             v.fill(f64::NAN);
         }
@@ -296,8 +371,11 @@ impl Wrapped {
 impl Preconditioner for Wrapped {
     fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
         let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        let Work { wrap, reference } = &mut *work;
-        let mut inner = |r: &[f64], y: &mut [f64]| self.reference_solve(reference, r, y);
+        let Work { wrap, bad, reference } = &mut *work;
+        let mut inner = |r: &[f64], y: &mut [f64]| match bad {
+            Some(bad) => bad.around(&self.a, r, y, |r, y| self.reference_solve(reference, r, y)),
+            None => self.reference_solve(reference, r, y),
+        };
         let Some(smoother) = &self.smoother else {
             return inner(r, z);
         };
@@ -313,7 +391,9 @@ impl Preconditioner for Wrapped {
     fn stored_entries(&self) -> usize {
         let transfer = self.transfer.as_ref().map_or(0, |t| 2 * t.p.nnz_own());
         let smoother = self.smoother.as_ref().map_or(0, Smoother::stored_entries);
-        transfer + smoother + self.solver.stored_entries()
+        let work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        let bad = work.bad.as_ref().map_or(0, Bad::stored_entries);
+        transfer + smoother + bad + self.solver().stored_entries()
     }
     fn bytes(&self) -> usize {
         let work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
@@ -321,7 +401,8 @@ impl Preconditioner for Wrapped {
         // The pattern of P is that of A.
         let transfer = self.transfer.as_ref().map_or(0, |t| 2 * 8 * t.p.nnz_own());
         let smoother = self.smoother.as_ref().map_or(0, Smoother::bytes);
-        8 * vectors + work.wrap.bytes() + transfer + smoother + self.solver.bytes()
+        let bad = work.bad.as_ref().map_or(0, Bad::bytes);
+        8 * vectors + work.wrap.bytes() + bad + transfer + smoother + self.solver().bytes()
     }
     fn notes(&self) -> Vec<String> {
         self.notes.clone()

@@ -3,7 +3,7 @@
 //! | kind | S | I − S A |
 //! |---|---|---|
 //! | Jacobi | ω D⁻¹ | one damped step |
-//! | Chebyshev | `kernel/chebyshev.rs`, degree 2 | the polynomial of degree 2 that is smallest on the upper part of the spectrum |
+//! | Chebyshev | `kernel/chebyshev.rs`, degree 2 or as given | the polynomial of that degree that is smallest on the upper part of the spectrum |
 //! | Gauss–Seidel | (D + L)⁻¹ of each rank's own block; after: (D + U)⁻¹ | a forward sweep; after: a backward one |
 //! | symmetric Gauss–Seidel | (D + U)⁻¹ D (D + L)⁻¹ of each rank's own block | both, before and after |
 //!
@@ -31,7 +31,7 @@ pub enum Kind {
     None,
     /// Damped Jacobi: no sequential sweep, the same M on any number of ranks.
     Jacobi,
-    /// Two Chebyshev steps: products with A alone, the same M on any number of ranks.
+    /// Chebyshev steps: products with A alone, the same M on any number of ranks.
     Chebyshev,
     /// One Gauss-Seidel sweep forward before, one backward after.
     GaussSeidel,
@@ -46,10 +46,17 @@ impl Kind {
     }
 }
 
-/// Steps of Chebyshev's iteration.
-const DEGREE: u32 = 2;
-/// Its interval is [1/RATIO, 1] of the spectrum's bound.
-const RATIO: f64 = 4.0;
+/// Steps of Chebyshev's iteration where they are not given.
+pub(crate) const DEGREE: u32 = 2;
+
+/// Its interval is one over this to 1, in units of the spectrum's bound: the more steps, the wider.
+fn ratio(degree: u32) -> f64 {
+    match degree {
+        0..=3 => 4.0,
+        4..=5 => 5.0,
+        _ => 20.0 / 3.0,
+    }
+}
 
 /// D⁻¹L, D⁻¹U of the own block, and 1 / aᵢᵢ.
 pub(crate) struct Sweeps {
@@ -106,12 +113,20 @@ fn residual(a: &DistCsr, r: &[f64], z: &[f64], out: &mut [f64]) -> Result<()> {
 }
 
 impl Smoother {
-    /// The smoother of this kind, if there is one; `damping` is Jacobi's.
-    pub fn new(kind: Kind, damping: f64, a: &DistCsr, diagonal: &[f64]) -> Result<Option<Self>> {
+    /// The smoother of this kind, if there is one; `damping` is Jacobi's, `degree` Chebyshev's.
+    pub fn new(
+        kind: Kind,
+        damping: f64,
+        degree: u32,
+        a: &DistCsr,
+        diagonal: &[f64],
+    ) -> Result<Option<Self>> {
         Ok(Some(match kind {
             Kind::None => return Ok(None),
             Kind::Jacobi => Smoother::Jacobi(diagonal.iter().map(|d| damping / d).collect()),
-            Kind::Chebyshev => Smoother::Chebyshev(Mutex::new(Chebyshev::of(a, DEGREE, RATIO)?)),
+            Kind::Chebyshev => {
+                Smoother::Chebyshev(Mutex::new(Chebyshev::of(a, degree, ratio(degree))?))
+            }
             Kind::GaussSeidel => Smoother::Sweeps(Sweeps::new(a, diagonal, false)?),
             Kind::SymmetricGaussSeidel => Smoother::Sweeps(Sweeps::new(a, diagonal, true)?),
         }))

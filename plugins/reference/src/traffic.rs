@@ -1,13 +1,13 @@
 //! What one application sends and computes on the seven-point matrix of a grid, predicted: what solves with slabs
 //! take ([`slab`]), and products before and after them.
-use crate::{Kind, Params, Sine, SineParams};
+use crate::reference::is_fast_poisson;
+use crate::{FastPoissonParams, Kind, Params};
 use precondor_sdk::core::comm::predict::slab::{self, Slabs};
 use precondor_sdk::core::comm::predict::{Layout, Rank, Stencil, product};
-use precondor_sdk::core::precond::Generator;
 use precondor_sdk::core::schema::named_method;
 
-/// An application of [`Sine`], in double precision; none where the grid is another one than that of the layout.
-pub fn sine(layout: Layout, params: &SineParams) -> Option<Vec<Rank>> {
+/// An application of [`FastPoisson`](crate::FastPoisson); none where the grid is another one than that of the layout.
+pub fn fast_poisson(layout: Layout, params: &FastPoissonParams) -> Option<Vec<Rank>> {
     params.grid.is_none().then(|| bare(layout))
 }
 
@@ -16,11 +16,11 @@ fn bare(layout: Layout) -> Vec<Rank> {
     slab::solve(slabs, 8, |rank| slabs.rows(rank), 0)
 }
 
-/// An application of [`Reference`](crate::Reference) around [`Sine`], where the smoother needs no sweep from row to
+/// An application of [`Reference`](crate::Reference) around [`FastPoisson`](crate::FastPoisson), where the smoother needs no sweep from row to
 /// row: products before and after the solve, those of the smoother, and those of P and its transpose.
 pub fn reference(layout: Layout, params: &Params) -> Option<Vec<Rank>> {
     let (name, inner) = named_method(&params.method)?;
-    if params.grid.is_some() || name != Sine::NAME || !inner.as_object()?.is_empty() {
+    if params.grid.is_some() || !is_fast_poisson(&name) || !inner.as_object()?.is_empty() {
         return None;
     }
     let (mut products, mut vectors) = match params.smoother {

@@ -1,9 +1,9 @@
 //! What the interface asks of every method.
-use precondor_plugin_reference::{Reference, Sine};
+use precondor_plugin_reference::{FastPoisson, Reference};
 
 precondor_sdk::conformance! {
-    sine: Kit::<Sine>::new(json!({}));
-    reference: Kit::<Reference>::new(json!({})).beside::<Sine>();
-    chebyshev: Kit::<Reference>::new(json!({"smoother": "chebyshev"})).beside::<Sine>();
-    sweeps: Kit::<Reference>::new(json!({"smoother": "gauss-seidel"})).beside::<Sine>();
+    fast_poisson: Kit::<FastPoisson>::new(json!({}));
+    reference: Kit::<Reference>::new(json!({})).beside::<FastPoisson>();
+    chebyshev: Kit::<Reference>::new(json!({"smoother": "chebyshev"})).beside::<FastPoisson>();
+    sweeps: Kit::<Reference>::new(json!({"smoother": "gauss-seidel"})).beside::<FastPoisson>();
 }

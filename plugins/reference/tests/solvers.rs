@@ -2,7 +2,7 @@
 //! approximate inverse, one multigrid cycle, beside the exact transform.
 use precondor_plugin_ilu::Ic;
 use precondor_plugin_multigrid::Multigrid;
-use precondor_plugin_reference::{Reference, Sine};
+use precondor_plugin_reference::{FastPoisson, Reference};
 use precondor_plugin_spai::Fsai;
 use precondor_sdk::core::comm::Comm;
 use precondor_sdk::core::problem::{Poisson, Problem};
@@ -17,7 +17,7 @@ use precondor_testkit::methods;
 fn iterations(solver: Value, level: u32) -> usize {
     let host = methods::Methods::of([
         Native::<Reference>::method(),
-        Native::<Sine>::method(),
+        Native::<FastPoisson>::method(),
         Native::<Ic>::method(),
         Native::<Fsai>::method(),
         Native::<Multigrid>::method(),
@@ -40,7 +40,7 @@ fn iterations(solver: Value, level: u32) -> usize {
 #[test]
 fn one_cycle_does_almost_what_the_exact_solve_does_and_local_methods_do_not() {
     for level in [5, 6] {
-        let exact = iterations(json!("sine"), level);
+        let exact = iterations(json!("fast-poisson"), level);
         let cycle = iterations(json!({"name": "multigrid", "smoother": "chebyshev"}), level);
         assert!(exact <= 7 && cycle <= exact + 3, "level {level}: {cycle}, exactly {exact}");
     }

@@ -117,34 +117,66 @@ impl Dmda {
         self.unknowns == 1
     }
 
-    /// The grid for methods that work on one of two dimensions.
+    /// The numbers of nodes for methods that work on grids of up to so many dimensions.
     ///
     /// # Errors
     /// [`Error::Unsupported`] naming the first row that is another node than these methods take it for.
     /// The same on all ranks.
-    pub(super) fn natural(&self) -> Result<[usize; 2]> {
+    pub(super) fn natural(&self, axes: usize) -> Result<Vec<usize>> {
         let [mx, my, mz] = self.nodes;
-        if mz > 1 {
+        if mz > 1 && axes < 3 {
             return Err(Error::Unsupported(format!(
                 "global row 0 does not fit a grid of two dimensions: the DMDA has {mx} by {my} by {mz} \
                  nodes"
             )));
         }
-        let [x, y, _] = &self.cuts;
-        if x.len() == 1 || my == 1 {
-            return Ok([mx, my]);
-        }
-        // The first process has x[0] by y[0] nodes. Where it has several rows of them, its second is
-        // numbered before the rest of the first; else the whole first row comes in order.
-        let before: usize = y.iter().take_while(|&&height| height == 1).sum::<usize>() * mx;
-        let row = before + x[0];
+        let Some(row) = self.first_out_of_order() else {
+            return Ok(if mz > 1 { vec![mx, my, mz] } else { vec![mx, my] });
+        };
+        let [x, y, z] = self.cuts.each_ref().map(Vec::len);
+        let (nodes, parts, how) = match mz {
+            1 => (format!("{mx} by {my}"), format!("{x} by {y}"), "into rows (-da_processors_x 1)"),
+            _ => (
+                format!("{mx} by {my} by {mz}"),
+                format!("{x} by {y} by {z}"),
+                "into planes (-da_processors_x 1 -da_processors_y 1)",
+            ),
+        };
         Err(Error::Unsupported(format!(
-            "global row {row} does not fit a grid of {mx} by {my} nodes numbered row by row: the DMDA is \
-             cut into {} by {} processes, and PETSc numbers each part for itself; cut it into rows \
-             (-da_processors_x 1)",
-            x.len(),
-            y.len()
+            "global row {row} does not fit a grid of {nodes} nodes numbered row by row: the DMDA is \
+             cut into {parts} processes, and PETSc numbers each part for itself; cut it {how}"
         )))
+    }
+
+    /// The first row that is not the node of that number counted row by row, plane by plane.
+    fn first_out_of_order(&self) -> Option<usize> {
+        let [mx, my, mz] = self.nodes;
+        let [x, y, z] = &self.cuts;
+        // Only the slowest axis is cut.
+        let slowest = if mz > 1 { 2 } else { usize::from(my > 1) };
+        if self.cuts[..slowest].iter().all(|cut| cut.len() == 1) {
+            return None;
+        }
+        let (mut row, mut first) = (0, [0; 3]);
+        for &depth in z {
+            first[1] = 0;
+            for &height in y {
+                first[0] = 0;
+                for &width in x {
+                    for (k, j) in (0..depth).flat_map(|k| (0..height).map(move |j| (k, j))) {
+                        let natural = ((first[2] + k) * my + first[1] + j) * mx + first[0];
+                        if natural != row && width > 0 {
+                            return Some(row);
+                        }
+                        row += width;
+                    }
+                    first[0] += width;
+                }
+                first[1] += height;
+            }
+            first[2] += depth;
+        }
+        None
     }
 
     /// The system with what is known of its nodes, for each of their unknowns: `grid-index` and `coordinates`.

@@ -2,6 +2,8 @@
 use super::callback::Done;
 use crate::api::{Api, RawPc};
 use precondor_core::Result;
+use precondor_core::registry::DynGenerator;
+use precondor_core::schema::OLD_NAME;
 use precondor_host::{Plugins, Search};
 use std::ffi::CStr;
 use std::ptr::null;
@@ -25,6 +27,13 @@ pub(super) fn plugins() -> Result<&'static Plugins> {
 /// The type of a method: PETSc's names have no hyphens.
 pub(super) fn type_of(method: &str) -> String {
     format!("{TYPE}_{}", method.replace('-', "_"))
+}
+
+/// The type of a method, and the one of what it was called before.
+pub(super) fn types_of(method: &dyn DynGenerator) -> Vec<String> {
+    let schema = method.schema();
+    let names = std::iter::once(method.name()).chain(schema[OLD_NAME].as_str());
+    names.map(type_of).collect()
 }
 
 /// The name of the type of `pc`, where it has one of ours.

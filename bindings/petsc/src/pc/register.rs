@@ -1,7 +1,7 @@
 //! Loading: which PETSc and which MPI run here, which methods there are, and their types.
 use super::callback::{Trouble, guard};
 use super::context::{self, Context};
-use super::methods::{TYPE, plugins, type_name, type_of};
+use super::methods::{TYPE, plugins, type_name, types_of};
 use super::{apply, coordinates, host, options, setup, view};
 use crate::Petsc;
 use crate::api::{Api, MPI_Comm, Object, RawPc, code, text};
@@ -65,7 +65,7 @@ unsafe fn add_types(api: &'static Api) -> Result<()> {
             host::warn(&format!("{}: {}", problem.path.display(), problem.reason));
         }
     }
-    let methods = plugins.registry().iter().map(|method| type_of(method.name()));
+    let methods = plugins.registry().iter().flat_map(|method| types_of(&**method));
     for name in std::iter::once(TYPE.to_owned()).chain(methods) {
         // SAFETY: the caller's promise; the function has the type asked for.
         unsafe { api.PCRegister(text(&name).as_ptr(), Some(create))? };
@@ -183,7 +183,7 @@ unsafe extern "C" fn create(pc: RawPc) -> c_int {
                 api.PetscObjectAddOptionsHandler(pc.cast(), read, forget, std::ptr::null_mut())?;
             }
             let registry = plugins()?.registry();
-            let fixed = registry.iter().find(|method| type_of(method.name()) == name);
+            let fixed = registry.iter().find(|method| types_of(&***method).contains(&name));
             let context = Context::new(fixed.map(|method| method.name().to_owned()));
             if let Some(old) = context::insert(pc, context) {
                 old.free(api)?;

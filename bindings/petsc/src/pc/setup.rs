@@ -123,7 +123,8 @@ unsafe fn build(
                     let params = &mut config.params;
                     let free = |key: &&str| params.get(*key).is_none_or(serde_json::Value::is_null);
                     if let Some(key) = schema::marked(&schema, schema::GRID).filter(free) {
-                        params[key] = serde_json::json!(grid.natural()?);
+                        let axes = schema::most_items(&schema, key).unwrap_or(2);
+                        params[key] = serde_json::json!(grid.natural(axes)?);
                     }
                 }
                 let system = comm.scope(|| {

@@ -1,4 +1,4 @@
-//! What a solve with the matrix of the grid sends ([`SlabSolver`](crate::kernel::sine::SlabSolver)): slabs of whole
+//! What a solve with the matrix of the grid sends ([`Solver`](crate::kernel::separable::Solver)): slabs of whole
 //! rows of the grid, a transpose to columns and one back; with b bytes a number, ⌈b·k/8⌉ words of 8 bytes for
 //! k numbers:
 //!

@@ -1,4 +1,5 @@
-//! A structured grid cut into slabs of whole rows, one a rank, and what moves its numbers between ranks.
+//! A structured grid cut into slabs of whole rows, one a rank, and what moves its numbers between ranks. In three dimensions a
+//! plane of nodes stands for a row (`separable::Solver::layers`).
 //!
 //! Rows of a matrix may be cut anywhere, also inside a row of the grid. [`Slabs`] says, from where the
 //! ranks' rows start and nothing else, which rows of the grid belong to whom: every rank knows what all

@@ -253,7 +253,7 @@ fn a_factor_of_the_matrix_divides_the_split() {
 #[test]
 fn what_is_known_of_the_nodes_comes_along_with_a_field() {
     use precondor_sdk::core::system::System;
-    // `sine` is not here; a method that looks at auxiliary data is stood for by the data themselves.
+    // `fast-poisson` is not here; a method that looks at auxiliary data is stood for by the data themselves.
     let a = sparse(&dominant(6, &[0.9, -0.85, 0.1, 0.95]));
     let whole = system(&a).with_aux("coordinates", 2, (0..12).map(f64::from).collect()).unwrap();
     let seen: std::sync::Arc<std::sync::Mutex<Vec<Vec<f64>>>> = std::sync::Arc::default();

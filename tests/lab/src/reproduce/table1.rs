@@ -108,7 +108,7 @@ fn methods(
         Method::new(LOCAL, "Jacobi 0.7", &json!({ "name": "jacobi", "damping": 0.7 }), 1.0),
         Method::new(LOCAL, "Gauss–Seidel", &json!("gauss-seidel"), 1.0),
         Method::new(GLOBAL, "multigrid V(1,1)", &json!("multigrid"), 1.0),
-        Method::new(GLOBAL, "A0⁻¹, ω = 0.8", &json!("sine"), 0.8),
+        Method::new(GLOBAL, "A0⁻¹, ω = 0.8", &json!("fast-poisson"), 0.8),
     ];
     for (label, smoother, damping) in [
         ("Jacobi", "jacobi", Some([0.5, 0.6])),

@@ -80,7 +80,7 @@ fn preconditioners(lab: &Lab<'_>, level: u32) -> Result<Table> {
         new(sparse, "SPAI-1", json!("spai")),
         new(sparse, "FSAI", json!("fsai")),
         new(sparse, "IC(0)", json!("ic")),
-        new(global, "A0⁻¹", json!("sine")),
+        new(global, "A0⁻¹", json!("fast-poisson")),
         new(global, "reference", json!("reference")),
         new(global, "mlp-reference (spd)", json!({ "name": "mlp-reference", "variant": "spd" })),
         new(

@@ -138,10 +138,10 @@ fn overlapping_blocks_send_and_compute_what_was_predicted() {
 #[test]
 fn reference_solves_send_what_was_predicted() {
     use precondor_plugin_mlp::reference::MlpReference;
-    use precondor_plugin_reference::{Reference, Sine};
+    use precondor_plugin_reference::{FastPoisson, Reference};
     let network = NativeTrainable::<MlpReference>::method;
     let methods = [
-        (Native::<Sine>::method(), json!({})),
+        (Native::<FastPoisson>::method(), json!({})),
         (Native::<Reference>::method(), json!({ "smoother": "chebyshev" })),
         (Native::<Reference>::method(), json!({ "smoother": "jacobi", "interpolation": 0.0 })),
         (Native::<Reference>::method(), json!({ "smoother": "none" })),

@@ -27,7 +27,7 @@ pub fn application(layout: Layout, name: &str, parameters: &Value) -> Option<Vec
         "mlp-fsai" => mlp::traffic::mlp_fsai(layout, &read(parameters)?),
         "ic" => Some(ilu::traffic::ic(layout)),
         "ilu" => ilu::traffic::ilu(layout, &read(parameters)?),
-        "sine" => reference::traffic::sine(layout, &read(parameters)?),
+        "fast-poisson" => reference::traffic::fast_poisson(layout, &read(parameters)?),
         "reference" => reference::traffic::reference(layout, &read(parameters)?),
         "mlp-reference" => mlp::traffic::mlp_reference(layout, &read(parameters)?),
         "schwarz" => schwarz::traffic::application(layout, &read(parameters)?),

@@ -17,9 +17,9 @@ use std::ops::ControlFlow;
 
 const METHODS: [&str; 2] = ["amg", "multigrid"];
 
-#[path = "support/families.rs"]
+#[path = "../support/families.rs"]
 mod families;
-#[path = "support/processor.rs"]
+#[path = "../support/processor.rs"]
 mod processor;
 
 /// Name, and parameters for `amg` (where Jacobi is scaled by sums of rows) and for `multigrid`, of a symmetric matrix or another.
