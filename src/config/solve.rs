@@ -69,7 +69,7 @@ pub fn run(
 ) -> Result<(Report, Spent)> {
     let (products, applications) = (Clock::default(), Clock::default());
     let a = &TimedOperator { a: task.system.a(), clock: products.clone() };
-    let timed = |m| Timed { m, clock: applications.clone() };
+    let timed = |m| Timed { m, clock: applications.clone(), products: products.clone() };
     let (b, iteration) = (&task.b, config.method());
     let assumed = AssumedDefinite(m);
     let m: &dyn Preconditioner = if config.assume == Some(Assume::Spd) { &assumed } else { m };
@@ -86,7 +86,7 @@ pub fn run(
                 Some(chosen) => format!("{chosen}, chosen by {}", method.name),
                 None => method.name,
             };
-            let timed = |m| Timed { m, clock: applications.clone() };
+            let timed = |m| Timed { m, clock: applications.clone(), products: products.clone() };
             let made = made
                 .map(|m: Box<dyn Preconditioner>| Box::new(timed(m)) as Box<dyn Preconditioner>);
             Some(Replacement { name, contraction, made })

@@ -32,6 +32,11 @@ impl Clock {
         self.0[1].load(Ordering::Relaxed)
     }
 
+    /// One more, whose time was counted.
+    fn add(&self) {
+        self.0[1].fetch_add(1, Ordering::Relaxed);
+    }
+
     fn time<T>(&self, times: usize, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let done = work();
@@ -82,6 +87,8 @@ pub struct Timed<M> {
     pub m: M,
     /// Where its time goes.
     pub clock: Clock,
+    /// Where products that it gives by the way are counted.
+    pub products: Clock,
 }
 
 impl<M: std::ops::Deref<Target: Preconditioner> + Send + Sync> Preconditioner for Timed<M> {
@@ -93,8 +100,11 @@ impl<M: std::ops::Deref<Target: Preconditioner> + Send + Sync> Preconditioner fo
     }
     fn apply_and_multiply(&self, r: &[f64], z: &mut [f64], y: &mut [f64]) -> Result<()> {
         let done = self.clock.time(0, || self.m.apply_and_multiply(r, z, y));
-        // What gives no product has done nothing.
-        self.clock.0[1].fetch_add(u64::from(done.is_ok()), Ordering::Relaxed);
+        if done.is_ok() {
+            // Whatever it saves, A z is there.
+            self.clock.add();
+            self.products.add();
+        }
         done
     }
     fn apply_transpose(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
