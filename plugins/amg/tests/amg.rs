@@ -134,7 +134,7 @@ fn unit_of(i: usize) -> f64 {
 fn badly_scaled_unknowns_cost_few_iterations() {
     for (name, docs, most) in families().into_iter().filter(|f| f.0 != "convection") {
         let (system, b) = problem(docs[0].clone());
-        let scaled = with_matrix(&system, |i, j, v| unit_of(i) * v * unit_of(j as usize));
+        let scaled = with_matrix(&system, |i, j, v| unit_of(i) * v * unit_of(j));
         let scaled = (scaled, b.iter().enumerate().map(|(i, b)| unit_of(i) * b).collect());
         let its = iterations(json!({}), &scaled);
         // A few sweeps see little of what varies across strong couplings.
@@ -157,7 +157,7 @@ fn matrices_that_add_up_to_nothing_keep_their_units() {
     // A short time step: rows add up to the mass, the same for all.
     let step = with_matrix(&system, |i, j, v| if i == j { 2.0 * v } else { v });
     assert!(!told(&step).contains("scaled"), "{}", told(&step));
-    let other = with_matrix(&system, |i, j, v| unit_of(i) * v * unit_of(j as usize));
+    let other = with_matrix(&system, |i, j, v| unit_of(i) * v * unit_of(j));
     assert!(told(&other).contains("unknowns scaled"), "{}", told(&other));
 }
 

@@ -39,7 +39,7 @@ pub enum Event {
     /// A solve begins, its setup first.
     Begin(Key),
     /// It has ended; with its course, of the first system of a case.
-    End(Key, End, Course),
+    End(Key, Box<End>, Course),
     /// All is done; methods have read these files.
     Done(Vec<Input>),
 }
@@ -136,7 +136,7 @@ impl<'a> Ledger<'a> {
                     && let (Some(ends), Some(of_first)) =
                         (open.ends.get_mut(key.run), open.courses.get_mut(key.run))
                 {
-                    ends.push(end);
+                    ends.push(*end);
                     if !course.history.is_empty() {
                         *of_first = course;
                     }

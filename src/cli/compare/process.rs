@@ -90,7 +90,7 @@ pub fn all(session: &Session, asked: &Asked, found: &Found, ledger: &mut Ledger)
             }
         };
         for (key, failure) in blamed(asked, &ledger.done, at)? {
-            ledger.take(Event::End(key, Err(failure), Default::default()))?;
+            ledger.take(Event::End(key, Box::new(Err(failure)), Default::default()))?;
         }
     }
 }

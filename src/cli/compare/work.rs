@@ -75,8 +75,9 @@ impl Work<'_> {
             Err(e) if self.tolerant && !interrupt::wished(session)? => {
                 let mut failed = BTreeSet::new();
                 let once = todo.into_iter().filter(|key| failed.insert(key.run));
-                let event =
-                    |key| Event::End(key, Err(Failure::new(e.to_string())), Course::default());
+                let event = |key| {
+                    Event::End(key, Box::new(Err(Failure::new(e.to_string()))), Course::default())
+                };
                 return once.map(event).try_for_each(tell);
             }
             made => made?,
@@ -101,7 +102,7 @@ impl Work<'_> {
                 failed.insert(key.run);
             }
             let first = system == 0 && key.round == 0;
-            tell(Event::End(key, end, if first { course } else { Course::default() }))?;
+            tell(Event::End(key, Box::new(end), if first { course } else { Course::default() }))?;
         }
         Ok(())
     }

@@ -112,14 +112,19 @@ fn steps(ratios: &[f64], systems: usize, last: f64) -> Vec<(f64, f64)> {
     points
 }
 
+/// A method, and the corners (τ, ρ) of its profile.
+type Curve = (usize, Vec<(f64, f64)>);
+/// Those of all methods, in one measure.
+type Curves = Vec<Curve>;
+
 /// The sections over the suite; none where no matrices are one.
 pub fn sections(comparison: &Comparison) -> Vec<Section> {
     if !comparison.cases.iter().any(|case| case.of_suite) {
         return Vec::new();
     }
     let profiles = profiles(comparison);
-    let figure = |(measure, curves): (&Measure, &Vec<(usize, Vec<(f64, f64)>)>)| {
-        let curve = |(k, points): &(usize, Vec<(f64, f64)>)| Points {
+    let figure = |(measure, curves): (&Measure, &Curves)| {
+        let curve = |(k, points): &Curve| Points {
             label: &comparison.methods[*k].label,
             colour: *k,
             points: points.clone(),
@@ -151,7 +156,7 @@ pub fn sections(comparison: &Comparison) -> Vec<Section> {
 }
 
 /// `[measure][method]`: profiles of what some method was measured in.
-fn profiles(comparison: &Comparison) -> Vec<Vec<(usize, Vec<(f64, f64)>)>> {
+fn profiles(comparison: &Comparison) -> Vec<Curves> {
     let of = |measure: &Measure| {
         let values = values(comparison, measure);
         let systems = values.first().map_or(0, Vec::len);
@@ -297,8 +302,8 @@ fn by_matrix(comparison: &Comparison) -> Section {
 }
 
 /// The profiles as JSON: `{ measure: { label: [[τ, ρ], …] } }`.
-fn data(comparison: &Comparison, profiles: &[Vec<(usize, Vec<(f64, f64)>)>]) -> serde_json::Value {
-    let of = |curves: &Vec<(usize, Vec<(f64, f64)>)>| -> serde_json::Value {
+fn data(comparison: &Comparison, profiles: &[Curves]) -> serde_json::Value {
+    let of = |curves: &Curves| -> serde_json::Value {
         let curves = curves.iter();
         let named = curves.map(|(k, points)| (comparison.methods[*k].label.clone(), json!(points)));
         serde_json::Value::Object(named.collect())

@@ -255,7 +255,7 @@ fn every_rank_of_any_number_finds_the_same_operator() {
 fn what_no_separable_operator_is_near_to_is_refused_in_words() {
     let n = 20;
     let contrast =
-        |i: usize, j: usize| -> f64 { if (i / 10 + j / 10) % 2 == 0 { 1.0 } else { 1e4 } };
+        |i: usize, j: usize| -> f64 { if (i / 10 + j / 10).is_multiple_of(2) { 1.0 } else { 1e4 } };
     let at = |i: usize, j: usize| j * n + i;
     let mut entries = Vec::new();
     for (i, j) in (0..n).flat_map(|j| (0..n).map(move |i| (i, j))) {
