@@ -148,8 +148,9 @@ fn drawn(curve: &Points<'_>) -> [Plot; 2] {
         .with_line_style(style)
         .with_stroke_width(2.0);
     let marked = marked(&curve.points);
+    let place = |x: f64| if x.fract() == 0.0 && x < 1e15 { format!("{x}") } else { number(x) };
     let told =
-        marked.iter().map(|(x, y)| format!("{}: {}, {}", curve.label, number(*x), number(*y)));
+        marked.iter().map(|(x, y)| format!("{}: {}, {}", curve.label, place(*x), number(*y)));
     let told: Vec<String> = told.collect();
     let markers = ScatterPlot::new()
         .with_data(marked)

@@ -68,7 +68,7 @@ fn descriptions_are_in_words() {
     assert!(describe("mlp-dense").contains("hidden: list of 1 to 8 integers ≥ 1 ≤ 65536\n"));
     assert!(describe("mlp-dense").contains("grid: list of 2 integers ≥ 0"));
     assert!(describe("auto").contains(
-        "candidates: list of at least 2 tables of `apply`, `method`, `setup`; method jacobi, "
+        "candidates: list of at least 2 tables of `apply`, `apply_rows`, `method`, `setup`, `setup_rows`; method jacobi, "
     ));
     assert!(describe("auto").contains("      best: fsai 0, gauss-seidel"), "{}", describe("auto"));
 }

@@ -140,7 +140,7 @@ fn wrong_options_end_with_an_error_that_says_what_is_right() {
             "-pc_type precondor",
             [
                 "-pc_precondor_name is missing",
-                "auto, cholesky, composite, fieldsplit, filter, fsai",
+                "auto, cholesky, composite, fast-poisson, fieldsplit, filter, fsai",
             ],
         ),
         (

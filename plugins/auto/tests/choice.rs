@@ -29,7 +29,7 @@ fn host() -> Arc<dyn Host> {
     precondor_host::services(Box::leak(Box::new(Arc::new(registry))), Path::new("."))
 }
 
-/// `reference` is the best by far on grids and refuses the cube, where `ic` is better than `jacobi`.
+/// `reference` is the best by far on grids and refuses the graph, where `ic` is better than `jacobi`.
 fn params() -> TrainParams {
     let candidate =
         |name: &str, apply| Candidate { setup: 1.0, apply, ..Candidate::of(name.into()) };
@@ -49,8 +49,8 @@ fn problems() -> Vec<Problem> {
     [
         json!({"kind": "poisson", "level": 4}),
         json!({"kind": "poisson", "level": 5}),
-        json!({"kind": "cube", "nodes": 6}),
-        json!({"kind": "cube", "nodes": 9}),
+        json!({"kind": "graph", "nodes": 300}),
+        json!({"kind": "graph", "nodes": 700}),
     ]
     .iter()
     .map(|problem| Problem::from_json(problem).unwrap())
@@ -121,12 +121,12 @@ fn a_trained_forest_picks_what_was_cheapest_and_says_why() {
         let want = 1.0 + run.iterations as f64 * (1.0 + apply + 6.0 / nnz_a_row);
         assert!((f64::from(run.cost) - want).abs() < 1e-4 * want, "{run:?}, not {want}");
     }
-    assert!(model.runs[2].runs[2].is_none(), "reference refuses the cube");
+    assert!(model.runs[2].runs[2].is_none(), "reference refuses the graph");
     let path = file("choice", &bytes);
     let at = json!({"model": path});
     for (problem, chosen) in [
         (json!({"kind": "poisson", "level": 4, "seed": 9}), "chosen: reference"),
-        (json!({"kind": "cube", "nodes": 8, "seed": 9}), "chosen: ic"),
+        (json!({"kind": "graph", "nodes": 500, "seed": 9}), "chosen: ic"),
     ] {
         let notes = choose(&at, &system(&problem, 3)).unwrap();
         assert_eq!(notes[0], chosen, "{notes:?}");

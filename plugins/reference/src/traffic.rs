@@ -1,6 +1,7 @@
 //! What one application sends and computes on the seven-point matrix of a grid, predicted: what solves with slabs
 //! take ([`slab`]), and products before and after them.
 use crate::reference::is_fast_poisson;
+use crate::smoother::DEGREE;
 use crate::{FastPoissonParams, Kind, Params};
 use precondor_sdk::core::comm::predict::slab::{self, Slabs};
 use precondor_sdk::core::comm::predict::{Layout, Rank, Stencil, product};
@@ -17,16 +18,24 @@ fn bare(layout: Layout) -> Vec<Rank> {
 }
 
 /// An application of [`Reference`](crate::Reference) around [`FastPoisson`](crate::FastPoisson), where the smoother needs no sweep from row to
-/// row: products before and after the solve, those of the smoother, and those of P and its transpose.
+/// row: products before and after the solve, those of the smoother, and those of P and its transpose. None where it looks for bad
+/// nodes: whether there are any, only A tells.
 pub fn reference(layout: Layout, params: &Params) -> Option<Vec<Rank>> {
     let (name, inner) = named_method(&params.method)?;
-    if params.grid.is_some() || !is_fast_poisson(&name) || !inner.as_object()?.is_empty() {
+    if params.bad_nodes != Some(0.0)
+        || params.grid.is_some()
+        || !is_fast_poisson(&name)
+        || !inner.as_object()?.is_empty()
+    {
         return None;
     }
     let (mut products, mut vectors) = match params.smoother {
         Kind::None => (0, 0),
         Kind::Jacobi => (2, 6),
-        Kind::Chebyshev => (4, 12),
+        Kind::Chebyshev => {
+            let degree = u64::from(params.degree.unwrap_or(DEGREE));
+            (2 * degree, 6 * degree)
+        }
         Kind::GaussSeidel | Kind::SymmetricGaussSeidel => return None,
     };
     if params.interpolation != 0.0 {

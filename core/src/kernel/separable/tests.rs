@@ -204,6 +204,17 @@ fn the_fit_of_a_matrix_of_a_tensor_grid_is_that_matrix() {
 }
 
 #[test]
+fn a_row_of_nodes_is_fitted_as_a_grid_of_one_row() {
+    // The five-point Laplacian: 4 on the diagonal, though there is nothing above or below.
+    let operator = Separable::laplacian(&[12, 1]);
+    let matrix = operator.matrix(&Space::solo(12)).expect("fits");
+    assert_eq!(matrix.diagonal(3), 4.0);
+    let found = fitted(&matrix, Some(&[12, 1])).expect("separable");
+    assert!(found.distance < 1e-14, "{}", found.distance);
+    assert!((found.operator.entry([0, 0, 0], [0; 3]) - 4.0).abs() < 1e-14);
+}
+
+#[test]
 fn shifted_nodes_leave_axes_of_equal_spacings_at_the_level_of_the_matrix() {
     for (problem, dims) in [
         (Problem::Poisson(Poisson::at_level(5)), vec![31, 31]),

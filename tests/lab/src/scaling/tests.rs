@@ -142,9 +142,16 @@ fn reference_solves_send_what_was_predicted() {
     let network = NativeTrainable::<MlpReference>::method;
     let methods = [
         (Native::<FastPoisson>::method(), json!({})),
-        (Native::<Reference>::method(), json!({ "smoother": "chebyshev" })),
-        (Native::<Reference>::method(), json!({ "smoother": "jacobi", "interpolation": 0.0 })),
-        (Native::<Reference>::method(), json!({ "smoother": "none" })),
+        (Native::<Reference>::method(), json!({ "smoother": "chebyshev", "bad_nodes": 0.0 })),
+        (
+            Native::<Reference>::method(),
+            json!({ "smoother": "chebyshev", "degree": 3, "bad_nodes": 0.0 }),
+        ),
+        (
+            Native::<Reference>::method(),
+            json!({ "smoother": "jacobi", "interpolation": 0.0, "bad_nodes": 0.0 }),
+        ),
+        (Native::<Reference>::method(), json!({ "smoother": "none", "bad_nodes": 0.0 })),
         (network(), json!({})),
         (network(), json!({ "variant": "stencil" })),
         (network(), json!({ "variant": "sweep" })),

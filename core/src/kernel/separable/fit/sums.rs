@@ -74,7 +74,7 @@ impl Sums {
         let Lattice { dims, dimension, periodic } = self.lattice;
         (0..dimension).filter(|&d| Some(d) != without).all(|d| {
             let inside = place[d] > 0 && place[d] + 1 < dims[d];
-            periodic[d] || inside || (without.is_some() && dims[d] < 3)
+            periodic[d] || inside || dims[d] == 1 || (without.is_some() && dims[d] < 3)
         })
     }
 
@@ -176,7 +176,8 @@ impl Sums {
                 false => masses[axis][1..m - 1].iter().sum(),
             }
         };
-        let has_inside = (0..dimension).all(|d| periodic[d] || dims[d] > 2);
+        // A single node along an axis is held by a multiple of the mass as well as by its ends.
+        let has_inside = (0..dimension).all(|d| periodic[d] || dims[d] != 2);
         let shift = match has_inside && !singular {
             true => self.held(Part::Inside, 0, (0..dimension).map(inner).product()).max(0.0),
             false => 0.0,
