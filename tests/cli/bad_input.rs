@@ -210,7 +210,7 @@ fn model_files_that_are_none() {
 
 #[test]
 fn a_folder_that_anybody_may_write_to_is_not_trusted() {
-    let folder = Folder::new("writable");
+    let folder = Folder::new("shared");
     let library = concat!("libprecondor_plugin_", "jacobi.so");
     let built = std::path::Path::new(env!("CARGO_BIN_EXE_precondor")).with_file_name("deps");
     std::fs::copy(built.join(library), folder.path().join(library)).unwrap();
