@@ -20,7 +20,7 @@ const OF_ONE: [&str; 6] =
 /// A section for each of the systems that `section` asks for: its own keys on top of those for all.
 ///
 /// # Errors
-/// [`Error::Parameter`] for keys that belong to one matrix, and ones that there are not.
+/// [`Error::Parameter`](precondor_core::Error::Parameter) for keys that belong to one matrix, and ones that there are not.
 pub fn systems(section: &Node) -> Result<Vec<Node>> {
     let mut shared = section.clone();
     let Some(list) = shared.take("matrices") else { return Ok(Vec::new()) };

@@ -8,7 +8,7 @@
 //! | dia | `offsets`, `data`; zeros there are no entries |
 //!
 //! Entries that are given twice are added up, as SciPy does. Read: arrays that are stored or deflated, of the numbers that
-//! [`numpy`](super::numpy) reads. Their checksums are compared.
+//! [`numpy`] reads. Their checksums are compared.
 //!
 //! Cost: the arrays are unpacked side by side through one buffer each, so that nothing but the matrix itself is in memory.
 //! What archive and headers announce is compared with the bytes that there are, which deflate at most 1032 fold.
