@@ -16,6 +16,7 @@
 //!
 //! References: G. H. Golub, C. F. Van Loan, *Matrix Computations*, 4th ed., §10.1–10.3;
 //! C. C. Paige, *J. Inst. Maths Applics* 18 (1976); QL: H. Bowdler et al., *Numer. Math.* 11 (1968).
+use super::ql;
 use super::random::{Purpose, Stream};
 use crate::matrix::{DistCsr, Operator, Space};
 use crate::precond::Preconditioner;
@@ -230,46 +231,10 @@ pub fn tridiagonal(diagonal: &[f64], beside: &[f64]) -> Vec<(f64, f64)> {
     if let Some(entry) = last.last_mut() {
         *entry = 1.0;
     }
-    for l in 0..n {
-        // Each eigenvalue takes two or three sweeps; fifty are never needed.
-        for _ in 0..50 {
-            let small = |k: &usize| e[*k].abs() <= f64::EPSILON * (d[*k].abs() + d[*k + 1].abs());
-            let m = (l..n - 1).find(small).unwrap_or(n - 1);
-            if m == l {
-                break;
-            }
-            let mut g = (d[l + 1] - d[l]) / (2.0 * e[l]);
-            let r = g.hypot(1.0);
-            g = d[m] - d[l] + e[l] / (g + r.copysign(g));
-            let (mut s, mut c, mut p) = (1.0, 1.0, 0.0);
-            let mut split = false;
-            for i in (l..m).rev() {
-                let (f, b) = (s * e[i], c * e[i]);
-                let r = f.hypot(g);
-                e[i + 1] = r;
-                if r == 0.0 {
-                    // The matrix falls apart here: start again on the smaller part.
-                    d[i + 1] -= p;
-                    e[m] = 0.0;
-                    split = true;
-                    break;
-                }
-                (s, c) = (f / r, g / r);
-                g = d[i + 1] - p;
-                let t = (d[i] - g) * s + 2.0 * c * b;
-                p = s * t;
-                d[i + 1] = g + p;
-                g = c * t - b;
-                (last[i], last[i + 1]) =
-                    (c * last[i] - s * last[i + 1], s * last[i] + c * last[i + 1]);
-            }
-            if !split {
-                d[l] -= p;
-                e[l] = g;
-                e[m] = 0.0;
-            }
-        }
-    }
+    // Each eigenvalue takes two or three sweeps; fifty are never needed.
+    ql::iterate(&mut d, &mut e, 50, |i, s, c| {
+        (last[i], last[i + 1]) = (c * last[i] - s * last[i + 1], s * last[i] + c * last[i + 1]);
+    });
     let mut pairs: Vec<(f64, f64)> = d.into_iter().zip(last).collect();
     pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
     pairs

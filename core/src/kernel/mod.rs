@@ -17,6 +17,7 @@ pub mod level;
 pub mod matching;
 pub mod ordering;
 pub mod pattern;
+mod ql;
 pub mod random;
 pub mod reach;
 pub mod rectangle;

@@ -14,7 +14,6 @@
 //! coefficient matrix is a symmetric M-matrix*, Math. Comp. 31 (1977).
 use crate::half::{Part, Triangle};
 use crate::rows::Rows;
-use crate::smoother::{Residual, Step};
 use precondor_sdk::core::kernel::lanczos::{self, Options};
 use precondor_sdk::core::matrix::{Operator, Space};
 use precondor_sdk::prelude::*;
@@ -109,24 +108,6 @@ impl Preconditioner for Incomplete {
     }
     fn bytes(&self) -> usize {
         self.below.bytes() + 8 * self.inverse.len()
-    }
-}
-
-impl Step<f64> for Incomplete {
-    fn times(
-        &mut self,
-        _: &mut Residual<'_, f64>,
-        r: &[f64],
-        z: &mut [f64],
-        _: bool,
-    ) -> Result<()> {
-        self.apply(r, z)
-    }
-    fn stored_entries(&self) -> usize {
-        Preconditioner::stored_entries(self)
-    }
-    fn bytes(&self) -> usize {
-        Preconditioner::bytes(self)
     }
 }
 

@@ -15,6 +15,7 @@ use crate::params::{Params, Precision, Scaling};
 use crate::rows::{Order, Rows};
 use crate::smoother::{Kind, Smoother, Wish, incomplete};
 use crate::{recipe, scaling};
+use precondor_sdk::core::kernel::smoothing::Traits;
 use precondor_sdk::prelude::*;
 
 /// Single precision does not go beyond this ratio of diagonal entries.
@@ -97,7 +98,7 @@ pub(crate) fn setup(
     let level_system = |rows: &Rows<'_, f64>| Ok(system.for_matrix(DistCsr::solo(rows.to_csr()?)?));
     let narrow = span.1 / span.0 <= SPAN && params.precision == Precision::Single;
     let scale = 1.0 / power_of_two(span.1);
-    let wish = params.wish(symmetric);
+    let (wish, host) = (params.wish(symmetric), &**system.host());
     let mut sizes = vec![];
     if let Some(a) = all_single(params, symmetric, narrow, &rows, scale) {
         let first = First { a, scale, known: of_rows };
@@ -106,7 +107,6 @@ pub(crate) fn setup(
             Some(Work::Single(old)) => Some(old.all),
             _ => None,
         };
-        let host = &**system.host();
         let made = Coarse::new(&plan, first, old, &mut sweeps, host, &mut sizes)?;
         if let Made::Whole(all) = made {
             let frame = Frame { order, scaling };
@@ -116,16 +116,9 @@ pub(crate) fn setup(
         }
         return Err(Error::Breakdown("the coarsest matrix is singular".into()));
     }
-    let (smoother, traits) = match params.finest_smoother {
-        Some(kind) => {
-            let finest = Wish { kind: Some(kind), method: None, ..wish };
-            finest.smoother(0, || level_system(&rows))?
-        }
-        None if of_rows.modes.is_none() && block == 1 && wish.is_open() && long(&rows) => {
-            incomplete(0, &rows, symmetric)?
-        }
-        None => wish.smoother(0, || level_system(&rows))?,
-    };
+    let scalar = block == 1 && of_rows.modes.is_none();
+    let (smoother, traits) =
+        finest_smoother(params.finest_smoother, wish, &rows, scalar, &level_system)?;
     let mut known = Known {
         symmetric: symmetric && params.before == params.after && traits.symmetric,
         definite: traits.definite,
@@ -172,8 +165,23 @@ pub(crate) fn setup(
 /// Entries per row above which incomplete Cholesky smooths the finest level better than sweeps do.
 const LONG: usize = 11;
 
-fn long(rows: &Rows<'_, f64>) -> bool {
-    rows.nnz() > LONG * rows.len()
+/// What smooths on the finest level: `own`, or what smooths everywhere; where neither is said, incomplete Cholesky for long
+/// rows of a `scalar` problem.
+fn finest_smoother(
+    own: Option<Kind>,
+    everywhere: Wish<'_>,
+    rows: &Rows<'_, f64>,
+    scalar: bool,
+    system: &dyn Fn(&Rows<'_, f64>) -> Result<System>,
+) -> Result<(Smoother<f64>, Traits)> {
+    let wish = match own {
+        Some(kind) => Wish { kind: Some(kind), method: None, ..everywhere },
+        None if scalar && everywhere.is_open() && rows.nnz() > LONG * rows.len() => {
+            return incomplete(0, rows, everywhere.symmetric);
+        }
+        None => everywhere,
+    };
+    wish.smoother(0, || system(rows))
 }
 
 /// A in single precision, where all levels can be.

@@ -155,7 +155,7 @@ impl Wish<'_> {
         match self.kind {
             Some(Kind::L1Jacobi) => {
                 let weight = |i| 1.0 / a.global_entries(i).map(|(_, v)| v.abs()).sum::<f64>();
-                Ok((Box::new(weights(&weight)), Traits::PROVED))
+                Ok((Box::new(Plain(weights(&weight))), Traits::PROVED))
             }
             Some(Kind::Spai0) => {
                 let weight = |i: usize| {
@@ -168,7 +168,7 @@ impl Wish<'_> {
                 let (damping, traits) =
                     damped(&weights, self.damping, "spai-0", level, system, self.symmetric)?;
                 let weights = Weights(weights.0.into_iter().map(|w| damping * w).collect());
-                Ok((Box::new(weights), traits))
+                Ok((Box::new(Plain(weights)), traits))
             }
             _ => {
                 let steps = Chebyshev::of(a, 2, RATIO);
@@ -188,7 +188,7 @@ pub(crate) fn incomplete(
     let found = if symmetric { Incomplete::of(a)? } else { None };
     let (smoother, what) = match found {
         Some(factor) => {
-            (Smoother::Step(Box::new(factor) as Box<dyn Step<f64>>), "incomplete Cholesky")
+            (Smoother::Step(Box::new(Plain(factor)) as Box<dyn Step<f64>>), "incomplete Cholesky")
         }
         None => (Smoother::GaussSeidel, "Gauss-Seidel, as there is no safe incomplete factor"),
     };
@@ -199,7 +199,10 @@ pub(crate) fn incomplete(
 /// One weight a row.
 struct Weights(Vec<f64>);
 
-impl Step<f64> for Weights {
+/// A symmetric S that needs no product with A.
+struct Plain<P>(P);
+
+impl<P: Preconditioner> Step<f64> for Plain<P> {
     fn times(
         &mut self,
         _: &mut Residual<'_, f64>,
@@ -207,13 +210,13 @@ impl Step<f64> for Weights {
         z: &mut [f64],
         _: bool,
     ) -> Result<()> {
-        self.apply(r, z)
+        self.0.apply(r, z)
     }
     fn stored_entries(&self) -> usize {
-        self.0.len()
+        self.0.stored_entries()
     }
     fn bytes(&self) -> usize {
-        8 * self.0.len()
+        self.0.bytes()
     }
 }
 

@@ -1,8 +1,9 @@
 //! Eigenvalues and eigenvectors of a symmetric matrix: Householder's reflections to a tridiagonal one, and the
-//! implicit QL iteration, whose rotations act on whole rows of the transposed eigenvectors.
+//! implicit QL iteration (`kernel/ql.rs`), whose rotations act on whole rows of the transposed eigenvectors.
 //!
 //! Cost: about 3 n³ multiplications for the vectors, 4 n³ more where the matrix is not tridiagonal.
 //! Reference: J. Wilkinson, C. Reinsch, *Handbook for Automatic Computation*, vol. 2, Springer 1971, II/2–4.
+use crate::kernel::ql;
 use crate::{Error, Result};
 
 /// Steps that one eigenvalue may take; three or so do.
@@ -68,50 +69,15 @@ pub(super) fn symmetric(mut a: Vec<f64>, n: usize) -> Result<(Vec<f64>, Vec<f64>
 fn iterate(mut d: Vec<f64>, mut e: Vec<f64>, mut rows: Vec<f64>) -> Result<(Vec<f64>, Vec<f64>)> {
     let n = d.len();
     e.push(0.0);
-    for l in 0..n {
-        for step in 0.. {
-            let small = |m: usize| e[m].abs() <= f64::EPSILON * (d[m].abs() + d[m + 1].abs());
-            let m = (l..n - 1).find(|&m| small(m)).unwrap_or(n - 1);
-            if m == l {
-                break;
-            }
-            if step == STEPS {
-                let why = "the eigenvalues of an axis of the grid cannot be found";
-                return Err(Error::Breakdown(why.into()));
-            }
-            let mut g = (d[l + 1] - d[l]) / (2.0 * e[l]);
-            g = d[m] - d[l] + e[l] / (g + g.hypot(1.0).copysign(g));
-            let (mut s, mut c, mut p) = (1.0, 1.0, 0.0);
-            let mut early = false;
-            for i in (l..m).rev() {
-                let (f, b) = (s * e[i], c * e[i]);
-                let r = f.hypot(g);
-                e[i + 1] = r;
-                if r == 0.0 {
-                    d[i + 1] -= p;
-                    e[m] = 0.0;
-                    early = true;
-                    break;
-                }
-                (s, c) = (f / r, g / r);
-                g = d[i + 1] - p;
-                let r = (d[i] - g) * s + 2.0 * c * b;
-                p = s * r;
-                d[i + 1] = g + p;
-                g = c * r - b;
-                let (low, high) = rows[i * n..(i + 2) * n].split_at_mut(n);
-                for (low, high) in low.iter_mut().zip(high) {
-                    let f = *high;
-                    *high = s * *low + c * f;
-                    *low = c * *low - s * f;
-                }
-            }
-            if !early {
-                d[l] -= p;
-                e[l] = g;
-                e[m] = 0.0;
-            }
+    let ended = ql::iterate(&mut d, &mut e, STEPS, |i, s, c| {
+        let (low, high) = rows[i * n..(i + 2) * n].split_at_mut(n);
+        for (low, high) in low.iter_mut().zip(high) {
+            (*low, *high) = (c * *low - s * *high, s * *low + c * *high);
         }
+    });
+    if !ended {
+        let why = "the eigenvalues of an axis of the grid cannot be found";
+        return Err(Error::Breakdown(why.into()));
     }
     Ok((d, rows))
 }
