@@ -1,10 +1,11 @@
 //! The memory that solvers claim: so many n-vectors at the start, nothing in an iteration.
 #![allow(clippy::unwrap_used)]
 use allocation_counter::{AllocationInfo, measure};
+use precondor_core::Result;
 use precondor_core::comm::count::Counted;
 use precondor_core::comm::{Comm, threads};
 use precondor_core::matrix::{DistCsr, Space};
-use precondor_core::precond::Identity;
+use precondor_core::precond::{Identity, Preconditioner, Properties};
 use precondor_core::solver::{Criterion, Method, Outcome, Stop, solve};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -28,6 +29,16 @@ fn chain(comm: Comm, n: u64, west: f64) -> DistCsr {
 
 /// What this thread allocates in a solve of exactly `k` iterations.
 fn solving(a: &DistCsr, method: Method, k: usize, by_error: bool) -> AllocationInfo {
+    solving_with(a, &Identity, method, k, by_error)
+}
+
+fn solving_with(
+    a: &DistCsr,
+    m: &dyn Preconditioner,
+    method: Method,
+    k: usize,
+    by_error: bool,
+) -> AllocationInfo {
     let (b, nowhere) = (vec![1.0; a.n_own()], vec![9.0; a.n_own()]);
     let mut x = vec![0.0; a.n_own()];
     let criterion = match by_error {
@@ -39,11 +50,33 @@ fn solving(a: &DistCsr, method: Method, k: usize, by_error: bool) -> AllocationI
     a.first_unsymmetric().unwrap(); // kept with the matrix: its memory is not the solver's
     let mut report = None;
     let info = measure(|| {
-        report = Some(solve(&method, a, &Identity, &b, &mut x, &stop, &mut watch).unwrap());
+        report = Some(solve(&method, a, m, &b, &mut x, &stop, &mut watch).unwrap());
     });
     let report = report.unwrap();
     assert_eq!((report.outcome, report.iterations), (Outcome::IterationLimit, k), "{method:?}");
     info
+}
+
+/// The identity, which gives the product of z with A, too.
+struct Multiplies<'a>(&'a DistCsr);
+
+impl Preconditioner for Multiplies<'_> {
+    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
+        Identity.apply(r, z)
+    }
+    fn apply_and_multiply(&self, r: &[f64], z: &mut [f64], y: &mut [f64]) -> Result<()> {
+        self.apply(r, z)?;
+        self.0.spmv(z, y)
+    }
+    fn properties(&self) -> Properties {
+        Identity.properties()
+    }
+    fn stored_entries(&self) -> usize {
+        0
+    }
+    fn bytes(&self) -> usize {
+        0
+    }
 }
 
 /// Methods with their claims: vectors of length n, stopping by the residual and by the error.
@@ -69,6 +102,14 @@ fn every_solver_owns_the_vectors_it_says() {
             assert!((n_vectors - vectors as f64).abs() < 0.02, "{method:?}: {n_vectors} vectors");
         }
     }
+}
+
+#[test]
+fn products_of_a_preconditioner_take_one_vector_more() {
+    let a = chain(Comm::solo(), 50_000, -1.0);
+    let bytes = solving_with(&a, &Multiplies(&a), Method::Cg, 12, false).bytes_max;
+    let n_vectors = bytes as f64 / 400_000.0;
+    assert!((n_vectors - 5.0).abs() < 0.02, "{n_vectors} vectors");
 }
 
 #[test]

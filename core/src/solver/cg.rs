@@ -11,10 +11,11 @@
 //! steepest descent. It costs nothing: A pₖ₋₁ is still there, and its product with zₖ rides along in
 //! the reduction of rₖᵀzₖ.
 //!
-//! Cost an iteration: one product with A (none where M gives A z by the way: then A pₖ = A zₖ + βₖ A pₖ₋₁), one application of M, three reductions (rᵀz, pᵀAp, and
-//! ‖r‖, which is looked at before M is applied once more). In the norms with M, ‖Mr‖₂ and √(rᵀMr), two
-//! reductions, since M r is there when they are measured; in all, one application more. Memory: 4
-//! n-vectors (r, z, p, q).
+//! Cost an iteration: one product with A (none where M gives A z by the way: then A pₖ = A zₖ + βₖ A pₖ₋₁),
+//! one application of M, three reductions (rᵀz, pᵀAp, and ‖r‖, which is looked at before M is applied
+//! once more). In the norms with M, ‖Mr‖₂ and √(rᵀMr), two reductions, since M r is there when they are
+//! measured; in all, one application more. Memory: 4 n-vectors (r, z, p, q), and one for A z where M
+//! gives it.
 //!
 //! An indefinite A shows as pᵀAp ≤ 0, an indefinite M as rᵀz ≤ 0; both end in a breakdown that says
 //! so.
@@ -36,9 +37,17 @@ pub(super) fn iterate(
     let (mut z, mut p, mut q) = (vec![0.0; x.len()], vec![0.0; x.len()], vec![0.0; x.len()]);
     // ρ and pᵀAp of the previous iteration; none where p starts anew from z.
     let mut previous: Option<[f64; 2]> = None;
-    // A z, where M gives it.
+    // A z, where M gives it; whether it does is tried into q, which is not in use yet. Where z is not known when the
+    // norm is measured q is kept, too.
+    let may = !flexible && run.norm() == Norm::Unpreconditioned && run.may_multiply();
     let mut y = None;
-    let [mut rho, mut zq] = correction(run, flexible, r, &mut z, &q, &mut y)?;
+    let [mut rho, mut zq] = if may && run.apply_and_multiply(r, &mut z, &mut q)? {
+        y = Some(q.clone());
+        let [rho] = run.dots([(&*r, &z)])?;
+        [rho, 0.0]
+    } else {
+        correction(run, flexible, r, &mut z, &q, &mut y)?
+    };
     loop {
         if !rho.is_finite() {
             return Err(run.blame(&z)?);
@@ -118,16 +127,14 @@ fn correction(
     q: &[f64],
     y: &mut Option<Vec<f64>>,
 ) -> Go<[f64; 2]> {
-    // Where z is not known when the norm is measured q is kept, too.
-    if flexible || run.norm() != Norm::Unpreconditioned || !run.may_multiply() {
+    if !run.may_multiply() {
         *y = None;
-    } else {
-        let of_z = y.get_or_insert_with(|| vec![0.0; z.len()]);
-        if !run.apply_and_multiply(r, z, of_z)? {
-            *y = None;
-        }
     }
-    if y.is_none() {
+    let applied = match y {
+        Some(y) => run.apply_and_multiply(r, z, y)?,
+        None => false,
+    };
+    if !applied {
         run.apply(r, z);
     }
     if flexible {

@@ -88,8 +88,8 @@ impl Run<'_> {
         if self.multiplies.is_none() {
             let mut product = vec![0.0; z.len()];
             self.product(z, &mut product)?;
-            let off: Vec<f64> = product.iter().zip(&*y).map(|(p, y)| p - y).collect();
-            let [off, whole] = self.dots([(&off, &off), (&product, &product)])?;
+            y.iter_mut().zip(&product).for_each(|(y, p)| *y -= p);
+            let [off, whole] = self.dots([(&*y, &*y), (&product, &product)])?;
             self.multiplies = Some(off <= SAME * SAME * whole);
             y.copy_from_slice(&product);
         }
