@@ -86,15 +86,15 @@ impl Separable {
 
     /// The entry of the node at `place` for the neighbour a step further, which is there.
     pub fn entry(&self, place: [usize; 3], step: Step) -> f64 {
-        let moved: Vec<usize> = (0..self.axes.len()).filter(|&a| step[a] != 0).collect();
-        match moved[..] {
-            [] => {
+        let mut moved = (0..self.axes.len()).filter(|&a| step[a] != 0);
+        match (moved.next(), moved.next()) {
+            (None, _) => {
                 let parts = self.axes.iter().enumerate();
                 let stiff =
                     parts.map(|(a, axis)| axis.diagonal(place[a]) * self.mass(place, Some(a)));
                 stiff.sum::<f64>() + self.shift * self.mass(place, None)
             }
-            [a] => {
+            (Some(a), None) => {
                 let before = if step[a] < 0 { place[a] } else { place[a] + 1 };
                 -self.axes[a].stiffness[before] * self.mass(place, Some(a))
             }

@@ -1,7 +1,7 @@
 //! The level and the distance of an operator from a matrix.
-use super::{Fit, add, near, over_ranks, visit};
+use super::{Fit, Samples, add, near, over_ranks};
 use crate::Result;
-use crate::kernel::lattice::{CENTRE, Entry, Lattice, STEPS};
+use crate::kernel::lattice::{CENTRE, Entry, Lattice};
 use crate::kernel::separable::Separable;
 use crate::matrix::DistCsr;
 
@@ -30,24 +30,18 @@ enum Term {
 }
 const TERMS: usize = 9;
 
-/// A smooth vector: along every axis, and one over its Rayleigh quotient.
-struct Wave<'a> {
-    along: [&'a [f64]; 3],
+/// A smooth vector: which of those along every axis it is the product of, and one over its Rayleigh quotient.
+struct Wave {
+    along: [usize; 3],
     weight: f64,
 }
 
-impl Wave<'_> {
-    fn at(&self, place: [usize; 3]) -> f64 {
-        self.along.iter().zip(place).map(|(v, i)| v[i]).product()
-    }
-}
-
-/// The entries of an operator's row.
-fn entries_of(operator: &Separable, lattice: Lattice, place: [usize; 3], out: &mut Vec<Entry>) {
-    let straight = [CENTRE - 9, CENTRE - 3, CENTRE - 1, CENTRE, CENTRE + 1, CENTRE + 3, CENTRE + 9];
-    let there = straight.into_iter().filter(|&s| lattice.neighbour(place, STEPS[s]).is_some());
-    out.clear();
-    out.extend(there.map(|s| (s, operator.entry(place, STEPS[s]))));
+/// Values of one vector along an axis at a place and beside it; zero beyond the ends.
+fn beside(values: &[f64], i: usize, periodic: bool) -> [f64; 3] {
+    let m = values.len();
+    let ends = if periodic { [values[m - 1], values[0]] } else { [0.0; 2] };
+    let before = if i > 0 { values[i - 1] } else { ends[0] };
+    [before, values[i], if i + 1 < m { values[i + 1] } else { ends[1] }]
 }
 
 /// The operator at the level of A, and its distance. Collective.
@@ -55,60 +49,67 @@ pub(super) fn measured(
     a: &DistCsr,
     lattice: Lattice,
     operator: Separable,
-    rows: &[usize],
+    rows: &Samples,
 ) -> Result<Fit> {
     let modes: Vec<Vec<(f64, Vec<f64>)>> =
         operator.axes.iter().map(|axis| axis.smooth(2)).collect();
     let waves = waves(&operator, &modes);
+    let mut near_by = [[[1.0; 3]; 2]; 3];
     let mut sums = [[0.0; 2]; TERMS];
-    let mut reference = Vec::with_capacity(7);
-    visit(a, lattice, rows, |place, entries| {
+    for (place, entries, reference) in rows.rows() {
         let mut terms = [0.0; TERMS];
         let mut put = |term: Term, value: f64| terms[term as usize] += value;
-        entries_of(&operator, lattice, place, &mut reference);
         let size = |entries: &[Entry]| entries.iter().map(|(_, v)| v.abs()).sum::<f64>();
         let weight = 0.5 * size(entries);
+        // Divided by, not multiplied with its inverse, which may be out of range.
+        let over = |value: f64| if weight > 0.0 { value / weight } else { 0.0 };
         put(Term::Size, 2.0 * weight);
-        put(Term::ReferenceSize, size(&reference));
+        put(Term::ReferenceSize, size(reference));
         for &(step, value) in entries {
             if step == CENTRE {
                 put(Term::Diagonal, value.abs());
             }
-            if weight > 0.0 {
-                put(Term::Square, value * (value / weight));
+            put(Term::Square, value * over(value));
+        }
+        for (axis, of_axis) in modes.iter().enumerate() {
+            for (values, (_, wave)) in near_by[axis].iter_mut().zip(of_axis) {
+                *values = beside(wave, place[axis], lattice.periodic[axis]);
             }
         }
         for wave in &waves {
-            let u = wave.at(place);
+            let [x, y, z] = [0, 1, 2].map(|axis| near_by[axis][wave.along[axis]]);
+            let mut layer = [0.0; 9];
+            (0..9).for_each(|s| layer[s] = x[s % 3] * y[s / 3]);
+            let at = |step: usize| layer[step % 9] * z[step / 9];
+            let u = at(CENTRE);
             // A u, and half of uᵀA u, of a row.
             let of = |entries: &[Entry]| {
                 let (mut image, mut energy, mut sum) = (0.0, 0.0, 0.0);
                 for &(step, value) in entries {
-                    let other = lattice.moved(place, STEPS[step]).map_or(0.0, |to| wave.at(to));
+                    let other = at(step);
                     image += value * other;
                     energy -= 0.5 * value * (u - other) * (u - other);
                     sum += value;
                 }
                 (image, energy + sum * u * u)
             };
-            let ((image, energy), (smooth, cost)) = (of(entries), of(&reference));
+            let ((image, energy), (smooth, cost)) = (of(entries), of(reference));
             put(Term::Energy, energy * wave.weight);
             put(Term::Reference, cost * wave.weight);
-            if weight > 0.0 {
-                put(Term::Rough, image * (image / weight) * wave.weight);
-                put(Term::Mixed, image * (smooth / weight) * wave.weight);
-                put(Term::Smooth, smooth * (smooth / weight) * wave.weight);
-            }
+            let (of_image, of_smooth) = (over(image), over(smooth));
+            put(Term::Rough, image * of_image * wave.weight);
+            put(Term::Mixed, smooth * of_image * wave.weight);
+            put(Term::Smooth, smooth * of_smooth * wave.weight);
         }
         sums.iter_mut().zip(terms).for_each(|(sum, term)| add(sum, term));
-    });
+    }
     over_ranks(a, &mut sums)?;
     let level = level(&sums.map(|sum| sum[0]));
     if !level.is_normal() {
         return Err(near("its entries are beyond the range of numbers"));
     }
     let operator = operator.times(level);
-    let (distance, misfits) = distance(a, lattice, &operator, rows)?;
+    let (distance, misfits) = distance(a, level, rows)?;
     if misfits > FEW {
         return Err(near(&format!(
             "{:.0} % of its diagonal entries are less than a sixteenth or more than sixteen times those of the nearest one that \
@@ -127,20 +128,19 @@ pub(super) fn measured(
 }
 
 /// Products of the smoothest vectors of all axes; constants alone only where they cost something.
-fn waves<'a>(operator: &Separable, modes: &'a [Vec<(f64, Vec<f64>)>]) -> Vec<Wave<'a>> {
-    const ONE: [f64; 1] = [1.0];
-    let mut waves = vec![(0.0, [&ONE[..]; 3])];
+fn waves(operator: &Separable, modes: &[Vec<(f64, Vec<f64>)>]) -> Vec<Wave> {
+    let mut waves = vec![(0.0, [0; 3])];
     for (axis, of_axis) in modes.iter().enumerate() {
         let extended = waves.iter().flat_map(|&(value, along)| {
-            of_axis.iter().map(move |(more, wave)| {
+            of_axis.iter().enumerate().map(move |(which, (more, _))| {
                 let mut along = along;
-                along[axis] = wave;
+                along[axis] = which;
                 (value + more, along)
             })
         });
         waves = extended.collect();
     }
-    let wave = |(value, along): (f64, [&'a [f64]; 3])| {
+    let wave = |(value, along): (f64, [usize; 3])| {
         let value = value + operator.shift;
         (value > 0.0).then(|| Wave { along, weight: 1.0 / value })
     };
@@ -165,21 +165,14 @@ fn level(sums: &[f64; TERMS]) -> f64 {
     level
 }
 
-/// The distance, and the part of rows whose diagonal entry is off. Collective.
-fn distance(
-    a: &DistCsr,
-    lattice: Lattice,
-    operator: &Separable,
-    rows: &[usize],
-) -> Result<(f64, f64)> {
+/// The distance of `level` times the operator of the samples, and the part of rows whose diagonal entry is off. Collective.
+fn distance(a: &DistCsr, level: f64, rows: &Samples) -> Result<(f64, f64)> {
     let mut sums = [[0.0; 2]; 3];
-    let mut reference = Vec::with_capacity(7);
-    visit(a, lattice, rows, |place, entries| {
-        entries_of(operator, lattice, place, &mut reference);
+    for (_, entries, reference) in rows.rows() {
         let (mut apart, mut both) = (0.0, 0.0);
         let mut both_rows = [[0.0; 2]; 27];
         entries.iter().for_each(|&(s, v)| both_rows[s][0] += v);
-        reference.iter().for_each(|&(s, v)| both_rows[s][1] += v);
+        reference.iter().for_each(|&(s, v)| both_rows[s][1] += level * v);
         for [x, y] in both_rows {
             apart += (x - y).abs();
             both += x.abs() + y.abs();
@@ -189,7 +182,7 @@ fn distance(
         let ratio = both_rows[CENTRE][0] / both_rows[CENTRE][1];
         let fits = (1.0 / OFF..=OFF).contains(&ratio);
         add(&mut sums[2], if fits { 0.0 } else { 1.0 });
-    });
+    }
     over_ranks(a, &mut sums)?;
     let [distance, count, misfits] = sums.map(|sum| sum[0]);
     Ok((distance / count.max(1.0), misfits / count.max(1.0)))

@@ -26,7 +26,7 @@
 //!
 //! Entries a_ij and a_ji count half each: of an unsymmetric matrix the symmetric part is fitted.
 //!
-//! Cost: one pass over A; level and distance from some four thousand rows chosen by their numbers; two gathers of sums, a few
+//! Cost: one pass over A; level and distance from some two thousand rows chosen by their numbers; two gathers of sums, a few
 //! words a plane. Sums over all rows are compensated and added in the order of the ranks: the same bits on any number of ranks
 //! but for sums within 10⁻³² of where rounding turns.
 mod equal;
@@ -37,14 +37,14 @@ pub use measure::FARTHEST;
 
 use super::operator::Separable;
 use crate::comm::Communicator;
-use crate::kernel::lattice::{Entry, Lattice, STEPS};
+use crate::kernel::lattice::{CENTRE, Entry, Lattice, STEPS};
 use crate::matrix::{DistCsr, total, two_sum};
 use crate::{Error, Result};
 use measure::measured;
 use sums::{Limit, Sums};
 
 /// Rows, about, that level and distance are taken from.
-const SAMPLES: u64 = 1 << 12;
+const SAMPLES: u64 = 1 << 11;
 /// Couplings beyond so many times the model's are those of cells that are nearly flat.
 const WILD: f64 = 4.0;
 /// Times, at most, that sums are taken without them.
@@ -75,7 +75,7 @@ pub fn fit(a: &DistCsr, lattice: Lattice, constant: bool) -> Result<Fit> {
         });
         comm.agree_first_adding(taken, || a.identity_rows_hint())?;
         sums.add_up(a)?;
-        let rows = samples(a);
+        let mut rows = Samples::new(a, lattice);
         let mut operator = match sums.operator(constant) {
             Err(Error::Unsupported(_)) => {
                 sums = Sums::limited(a, lattice, Limit::Positive)?;
@@ -83,17 +83,20 @@ pub fn fit(a: &DistCsr, lattice: Lattice, constant: bool) -> Result<Fit> {
             }
             found => found?,
         };
-        let mut scatter = noise(a, lattice, &operator, &rows)?;
+        rows.take(lattice, &operator);
+        let mut scatter = noise(a, lattice, &rows)?;
         for _ in 0..ROUNDS {
             if scatter.is_tame() {
                 break;
             }
             sums = Sums::limited(a, lattice, Limit::Model(&operator))?;
             operator = sums.operator(constant)?;
-            scatter = noise(a, lattice, &operator, &rows)?;
+            rows.take(lattice, &operator);
+            scatter = noise(a, lattice, &rows)?;
         }
         let operator = sums.without_noise(operator, scatter.limited);
         operator.check().map_err(|e| near(&format!("{e}")))?;
+        rows.take(lattice, &operator);
         measured(a, lattice, operator, &rows)
     })
 }
@@ -103,26 +106,61 @@ fn near(why: &str) -> Error {
 }
 
 /// Own rows that stand for all: chosen by their numbers, whoever has them.
-fn samples(a: &DistCsr) -> Vec<usize> {
-    let every = a.n_global().div_ceil(SAMPLES);
-    let chosen = |row: u64| row.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-    (0..a.n_own()).filter(|&k| chosen(a.global_row(k)) % every == 0).collect()
+struct Samples {
+    places: Vec<[usize; 3]>,
+    /// Where the entries of each begin, and of the last end.
+    starts: Vec<usize>,
+    entries: Vec<Entry>,
+    /// The same of an operator.
+    model_starts: Vec<usize>,
+    model: Vec<Entry>,
 }
 
-/// The rows `rows` of a matrix, one after the other.
-fn visit(
-    a: &DistCsr,
-    lattice: Lattice,
-    rows: &[usize],
-    mut take: impl FnMut([usize; 3], &[Entry]),
-) {
-    let mut entries = Vec::with_capacity(27);
-    for &k in rows {
-        let place = lattice.place(a.global_row(k));
-        entries.clear();
-        let of_grid = |(col, value)| Some((lattice.step_to(place, col)?, value));
-        entries.extend(a.global_entries(k).filter_map(of_grid));
-        take(place, &entries);
+/// Steps along one axis, and none, in their order.
+const STRAIGHT: [usize; 7] =
+    [CENTRE - 9, CENTRE - 3, CENTRE - 1, CENTRE, CENTRE + 1, CENTRE + 3, CENTRE + 9];
+
+impl Samples {
+    fn new(a: &DistCsr, lattice: Lattice) -> Self {
+        let every = a.n_global().div_ceil(SAMPLES);
+        let chosen = |row: u64| row.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let mut samples = Samples {
+            places: vec![],
+            starts: vec![0],
+            entries: vec![],
+            model_starts: vec![0],
+            model: vec![],
+        };
+        for k in 0..a.n_own() {
+            if !chosen(a.global_row(k)).is_multiple_of(every) {
+                continue;
+            }
+            let place = lattice.place(a.global_row(k));
+            let of_grid = |(col, value)| Some((lattice.step_to(place, col)?, value));
+            samples.places.push(place);
+            samples.entries.extend(a.global_entries(k).filter_map(of_grid));
+            samples.starts.push(samples.entries.len());
+        }
+        samples
+    }
+
+    /// Takes the entries of an operator in these rows.
+    fn take(&mut self, lattice: Lattice, operator: &Separable) {
+        self.model.clear();
+        self.model_starts.truncate(1);
+        for &place in &self.places {
+            let there =
+                STRAIGHT.into_iter().filter(|&s| lattice.moved(place, STEPS[s]).is_some());
+            self.model.extend(there.map(|s| (s, operator.entry(place, STEPS[s]))));
+            self.model_starts.push(self.model.len());
+        }
+    }
+
+    /// The places of the rows, their entries and those of the operator.
+    fn rows(&self) -> impl Iterator<Item = ([usize; 3], &[Entry], &[Entry])> {
+        let entries = self.starts.windows(2).map(|ends| &self.entries[ends[0]..ends[1]]);
+        let model = self.model_starts.windows(2).map(|ends| &self.model[ends[0]..ends[1]]);
+        self.places.iter().zip(entries).zip(model).map(|((place, a), b)| (*place, a, b))
     }
 }
 
@@ -159,25 +197,22 @@ impl Scatter {
     }
 }
 
-/// How single couplings scatter around an operator. Collective.
-fn noise(a: &DistCsr, lattice: Lattice, operator: &Separable, rows: &[usize]) -> Result<Scatter> {
+/// How single couplings scatter around the operator of the samples. Collective.
+fn noise(a: &DistCsr, lattice: Lattice, rows: &Samples) -> Result<Scatter> {
     let mut sums = [[0.0; 2]; 9];
-    visit(a, lattice, rows, |place, entries| {
+    for (_, entries, model) in rows.rows() {
         for axis in 0..lattice.dimension {
-            let mut step = [0; 3];
-            step[axis] = 1;
-            if lattice.neighbour(place, step).is_none() {
-                continue;
-            }
+            let ahead = CENTRE + [1, 3, 9][axis];
+            let Some((_, expected)) = model.iter().find(|(s, _)| *s == ahead) else { continue };
             let further = entries.iter().filter(|(s, _)| STEPS[*s][axis] > 0);
             let coupling: f64 = further.map(|(_, value)| -value).sum();
-            let ratio = coupling / -operator.entry(place, step);
+            let ratio = coupling / -expected;
             let [all, limited] = [ratio, ratio.clamp(0.0, WILD)].map(|r| (r - 1.0).powi(2));
             add(&mut sums[3 * axis], all);
             add(&mut sums[3 * axis + 1], limited);
             add(&mut sums[3 * axis + 2], 1.0);
         }
-    });
+    }
     over_ranks(a, &mut sums)?;
     let of = |which: usize| {
         [0, 1, 2].map(|axis| sums[3 * axis + which][0] / sums[3 * axis + 2][0].max(1.0))
