@@ -59,6 +59,14 @@ impl Chebyshev {
             }
             scale.push(1.0 / sum);
         }
+        let weights = Self::weights(degree, ratio);
+        let length = if degree > 1 { scale.len() } else { 0 };
+        let (residual, step) = (vec![0.0; length], vec![0.0; length]);
+        Ok(Chebyshev { scale, weights, residual, step })
+    }
+
+    /// The weights of the residual, divided by Σⱼ|aᵢⱼ|, and of the last step in each of the steps, whose sum is z.
+    pub fn weights(degree: u32, ratio: f64) -> Vec<[f64; 2]> {
         let (theta, delta) = ((1.0 + 1.0 / ratio) / 2.0, (1.0 - 1.0 / ratio) / 2.0);
         let mut weights = vec![[1.0 / theta, 0.0]];
         let mut rho = delta / theta;
@@ -67,9 +75,7 @@ impl Chebyshev {
             weights.push([2.0 * next / delta, next * rho]);
             rho = next;
         }
-        let length = if degree > 1 { scale.len() } else { 0 };
-        let (residual, step) = (vec![0.0; length], vec![0.0; length]);
-        Ok(Chebyshev { scale, weights, residual, step })
+        weights
     }
 
     /// `z = S r`, given `residual(z, out)` for `out = r − A z`. Does not allocate.

@@ -53,6 +53,33 @@ impl std::fmt::Display for Lattice {
 /// An entry of a row: which of [`STEPS`] it belongs to, and its value.
 pub type Entry = (usize, f64);
 
+/// Rows of a matrix that follow each other along x and have entries for the same steps.
+pub struct Run<'a> {
+    /// The first one, among the rank's own.
+    pub row: usize,
+    /// Where that is.
+    pub place: [usize; 3],
+    /// How many there are.
+    pub count: usize,
+    /// Which of [`STEPS`] have entries.
+    pub steps: &'a [usize],
+    /// The entries, row after row.
+    pub values: &'a [f64],
+}
+
+impl Run<'_> {
+    /// The entries of row `i` of the run.
+    pub fn of(&self, i: usize) -> &[f64] {
+        &self.values[i * self.steps.len()..(i + 1) * self.steps.len()]
+    }
+
+    /// The rows, and where they are.
+    pub fn rows(&self) -> impl Iterator<Item = (usize, [usize; 3])> + use<> {
+        let (row, [x, y, z]) = (self.row, self.place);
+        (0..self.count).map(move |i| (row + i, [x + i, y, z]))
+    }
+}
+
 impl Lattice {
     /// A grid without rings of these numbers of nodes, two or three.
     ///
@@ -264,6 +291,23 @@ impl Lattice {
         a: &DistCsr,
         mut visit: impl FnMut(usize, [usize; 3], &[Entry]) -> Result<()>,
     ) -> Result<()> {
+        let mut entries: Vec<Entry> = Vec::with_capacity(27);
+        self.runs(a, |run| {
+            for (i, (row, place)) in run.rows().enumerate() {
+                entries.clear();
+                entries.extend(run.steps.iter().copied().zip(run.of(i).iter().copied()));
+                visit(row, place, &entries)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Calls `visit` for runs of rows of `a` on this rank that have entries for the same steps and follow each other along x,
+    /// with the same entries as [`rows`](Self::rows). Not collective.
+    ///
+    /// # Errors
+    /// As [`rows`](Self::rows).
+    pub fn runs(&self, a: &DistCsr, mut visit: impl FnMut(&Run<'_>) -> Result<()>) -> Result<()> {
         if a.n_own() == 0 {
             return Ok(());
         }
@@ -272,33 +316,58 @@ impl Lattice {
             (i64::from(z) * my + i64::from(y)) * mx + i64::from(x)
         });
         let mut place = self.place(a.global_row(0));
-        let mut entries: Vec<Entry> = Vec::with_capacity(27);
+        let start = a.global_row(0);
         let (own, ghost) = (a.own().view(), a.ghost().view());
-        // The steps of the last row inside, with how much further their columns are than the row: most rows are like it.
-        let mut like: Vec<(i64, usize)> = Vec::with_capacity(27);
-        for k in 0..a.n_own() {
-            let row = a.global_row(k);
-            entries.clear();
-            let inner = (0..self.dimension).all(|d| place[d] > 0 && place[d] + 1 < self.dims[d])
-                && ghost.range(k).is_empty();
-            let cols = own.row_cols(k);
-            let far = |col: u32| i64::from(col) - k as i64;
-            if inner && cols.len() == like.len() && cols.iter().zip(&like).all(|(c, l)| far(*c) == l.0) {
-                entries.extend(like.iter().zip(own.row_values(k)).map(|(l, v)| (l.1, *v)));
+        let ghosts = ghost.nnz() > 0;
+        // Steps of the last row inside, and how much further their columns are than the row: most rows are like it.
+        let (mut steps, mut further) = (Vec::with_capacity(27), Vec::with_capacity(27));
+        let (mut slow_steps, mut values) = (Vec::with_capacity(27), Vec::with_capacity(27));
+        let mut k = 0;
+        while k < a.n_own() {
+            // The rest of the row of nodes, on this rank; along the other axes all of it is inside, or none.
+            let left = (self.dims[0] - place[0]).min(a.n_own() - k);
+            let inside = |d: usize| place[d] > 0 && place[d] + 1 < self.dims[d];
+            let across = (1..self.dimension).all(inside);
+            let like = |k: usize| {
+                let cols = own.row_cols(k);
+                let same = |(col, far): (&u32, &i64)| i64::from(*col) - k as i64 == *far;
+                cols.len() == further.len()
+                    && (!ghosts || ghost.range(k).is_empty())
+                    && cols.iter().zip(&further).all(same)
+            };
+            let inner =
+                if across && place[0] > 0 { left.min(self.dims[0] - 1 - place[0]) } else { 0 };
+            let count = match further.is_empty() {
+                true => 0,
+                false => (k..k + inner).take_while(|&k| like(k)).count(),
+            };
+            if count > 0 {
+                let values = &own.values[own.range(k).start..own.range(k + count - 1).end];
+                visit(&Run { row: k, place, count, steps: &steps, values })?;
             } else {
-                self.slow_row(a, k, (row, place), inner.then_some(&offsets), &mut entries)?;
-                like.clear();
-                if inner && entries.len() == cols.len() {
-                    like.extend(cols.iter().zip(&entries).map(|(c, e)| (far(*c), e.0)));
+                let offsets = (inner > 0).then_some(&offsets);
+                values.clear();
+                slow_steps.clear();
+                self.slow_row(a, k, (start + k as u64, place), offsets, |step, value| {
+                    slow_steps.push(step);
+                    values.push(value);
+                })?;
+                visit(&Run { row: k, place, count: 1, steps: &slow_steps, values: &values })?;
+                further.clear();
+                let cols = own.row_cols(k);
+                if inner > 0 && ghost.range(k).is_empty() && slow_steps.len() == cols.len() {
+                    further.extend(cols.iter().map(|col| i64::from(*col) - k as i64));
+                    std::mem::swap(&mut steps, &mut slow_steps);
                 }
             }
-            visit(k, place, &entries)?;
-            for (i, m) in place.iter_mut().zip(self.dims) {
-                *i += 1;
-                if *i < m {
-                    break;
+            let done = count.max(1);
+            k += done;
+            place[0] += done;
+            for d in 0..2 {
+                if place[d] == self.dims[d] {
+                    place[d] = 0;
+                    place[d + 1] += 1;
                 }
-                *i = 0;
             }
         }
         Ok(())
@@ -311,9 +380,9 @@ impl Lattice {
         k: usize,
         (row, place): (u64, [usize; 3]),
         offsets: Option<&[i64; 27]>,
-        entries: &mut Vec<Entry>,
+        mut take: impl FnMut(usize, f64),
     ) -> Result<()> {
-        let mut step = 0;
+        let (mut step, mut there) = (0, 0);
         for (col, value) in a.global_entries(k) {
             let found = if let Some(offsets) = offsets {
                 // Both are in order of numbers.
@@ -326,7 +395,10 @@ impl Lattice {
                 self.step_to(place, col)
             };
             match found {
-                Some(step) => entries.push((step, value)),
+                Some(step) => {
+                    there |= 1 << step;
+                    take(step, value);
+                }
                 None if value == 0.0 => {}
                 None => {
                     let what = format!("column {col} is none of its neighbours");
@@ -334,16 +406,15 @@ impl Lattice {
                 }
             }
         }
-        self.has_neighbours(row, place, entries)
+        self.has_neighbours(row, place, there)
     }
 
     fn misfit(&self, row: u64, what: String) -> Error {
         Error::Unsupported(format!("global row {row} does not fit a grid of {self}: {what}"))
     }
 
-    /// Makes sure that a row has an entry for every neighbour along the axes.
-    fn has_neighbours(&self, row: u64, place: [usize; 3], entries: &[Entry]) -> Result<()> {
-        let there = entries.iter().fold(0u32, |there, (step, _)| there | 1 << step);
+    /// Makes sure that a row with these steps has an entry for every neighbour along the axes.
+    fn has_neighbours(&self, row: u64, place: [usize; 3], there: u32) -> Result<()> {
         for axis in 0..self.dimension {
             let power = [1, 3, 9][axis];
             for (index, sign) in [(CENTRE - power, -1), (CENTRE + power, 1)] {

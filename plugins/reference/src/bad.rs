@@ -47,20 +47,14 @@ pub(crate) struct Bad {
 }
 
 impl Bad {
-    /// The nodes whose `diagonal` is more than `threshold` times the median of its ratio to `reference`; none where there
-    /// is no such node. Collective.
+    /// The nodes whose ratio, of the diagonal entry of A to that of A0, is more than `threshold` times the median; none where
+    /// there is no such node. Collective.
     ///
     /// # Errors
     /// [`Error::Breakdown`] for a block of A that is not positive definite; what the communicator reports.
-    pub fn find(
-        a: &DistCsr,
-        diagonal: &[f64],
-        reference: &[f64],
-        threshold: f64,
-    ) -> Result<Option<Self>> {
+    pub fn find(a: &DistCsr, ratios: &[f64], threshold: f64) -> Result<Option<Self>> {
         let comm = a.space().comm();
-        let ratios: Vec<f64> = diagonal.iter().zip(reference).map(|(d, r)| d / r).collect();
-        let median = median(a, &ratios)?;
+        let median = median(a, ratios)?;
         let mut threshold = threshold;
         let raised_from = threshold;
         loop {
@@ -99,9 +93,19 @@ impl Bad {
         let ghost = a.on_ghosts(&own)?;
         let (here, there) = (a.own().view(), a.ghost().view());
         let across = |i: usize| there.row(i).any(|(j, v)| v != 0.0 && ghost[j] > 0.0);
-        let beside = |i: &usize| here.row(*i).any(|(j, v)| v != 0.0 && bad[j]) || across(*i);
-        let beside = (0..a.n_own()).filter(beside).map(|i| i as u32).collect();
-        let crossing = a.space().comm().any((0..a.n_own()).any(|i| bad[i] && across(i)))?;
+        // The pattern is symmetric: rows with an entry for a bad node are the columns of its row.
+        let mut is_beside = vec![false; a.n_own()];
+        for &i in blocks.iter().flatten() {
+            here.row(i as usize).for_each(|(j, v)| is_beside[j] |= v != 0.0);
+        }
+        let at_border: Vec<usize> = match there.nnz() {
+            0 => vec![],
+            _ => (0..a.n_own()).filter(|&i| across(i)).collect(),
+        };
+        at_border.iter().for_each(|&i| is_beside[i] = true);
+        let numbered = is_beside.iter().enumerate();
+        let beside = numbered.filter_map(|(i, is)| is.then_some(i as u32)).collect();
+        let crossing = a.space().comm().any(at_border.iter().any(|&i| bad[i]))?;
         let factored = blocks.into_iter().map(|rows| factor(a, rows)).collect::<Result<Vec<_>>>();
         let blocks = a.space().comm().agree_first(factored)?;
         let most = blocks.iter().map(|block| block.rows.len()).max().unwrap_or(0);
@@ -180,6 +184,49 @@ impl Bad {
     }
 }
 
+impl Bad {
+    /// The same for `unit · A` of one rank, in single precision: `c`, which is r, becomes what [`around`](Self::around) makes
+    /// of it, given `inner(c)` for c ← M c.
+    ///
+    /// # Errors
+    /// What `inner` reports.
+    pub fn around_single(
+        &mut self,
+        a: &DistCsr,
+        unit: f64,
+        r: &[f32],
+        c: &mut [f32],
+        inner: impl FnOnce(&mut [f32]) -> Result<()>,
+    ) -> Result<()> {
+        let Bad { blocks, beside, inner: known, block, .. } = self;
+        for Block { rows, factor } in &*blocks {
+            let x = &mut block[..rows.len()];
+            x.iter_mut().zip(rows).for_each(|(x, &i)| *x = f64::from(r[i as usize]));
+            solve(factor, x);
+            x.iter().zip(rows).for_each(|(x, &i)| known[i as usize] = *x);
+        }
+        let row = |i: u32| a.own().view().row(i as usize);
+        for &i in &*beside {
+            let taken: f64 = row(i).map(|(j, v)| v * known[j]).sum();
+            c[i as usize] = (f64::from(r[i as usize]) - taken) as f32;
+        }
+        inner(c)?;
+        for &i in blocks.iter().flat_map(|block| &block.rows) {
+            c[i as usize] += (known[i as usize] / unit) as f32;
+        }
+        for Block { rows, factor } in &*blocks {
+            let x = &mut block[..rows.len()];
+            for (x, &i) in x.iter_mut().zip(rows) {
+                let image: f64 = row(i).map(|(j, v)| v * (unit * f64::from(c[j]))).sum();
+                *x = f64::from(r[i as usize]) - image;
+            }
+            solve(factor, x);
+            x.iter().zip(rows).for_each(|(x, &i)| c[i as usize] += (*x / unit) as f32);
+        }
+        Ok(())
+    }
+}
+
 fn row_dot(a: &DistCsr, i: usize, own: &[f64], ghost: &[f64]) -> f64 {
     let here: f64 = a.own().view().row(i).map(|(j, v)| v * own[j]).sum();
     here + a.ghost().view().row(i).map(|(j, v)| v * ghost[j]).sum::<f64>()
@@ -189,8 +236,9 @@ fn row_dot(a: &DistCsr, i: usize, own: &[f64], ghost: &[f64]) -> f64 {
 fn median(a: &DistCsr, ratios: &[f64]) -> Result<f64> {
     let every = a.n_global().div_ceil(SAMPLES);
     let chosen = |row: u64| (row.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32).is_multiple_of(every);
+    let start = a.space().start();
     let mine: Vec<u64> = (0..ratios.len())
-        .filter(|&i| chosen(a.global_row(i)))
+        .filter(|&i| chosen(start + i as u64))
         .map(|i| ratios[i].to_bits())
         .collect();
     let all = a.space().comm().all_gather(&mine)?.concat();

@@ -7,7 +7,9 @@
 #![deny(missing_docs)]
 mod bad;
 mod fast_poisson;
+mod planes;
 mod reference;
+mod single;
 mod smoother;
 pub mod traffic;
 

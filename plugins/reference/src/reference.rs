@@ -52,6 +52,7 @@
 //! (1973).
 use crate::bad::Bad;
 use crate::fast_poisson::{FastPoisson, FastSolve, fitted};
+use crate::single::Single;
 use crate::smoother::{DEGREE, Kind, Smoother};
 use precondor_sdk::core::kernel::lattice::{Lattice, STEPS};
 use precondor_sdk::core::kernel::separable::Separable;
@@ -60,7 +61,7 @@ use precondor_sdk::core::precond::Identity;
 use precondor_sdk::core::schema::named_method;
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::Value;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Parameters of [`Reference`].
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -72,7 +73,7 @@ pub struct Params {
     /// Damping ω of the Jacobi smoother, 0.5 where it is left out.
     #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 2.0))]
     pub damping: Option<f64>,
-    /// Steps of the Chebyshev smoother, 2 where it is left out.
+    /// Steps of the Chebyshev smoother, 3 where it is left out.
     #[schemars(range(min = 1, max = 16))]
     pub degree: Option<u32>,
     /// Nodes whose diagonal entry is more than this times what A0 has there, in units of the median, are solved for exactly; 0
@@ -95,11 +96,11 @@ pub struct Params {
 impl Default for Params {
     fn default() -> Self {
         Params {
-            smoother: Kind::SymmetricGaussSeidel,
+            smoother: Kind::Chebyshev,
             damping: None,
             degree: None,
             bad_nodes: None,
-            interpolation: 0.5,
+            interpolation: 0.0,
             grid: None,
             method: FastPoisson::NAME.into(),
         }
@@ -112,6 +113,7 @@ pub struct Reference;
 /// M₂.
 pub struct Wrapped {
     a: DistCsr,
+    host: Arc<dyn Host>,
     smoother: Option<Smoother>,
     transfer: Option<Transfer>,
     /// There but while it is made anew.
@@ -123,6 +125,8 @@ pub struct Wrapped {
 }
 
 struct Work {
+    /// Everything but what is done at bad nodes, where single precision does it.
+    single: Option<Box<Single>>,
     wrap: Wrap,
     bad: Option<Bad>,
     /// Pᵀ r and A0⁻¹ Pᵀ r.
@@ -186,14 +190,24 @@ impl Transfer {
 
 /// The diagonal of A, which has to be positive.
 fn positive_diagonal(a: &DistCsr) -> Result<Vec<f64>> {
-    let check = |i: usize| match a.diagonal(i) {
-        d if d > 0.0 && d.is_finite() => Ok(d),
-        d => {
-            let why = format!("the diagonal entry is {d}; reference needs it to be positive");
-            Err(Error::breakdown(a.global_row(i), why))
+    let own = a.own().view();
+    let mut diagonal = Vec::with_capacity(a.n_own());
+    // Where the entry was in the row before.
+    let mut at = 0;
+    for i in 0..a.n_own() {
+        let cols = own.row_cols(i);
+        if cols.get(at) != Some(&(i as u32)) {
+            at = cols.binary_search(&(i as u32)).unwrap_or(cols.len());
         }
-    };
-    (0..a.n_own()).map(check).collect()
+        match own.row_values(i).get(at).copied().unwrap_or(0.0) {
+            d if d > 0.0 && d.is_finite() => diagonal.push(d),
+            d => {
+                let why = format!("the diagonal entry is {d}; reference needs it to be positive");
+                return Err(Error::breakdown(a.global_row(i), why));
+            }
+        }
+    }
+    Ok(diagonal)
 }
 
 /// Whether this is the name, or was once, of [`FastPoisson`].
@@ -260,7 +274,7 @@ impl Generator for Reference {
     type Output = Wrapped;
 
     fn generate(params: &Params, system: &System) -> Result<Wrapped> {
-        wrap(params, lattice(params, system)?, None, system)
+        wrap(params, lattice(params, system)?, (None, None), system)
     }
 
     /// Keeps of what solves with A0 all that depends on the grid alone.
@@ -268,7 +282,8 @@ impl Generator for Reference {
         if lattice(params, system)? != m.lattice {
             return Err(Error::PatternChanged);
         }
-        *m = wrap(params, m.lattice, m.solver.take(), system)?;
+        let single = m.work.get_mut().unwrap_or_else(PoisonError::into_inner).single.take();
+        *m = wrap(params, m.lattice, (m.solver.take(), single), system)?;
         Ok(())
     }
 }
@@ -287,33 +302,82 @@ fn lattice(params: &Params, system: &System) -> Result<Lattice> {
     Lattice::shown(system.a(), params.grid.as_deref())
 }
 
-/// M₂. Collective.
+/// The nodes that are solved for exactly, if there are any. Collective.
+fn bad_nodes(
+    params: &Params,
+    a: &DistCsr,
+    operator: &Separable,
+    diagonal: &[f64],
+) -> Result<Option<Bad>> {
+    let lattice = operator.lattice();
+    let threshold = params.bad_nodes.unwrap_or(if lattice.dimension == 2 { 1.4 } else { 1.5 });
+    if threshold == 0.0 {
+        return Ok(None);
+    }
+    let (first, n) = (a.space().start(), a.n_own());
+    let mut ratios = vec![0.0; n];
+    let mut k = 0;
+    while k < n {
+        let place = lattice.place(first + k as u64);
+        let row = k..(k + lattice.dims[0] - place[0]).min(n);
+        k = row.end;
+        operator.diagonal(place, &mut ratios[row]);
+    }
+    ratios.iter_mut().zip(diagonal).for_each(|(ratio, d)| *ratio = d / *ratio);
+    Bad::find(a, &ratios, threshold)
+}
+
+/// Whether single precision may do it: on one rank, with nothing but products between the residual and what `fast-poisson`
+/// solves.
+fn may_be_single(params: &Params, a: &DistCsr) -> bool {
+    let bare = named_method(&params.method).is_some_and(|(name, section)| {
+        is_fast_poisson(&name) && section.as_object().is_some_and(|s| s.is_empty())
+    });
+    let plain = params.smoother == Kind::Chebyshev && params.interpolation == 0.0;
+    bare && plain && a.space().comm().size() == 1
+}
+
+/// M₂, out of parts of one on the same grid. Collective.
 fn wrap(
     params: &Params,
     lattice: Lattice,
-    kept: Option<Solver>,
+    kept: (Option<Solver>, Option<Box<Single>>),
     system: &System,
 ) -> Result<Wrapped> {
     let a = system.a();
     let diagonal = positive_diagonal(a)?;
     let (operator, told) = fitted(system, lattice)?;
-    let (damping, degree) = (params.damping.unwrap_or(0.5), params.degree.unwrap_or(DEGREE));
+    let degree = params.degree.unwrap_or(DEGREE);
+    let bad = bad_nodes(params, a, &operator, &diagonal)?;
+    let mut notes = vec![told];
+    notes.extend(bad.iter().flat_map(|bad| bad.notes().to_vec()));
+    if may_be_single(params, a) {
+        let made = Single::new(a, lattice, &operator, degree, kept.1.map(|kept| *kept))?;
+        if let Some(single) = made {
+            notes.insert(0, format!("structured grid of {lattice}"));
+            let single = Some(Box::new(single));
+            let work = Work { single, wrap: Wrap::new(0), bad, reference: [vec![], vec![]] };
+            return Ok(Wrapped {
+                a: a.clone(),
+                host: Arc::clone(system.host()),
+                smoother: None,
+                transfer: None,
+                solver: None,
+                lattice,
+                properties: Properties::SPD,
+                notes,
+                work: Mutex::new(work),
+            });
+        }
+    }
+    let damping = params.damping.unwrap_or(0.5);
     let smoother = Smoother::new(params.smoother, damping, degree, a, &diagonal)?;
     let c = params.interpolation;
     let transfer = if c == 0.0 { None } else { Some(Transfer::new(a, &operator, c, &diagonal)?) };
-    let solver = solver(params, &operator, system, kept)?;
-    let threshold = params.bad_nodes.unwrap_or(if lattice.dimension == 2 { 1.4 } else { 1.5 });
-    let bad = if threshold > 0.0 {
-        let of_row = |i: usize| operator.entry(lattice.place(a.global_row(i)), [0; 3]);
-        let reference: Vec<f64> = (0..a.n_own()).map(of_row).collect();
-        Bad::find(a, &diagonal, &reference, threshold)?
-    } else {
-        None
-    };
-
-    let mut notes = solver.notes();
-    notes.push(told);
-    notes.extend(bad.iter().flat_map(|bad| bad.notes().to_vec()));
+    let solver = solver(params, &operator, system, kept.0)?;
+    let mut all_notes = solver.notes();
+    all_notes.append(&mut notes);
+    let mut notes = all_notes;
     let crossing = bad.as_ref().is_some_and(Bad::crosses_ranks);
     let doubt = match (&smoother, &transfer) {
         (Some(smoother), _) => smoother.doubt(a)?,
@@ -337,13 +401,14 @@ fn wrap(
     let (n, wrapped, mapped) = (a.n_own(), smoother.is_some(), transfer.is_some());
     let length = |needed: bool| if needed { n } else { 0 };
     let work = Work {
+        single: None,
         wrap: Wrap::new(length(wrapped)),
         bad,
         reference: [vec![0.0; length(mapped)], vec![0.0; length(mapped)]],
     };
     let (a, work) = (a.clone(), Mutex::new(work));
-    let solver = Some(solver);
-    Ok(Wrapped { a, smoother, transfer, solver, lattice, properties, notes, work })
+    let (host, solver) = (Arc::clone(system.host()), Some(solver));
+    Ok(Wrapped { a, host, smoother, transfer, solver, lattice, properties, notes, work })
 }
 
 impl Wrapped {
@@ -371,7 +436,10 @@ impl Wrapped {
 impl Preconditioner for Wrapped {
     fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
         let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        let Work { wrap, bad, reference } = &mut *work;
+        let Work { single, wrap, bad, reference } = &mut *work;
+        if let Some(single) = single {
+            return single.apply(&self.a, bad.as_mut(), &*self.host, r, z);
+        }
         let mut inner = |r: &[f64], y: &mut [f64]| match bad {
             Some(bad) => bad.around(&self.a, r, y, |r, y| self.reference_solve(reference, r, y)),
             None => self.reference_solve(reference, r, y),
@@ -393,7 +461,8 @@ impl Preconditioner for Wrapped {
         let smoother = self.smoother.as_ref().map_or(0, Smoother::stored_entries);
         let work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
         let bad = work.bad.as_ref().map_or(0, Bad::stored_entries);
-        transfer + smoother + bad + self.solver().stored_entries()
+        let single = work.single.as_ref().map_or(0, |single| single.stored_entries());
+        transfer + smoother + bad + single + self.solver().stored_entries()
     }
     fn bytes(&self) -> usize {
         let work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
@@ -402,7 +471,8 @@ impl Preconditioner for Wrapped {
         let transfer = self.transfer.as_ref().map_or(0, |t| 2 * 8 * t.p.nnz_own());
         let smoother = self.smoother.as_ref().map_or(0, Smoother::bytes);
         let bad = work.bad.as_ref().map_or(0, Bad::bytes);
-        8 * vectors + work.wrap.bytes() + bad + transfer + smoother + self.solver().bytes()
+        let single = work.single.as_ref().map_or(0, |single| single.bytes());
+        8 * vectors + work.wrap.bytes() + bad + single + transfer + smoother + self.solver().bytes()
     }
     fn notes(&self) -> Vec<String> {
         self.notes.clone()

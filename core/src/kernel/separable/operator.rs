@@ -102,6 +102,22 @@ impl Separable {
         }
     }
 
+    /// The diagonal entries of the nodes from a place on along the first axis.
+    pub fn diagonal(&self, place: [usize; 3], out: &mut [f64]) {
+        let Some((first, others)) = self.axes.split_first() else { return };
+        let masses = |without: Option<usize>| -> f64 {
+            let axes = others.iter().enumerate().filter(|&(a, _)| Some(a) != without);
+            axes.map(|(a, axis)| axis.mass[place[a + 1]]).product()
+        };
+        let of_others = others.iter().enumerate();
+        let stiff: f64 =
+            of_others.map(|(a, axis)| axis.diagonal(place[a + 1]) * masses(Some(a))).sum();
+        let (mass, rest) = (masses(None), stiff + self.shift * masses(None));
+        for (out, i) in out.iter_mut().zip(place[0]..) {
+            *out = first.diagonal(i) * mass + first.mass[i] * rest;
+        }
+    }
+
     /// The matrix on `space`. Collective.
     ///
     /// # Errors

@@ -69,8 +69,8 @@ pub fn fit(a: &DistCsr, lattice: Lattice, constant: bool) -> Result<Fit> {
     let comm = a.space().comm();
     comm.scope(|| {
         let mut sums = Sums::new(lattice);
-        let taken = lattice.rows(a, |_, place, entries| {
-            sums.row(place, entries, Limit::None);
+        let taken = lattice.runs(a, |run| {
+            sums.run(run, Limit::None);
             Ok(())
         });
         comm.agree_first_adding(taken, || a.identity_rows_hint())?;
@@ -149,8 +149,7 @@ impl Samples {
         self.model.clear();
         self.model_starts.truncate(1);
         for &place in &self.places {
-            let there =
-                STRAIGHT.into_iter().filter(|&s| lattice.moved(place, STEPS[s]).is_some());
+            let there = STRAIGHT.into_iter().filter(|&s| lattice.moved(place, STEPS[s]).is_some());
             self.model.extend(there.map(|s| (s, operator.entry(place, STEPS[s]))));
             self.model_starts.push(self.model.len());
         }
@@ -170,6 +169,11 @@ type Sum = [f64; 2];
 fn add(sum: &mut Sum, term: f64) {
     let [s, e] = two_sum(sum[0], term);
     *sum = [s, sum[1] + e];
+}
+
+fn add_sum(sum: &mut Sum, more: Sum) {
+    add(sum, more[0]);
+    sum[1] += more[1];
 }
 
 /// Adds sums of all ranks, in their order. Collective.

@@ -1,7 +1,7 @@
 //! Sums over the planes of a grid, and the operator that they tell of.
 use super::equal::{EQUAL, equalise};
-use super::{Sum, WILD, add, near, over_ranks};
-use crate::kernel::lattice::{Entry, Lattice, STEPS};
+use super::{Sum, WILD, add, add_sum, near, over_ranks};
+use crate::kernel::lattice::{Entry, Lattice, Run, STEPS};
 use crate::kernel::separable::{Axis, Separable};
 use crate::matrix::DistCsr;
 use crate::{Error, Result};
@@ -81,26 +81,82 @@ impl Sums {
     /// Sums of a matrix whose rows fit. Collective.
     pub fn limited(a: &DistCsr, lattice: Lattice, limit: Limit<'_>) -> Result<Self> {
         let mut sums = Sums::new(lattice);
-        lattice.rows(a, |_, place, entries| {
-            sums.row(place, entries, limit);
+        lattice.runs(a, |run| {
+            sums.run(run, limit);
             Ok(())
         })?;
         sums.add_up(a)?;
         Ok(sums)
     }
 
-    pub fn row(&mut self, place: [usize; 3], entries: &[Entry], limit: Limit<'_>) {
+    /// Adds rows that follow each other.
+    pub fn run(&mut self, run: &Run<'_>, limit: Limit<'_>) {
+        let Lattice { dims, dimension, .. } = self.lattice;
+        let across = (1..dimension).all(|d| run.place[d] > 0 && run.place[d] + 1 < dims[d]);
+        let along = run.place[0] > 0 && run.place[0] + run.count < dims[0];
+        if matches!(limit, Limit::None) && across && along {
+            return self.inner(run);
+        }
+        let mut entries = Vec::with_capacity(27);
+        for (i, (_, place)) in run.rows().enumerate() {
+            entries.clear();
+            entries.extend(run.steps.iter().copied().zip(run.of(i).iter().copied()));
+            self.row(place, &entries, limit);
+        }
+    }
+
+    /// The same for rows strictly inside, as they are.
+    fn inner(&mut self, run: &Run<'_>) {
+        let dimension = self.lattice.dimension;
+        let (mut sum, mut size) = ([0.0; 2], [0.0; 2]);
+        for i in 0..run.count {
+            let values = run.of(i);
+            add(&mut sum, values.iter().sum());
+            add(&mut size, values.iter().map(|v| v.abs()).sum());
+        }
+        for along in 0..dimension {
+            let places = |sign: i8| {
+                let with = run.steps.iter().enumerate();
+                let with = with.filter(move |(_, s)| STEPS[**s][along] == sign);
+                with.map(|(e, _)| e).collect::<Vec<_>>()
+            };
+            let (before, behind) = (places(-1), places(1));
+            let (mut all_before, mut all_behind) = ([0.0; 2], [0.0; 2]);
+            let of_x = self.starts[along][0] + run.place[0];
+            for i in 0..run.count {
+                let values = run.of(i);
+                let half = |places: &[usize]| -0.5 * places.iter().map(|&e| values[e]).sum::<f64>();
+                let (before, behind) = (half(&before), half(&behind));
+                if along == 0 {
+                    add(&mut self.sums[of_x + i], before);
+                    add(&mut self.sums[of_x + i + 1], behind);
+                } else {
+                    add(&mut self.sums[of_x + i], before + behind);
+                }
+                add(&mut all_before, before);
+                add(&mut all_behind, behind);
+            }
+            for over in 1..dimension {
+                let at = self.starts[along][over] + run.place[over];
+                add_sum(&mut self.sums[at], all_before);
+                add_sum(&mut self.sums[at + usize::from(over == along)], all_behind);
+            }
+        }
+        let at = self.rows + Part::Inside.at(0);
+        add_sum(&mut self.sums[at], sum);
+        add_sum(&mut self.sums[at + 1], size);
+    }
+
+    fn row(&mut self, place: [usize; 3], entries: &[Entry], limit: Limit<'_>) {
         let Lattice { dims, dimension, periodic } = self.lattice;
         let (mut sum, mut size) = (0.0, 0.0);
         // Half of what couples it to the planes before and behind, along every axis.
-        let mut couplings = [[0.0; 2]; 3];
+        let mut couplings = [[0.0; 3]; 3];
         for &(step, value) in entries {
             sum += value;
             size += f64::abs(value);
             for (couplings, &s) in couplings.iter_mut().zip(&STEPS[step]).take(dimension) {
-                if s != 0 {
-                    couplings[usize::from(s > 0)] -= 0.5 * value;
-                }
+                couplings[(s + 1) as usize] -= 0.5 * value;
             }
         }
         for along in 0..dimension {
@@ -109,7 +165,7 @@ impl Sums {
                 step[along] = sign;
                 limit.of(value, |operator| -0.5 * operator.entry(place, step))
             };
-            let [before, behind] = couplings[along];
+            let [before, _, behind] = couplings[along];
             let (before, behind) = (half(before, -1), half(behind, 1));
             for over in 0..dimension {
                 let first = self.starts[along][over];
@@ -124,6 +180,10 @@ impl Sums {
             }
         }
         let sum = limit.of(sum, |operator| operator.of_constants(place));
+        if (0..dimension).all(|d| periodic[d] || (place[d] > 0 && place[d] + 1 < dims[d])) {
+            self.hold(Part::Inside, 0, sum, size);
+            return;
+        }
         if self.is_inside(place, None) {
             self.hold(Part::Inside, 0, sum, size);
         }
