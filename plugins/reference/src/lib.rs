@@ -14,7 +14,7 @@ mod smoother;
 pub mod traffic;
 
 pub use fast_poisson::{FastPoisson, FastSolve, Params as FastPoissonParams};
-pub use reference::{Params, Reference, Wrapped};
+pub use reference::{Params, Precision, Reference, Wrapped};
 pub use smoother::Kind;
 
 precondor_sdk::export_plugin!(Reference, FastPoisson);

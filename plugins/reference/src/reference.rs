@@ -84,6 +84,8 @@ pub struct Params {
     /// none.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub interpolation: f64,
+    /// Of what lies between the residual and the correction.
+    pub precision: Precision,
     /// Nodes along x (which runs fastest), y and perhaps z; recognised from the matrix where it is left out.
     #[schemars(length(min = 2, max = 3), inner(range(min = 1)), extend("x-precondor-grid" = true))]
     pub grid: Option<Vec<usize>>,
@@ -101,10 +103,22 @@ impl Default for Params {
             degree: None,
             bad_nodes: None,
             interpolation: 0.0,
+            precision: Precision::F32,
             grid: None,
             method: FastPoisson::NAME.into(),
         }
     }
+}
+
+/// How numbers are held between the residual and the correction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(crate = "precondor_sdk::serde", rename_all = "kebab-case")]
+#[schemars(crate = "precondor_sdk::schemars")]
+pub enum Precision {
+    /// Single where that is there: on one rank, with Chebyshev's smoother, no interpolation and fast-poisson; else double.
+    F32,
+    /// Double.
+    F64,
 }
 
 /// The method.
@@ -334,7 +348,8 @@ fn may_be_single(params: &Params, a: &DistCsr) -> bool {
         is_fast_poisson(&name) && section.as_object().is_some_and(|s| s.is_empty())
     });
     let plain = params.smoother == Kind::Chebyshev && params.interpolation == 0.0;
-    bare && plain && a.space().comm().size() == 1
+    let single = params.precision == Precision::F32;
+    single && bare && plain && a.space().comm().size() == 1
 }
 
 /// M₂, out of parts of one on the same grid. Collective.
