@@ -32,7 +32,7 @@
 //! the order of the ranks, their terms do not depend on who has which rows: the same bits on any number of
 //! ranks but for sums within 10⁻³² of where rounding turns.
 use super::grid::Grid;
-use super::sine::eigenvalue;
+use super::separable::eigenvalue;
 use crate::comm::{Comm, Communicator};
 use crate::matrix::{DistCsr, total, two_sum};
 use crate::{Error, Result};

@@ -25,7 +25,6 @@ pub mod remote;
 pub mod schur;
 mod search;
 pub mod separable;
-pub mod sine;
 pub mod slab;
 pub mod smoothing;
 pub mod split;

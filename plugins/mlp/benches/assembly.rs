@@ -10,7 +10,7 @@ use precondor_plugin_mlp::reference::train::Weights;
 use precondor_plugin_mlp::reference::{ReferenceMap, assemble};
 use precondor_sdk::core::host::Alone;
 use precondor_sdk::core::kernel::bands::Bands;
-use precondor_sdk::core::kernel::sine::PoissonSolver;
+use precondor_sdk::core::kernel::separable::{Separable, Solver};
 use precondor_sdk::core::problem::{Poisson, Problem};
 use precondor_sdk::prelude::*;
 
@@ -46,8 +46,9 @@ fn main() {
         let bands = Bands::of(matrix, None).unwrap();
         let grid = bands.grid;
         let per_node = |seconds: f64| 1e9 * seconds / grid.nodes() as f64;
-        let solver = PoissonSolver::<f32>::new(grid.mx, grid.my);
-        let (mut x, mut scratch) = (vec![1.0; grid.nodes()], solver.scratch());
+        let laplacian = Separable::laplacian(&[grid.mx, grid.my]);
+        let mut solver = Solver::<f32>::alone(&laplacian).unwrap();
+        let mut x = vec![1.0; grid.nodes()];
         let (r, mut z) = (vec![1.0; matrix.n_own()], vec![0.0; matrix.n_own()]);
         println!(
             "level {level}, ns a node: product with A {:.2}, bands {:.2}, description {:.2}, A as a \
@@ -56,8 +57,8 @@ fn main() {
             per_node(best(|| Bands::of(matrix, None))),
             per_node(best(|| Description::<f32>::new(&bands))),
             per_node(best(|| matrix_stencil::<f32>(&bands))),
-            per_node(best(|| PoissonSolver::<f32>::new(grid.mx, grid.my))),
-            per_node(best(|| solver.solve(&Alone, &mut x, grid.mx, &mut scratch))),
+            per_node(best(|| Solver::<f32>::alone(&laplacian))),
+            per_node(best(|| solver.solve(&Alone, &mut x, grid.mx))),
         );
         for variant in [Variant::Spd, Variant::Stencil, Variant::Sweep] {
             let weights = Weights::shipped(variant).unwrap();

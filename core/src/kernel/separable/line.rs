@@ -1,7 +1,7 @@
-//! From the numbers of an axis to its modes and back, for lines side by side.
+//! From the numbers of an axis to its modes and back, line by line.
 //!
-//! With the modes φ_q of an axis as columns of Φ, [`forward`](Line::forward) is Φᵀ and [`backward`](Line::backward)
-//! Φ; Φᵀ M Φ is diagonal ([`weights`](Line::weights)), Φᵀ K Φ that times the eigenvalues.
+//! With the modes φ_q of an axis as columns of Φ, forward is Φᵀ and backward Φ; Φᵀ M Φ is diagonal
+//! ([`weights`](Line::weights)), Φᵀ K Φ that times the eigenvalues.
 //!
 //! | nodes | modes | by one real Fourier transform of length |
 //! |---|---|---|
@@ -15,15 +15,17 @@
 //! Reference: W. Press et al., *Numerical Recipes*, 3rd ed., §12.4 (sines, and cosines at nodes);
 //! J. Makhoul, *A fast cosine transform in one and two dimensions*, IEEE Trans. ASSP 28 (1980).
 use std::f64::consts::PI;
+use std::sync::Arc;
 
 use multiversion::multiversion;
+use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
+use rustfft::num_complex::Complex;
 
 use super::axis::{Axis, Modes};
 use super::number::Number;
-use super::real::{Bench, RealFft};
 use crate::Result;
 
-/// Nodes up to which a dense transform is used where the fast one takes a detour.
+/// Nodes up to which a dense transform is used where the length of the fast one has other factors than 2, 3, 5 and 7.
 const SMALL: usize = 192;
 
 /// The transform of one axis.
@@ -37,29 +39,46 @@ pub(super) struct Line<T> {
 }
 
 enum How<T> {
-    Fast {
-        modes: Modes,
-        fft: RealFft<T>,
-        waves: Vec<[T; 2]>,
-    },
+    Fast(Fast<T>),
     /// Eigenvectors as rows, and as columns.
     Dense([Vec<T>; 2]),
 }
 
-/// The lines, and what they are transformed in.
+/// A transform by a real Fourier transform.
+struct Fast<T> {
+    modes: Modes,
+    /// cos and sin of the angles of the family.
+    waves: Vec<[T; 2]>,
+    forward: Arc<dyn RealToComplex<T>>,
+    backward: Arc<dyn ComplexToReal<T>>,
+}
+
+/// What lines are transformed in.
 pub(super) struct Lines<T> {
-    /// `m` positions of all lines.
+    /// Some lines: one after the other, or, for a dense transform, side by side, one in each lane.
     pub x: Vec<T>,
-    bench: Option<Bench<T>>,
     /// Results of a dense transform.
     spare: Vec<T>,
+    folded: Vec<T>,
+    sums: Vec<Complex<T>>,
+    scratch: Vec<Complex<T>>,
 }
 
 impl<T: Number> Lines<T> {
     pub fn bytes(&self) -> usize {
-        let bench = self.bench.as_ref().map_or(0, Bench::bytes);
-        size_of::<T>() * (self.x.len() + self.spare.len()) + bench
+        let real = self.x.len() + self.spare.len() + self.folded.len();
+        size_of::<T>() * (real + 2 * (self.sums.len() + self.scratch.len()))
     }
+}
+
+/// Whether a number has no factors but 2, 3, 5 and 7.
+fn is_smooth(mut n: usize) -> bool {
+    for factor in [2, 3, 5, 7] {
+        while n > 0 && n.is_multiple_of(factor) {
+            n /= factor;
+        }
+    }
+    n == 1
 }
 
 impl<T: Number> Line<T> {
@@ -72,7 +91,7 @@ impl<T: Number> Line<T> {
             Modes::NeumannAtNodes => m - 1,
             _ => m,
         };
-        let fast = |modes: &Modes| m > SMALL || RealFft::<T>::is_direct(length(*modes));
+        let fast = |modes: &Modes| m > SMALL || is_smooth(length(*modes));
         let Some(modes) = axis.modes().filter(fast) else {
             let (eigenvalues, rows) = axis.eigenvectors()?;
             let of = |at: &dyn Fn(usize, usize) -> usize| -> Vec<T> {
@@ -98,9 +117,15 @@ impl<T: Number> Line<T> {
             Modes::Periodic => q == 0 || (q == m - 1 && m.is_multiple_of(2)),
         };
         let weight = |q: usize| axis.mass[1] * n as f64 * if full(q) { 1.0 } else { 0.5 };
+        let mut planner = RealFftPlanner::new();
         Ok(Line {
             nodes: m,
-            how: How::Fast { modes, fft: RealFft::new(n), waves: (0..n).map(wave).collect() },
+            how: How::Fast(Fast {
+                modes,
+                waves: (0..n).map(wave).collect(),
+                forward: planner.plan_fft_forward(n),
+                backward: planner.plan_fft_inverse(n),
+            }),
             eigenvalues: axis.eigenvalues_of(modes),
             weights: (0..m).map(weight).collect(),
         })
@@ -114,9 +139,10 @@ impl<T: Number> Line<T> {
         &self.weights
     }
 
+    /// Bytes held, tables of the Fourier transform counted as one complex number a node.
     pub fn bytes(&self) -> usize {
         let tables = match &self.how {
-            How::Fast { fft, waves, .. } => fft.bytes() + 2 * size_of::<T>() * waves.len(),
+            How::Fast(Fast { waves, .. }) => 4 * size_of::<T>() * waves.len(),
             How::Dense(both) => 2 * size_of::<T>() * both[0].len(),
         };
         tables + 16 * self.nodes
@@ -130,248 +156,218 @@ impl<T: Number> Line<T> {
     pub fn lines(&self) -> Lines<T> {
         let zeros = vec![T::ZERO; self.nodes * T::LANES];
         match &self.how {
-            How::Fast { fft, .. } => {
-                Lines { x: zeros, bench: Some(fft.bench()), spare: Vec::new() }
-            }
-            How::Dense(_) => Lines { x: zeros.clone(), bench: None, spare: zeros },
-        }
-    }
-
-    /// Numbers into modes: Φᵀ x.
-    pub fn forward(&self, lines: &mut Lines<T>) {
-        self.transform(lines, false);
-    }
-
-    /// Modes into numbers: Φ x.
-    pub fn backward(&self, lines: &mut Lines<T>) {
-        self.transform(lines, true);
-    }
-
-    fn transform(&self, lines: &mut Lines<T>, back: bool) {
-        let Lines { x, bench, spare } = lines;
-        match (&self.how, bench) {
-            (How::Fast { modes, fft, waves }, Some(bench)) => match (modes, back) {
-                (Modes::DirichletAtNodes, _) => {
-                    fold_sines(fft, waves, x, bench);
-                    fft.forward(bench);
-                    sines(bench, x);
-                }
-                (Modes::NeumannAtNodes, _) => {
-                    fold_cosines(fft, waves, x, bench);
-                    fft.forward(bench);
-                    cosines(bench, x);
-                }
-                (Modes::NeumannBetween | Modes::DirichletBetween, false) => {
-                    interleave(fft, *modes, x, bench);
-                    fft.forward(bench);
-                    quarter_turned(waves, bench, x);
-                }
-                (Modes::NeumannBetween | Modes::DirichletBetween, true) => {
-                    turn_back(waves, x, bench);
-                    fft.backward(bench);
-                    disperse(fft, *modes, bench, x);
-                }
-                (Modes::Periodic, false) => {
-                    let lines = x.chunks_exact(T::LANES).enumerate();
-                    lines.for_each(|(j, x)| fft.line(&mut bench.folded, j).copy_from_slice(x));
-                    fft.forward(bench);
-                    to_pairs(bench, x);
-                }
-                (Modes::Periodic, true) => {
-                    of_pairs(x, bench);
-                    fft.backward(bench);
-                    let lines = x.chunks_exact_mut(T::LANES).enumerate();
-                    lines.for_each(|(j, x)| x.copy_from_slice(fft.line(&mut bench.folded, j)));
-                }
+            How::Fast(Fast { forward, backward, .. }) => Lines {
+                x: zeros,
+                spare: Vec::new(),
+                folded: forward.make_input_vec(),
+                sums: forward.make_output_vec(),
+                scratch: match backward.get_scratch_len() > forward.get_scratch_len() {
+                    true => backward.make_scratch_vec(),
+                    false => forward.make_scratch_vec(),
+                },
             },
-            (How::Dense(both), _) => {
-                product(&both[usize::from(back)], self.nodes, x, spare);
-                std::mem::swap(x, spare);
-            }
-            (How::Fast { .. }, None) => {}
+            How::Dense(_) => Lines {
+                x: zeros.clone(),
+                spare: zeros,
+                folded: vec![],
+                sums: vec![],
+                scratch: vec![],
+            },
+        }
+    }
+
+    /// Transforms a line by a fast transform: Φᵀ x, or back: Φ x. Of another axis nothing is done.
+    pub fn one(&self, x: &mut [T], lines: &mut Lines<T>, back: bool) {
+        if let How::Fast(fast) = &self.how {
+            fast.transform(x, lines, back);
+        }
+    }
+
+    /// Transforms the lines side by side in `lines.x` by a dense transform. Of another axis nothing is done.
+    pub fn side_by_side(&self, lines: &mut Lines<T>, back: bool) {
+        if let How::Dense(both) = &self.how {
+            product(&both[usize::from(back)], self.nodes, &lines.x, &mut lines.spare);
+            std::mem::swap(&mut lines.x, &mut lines.spare);
         }
     }
 }
 
-/// Line `j` of numbers side by side.
-#[inline(always)]
-fn at<T: Number>(x: &[T], j: usize) -> &[T] {
-    &x[j * T::LANES..(j + 1) * T::LANES]
-}
+impl<T: Number> Fast<T> {
+    fn transform(&self, x: &mut [T], lines: &mut Lines<T>, back: bool) {
+        let Lines { folded, sums, scratch, .. } = lines;
+        match (self.modes, back) {
+            (Modes::DirichletAtNodes, _) => {
+                fold_sines(&self.waves, x, folded);
+                self.sum(folded, sums, scratch);
+                sines(sums, x);
+            }
+            (Modes::NeumannAtNodes, _) => {
+                let first = fold_cosines(&self.waves, x, folded);
+                self.sum(folded, sums, scratch);
+                cosines(sums, first, x);
+            }
+            (Modes::NeumannBetween | Modes::DirichletBetween, false) => {
+                interleave(self.modes, x, folded);
+                self.sum(folded, sums, scratch);
+                quarter_turned(&self.waves, sums, x);
+            }
+            (Modes::NeumannBetween | Modes::DirichletBetween, true) => {
+                turn_back(&self.waves, x, sums);
+                self.numbers(sums, folded, scratch);
+                disperse(self.modes, folded, x);
+            }
+            (Modes::Periodic, false) => {
+                folded.copy_from_slice(x);
+                self.sum(folded, sums, scratch);
+                to_pairs(sums, x);
+            }
+            (Modes::Periodic, true) => {
+                of_pairs(x, sums);
+                self.numbers(sums, folded, scratch);
+                x.copy_from_slice(folded);
+            }
+        }
+    }
 
-#[inline(always)]
-fn at_mut<T: Number>(x: &mut [T], j: usize) -> &mut [T] {
-    &mut x[j * T::LANES..(j + 1) * T::LANES]
+    /// `sums_k = Σ_j y_j exp(−2πi jk/n)`; `y` is overwritten.
+    fn sum(&self, y: &mut [T], sums: &mut [Complex<T>], scratch: &mut [Complex<T>]) {
+        let scratch = &mut scratch[..self.forward.get_scratch_len()];
+        let done = self.forward.process_with_scratch(y, sums, scratch);
+        done.expect("arrays are those of the plan");
+    }
+
+    /// `y_j = Σ_k sums_k exp(2πi jk/n)` over all k, those beyond n/2 being conjugates.
+    fn numbers(&self, sums: &mut [Complex<T>], y: &mut [T], scratch: &mut [Complex<T>]) {
+        let n = y.len();
+        sums[0].im = T::ZERO;
+        if n.is_multiple_of(2) {
+            sums[n / 2].im = T::ZERO;
+        }
+        let scratch = &mut scratch[..self.backward.get_scratch_len()];
+        let done = self.backward.process_with_scratch(sums, y, scratch);
+        done.expect("arrays are those of the plan");
+    }
 }
 
 /// `y_j = sin(πj/n) (x_j + x_{n−j}) + ½ (x_j − x_{n−j})`, where x_j is the number of node j − 1.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-fn fold_sines<T: Number>(fft: &RealFft<T>, waves: &[[T; 2]], x: &[T], bench: &mut Bench<T>) {
-    let (n, half) = (waves.len(), T::rounded(0.5));
-    fft.line(&mut bench.folded, 0).fill(T::ZERO);
-    for (j, &[_, s]) in waves.iter().enumerate().skip(1) {
-        let (near, far) = (at(x, j - 1), at(x, n - j - 1));
-        let out = fft.line(&mut bench.folded, j);
-        for l in 0..T::LANES {
-            out[l] = s * (near[l] + far[l]) + half * (near[l] - far[l]);
-        }
+fn fold_sines<T: Number>(waves: &[[T; 2]], x: &[T], y: &mut [T]) {
+    let half = T::rounded(0.5);
+    y[0] = T::ZERO;
+    let pairs = x.iter().zip(x.iter().rev());
+    for ((y, &[_, s]), (&near, &far)) in y[1..].iter_mut().zip(&waves[1..]).zip(pairs) {
+        *y = s * (near + far) + half * (near - far);
     }
 }
 
 /// From the sums of the folded numbers, `Re_k = X_{2k+1} − X_{2k−1}` and `Im_k = −X_{2k}`.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-fn sines<T: Number>(bench: &Bench<T>, x: &mut [T]) {
-    let (width, half) = (T::LANES, T::rounded(0.5));
-    let m = x.len() / width;
-    let (re, im) = (&bench.sums.re, &bench.sums.im);
-    for l in 0..width {
-        x[l] = half * re[l];
-    }
-    for k in 1..=m / 2 {
-        let (before, here) = x.split_at_mut((2 * k - 1) * width);
-        let (odd, (re, im)) = (at(before, 2 * k - 2), (at(re, k), at(im, k)));
-        for l in 0..width {
-            here[l] = -im[l];
-        }
-        if 2 * k < m {
-            let next = at_mut(here, 1);
-            for l in 0..width {
-                next[l] = odd[l] + re[l];
-            }
+fn sines<T: Number>(sums: &[Complex<T>], x: &mut [T]) {
+    let mut odd = T::rounded(0.5) * sums[0].re;
+    x[0] = odd;
+    for (pair, sum) in x[1..].chunks_mut(2).zip(&sums[1..]) {
+        pair[0] = -sum.im;
+        if let Some(last) = pair.get_mut(1) {
+            odd += sum.re;
+            *last = odd;
         }
     }
 }
 
-/// `y_j = ½ (x_j + x_{n−j}) − sin(πj/n) (x_j − x_{n−j})`, ends counted twice; and, where sums have no place for it, the
-/// mode cos(πj/n) itself.
+/// `y_j = ½ (x_j + x_{n−j}) − sin(πj/n) (x_j − x_{n−j})`, ends counted twice; and what sums have no place for, the mode
+/// cos(πj/n).
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-fn fold_cosines<T: Number>(fft: &RealFft<T>, waves: &[[T; 2]], x: &mut [T], bench: &mut Bench<T>) {
-    let (n, half, width) = (waves.len(), T::rounded(0.5), T::LANES);
-    let mut first = [T::ZERO; 16];
-    let out = fft.line(&mut bench.folded, 0);
-    for l in 0..width {
-        out[l] = x[l] + x[n * width + l];
-        first[l] = x[l] - x[n * width + l];
+fn fold_cosines<T: Number>(waves: &[[T; 2]], x: &[T], y: &mut [T]) -> T {
+    let (n, half) = (waves.len(), T::rounded(0.5));
+    y[0] = x[0] + x[n];
+    let mut first = x[0] - x[n];
+    let pairs = x[1..n].iter().zip(x[1..n].iter().rev());
+    for ((y, &[c, s]), (&near, &far)) in y[1..].iter_mut().zip(&waves[1..]).zip(pairs) {
+        *y = half * (near + far) - s * (near - far);
+        first += c * near;
     }
-    for (j, &[c, s]) in waves.iter().enumerate().skip(1) {
-        let (near, far) = (at(x, j), at(x, n - j));
-        let out = fft.line(&mut bench.folded, j);
-        for l in 0..width {
-            out[l] = half * (near[l] + far[l]) - s * (near[l] - far[l]);
-            first[l] += c * near[l];
-        }
-    }
-    x[width..2 * width].copy_from_slice(&first[..width]);
+    first
 }
 
-/// `Re_k = X_{2k}` and `−Im_k = X_{2k+1} − X_{2k−1}`; X_1 is there.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-fn cosines<T: Number>(bench: &Bench<T>, x: &mut [T]) {
-    let width = T::LANES;
-    let n = x.len() / width - 1;
-    let (re, im) = (&bench.sums.re, &bench.sums.im);
-    x[..width].copy_from_slice(&re[..width]);
-    for k in 1..=n / 2 {
-        let (before, here) = x.split_at_mut(2 * k * width);
-        here[..width].copy_from_slice(at(re, k));
-        if 2 * k < n {
-            let (odd, im, next) = (at(before, 2 * k - 1), at(im, k), at_mut(here, 1));
-            for l in 0..width {
-                next[l] = odd[l] - im[l];
-            }
+/// `Re_k = X_{2k}` and `−Im_k = X_{2k+1} − X_{2k−1}`, given X_1.
+fn cosines<T: Number>(sums: &[Complex<T>], first: T, x: &mut [T]) {
+    (x[0], x[1]) = (sums[0].re, first);
+    let mut odd = first;
+    for (pair, sum) in x[2..].chunks_mut(2).zip(&sums[1..]) {
+        pair[0] = sum.re;
+        if let Some(last) = pair.get_mut(1) {
+            odd += -sum.im;
+            *last = odd;
         }
     }
 }
 
 /// Even numbers upwards, then odd ones downwards; these with the other sign for sines.
-fn interleave<T: Number>(fft: &RealFft<T>, modes: Modes, x: &[T], bench: &mut Bench<T>) {
-    let m = x.len() / T::LANES;
-    for (j, x) in x.chunks_exact(T::LANES).enumerate() {
-        let to = if j % 2 == 0 { j / 2 } else { m - 1 - j / 2 };
-        let out = fft.line(&mut bench.folded, to);
-        match modes {
-            Modes::DirichletBetween if j % 2 == 1 => {
-                out.iter_mut().zip(x).for_each(|(out, x)| *out = -*x);
-            }
-            _ => out.copy_from_slice(x),
+fn interleave<T: Number>(modes: Modes, x: &[T], y: &mut [T]) {
+    let m = x.len();
+    let sines = modes == Modes::DirichletBetween;
+    for (j, pair) in x.chunks(2).enumerate() {
+        y[j] = pair[0];
+        if let Some(&odd) = pair.get(1) {
+            y[m - 1 - j] = if sines { -odd } else { odd };
         }
     }
 }
 
 /// What [`interleave`] does, undone.
-fn disperse<T: Number>(fft: &RealFft<T>, modes: Modes, bench: &mut Bench<T>, x: &mut [T]) {
-    let m = x.len() / T::LANES;
-    for (j, x) in x.chunks_exact_mut(T::LANES).enumerate() {
-        let from = if j % 2 == 0 { j / 2 } else { m - 1 - j / 2 };
-        let line = fft.line(&mut bench.folded, from);
-        match modes {
-            Modes::DirichletBetween if j % 2 == 1 => {
-                x.iter_mut().zip(line).for_each(|(x, v)| *x = -*v);
-            }
-            _ => x.copy_from_slice(line),
+fn disperse<T: Number>(modes: Modes, y: &[T], x: &mut [T]) {
+    let m = x.len();
+    let sines = modes == Modes::DirichletBetween;
+    for (j, pair) in x.chunks_mut(2).enumerate() {
+        pair[0] = y[j];
+        if let Some(odd) = pair.get_mut(1) {
+            *odd = if sines { -y[m - 1 - j] } else { y[m - 1 - j] };
         }
     }
 }
 
 /// `X_k = Re(e^{−iπk/2m} V_k)` and `X_{m−k} = −Im(e^{−iπk/2m} V_k)`.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-fn quarter_turned<T: Number>(waves: &[[T; 2]], bench: &Bench<T>, x: &mut [T]) {
-    let (m, width) = (waves.len(), T::LANES);
-    x[..width].copy_from_slice(&bench.sums.re[..width]);
-    for (k, &[c, s]) in waves.iter().enumerate().take(m / 2 + 1).skip(1) {
-        let (re, im) = (at(&bench.sums.re, k), at(&bench.sums.im, k));
-        let near = at_mut(x, k);
-        for l in 0..width {
-            near[l] = c * re[l] + s * im[l];
-        }
+fn quarter_turned<T: Number>(waves: &[[T; 2]], sums: &[Complex<T>], x: &mut [T]) {
+    let m = waves.len();
+    x[0] = sums[0].re;
+    for (k, (&[c, s], v)) in waves.iter().zip(sums).enumerate().skip(1) {
+        x[k] = c * v.re + s * v.im;
         if 2 * k < m {
-            let far = at_mut(x, m - k);
-            for l in 0..width {
-                far[l] = s * re[l] - c * im[l];
-            }
+            x[m - k] = s * v.re - c * v.im;
         }
     }
 }
 
 /// `V_k = ½ e^{iπk/2m} (X_k − i X_{m−k})`, and `V_0 = X_0`.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-fn turn_back<T: Number>(waves: &[[T; 2]], x: &[T], bench: &mut Bench<T>) {
-    let (m, width, half) = (waves.len(), T::LANES, T::rounded(0.5));
-    bench.sums.re[..width].copy_from_slice(&x[..width]);
-    bench.sums.im[..width].fill(T::ZERO);
-    for (k, &[c, s]) in waves.iter().enumerate().take(m / 2 + 1).skip(1) {
-        let (near, far) = (at(x, k), at(x, m - k));
-        let (re, im) = (at_mut(&mut bench.sums.re, k), at_mut(&mut bench.sums.im, k));
-        for l in 0..width {
-            re[l] = half * (c * near[l] + s * far[l]);
-            im[l] = half * (s * near[l] - c * far[l]);
-        }
+fn turn_back<T: Number>(waves: &[[T; 2]], x: &[T], sums: &mut [Complex<T>]) {
+    let (m, half) = (waves.len(), T::rounded(0.5));
+    sums[0] = Complex { re: x[0], im: T::ZERO };
+    for (k, (&[c, s], v)) in waves.iter().zip(sums).enumerate().skip(1) {
+        let (near, far) = (x[k], x[m - k]);
+        *v = Complex { re: half * (c * near + s * far), im: half * (s * near - c * far) };
     }
 }
 
 /// Real and imaginary parts one after the other.
-fn to_pairs<T: Number>(bench: &Bench<T>, x: &mut [T]) {
-    let m = x.len() / T::LANES;
-    for (q, x) in x.chunks_exact_mut(T::LANES).enumerate() {
-        let part = if q % 2 == 1 || q == 0 { &bench.sums.re } else { &bench.sums.im };
-        x.copy_from_slice(at(part, q.div_ceil(2).min(m / 2)));
+fn to_pairs<T: Number>(sums: &[Complex<T>], x: &mut [T]) {
+    x[0] = sums[0].re;
+    for (pair, sum) in x[1..].chunks_mut(2).zip(&sums[1..]) {
+        pair[0] = sum.re;
+        if let Some(im) = pair.get_mut(1) {
+            *im = sum.im;
+        }
     }
 }
 
 /// Parts of a Fourier sum from real and imaginary parts: half of each, as its conjugate is the other half.
-fn of_pairs<T: Number>(x: &[T], bench: &mut Bench<T>) {
-    let (m, half) = (x.len() / T::LANES, T::rounded(0.5));
-    bench.sums.re[..T::LANES].copy_from_slice(&x[..T::LANES]);
-    bench.sums.im[..T::LANES].fill(T::ZERO);
-    for k in 1..=m / 2 {
-        let (re, im) = (at_mut(&mut bench.sums.re, k), at_mut(&mut bench.sums.im, k));
-        if 2 * k == m {
-            re.copy_from_slice(at(x, m - 1));
-            im.fill(T::ZERO);
-        } else {
-            re.iter_mut().zip(at(x, 2 * k - 1)).for_each(|(re, x)| *re = half * *x);
-            im.iter_mut().zip(at(x, 2 * k)).for_each(|(im, x)| *im = half * *x);
-        }
+fn of_pairs<T: Number>(x: &[T], sums: &mut [Complex<T>]) {
+    let half = T::rounded(0.5);
+    sums[0] = Complex { re: x[0], im: T::ZERO };
+    for (pair, sum) in x[1..].chunks(2).zip(&mut sums[1..]) {
+        *sum = match *pair {
+            [re, im] => Complex { re: half * re, im: half * im },
+            // Its own conjugate.
+            _ => Complex { re: pair[0], im: T::ZERO },
+        };
     }
 }
 
@@ -435,18 +431,29 @@ mod tests {
     fn check<T: Number>(axis: &Axis, slack: f64) {
         let (m, line) = (axis.nodes(), Line::<T>::new(axis).expect("an axis"));
         let (modes, mut lines) = (axis.modes(), line.lines());
-        let value = |i: usize, lane: usize| ((7 * i + 3 * lane) as f64).sin();
-        for back in [false, true] {
-            for (at, x) in lines.x.iter_mut().enumerate() {
-                *x = T::rounded(value(at / T::LANES, at % T::LANES));
+        // Lines as the transform takes them.
+        let count = if line.is_fast() { 1 } else { T::LANES };
+        let transform = |x: &mut Vec<T>, lines: &mut Lines<T>, back: bool| match line.is_fast() {
+            true => line.one(x, lines, back),
+            false => {
+                std::mem::swap(x, &mut lines.x);
+                line.side_by_side(lines, back);
+                std::mem::swap(x, &mut lines.x);
             }
-            line.transform(&mut lines, back);
+        };
+        let value = |i: usize, lane: usize| ((7 * i + 3 * lane) as f64).sin();
+        let numbers = |mass: &dyn Fn(usize) -> f64| -> Vec<T> {
+            let of = |at: usize| T::rounded(value(at / count, at % count) * mass(at / count));
+            (0..m * count).map(of).collect()
+        };
+        for back in [false, true] {
+            let mut x = numbers(&|_| 1.0);
+            transform(&mut x, &mut lines, back);
             let Some(modes) = modes.filter(|_| line.is_fast()) else { continue };
-            for (at, x) in lines.x.iter().enumerate() {
-                let (k, lane) = (at / T::LANES, at % T::LANES);
+            for (k, x) in x.iter().enumerate() {
                 let of = |i: usize| {
                     let wave = if back { phi(modes, m, k, i) } else { phi(modes, m, i, k) };
-                    wave * value(i, lane)
+                    wave * value(i, 0)
                 };
                 let sum: f64 = (0..m).map(of).sum();
                 let off = (x.widened() - sum).abs();
@@ -454,16 +461,14 @@ mod tests {
             }
         }
         // There and back, weighted, is the inverse of the mass.
-        for (at, x) in lines.x.iter_mut().enumerate() {
-            *x = T::rounded(value(at / T::LANES, at % T::LANES) * axis.mass[at / T::LANES]);
-        }
-        line.forward(&mut lines);
-        for (x, weight) in lines.x.chunks_exact_mut(T::LANES).zip(line.weights()) {
+        let mut x = numbers(&|i| axis.mass[i]);
+        transform(&mut x, &mut lines, false);
+        for (x, weight) in x.chunks_exact_mut(count).zip(line.weights()) {
             x.iter_mut().for_each(|x| *x = T::rounded(x.widened() / weight));
         }
-        line.backward(&mut lines);
-        for (at, x) in lines.x.iter().enumerate() {
-            let off = (x.widened() - value(at / T::LANES, at % T::LANES)).abs();
+        transform(&mut x, &mut lines, true);
+        for (at, x) in x.iter().enumerate() {
+            let off = (x.widened() - value(at / count, at % count)).abs();
             assert!(off < slack * m as f64, "{modes:?} {m}: {off:e}");
         }
     }

@@ -9,8 +9,7 @@
 //! [`Solver`] turns all axes but the last into modes and solves a tridiagonal system along the last for each mode:
 //!
 //! - Axes of equal spacings by fast transforms (Dirichlet, Neumann or periodic; nodes on the walls or half a spacing
-//!   away), of any length; others by their eigenvectors, dense along the axis. Lines are transformed side by side, one in
-//!   each lane of the processor's vectors, and every line by itself.
+//!   away), of any length; others by their eigenvectors, dense along the axis, some lines side by side.
 //! - The last axis costs the same whatever its spacings and ends are.
 //! - Singular operators (free or periodic along every axis, no multiple of the mass): constants get an eigenvalue of their
 //!   own, so that what is computed is symmetric and positive definite all the same; on what is orthogonal to constants it is
@@ -34,12 +33,10 @@
 mod axis;
 mod chain;
 mod eigen;
-mod fft;
 pub mod fit;
 mod line;
 mod number;
 mod operator;
-mod real;
 mod solver;
 
 pub use axis::Axis;
@@ -49,6 +46,12 @@ pub use operator::Separable;
 pub use solver::Solver;
 
 use super::lattice::Lattice;
+
+/// Eigenvalue number `k` (from 1 to `m`) of the one-dimensional second difference `(−1, 2, −1)` on `m` inner nodes.
+pub fn eigenvalue(m: usize, k: usize) -> f64 {
+    let s = (std::f64::consts::FRAC_PI_2 * k as f64 / (m + 1) as f64).sin();
+    4.0 * s * s
+}
 
 /// Nodes, at least, that one thread takes at a time: fewer are done before another has woken up.
 const GRAIN: usize = 1 << 13;

@@ -1,24 +1,12 @@
 //! Numbers that the fast solves are made for.
-use std::fmt::Debug;
-use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
+use std::ops::AddAssign;
 
 use bytemuck::Pod;
+use rustfft::FftNum;
 
 /// `f32` or `f64`.
-pub trait Number:
-    Pod
-    + Debug
-    + PartialOrd
-    + Send
-    + Sync
-    + Add<Output = Self>
-    + Sub<Output = Self>
-    + Mul<Output = Self>
-    + Div<Output = Self>
-    + Neg<Output = Self>
-    + AddAssign
-{
-    /// Lines that are transformed side by side: what one vector of 64 bytes holds.
+pub trait Number: FftNum + Pod + PartialOrd + AddAssign {
+    /// Lines that are moved, or transformed, side by side: what one vector of 64 bytes holds.
     const LANES: usize;
     /// Nought.
     const ZERO: Self;

@@ -270,17 +270,10 @@ impl<T: Number> Way<'_, T> {
     }
 }
 
-fn turned<T: Number>(line: &Line<T>, lines: &mut Lines<T>, back: bool) {
-    match back {
-        true => line.backward(lines),
-        false => line.forward(lines),
-    }
-}
-
 /// Places of a row that are moved together.
 const TILE: usize = 16;
 
-/// Rows of `mx` numbers, `stride` apart, some at a time.
+/// Rows of `mx` numbers, `stride` apart.
 fn along_x<T: Number>(
     line: &Line<T>,
     lines: &mut Lines<T>,
@@ -289,6 +282,10 @@ fn along_x<T: Number>(
     mx: usize,
     back: bool,
 ) {
+    if line.is_fast() {
+        x.chunks_mut(stride).for_each(|row| line.one(&mut row[..mx], lines, back));
+        return;
+    }
     for rows in x.chunks_mut(T::LANES * stride) {
         if rows.len() < T::LANES * stride {
             lines.x.fill(T::ZERO);
@@ -301,7 +298,7 @@ fn along_x<T: Number>(
                 }
             }
         }
-        turned(line, lines, back);
+        line.side_by_side(lines, back);
         for (tile, from) in lines.x.chunks(TILE * T::LANES).enumerate() {
             let places = tile * TILE..(tile * TILE + TILE).min(mx);
             for (lane, row) in rows.chunks_mut(stride).enumerate() {
@@ -315,14 +312,31 @@ fn along_x<T: Number>(
 
 /// Columns of a layer of rows of `mx` numbers, some at a time.
 fn along_y<T: Number>(line: &Line<T>, lines: &mut Lines<T>, x: &mut [T], mx: usize, back: bool) {
+    let my = x.len() / mx;
     for first in (0..mx).step_by(T::LANES) {
         let part = first..(first + T::LANES).min(mx);
+        if line.is_fast() {
+            for (j, row) in x.chunks_exact(mx).enumerate() {
+                let column = lines.x[j..].iter_mut().step_by(my);
+                column.zip(&row[part.clone()]).for_each(|(to, v)| *to = *v);
+            }
+            let mut columns = std::mem::take(&mut lines.x);
+            for column in columns.chunks_exact_mut(my).take(part.len()) {
+                line.one(column, lines, back);
+            }
+            lines.x = columns;
+            for (j, row) in x.chunks_exact_mut(mx).enumerate() {
+                let column = lines.x[j..].iter().step_by(my);
+                row[part.clone()].iter_mut().zip(column).for_each(|(v, from)| *v = *from);
+            }
+            continue;
+        }
         for (to, row) in lines.x.chunks_exact_mut(T::LANES).zip(x.chunks_exact(mx)) {
             let (to, rest) = to.split_at_mut(part.len());
             to.copy_from_slice(&row[part.clone()]);
             rest.fill(T::ZERO);
         }
-        turned(line, lines, back);
+        line.side_by_side(lines, back);
         for (from, row) in lines.x.chunks_exact(T::LANES).zip(x.chunks_exact_mut(mx)) {
             row[part.clone()].copy_from_slice(&from[..part.len()]);
         }

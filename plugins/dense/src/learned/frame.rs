@@ -7,7 +7,7 @@
 //! `A0^½ (M − A⁻¹) A0^½`, which is what decides convergence, and small errors in smooth and in rough
 //! modes count alike. What is read back is symmetric whatever the vector.
 
-use precondor_sdk::core::kernel::sine::eigenvalue;
+use precondor_sdk::core::kernel::separable::eigenvalue;
 
 use precondor_neural::net::{Operand, multiply};
 use precondor_sdk::core::kernel::grid::Grid;

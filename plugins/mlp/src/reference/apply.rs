@@ -7,7 +7,7 @@
 //!
 //! Everything inside is in single precision: `M₂` has to be close to `A⁻¹` only as far as the network made
 //! it so, and what rounding adds is, measured in energy, some 10⁻⁵ of the result at a quarter of a million
-//! nodes (see `sine.rs`), a thousandth of what an iteration leaves. The residual is scaled by a power of two
+//! nodes (see `kernel/separable` of the core), a thousandth of what an iteration leaves. The residual is scaled by a power of two
 //! first, so that no residual is too small or too large; the matrix is divided by its level against `A0`
 //! (`kernel/level.rs` of the core), and the result, too, so that neither are its units.
 //!
@@ -35,7 +35,7 @@ use std::sync::Arc;
 use multiversion::multiversion;
 use precondor_sdk::core::comm::Communicator;
 use precondor_sdk::core::kernel::chunks;
-use precondor_sdk::core::kernel::sine::SlabSolver;
+use precondor_sdk::core::kernel::separable::{Separable, Solver};
 use precondor_sdk::core::kernel::slab::Redistribution;
 use precondor_sdk::prelude::*;
 
@@ -66,7 +66,7 @@ pub struct Memory {
     planes: [Vec<f32>; 5],
     /// Brings the residual's rows around.
     inward: Redistribution<f32>,
-    solver: SlabSolver<f32>,
+    solver: Solver<f32>,
     coarse: CoarseMemory,
 }
 
@@ -175,10 +175,12 @@ impl Operator {
     pub fn memory(&self) -> Result<Memory> {
         let (slabs, reach) = (self.share.slabs(), self.stencils.variant().reach());
         let wants = |rank: usize| slabs.nodes(self.share.kept(rank));
+        let Grid { mx, my } = slabs.grid();
+        let laplacian = Separable::laplacian(&[mx, my]);
         Ok(Memory {
             planes: std::array::from_fn(|_| vec![0.0; self.grid().plane()]),
             inward: Redistribution::new(&self.comm, 1, |rank| slabs.own(rank), wants)?,
-            solver: SlabSolver::new(slabs, &self.comm, reach + 2)?,
+            solver: Solver::new(&laplacian, slabs, &self.comm, reach + 2)?,
             coarse: self.coarse.as_ref().map_or_else(CoarseMemory::default, Coarse::memory),
         })
     }

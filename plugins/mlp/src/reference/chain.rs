@@ -14,7 +14,7 @@
 //! Cost: seven sine transforms and about 250 flops a node and vector, all in the first-level cache.
 
 use multiversion::multiversion;
-use precondor_sdk::core::kernel::sine::eigenvalue;
+use precondor_sdk::core::kernel::separable::eigenvalue;
 
 use crate::reference::pgp::Stencils;
 use crate::reference::stencil::Stencil;
@@ -249,7 +249,7 @@ mod tests {
     use precondor_neural::check::random_bands;
     use precondor_neural::random::Random;
     use precondor_sdk::core::host::Alone;
-    use precondor_sdk::core::kernel::sine::PoissonSolver;
+    use precondor_sdk::core::kernel::separable::{Separable, Solver};
     use precondor_sdk::prelude::Comm;
     use std::sync::Arc;
 
@@ -265,8 +265,9 @@ mod tests {
             let (mut nodes, mut slow) = (vec![0.0; grid.nodes()], vec![0.0; grid.nodes()]);
             grid.to_nodes(&x, &mut nodes);
             grid.to_nodes(&y, &mut slow);
-            let fast = PoissonSolver::<f64>::new(grid.mx, grid.my);
-            fast.solve(&Alone, &mut nodes, grid.mx, &mut fast.scratch()).unwrap();
+            let laplacian = Separable::laplacian(&[grid.mx, grid.my]);
+            let mut fast = Solver::<f64>::alone(&laplacian).unwrap();
+            fast.solve(&Alone, &mut nodes, grid.mx).unwrap();
             assert!(nodes.iter().zip(&slow).all(|(a, b)| (a - b).abs() < 1e-12));
             assert_eq!(y.iter().filter(|v| **v != 0.0).count(), grid.nodes());
         }

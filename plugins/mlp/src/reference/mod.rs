@@ -21,7 +21,7 @@
 //!   the bands of `A`.
 //! - **On p ranks** each one evaluates the network at the nodes of its slab of rows, n/p of them, keeps so many
 //!   rows of its neighbours (`share.rs`) that an application needs no exchange but the residual's, and
-//!   shares the solve with `A0` (`kernel/sine/slab.rs`): one gather of a word and 2(p − 1) + 2 messages a rank
+//!   shares the solve with `A0` (`kernel/separable` of the core): one gather of a word and 2(p − 1) + 2 messages a rank
 //!   (`apply.rs` has the formulas). The same bits on any number of ranks; with the coarse correction, up to
 //!   rounding. More ranks than rows of the grid work, but those beyond have no row to transform.
 //!   Setup communicates, with the slabs of `kernel/slab`, `H` rows around (`share.rs`) and K = 14 (`spd`, `sweep`)
