@@ -26,7 +26,7 @@
 //!
 //! Entries a_ij and a_ji count half each: of an unsymmetric matrix the symmetric part is fitted.
 //!
-//! Cost: one pass over A; level and distance from some two thousand rows chosen by their numbers; two gathers of sums, a few
+//! Cost: one pass over A; level and distance from some five hundred rows chosen by their numbers; two gathers of sums, a few
 //! words a plane. Sums over all rows are compensated and added in the order of the ranks: the same bits on any number of ranks
 //! but for sums within 10⁻³² of where rounding turns.
 mod equal;
@@ -44,7 +44,7 @@ use measure::measured;
 use sums::{Limit, Sums};
 
 /// Rows, about, that level and distance are taken from.
-const SAMPLES: u64 = 1 << 11;
+const SAMPLES: u64 = 1 << 9;
 /// Couplings beyond so many times the model's are those of cells that are nearly flat.
 const WILD: f64 = 4.0;
 /// Times, at most, that sums are taken without them.

@@ -1,0 +1,84 @@
+//! Setup, application and solves of the forms of `reference`, in one run: medians of alternating rounds, in milliseconds and in
+//! products with A by rows.
+#![allow(clippy::unwrap_used, missing_docs)]
+use precondor_plugin_reference::{FastPoisson, Reference};
+use precondor_sdk::core::comm::Comm;
+use precondor_sdk::core::problem::{Poisson, Problem, Tetrahedra};
+use precondor_sdk::core::registry::{DynGenerator, Native};
+use precondor_sdk::core::solver::{Criterion, Method, Stop, solve};
+use precondor_sdk::serde_json::{Value, json};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Instant;
+
+fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
+    let start = Instant::now();
+    let value = work();
+    (value, 1e3 * start.elapsed().as_secs_f64())
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+fn main() {
+    let poisson = |level| Problem::Poisson(Poisson { shift: 0.25, ..Poisson::at_level(level) });
+    let tetrahedra =
+        |nodes| Problem::Tetrahedra(Tetrahedra { nodes, shift: 0.2, ..Tetrahedra::default() });
+    let reference = || -> Arc<dyn DynGenerator> { Native::<Reference>::method() };
+    let forms: [(&str, Arc<dyn DynGenerator>, Value); 4] = [
+        ("fast-poisson", Native::<FastPoisson>::method(), json!({})),
+        ("reference", reference(), json!({})),
+        ("reference, double precision", reference(), json!({"precision": "f64"})),
+        (
+            "reference, symmetric Gauss-Seidel, interpolation",
+            reference(),
+            json!({"smoother": "symmetric-gauss-seidel", "interpolation": 0.5}),
+        ),
+    ];
+    println!(
+        "| grid | form | iterations | setup, ms (products) | M r, ms (products) | setup and solve, ms |"
+    );
+    println!("|---|---|---|---|---|---|");
+    let problems =
+        [("31²", poisson(5)), ("127²", poisson(7)), ("511²", poisson(9)), ("63³", tetrahedra(63))];
+    for (name, problem) in problems {
+        let (system, b) = problem.generate(Comm::solo()).unwrap();
+        let a = system.a();
+        a.first_unsymmetric().unwrap();
+        let mut z = vec![0.0; b.len()];
+        let mut products = Vec::new();
+        let mut times = vec![[const { Vec::new() }; 3]; forms.len()];
+        let mut counts = vec![0; forms.len()];
+        for _ in 0..9 {
+            products.push(timed(|| a.spmv(&b, &mut z).unwrap()).1);
+            for ((_, method, params), (times, count)) in
+                forms.iter().zip(times.iter_mut().zip(&mut counts))
+            {
+                let (m, setup) = timed(|| method.generate(params, &system).unwrap());
+                let apply = timed(|| m.apply(&b, &mut z).unwrap()).1;
+                let criterion = Criterion::RelativeResidual;
+                let stop =
+                    Stop { criterion, tolerance: 1e-8, max_iterations: 100, divergence: 1e6 };
+                let (mut x, mut watch) = (vec![0.0; b.len()], |_: &_| ControlFlow::Continue(()));
+                let (report, solved) =
+                    timed(|| solve(&Method::Cg, a, &*m, &b, &mut x, &stop, &mut watch).unwrap());
+                *count = report.iterations;
+                for (times, time) in times.iter_mut().zip([setup, apply, setup + solved]) {
+                    times.push(time);
+                }
+            }
+        }
+        let product = median(products);
+        println!("| {name} | product with A: {product:.3} ms | | | | |");
+        for ((form, ..), (times, count)) in forms.iter().zip(times.into_iter().zip(counts)) {
+            let [setup, apply, whole] = times.map(median);
+            println!(
+                "| {name} | {form} | {count} | {setup:.2} ({:.1}) | {apply:.3} ({:.1}) | {whole:.2} |",
+                setup / product,
+                apply / product
+            );
+        }
+    }
+}
