@@ -112,6 +112,14 @@ impl Config {
         Ok(self)
     }
 
+    /// What the section `[solver]` says.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] with the place of what it cannot hold.
+    pub fn solver(&self) -> Result<SolverConfig> {
+        self.root.get("solver").map_or_else(|| Ok(SolverConfig::default()), SolverConfig::from_node)
+    }
+
     /// Makes the system and the preconditioner, and solves, on the ranks of `methods`. A solve that does not
     /// converge is no error: the report says how it ended. Collective.
     ///
@@ -132,8 +140,7 @@ impl Config {
         let asked = || {
             self.root.only(&["problem", "solver", "preconditioner"])?;
             let section = self.root.get("solver");
-            let solver =
-                section.map_or_else(|| Ok(SolverConfig::default()), SolverConfig::from_node)?;
+            let solver = self.solver()?;
             let method = self.root.get("preconditioner").map(|node| methods.method(node));
             let method = method.transpose()?;
             let plan = fallback::plan(methods, section, &solver, method.as_ref())?;

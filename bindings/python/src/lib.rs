@@ -19,6 +19,8 @@ mod preconditioner;
 #[cfg(feature = "extension")]
 mod problem;
 #[cfg(feature = "extension")]
+mod report;
+#[cfg(feature = "extension")]
 mod solve;
 #[cfg(feature = "extension")]
 mod system;
@@ -32,6 +34,8 @@ mod _native {
     use crate::preconditioner::{Preconditioner, load};
     #[pymodule_export]
     use crate::problem::{problem, read, read_vector};
+    #[pymodule_export]
+    use crate::report::{forms_of_report, write_report};
     #[pymodule_export]
     use crate::solve::{run, solve};
     #[pymodule_export]

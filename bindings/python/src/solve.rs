@@ -37,6 +37,8 @@ impl Asked {
 /// How a solve went.
 struct Went {
     report: Report,
+    /// What was measured, in words.
+    measure: &'static str,
     x: Vec<f64>,
     notes: Vec<String>,
     /// Seconds of looking at M and A before, of the solve, and of it in products and applications.
@@ -47,9 +49,10 @@ struct Went {
 
 impl Went {
     fn into_dict(self, py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
-        let Went { report, x, notes, before, taken, spent } = self;
+        let Went { report, measure, x, notes, before, taken, spent } = self;
         let went = PyDict::new(py);
         went.set_item("x", PyArray1::from_vec(py, x))?;
+        went.set_item("measure", measure)?;
         went.set_item("outcome", report.outcome.name())?;
         went.set_item("reason", report.outcome.reason())?;
         went.set_item("converged", report.outcome == Outcome::Converged)?;
@@ -160,7 +163,8 @@ fn with_matrix(
     let (report, spent) = steps::run(how, &task, m, &mut x, exact.as_deref(), &mut see, make)?;
     let taken = start.elapsed();
     notes.extend(steps::remarks(&report, solver));
-    Ok(Went { report, x, notes, before, taken, spent: Some(spent) })
+    let measure = solver.measure();
+    Ok(Went { report, measure, x, notes, before, taken, spent: Some(spent) })
 }
 
 /// Of A there is a product alone: nothing can be looked at, and nothing set up in the place of M.
@@ -201,7 +205,8 @@ fn with_product(
     let report = solver::solve(&solver.method(), a, m, &b, &mut x, &solver.stop(None), &mut see);
     let report = report.map_err(|e| e.inside(solver.name()))?;
     notes.extend(steps::remarks(&report, solver));
-    Ok(Went { report, x, notes, before: Duration::ZERO, taken: start.elapsed(), spent: None })
+    let (measure, before, taken) = (solver.measure(), Duration::ZERO, start.elapsed());
+    Ok(Went { report, measure, x, notes, before, taken, spent: None })
 }
 
 /// Carries a configuration out, of a file or as JSON.
@@ -216,10 +221,12 @@ pub fn run<'py>(
     let solved = py.detach(|| {
         let config = configuration(path, json)?;
         let methods: &Methods = &*methods()?;
-        config.solve_watched(methods, &mut |step| watch.see(step))
+        let solved = config.solve_watched(methods, &mut |step| watch.see(step))?;
+        Ok((solved, config.solver()?.measure()))
     });
-    let solved = solved.map_err(|e| watch.raised.take().unwrap_or_else(|| exception(e)))?;
+    let solved = solved.map_err(|e| watch.raised.take().unwrap_or_else(|| exception(e)));
+    let (solved, measure) = solved?;
     let Solved { x, report, setup: before, solve: taken, spent, notes, .. } = solved;
-    let went = Went { report, x, notes, before, taken, spent: Some(spent) };
+    let went = Went { report, measure, x, notes, before, taken, spent: Some(spent) };
     Ok((went.into_dict(py)?, watch.raised))
 }

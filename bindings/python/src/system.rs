@@ -152,6 +152,11 @@ impl System {
         self.core.a().nnz_own()
     }
 
+    /// Whether A is symmetric.
+    fn symmetric(&self, py: Python<'_>) -> PyResult<bool> {
+        without_python(py, || Ok(self.core.a().first_unsymmetric()?.is_none()))
+    }
+
     /// What is known of A beside its entries.
     #[getter]
     fn known(&self) -> Vec<String> {

@@ -7,6 +7,7 @@
 >>> precondor.methods()
 """
 
+from ._compare import Comparison, compare
 from ._errors import (
     BreakdownError,
     DataError,
@@ -29,6 +30,7 @@ from ._system import Problem, System, problem, problems, read, read_vector
 
 __all__ = [
     "BreakdownError",
+    "Comparison",
     "DataError",
     "Description",
     "Error",
@@ -47,6 +49,7 @@ __all__ = [
     "Result",
     "System",
     "UnsupportedError",
+    "compare",
     "describe",
     "inverse",
     "load",

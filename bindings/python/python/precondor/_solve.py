@@ -35,6 +35,8 @@ class Result:
         Iterations done.
     residuals : array, (iterations + 1,), or list of k such
         The stopping measure before the first and after every iteration.
+    measure : str
+        What that is, in words.
     true_relative_residual : float
         ‖b − A x‖₂ / ‖b‖₂, computed from x; the largest of several columns.
     scaled_residual : float
@@ -59,6 +61,7 @@ class Result:
         worst = next((one for one in went if not one["converged"]), first)
         self.converged: bool = all(one["converged"] for one in went)
         self.outcome: str = worst["outcome"]
+        self.measure: str = first["measure"]
         self.reason: Optional[str] = worst["reason"]
         self.true_relative_residual: float = max(one["true_relative_residual"] for one in went)
         self.scaled_residual: float = max(one["scaled_residual"] for one in went)
