@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// `out = f(v)`, for a function of Python that takes a vector and gives one.
-fn call(f: &Py<PyAny>, what: &str, v: &[f64], out: &mut [f64]) -> Result<()> {
+pub fn call(f: &Py<PyAny>, what: &str, v: &[f64], out: &mut [f64]) -> Result<()> {
     let called = Python::attach(|py| {
         let given = f.bind(py).call1((PyArray1::from_slice(py, v),));
         let given = given.map_err(|e| standing_for(e, what))?;

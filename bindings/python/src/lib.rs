@@ -19,11 +19,15 @@ mod preconditioner;
 #[cfg(feature = "extension")]
 mod problem;
 #[cfg(feature = "extension")]
+mod register;
+#[cfg(feature = "extension")]
 mod report;
 #[cfg(feature = "extension")]
 mod solve;
 #[cfg(feature = "extension")]
 mod system;
+#[cfg(feature = "extension")]
+mod triangular;
 
 #[cfg(feature = "extension")]
 #[pyo3::pymodule]
@@ -34,6 +38,8 @@ mod _native {
     use crate::preconditioner::{Preconditioner, load};
     #[pymodule_export]
     use crate::problem::{problem, read, read_vector};
+    #[pymodule_export]
+    use crate::register::{check_method, register};
     #[pymodule_export]
     use crate::report::{forms_of_report, write_report};
     #[pymodule_export]

@@ -9,32 +9,70 @@ use precondor::{Error, Methods, Result, Search};
 use precondor_host::{MethodInfo, Onlooker};
 use pyo3::prelude::*;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Looked for when they are asked for first; replaced by one more where one is added.
-static METHODS: Mutex<Option<Arc<Methods>>> = Mutex::new(None);
-
-/// The methods that are linked in and those of libraries. To be called without the interpreter, which the first call
-/// may make wait.
-pub fn methods() -> Result<Arc<Methods>> {
-    let mut there = METHODS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(methods) = &*there {
-        return Ok(Arc::clone(methods));
-    }
-    // Files that parameters name are looked for where the program is then: notebooks change folders.
-    let methods = Methods::search(&Search { extra: Vec::new(), base: PathBuf::new() })?;
-    let progress = Box::new(|_, _, _: &str| {});
-    methods.plugins().look_on(Onlooker { progress, cancelled: Box::new(cancelled) });
-    Ok(Arc::clone(there.insert(Arc::new(methods))))
+/// The methods of the process.
+struct Known {
+    /// Those that are linked in, and those of libraries.
+    found: Methods,
+    /// Those that are written in Python.
+    own: BTreeMap<String, Arc<dyn DynGenerator>>,
+    /// All of them.
+    all: Arc<Methods>,
 }
 
-/// Changes the methods of the process. To be called without the interpreter.
-pub fn change<T>(change: impl FnOnce(&mut Methods) -> Result<T>) -> Result<T> {
-    let mut all = Methods::clone(&*methods()?);
-    let changed = change(&mut all)?;
-    *METHODS.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(all));
-    Ok(changed)
+/// Looked for when they are asked for first.
+static METHODS: Mutex<Option<Known>> = Mutex::new(None);
+
+impl Known {
+    fn find() -> Result<Self> {
+        // Files that parameters name are looked for where the program is then: notebooks change folders.
+        let found = Methods::search(&Search { extra: Vec::new(), base: PathBuf::new() })?;
+        let progress = Box::new(|_, _, _: &str| {});
+        found.plugins().look_on(Onlooker { progress, cancelled: Box::new(cancelled) });
+        let all = Arc::new(found.clone());
+        Ok(Known { found, own: BTreeMap::new(), all })
+    }
+
+    /// The same with other methods.
+    fn with(found: Methods, own: BTreeMap<String, Arc<dyn DynGenerator>>) -> Result<Self> {
+        let mut all = found.clone();
+        own.values().try_for_each(|method| all.add(Arc::clone(method)))?;
+        Ok(Known { found, own, all: Arc::new(all) })
+    }
+}
+
+/// Looks at what is known, or changes it. To be called without the interpreter, which the first call may make wait.
+fn known<T>(look: impl FnOnce(&mut Known) -> Result<T>) -> Result<T> {
+    let mut there = METHODS.lock().unwrap_or_else(PoisonError::into_inner);
+    match &mut *there {
+        Some(known) => look(known),
+        None => look(there.insert(Known::find()?)),
+    }
+}
+
+/// All methods. To be called without the interpreter.
+pub fn methods() -> Result<Arc<Methods>> {
+    known(|known| Ok(Arc::clone(&known.all)))
+}
+
+/// Adds a method that is written in Python, in the place of another such of its name. To be called without the
+/// interpreter.
+pub fn enroll(method: Arc<dyn DynGenerator>) -> Result<()> {
+    known(|known| {
+        if let Ok(there) = known.found.get(method.name()) {
+            let (name, origin) = (method.name(), there.origin());
+            let why =
+                format!("there is a method '{name}' already, {origin}: give yours another name");
+            return Err(Error::Plugin(why));
+        }
+        let mut own = known.own.clone();
+        own.insert(method.name().to_owned(), method);
+        *known = Known::with(known.found.clone(), own)?;
+        Ok(())
+    })
 }
 
 /// What `json` says under `key`, as a section of a configuration; complaints about it begin with the key.
@@ -107,7 +145,19 @@ pub fn problems() -> PyResult<String> {
 /// Loads a library of methods, whose names it gives.
 #[pyfunction]
 pub fn load_library(py: Python<'_>, path: PathBuf) -> PyResult<Vec<String>> {
-    without_python(py, || change(|methods| methods.add_library(&path)))
+    without_python(py, || {
+        known(|known| {
+            let mut found = known.found.clone();
+            let names = found.add_library(&path)?;
+            let with = Known::with(found, known.own.clone());
+            if with.is_err() {
+                // Methods find each other among those that were made last.
+                *known = Known::with(known.found.clone(), known.own.clone())?;
+            }
+            *known = with?;
+            Ok(names)
+        })
+    })
 }
 
 /// Threads that methods and products run on.

@@ -25,15 +25,18 @@ from ._errors import (
 from ._methods import Description, Methods, describe, load_library, methods, passed_over, threads
 from ._native import VERSION as __version__
 from ._preconditioner import Preconditioner, load, preconditioner
+from ._register import Check, Factor, check, register
 from ._solve import Inverse, Result, inverse, run, solve
 from ._system import Problem, System, problem, problems, read, read_vector
 
 __all__ = [
     "BreakdownError",
+    "Check",
     "Comparison",
     "DataError",
     "Description",
     "Error",
+    "Factor",
     "FileError",
     "Interrupted",
     "Inverse",
@@ -49,6 +52,7 @@ __all__ = [
     "Result",
     "System",
     "UnsupportedError",
+    "check",
     "compare",
     "describe",
     "inverse",
@@ -61,6 +65,7 @@ __all__ = [
     "problems",
     "read",
     "read_vector",
+    "register",
     "run",
     "solve",
     "threads",

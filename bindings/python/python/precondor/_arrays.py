@@ -58,17 +58,14 @@ def columns(values: Any, what: str, size: int) -> np.ndarray:
 
 def compressed(a: Any, what: str = "A") -> Tuple[Tuple[int, int], np.ndarray, np.ndarray, np.ndarray]:
     """Shape, row offsets, columns and values of a matrix; those of a CSR matrix in float64 are its own arrays."""
+    if _is_torch(a):
+        a = _of_torch(a)
     if not sp.issparse(a):
-        if hasattr(a, "tocsr"):
-            a = a.tocsr()
-        else:
-            if _is_torch(a):
-                a = _of_torch(a)
-            dense = np.asarray(a)
-            if dense.ndim != 2:
-                raise DataError(f"{what} is no matrix: {type(a).__name__} of shape {dense.shape}")
-            refuse_complex(dense.dtype, what)
-            a = sp.csr_matrix(dense)
+        dense = np.asarray(a)
+        if dense.ndim != 2:
+            raise DataError(f"{what} is no matrix: {type(a).__name__} of shape {dense.shape}")
+        refuse_complex(dense.dtype, what)
+        a = sp.csr_matrix(dense)
     refuse_complex(a.dtype, what)
     if a.ndim != 2:
         raise DataError(f"{what} has {a.ndim} dimensions; a matrix has 2")
@@ -103,7 +100,7 @@ def _of_torch(a: Any) -> Any:
         return sp.csr_matrix(tuple(part.numpy() for part in parts), shape=tuple(a.shape))
     if a.layout == torch.strided:
         return a.numpy()
-    coo = a.to_sparse_coo().coalesce()
+    coo = (a if a.layout == torch.sparse_coo else a.to_sparse()).coalesce()
     rows, cols = coo.indices().numpy()
     return sp.coo_matrix((coo.values().numpy(), (rows, cols)), shape=tuple(a.shape)).tocsr()
 
