@@ -27,6 +27,8 @@ mod solve;
 #[cfg(feature = "extension")]
 mod system;
 #[cfg(feature = "extension")]
+mod train;
+#[cfg(feature = "extension")]
 mod triangular;
 
 #[cfg(feature = "extension")]
@@ -46,6 +48,8 @@ mod _native {
     use crate::solve::{run, solve};
     #[pymodule_export]
     use crate::system::System;
+    #[pymodule_export]
+    use crate::train::train;
 
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -28,6 +28,7 @@ from ._preconditioner import Preconditioner, load, preconditioner
 from ._register import Check, Factor, check, register
 from ._solve import Inverse, Result, inverse, run, solve
 from ._system import Problem, System, problem, problems, read, read_vector
+from ._train import Training, train
 
 __all__ = [
     "BreakdownError",
@@ -51,6 +52,7 @@ __all__ = [
     "Problem",
     "Result",
     "System",
+    "Training",
     "UnsupportedError",
     "check",
     "compare",
@@ -69,4 +71,5 @@ __all__ = [
     "run",
     "solve",
     "threads",
+    "train",
 ]

@@ -81,3 +81,13 @@ def register(name: str, summary: str, schema: str, generate: Callable[..., Any])
 def check_method(
     name: str, system: Optional[System], parameters: str
 ) -> Tuple[List[str], List[str], Optional[str]]: ...
+def train(
+    method: str,
+    parameters: str,
+    systems: List[System],
+    problems: str,
+    resume: Optional[bytes],
+    checkpoint: Optional[_Path],
+    every: int,
+    callback: Optional[Callable[[int, int, float], Any]],
+) -> Tuple[Dict[str, Any], Optional[BaseException]]: ...
