@@ -18,7 +18,7 @@ command -v cargo >/dev/null || {
     echo "error: no cargo found; install Rust from https://rustup.rs (Debian 12's own rustc is too old)" >&2
     exit 1
 }
-install_missing cc mpi petsc python
+install_missing cc mpi petsc python torch
 if missing cc; then exit 1; fi
 
 # The README's first command, read from the README, in a clone under a temporary folder: whatever the
@@ -66,6 +66,7 @@ else
     with=(--features precondor/petsc,precondor-lab/mpi)
 fi
 if missing python; then left_out+=("the tests of the Python package: no Python with NumPy, SciPy and pytest"); fi
+if missing torch; then left_out+=("the Python package with PyTorch: no PyTorch"); fi
 step cargo fmt --all --check
 # With the Python package, which the others are built without.
 step cargo clippy --workspace --all-targets "${with[@]}" --features precondor-python/extension --locked -- -D warnings

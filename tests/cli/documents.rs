@@ -87,6 +87,8 @@ fn classify(command: &str) -> Option<Class> {
         ["git", "clone", "https://github.com/precondor/precondor", "&&", "cd", "precondor"] => {
             Class::Setup
         }
+        // `tests/python.rs` does it.
+        ["pip", "install", "./bindings/python"] => Class::Setup,
         ["export", ..] => Class::Export,
         ["mpicc", ..] | ["mpirun", "-n", _, "./ex2", ..] => Class::Petsc,
         ["/usr/bin/python3", script] if script.starts_with("examples/") => Class::Petsc,

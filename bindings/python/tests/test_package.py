@@ -67,6 +67,15 @@ def test_versions_agree():
 
 
 @pytest.mark.skipif(not (ROOT / "docs").exists(), reason="no sources around")
+def test_the_reference_is_made_from_the_docstrings():
+    script = {"__name__": "reference"}
+    exec((ROOT / "scripts/python-api.py").read_text(), script)
+    assert set(sum(script["GROUPS"].values(), [])) == set(precondor.__all__), "a name without a group"
+    why = "python scripts/python-api.py > docs/python-api.md"
+    assert script["page"]() == (ROOT / "docs/python-api.md").read_text(), why
+
+
+@pytest.mark.skipif(not (ROOT / "docs").exists(), reason="no sources around")
 def test_the_guide_does_what_it_shows(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/python.md").read_text(), re.M | re.S)

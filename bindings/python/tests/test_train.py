@@ -92,7 +92,7 @@ def test_a_callback_sees_it_and_may_end_it():
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_ctrl_c_leaves_a_checkpoint_to_go_on_from(tmp_path):
     made, path = matrices(4), tmp_path / "mine.safetensors"
-    options = dict(SMALL, steps=3000)
+    options = dict(SMALL, steps=300)
     whole = precondor.train("mlp-fsai", made, **options)
 
     def interrupt(step, steps, loss):
@@ -102,13 +102,13 @@ def test_ctrl_c_leaves_a_checkpoint_to_go_on_from(tmp_path):
     with pytest.raises(KeyboardInterrupt) as caught:
         precondor.train("mlp-fsai", made, output=path, callback=interrupt, **options)
     part = caught.value.result
-    assert 0 < len(part.losses) < 3000 and part.model is None and "interrupted" in repr(part)
+    assert 0 < len(part.losses) < 300 and part.model is None and "interrupted" in repr(part)
     assert (tmp_path / "mine.safetensors.checkpoint").read_bytes() == part.checkpoint and not path.exists()
     with pytest.raises(precondor.ParameterError, match="no model yet"):
         part.save(path)
     assert precondor.train("mlp-fsai", made, resume=part.checkpoint, **options).model == whole.model
     rest = precondor.train("mlp-fsai", made, output=path, resume=True, **options)
-    assert path.read_bytes() == whole.model and len(rest.losses) == 3000 - len(part.losses)
+    assert path.read_bytes() == whole.model and len(rest.losses) == 300 - len(part.losses)
     with pytest.raises(precondor.DataError, match="checkpoint"):
         precondor.train("mlp-fsai", matrices(4, seed=1), resume=part.checkpoint, **options)
 

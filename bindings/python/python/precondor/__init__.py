@@ -23,6 +23,7 @@ from ._errors import (
     UnsupportedError,
 )
 from ._methods import Description, Methods, describe, load_library, methods, passed_over, threads
+from ._models import Model, read_model, write_model
 from ._native import VERSION as __version__
 from ._preconditioner import Preconditioner, load, preconditioner
 from ._register import Check, Factor, check, register
@@ -42,6 +43,7 @@ __all__ = [
     "Interrupted",
     "Inverse",
     "Methods",
+    "Model",
     "NotConvergedError",
     "OutOfMemoryError",
     "PanickedError",
@@ -66,10 +68,12 @@ __all__ = [
     "problem",
     "problems",
     "read",
+    "read_model",
     "read_vector",
     "register",
     "run",
     "solve",
     "threads",
     "train",
+    "write_model",
 ]

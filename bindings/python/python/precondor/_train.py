@@ -14,6 +14,7 @@ from . import _native
 from ._arrays import text
 from ._errors import FileError, Interrupted, ParameterError
 from ._methods import describe
+from ._models import _of, write
 from ._system import PathLike, system
 
 
@@ -44,9 +45,7 @@ class Training:
     @property
     def card(self) -> Dict[str, Any]:
         """What the model says of itself: architecture, parameters and systems of the training, metrics."""
-        model = self._finished()
-        header = json.loads(model[8 : 8 + int.from_bytes(model[:8], "little")])
-        return json.loads(header["__metadata__"]["precondor"])
+        return _of(self._finished(), "the model").card if self.method != "auto" else json.loads(self._finished())
 
     def _finished(self) -> bytes:
         if self.model is None:
@@ -61,7 +60,7 @@ class Training:
         FileError
             Where it cannot be written.
         """
-        _write(pathlib.Path(path), self._finished())
+        write(pathlib.Path(path), self._finished())
 
     def plot(self, ax: Any = None) -> Any:
         """Draws the losses with matplotlib, and returns its ``Axes``.
@@ -89,16 +88,6 @@ class Training:
         held = f", least on validation {min(loss for _, loss in self.validation):.4g}" if self.validation else ""
         end = "" if self.model is not None else ", interrupted"
         return f"<Training of {self.method}: {steps} steps{loss}{held}{end}>"
-
-
-def _write(path: pathlib.Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        beside.write_bytes(content)
-        os.replace(beside, path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise FileError(f"{path}: {error.strerror or error}") from None
 
 
 def _shown() -> Optional[Callable[[int, int, float], None]]:
