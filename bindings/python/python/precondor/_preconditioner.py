@@ -160,7 +160,7 @@ class Preconditioner(LinearOperator):
         return self
 
     def save(self, path: PathLike) -> None:
-        """Writes M to a file, whole or not at all, for :func:`load` and ``precondor solve --load-preconditioner``.
+        """Writes M to a file, whole or not at all, for :func:`load`, and for ``--load-preconditioner`` of the program.
 
         Raises
         ------
