@@ -43,9 +43,12 @@ pub fn page(document: &Document) -> String {
     out
 }
 
-/// Its sections, to stand within another page: without style but the colours that pictures take from the page.
+/// Its sections, to stand within another page (of a notebook), with a style and colours of their own.
 pub fn fragment(document: &Document) -> String {
-    let mut out = format!("<div class=\"precondor\" style=\"{}\">\n", page::colours());
+    const STYLE: &str = include_str!("fragment.css");
+    let colours = page::colours();
+    let mut out =
+        format!("<style>\n{STYLE}</style>\n<div class=\"precondor\" style=\"{colours}\">\n");
     readings(&mut out, &document.readings);
     for of in &document.sections {
         section(&mut out, of);
@@ -202,9 +205,13 @@ mod tests {
             data: serde_json::Map::new(),
         };
         let part = fragment(&document);
-        assert!(part.starts_with("<div class=\"precondor\" style=\"--paper: #fbfbf9;"), "{part}");
+        let start = "</style>\n<div class=\"precondor\" style=\"--paper: #fbfbf9;";
+        assert!(part.contains(start), "{part}");
         assert!(part.contains("--c3: #c92a2a;") && part.contains("one &amp; only"), "{part}");
         assert!(part.contains("&lt;b&gt;") && !part.contains("<b>"), "{part}");
-        assert!(!part.contains("<style") && !part.contains("<html") && part.ends_with("</div>\n"));
+        assert!(!part.contains("<html") && part.ends_with("</div>\n"));
+        // Nothing of the page around is changed.
+        let style = part.split("</style>").next().unwrap().trim_start_matches("<style>\n");
+        assert!(style.lines().all(|line| line.starts_with(".precondor ")), "{style}");
     }
 }

@@ -49,7 +49,7 @@ def test_printed_it_is_a_table(table):
 
 def test_in_a_notebook_it_has_curves_and_no_markup_of_others(table):
     html = table._repr_html_()
-    assert html.startswith("<div class=\"precondor\" style=\"--paper: ") and html.count("<svg") == 1
+    assert html.startswith("<style>\n.precondor ") and html.count("<svg") == 1
     assert "&lt;b&gt;mine&lt;/b&gt;" in html and "<b>mine" not in html and "<html" not in html
     assert html.count("<div") == html.count("</div>") and html.count("<tr") == html.count("</tr>")
 

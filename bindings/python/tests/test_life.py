@@ -186,3 +186,33 @@ def test_a_product_costs_little_more_than_the_array_it_fills():
     finally:
         sys.setprofile(None)
     assert calls == ["matvec"]
+
+
+def test_petsc4py_lives_beside_it_in_one_process(child):
+    pytest.importorskip("petsc4py")
+    said = child("""
+import petsc4py
+petsc4py.init([])
+from petsc4py import PETSc
+import numpy as np, precondor
+p = precondor.problem("poisson", level=5, seed=1)
+M = precondor.preconditioner("amg", p)
+class Context:
+    def apply(self, pc, r, z):
+        z.setArray(M @ r.getArray(readonly=True))
+A = PETSc.Mat().createAIJ(p.shape, csr=(p.A.indptr, p.A.indices, p.A.data))
+b, x = A.createVecs()
+b.setArray(p.b)
+ksp = PETSc.KSP().create()
+ksp.setOperators(A)
+ksp.setType("cg")
+ksp.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
+ksp.setTolerances(rtol=1e-8)
+ksp.getPC().setType("python")
+ksp.getPC().setPythonContext(Context())
+ksp.solve(b, x)
+r = precondor.solve(p, p.b, "cg", M, tolerance=1e-8)
+print(ksp.getIterationNumber() - r.iterations, np.linalg.norm(x.getArray() - r.x) < 1e-6 * np.linalg.norm(r.x))
+""")
+    difference, same = said.split()
+    assert abs(int(difference)) <= 1 and same == "True"
