@@ -1,6 +1,9 @@
 """M over its life: set up, applied, updated, kept in files."""
 
+import pathlib
 import pickle
+import shutil
+import subprocess
 import threading
 
 import numpy as np
@@ -235,3 +238,44 @@ def test_model_problems_have_what_is_known_of_them(tmp_path):
     assert np.array_equal(precondor.read_vector(tmp_path / "b.npy", 225), np.column_stack([p.b, 2 * p.b]))
     with pytest.raises(precondor.FileError, match="b.npy"):
         precondor.read_vector(tmp_path / "b.npy", 224)
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    """A library of a method in C, as PETSc's users have them."""
+    root = pathlib.Path(__file__).parents[3]
+    source, include = root / "tests/c/jacobi.c", root / "bindings/abi/include"
+    if shutil.which("cc") is None or not source.exists():
+        pytest.skip("no C compiler, or no sources around")
+    path = tmp_path_factory.mktemp("library") / "libprecondor_plugin_jacobi_c.so"
+    subprocess.run(["cc", "-O2", "-shared", "-fPIC", f"-I{include}", "-o", path, source, "-lm"], check=True)
+    return path
+
+
+def test_a_library_brings_its_methods(child, library, monkeypatch):
+    source = """
+import sys, numpy as np, scipy.sparse as sp, precondor
+A = sp.diags([-1.0, 4.0, -1.0], [-1, 0, 1], shape=(50, 50), format="csr")
+before = set(precondor.methods())
+if len(sys.argv) > 1:
+    @precondor.register("mine")
+    def mine(A, params):
+        return sp.identity(50)
+    names = precondor.load_library(sys.argv[1])
+    assert set(precondor.methods()) - before == {"mine", *names}
+    try:
+        precondor.load_library(sys.argv[1])
+    except precondor.PluginError as error:
+        assert "there already" in str(error)
+    assert precondor.solve(A, np.ones(50), "gmres", {"name": "schwarz", "method": "mine"}).converged
+else:
+    names = [name for name in precondor.methods() if precondor.describe(name)["origin"].endswith(".so")]
+for name in names:
+    M = precondor.preconditioner(name, A)
+    assert precondor.solve(A, np.ones(50), "cg", M, tolerance=1e-8).converged
+    assert precondor.solve(A, np.ones(50), "gmres", {"name": "schwarz", "method": name}, tolerance=1e-8).converged
+print(len(names), precondor.describe(names[0])["origin"])
+"""
+    assert child(source, arguments=[str(library)]) == f"1 {library}\n"
+    monkeypatch.setenv("PRECONDOR_PATH", str(library.parent))
+    assert child(source) == f"1 {library}\n"
