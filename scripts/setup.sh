@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# What the checks need beside a Rust toolchain: a C compiler, MPI, PETSc. Installs what is missing with
-# apt-get where that is possible (Debian, as root or with sudo), else says what is missing. `missing mpi`
-# and `missing petsc` then tell whether checks have to be left out. Sourced by scripts/test.sh; to be run
-# by itself before working with the feature `mpi` or `petsc`:
+# What the checks need beside a Rust toolchain: a C compiler, MPI, PETSc, Python with NumPy, SciPy and pytest,
+# and PyTorch, which two of its examples are in.
+# Installs what is missing with apt-get where that is possible (Debian, as root or with sudo), else says what
+# is missing. `missing mpi` and its like then tell whether checks have to be left out. Sourced by
+# scripts/test.sh; to be run by itself before working with the feature `mpi` or `petsc`, or on the Python package:
 #
 #     scripts/setup.sh
 packages_cc="gcc libc6-dev"
 packages_mpi="libopenmpi-dev openmpi-bin libclang-dev pkg-config"
 packages_petsc="petsc-dev petsc64-dev python3-petsc4py libpetsc3.18-dev-examples python3-matplotlib"
+packages_python="python3-numpy python3-scipy python3-pytest python3-venv"
+packages_torch="python3-torch"
 
 there_cc() { command -v cc > /dev/null; }
 # The compiler wrapper and the launcher of one library, and the libclang that reads its header.
@@ -23,8 +26,10 @@ there_libclang() {
     return 1
 }
 there_petsc() { [ -d /usr/lib/petsc ] && /usr/bin/python3 -c 'import petsc4py, matplotlib' 2> /dev/null; }
+there_python() { /usr/bin/python3 -c 'import numpy, scipy, pytest, venv, ensurepip' 2> /dev/null; }
+there_torch() { /usr/bin/python3 -c 'import torch' 2> /dev/null; }
 
-# Whether something is not there: cc, mpi or petsc.
+# Whether something is not there: cc, mpi, petsc, python or torch.
 missing() { ! "there_$1"; }
 
 install_missing() {
@@ -55,8 +60,8 @@ install_missing() {
 
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
     set -euo pipefail
-    install_missing cc mpi petsc
-    for what in cc mpi petsc; do
+    install_missing cc mpi petsc python torch
+    for what in cc mpi petsc python; do
         if missing "$what"; then exit 1; fi
     done
 fi

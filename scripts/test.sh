@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # All checks of the project, as the README's second command: formatting, lints, documentation, tests, the
-# same under mpirun. Needs a Rust toolchain with rustfmt and clippy (rust-toolchain components); installs
-# the C compiler, MPI and PETSc that some checks need where that is possible (scripts/setup.sh), and says in
-# the end which checks were left out for want of them.
+# same under mpirun, those of the Python package. Needs a Rust toolchain with rustfmt and clippy (rust-toolchain
+# components); installs the C compiler, MPI, PETSc and Python's modules that some checks need where that is
+# possible (scripts/setup.sh), and says in the end which checks were left out for want of them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/setup.sh
@@ -18,7 +18,7 @@ command -v cargo >/dev/null || {
     echo "error: no cargo found; install Rust from https://rustup.rs (Debian 12's own rustc is too old)" >&2
     exit 1
 }
-install_missing cc mpi petsc
+install_missing cc mpi petsc python torch
 if missing cc; then exit 1; fi
 
 # The README's first command, read from the README, in a clone under a temporary folder: whatever the
@@ -65,8 +65,11 @@ elif missing petsc; then
 else
     with=(--features precondor/petsc,precondor-lab/mpi)
 fi
+if missing python; then left_out+=("the tests of the Python package: no Python with NumPy, SciPy and pytest"); fi
+if missing torch; then left_out+=("the Python package with PyTorch: no PyTorch"); fi
 step cargo fmt --all --check
-step cargo clippy --workspace --all-targets "${with[@]}" --locked -- -D warnings
+# With the Python package, which the others are built without.
+step cargo clippy --workspace --all-targets "${with[@]}" --features precondor-python/extension --locked -- -D warnings
 RUSTDOCFLAGS="-D warnings" step cargo doc --workspace --no-deps "${with[@]}" --locked
 step cargo test --workspace "${with[@]}" --locked
 step first_command_in_a_fresh_clone

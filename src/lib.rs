@@ -24,6 +24,7 @@
 //! | carry out a configuration | [`Config`] |
 //! | bring a matrix | [`Csr`](core::matrix::Csr), [`matrix_market`](core::matrix::io::matrix_market), [`System`](core::system::System) |
 //! | solve with a product alone, without a matrix | [`Operator`](core::matrix::Operator) |
+//! | see whether a method keeps its word | [`check`] |
 //! | write a method | [`Generator`](core::precond::Generator) |
 //!
 //! # Where methods come from
@@ -39,6 +40,7 @@
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod config;
 mod launcher;
 mod methods;

@@ -15,7 +15,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Methods by name, the services that they are lent (threads, files, a log, each other), and the ranks that they are
-/// made on: one, unless said otherwise.
+/// made on: one, unless said otherwise. Clones share what was found, and services.
+#[derive(Clone)]
 pub struct Methods {
     plugins: Plugins,
     comm: Comm,
@@ -75,6 +76,15 @@ impl Methods {
     /// [`Error::Plugin`](crate::Error::Plugin) where another one has its name.
     pub fn add(&mut self, method: Arc<dyn DynGenerator>) -> Result<()> {
         self.plugins.add(method)
+    }
+
+    /// Adds the methods of a library that is on no search path, and gives their names. Opening it runs its code.
+    ///
+    /// # Errors
+    /// [`Error::Plugin`](crate::Error::Plugin) where others than root and the user can have written it, it cannot be
+    /// loaded, or another method has the name of one of its methods.
+    pub fn add_library(&mut self, path: &Path) -> Result<Vec<String>> {
+        self.plugins.add_library(path)
     }
 
     /// The method `name`.

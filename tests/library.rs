@@ -1,6 +1,7 @@
 //! The library beside the program: the same configurations, the same results.
 use precondor::core::solver::Outcome;
 use precondor::prelude::*;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Command;
 
@@ -224,4 +225,46 @@ fn what_networks_are_trained_with_means_the_same_for_all() {
         let words: std::collections::BTreeSet<_> = told.iter().collect();
         assert_eq!((told.len(), words.len()), (many, 1), "{key}: {told:?}");
     }
+}
+
+#[test]
+fn sections_are_put_in_from_json_and_a_solve_is_watched() {
+    let methods = Methods::find().expect("methods");
+    let config = Config::parse("[problem]\nkind = 'poisson'\nlevel = 2").expect("TOML");
+    let section = json!({ "method": "cg", "tolerance": 1e-12 });
+    let config = config.put("problem", json!({ "kind": "poisson", "level": 5 }));
+    let config = config.and_then(|config| config.put("solver", section)).expect("sections");
+    let mut seen = Vec::new();
+    let ended = config.solve_watched(&methods, &mut |step| {
+        seen.push(step.iteration);
+        if step.iteration < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    let ended = ended.expect("a solve");
+    assert_eq!((ended.report.outcome, ended.x.len()), (Outcome::Interrupted, 961));
+    assert_eq!(seen, [0, 1, 2, 3]);
+    let wrong = config.put("solver", json!({ "methd": "cg" })).expect("a section");
+    let wrong = wrong.solve(&methods).expect_err("a key that is not there").to_string();
+    assert!(wrong.starts_with("solver: 'methd': there is no such key"), "{wrong}");
+}
+
+#[test]
+fn libraries_are_added_by_their_paths_and_their_methods_find_each_other() {
+    let here = std::env::current_exe().expect("a program");
+    let library = |name: &str| here.with_file_name(format!("libprecondor_plugin_{name}.so"));
+    let mut methods = Methods::linked().expect("none");
+    let before = methods.clone();
+    let added = methods.add_library(&library("composition")).expect("a library");
+    assert_eq!(added, ["composite", "fieldsplit"]);
+    methods.add_library(&library("jacobi")).expect("another");
+    assert!(before.get("jacobi").is_err(), "what was cloned before stays as it was");
+    let again = methods.add_library(&library("jacobi")).expect_err("twice").to_string();
+    assert!(again.contains("method 'jacobi'") && again.contains("is there already"), "{again}");
+    let none = methods.add_library(&library("none")).expect_err("not there").to_string();
+    assert!(none.contains("libprecondor_plugin_none.so"), "{none}");
+    let a = Csr::from_triplets(3, 3, (0..3).map(|i| (i, i, 2.0))).expect("a matrix");
+    let system = methods.system(a).expect("a system");
+    let m = methods.make("composite", json!({ "methods": ["jacobi", "jacobi"] }), &system);
+    let mut z = [0.0; 3];
+    m.expect("methods inside").apply(&[1.0; 3], &mut z).expect("applied");
+    assert_eq!(z, [1.0; 3]);
 }

@@ -68,6 +68,8 @@ pub struct Progress {
 pub trait Watch {
     /// A step was done.
     fn progress(&mut self, progress: &Progress);
+    /// The loss on the systems kept for validation, after so many steps. Not told of methods in libraries.
+    fn validated(&mut self, _step: u64, _loss: f64) {}
     /// The state to resume from. Called every [`checkpoint_every`](Watch::checkpoint_every) steps.
     ///
     /// # Errors

@@ -33,7 +33,7 @@ pub mod suite;
 
 use crate::Methods;
 use precondor_core::config::{self, Node, SolverConfig, StopRule};
-use precondor_core::solver::Report;
+use precondor_core::solver::{Report, Watcher};
 use precondor_core::{Error, Result};
 pub use spent::Spent;
 use std::ops::ControlFlow;
@@ -103,6 +103,23 @@ impl Config {
         Ok(self)
     }
 
+    /// The same with `value` as the section `key`, whatever was there.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] where it cannot be a section.
+    pub fn put(mut self, key: &str, value: serde_json::Value) -> Result<Self> {
+        config::put(&mut self.root, &[key], value, key)?;
+        Ok(self)
+    }
+
+    /// What the section `[solver]` says.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] with the place of what it cannot hold.
+    pub fn solver(&self) -> Result<SolverConfig> {
+        self.root.get("solver").map_or_else(|| Ok(SolverConfig::default()), SolverConfig::from_node)
+    }
+
     /// Makes the system and the preconditioner, and solves, on the ranks of `methods`. A solve that does not
     /// converge is no error: the report says how it ended. Collective.
     ///
@@ -111,12 +128,19 @@ impl Config {
     /// cannot be read; [`Error::Unsupported`] for `stop = "absolute-error"` and `backend = "petsc"`, which the
     /// program carries out; what setup and solver report.
     pub fn solve(&self, methods: &Methods) -> Result<Solved> {
+        self.solve_watched(methods, &mut |_| ControlFlow::Continue(()))
+    }
+
+    /// As [`solve`](Config::solve); `watch` sees every iteration, and may end the solve.
+    ///
+    /// # Errors
+    /// As [`solve`](Config::solve).
+    pub fn solve_watched(&self, methods: &Methods, watch: &mut Watcher) -> Result<Solved> {
         let comm = methods.comm();
         let asked = || {
             self.root.only(&["problem", "solver", "preconditioner"])?;
             let section = self.root.get("solver");
-            let solver =
-                section.map_or_else(|| Ok(SolverConfig::default()), SolverConfig::from_node)?;
+            let solver = self.solver()?;
             let method = self.root.get("preconditioner").map(|node| methods.method(node));
             let method = method.transpose()?;
             let plan = fallback::plan(methods, section, &solver, method.as_ref())?;
@@ -138,10 +162,9 @@ impl Config {
         let setup = start.elapsed();
         let mut x = task.x0.clone();
         let start = Instant::now();
-        let mut watch = |_: &_| ControlFlow::Continue(());
         let make = &mut |method: &_| solve::set_up(methods, &task, Some(method));
         let (report, spent) =
-            solve::run((&solver, &plan), &task, (&*m, foreseen), &mut x, None, &mut watch, make)?;
+            solve::run((&solver, &plan), &task, (&*m, foreseen), &mut x, None, watch, make)?;
         let solve = start.elapsed();
         notes.extend(solve::remarks(&report, &solver));
         if let Some(whole) = &task.whole {

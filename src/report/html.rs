@@ -43,6 +43,20 @@ pub fn page(document: &Document) -> String {
     out
 }
 
+/// Its sections, to stand within another page (of a notebook), with a style and colours of their own.
+pub fn fragment(document: &Document) -> String {
+    const STYLE: &str = include_str!("fragment.css");
+    let colours = page::colours();
+    let mut out =
+        format!("<style>\n{STYLE}</style>\n<div class=\"precondor\" style=\"{colours}\">\n");
+    readings(&mut out, &document.readings);
+    for of in &document.sections {
+        section(&mut out, of);
+    }
+    out.push_str("</div>\n");
+    out
+}
+
 fn readings(out: &mut String, readings: &[String]) {
     for reading in readings {
         put!(out, "<p class=\"reading\">{}</p>\n", esc(reading));
@@ -160,5 +174,44 @@ fn shown(cell: &Cell) -> String {
             format!("{mean} <small>({most}</small>")
         }
         _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Column, Provenance};
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_page_brings_the_colours_of_its_pictures_along() {
+        let svg = "<svg role=\"img\" stroke=\"var(--c3)\"/>".to_owned();
+        let row = Row { label: "<b>".into(), cells: vec![Cell::Count(3)], ..Row::default() };
+        let columns = vec![Column::new("n", "n", "")];
+        let section = Section {
+            title: "one & only".into(),
+            tables: vec![Table { columns, rows: vec![row], ..Table::default() }],
+            figures: vec![Figure { svg, caption: "drawn".into(), half: true }],
+            ..Section::default()
+        };
+        let document = Document {
+            title: "title".into(),
+            command: String::new(),
+            provenance: Provenance::here(),
+            notes: Vec::new(),
+            readings: vec!["read".into()],
+            sections: vec![section],
+            configuration: None,
+            files: Vec::new(),
+            data: serde_json::Map::new(),
+        };
+        let part = fragment(&document);
+        let start = "</style>\n<div class=\"precondor\" style=\"--paper: #fbfbf9;";
+        assert!(part.contains(start), "{part}");
+        assert!(part.contains("--c3: #c92a2a;") && part.contains("one &amp; only"), "{part}");
+        assert!(part.contains("&lt;b&gt;") && !part.contains("<b>"), "{part}");
+        assert!(!part.contains("<html") && part.ends_with("</div>\n"));
+        // Nothing of the page around is changed.
+        let style = part.split("</style>").next().unwrap().trim_start_matches("<style>\n");
+        assert!(style.lines().all(|line| line.starts_with(".precondor ")), "{style}");
     }
 }

@@ -20,7 +20,7 @@ pub mod spy;
 pub mod terminal;
 mod text;
 
-pub use html::page;
+pub use html::{fragment, page};
 pub use json::document as json;
 pub use page::esc;
 pub use provenance::{Input, Provenance};

@@ -5,6 +5,13 @@ use std::fmt::Write as _;
 
 const STYLE: &str = include_str!("style.css");
 
+/// The variables of the style that hold colours, in light.
+pub fn colours() -> String {
+    let block = STYLE.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
+    let words = block.map_or("", |(block, _)| block).split_whitespace();
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// Text as HTML. Every text that comes from a configuration, a file or a plugin goes through here.
 pub fn esc(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

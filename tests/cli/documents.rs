@@ -87,6 +87,8 @@ fn classify(command: &str) -> Option<Class> {
         ["git", "clone", "https://github.com/precondor/precondor", "&&", "cd", "precondor"] => {
             Class::Setup
         }
+        // `tests/python.rs` does it.
+        ["pip", "install", "./bindings/python"] => Class::Setup,
         ["export", ..] => Class::Export,
         ["mpicc", ..] | ["mpirun", "-n", _, "./ex2", ..] => Class::Petsc,
         ["/usr/bin/python3", script] if script.starts_with("examples/") => Class::Petsc,
@@ -106,7 +108,7 @@ fn surroundings(name: &str) -> Folder {
         std::fs::create_dir_all(&to).expect("made");
         for entry in std::fs::read_dir(Path::new(ROOT).join(below)).expect("there").flatten() {
             let file = entry.file_name();
-            if file.to_string_lossy().ends_with(ending) {
+            if entry.path().is_file() && file.to_string_lossy().ends_with(ending) {
                 std::fs::copy(entry.path(), to.join(file)).expect("copied");
             }
         }
@@ -248,6 +250,10 @@ fn faults(document: &str, exports: &mut String, folder: &Folder) -> Vec<String> 
                 (ran.code != 0).then_some(ran.err)
             }
             Some(Class::Cargo(words)) => cargo(&words),
+            // Those in Python run in tests of their own.
+            Some(Class::Script(path)) if path.extension().is_some_and(|e| e == "py") => {
+                (!path.exists()).then(|| "no such script".into())
+            }
             Some(Class::Script(path)) => {
                 let sound = Command::new("bash").arg("-n").arg(&path).status();
                 (!sound.expect("bash").success()).then(|| "no such script, or no sound one".into())

@@ -61,6 +61,9 @@ impl Library {
 /// Opening a library runs its code. Only files that nobody but root and the user can have written, nor have
 /// put in the way of, are loaded; what these do is in their hands as the program itself is, and those that
 /// it is linked with.
+///
+/// Clones share services, and what was loaded; what is added to one of them its methods find, and the others' do, too.
+#[derive(Clone)]
 pub struct Plugins {
     registry: Arc<Registry>,
     libraries: Vec<Library>,
@@ -127,7 +130,11 @@ impl Plugins {
     }
 
     fn none(base: &Path) -> Result<Self> {
-        let base = base.canonicalize().map_err(|e| Error::file(base, e))?;
+        // Empty: the folder that the program is in when a file is read.
+        let base = match base.as_os_str().is_empty() {
+            true => PathBuf::new(),
+            false => base.canonicalize().map_err(|e| Error::file(base, e))?,
+        };
         Ok(Plugins {
             registry: Arc::default(),
             libraries: Vec::new(),
@@ -153,6 +160,22 @@ impl Plugins {
         registry.add(method)?;
         self.complete(registry);
         Ok(())
+    }
+
+    /// Adds the methods of the library at `path`, looked at first as those of the search path are, and gives their names.
+    ///
+    /// # Errors
+    /// [`Error::Plugin`] where it cannot be trusted or loaded, or another method has the name of one of its methods.
+    pub fn add_library(&mut self, path: &Path) -> Result<Vec<String>> {
+        // SAFETY: only root and the user can have written the file, or put it where it is, which is looked at before it
+        // is opened: it is trusted as the program itself.
+        let loaded = unsafe { library::open(path, &self.host.peers, &|_| {}) }?;
+        let methods: Vec<String> = loaded.iter().map(|method| method.name().to_owned()).collect();
+        let mut registry = (*self.registry).clone();
+        loaded.into_iter().try_for_each(|method| registry.add(method))?;
+        self.libraries.push(Library { path: path.to_owned(), methods: methods.clone() });
+        self.complete(registry);
+        Ok(methods)
     }
 
     /// Loads these libraries and no others; `told` hears of every step. Of methods with one name the first

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 pub struct Search {
     /// Folders to look in first.
     pub extra: Vec<PathBuf>,
-    /// Folder that file names in parameters are relative to.
+    /// Folder that file names in parameters are relative to; empty: that which the program is in when a file is read.
     pub base: PathBuf,
 }
 

@@ -53,7 +53,8 @@ pub struct Onlooker {
 pub(crate) struct Services {
     pub(crate) peers: Arc<Peers>,
     base: PathBuf,
-    pool: OnceLock<Option<rayon::ThreadPool>>,
+    /// Workers, and the process that they are in: one that was forked off it has none.
+    pool: OnceLock<(u32, Option<rayon::ThreadPool>)>,
     /// Processes that share the machine.
     processes: AtomicUsize,
     onlooker: OnceLock<Onlooker>,
@@ -118,9 +119,11 @@ impl Services {
         let build = || {
             let named = |i| format!("precondor-{i}");
             let builder = rayon::ThreadPoolBuilder::new().thread_name(named);
-            builder.num_threads(self.fair_share()).build().ok()
+            let pool = builder.num_threads(self.fair_share()).build().ok();
+            (std::process::id(), pool.filter(|pool| pool.current_num_threads() > 1))
         };
-        self.pool.get_or_init(build).as_ref().filter(|pool| pool.current_num_threads() > 1)
+        let (process, pool) = self.pool.get_or_init(build);
+        pool.as_ref().filter(|_| *process == std::process::id())
     }
 }
 

@@ -139,7 +139,7 @@ impl<T: Task> Run<T> {
         same(&self.comm, "the checkpoint to go on from", resume.unwrap_or_default())?;
         match resume {
             Some(checkpoint) => self.resume(checkpoint)?,
-            None if self.plan.look_every.is_some() => self.look()?,
+            None if self.plan.look_every.is_some() => self.look(watch)?,
             None => {}
         }
         // The first rank's word counts, so that all check their states at the same steps.
@@ -151,7 +151,7 @@ impl<T: Task> Run<T> {
                 self.keep(watch)?;
                 return Err(Error::Interrupted);
             }
-            let progress = self.advance()?;
+            let progress = self.advance(watch)?;
             watch.progress(&progress);
             if every > 0 && progress.step.is_multiple_of(every) && progress.step < progress.steps {
                 self.keep(watch)?;
@@ -168,7 +168,7 @@ impl<T: Task> Run<T> {
     }
 
     /// Does one step. Collective.
-    fn advance(&mut self) -> Result<Progress> {
+    fn advance(&mut self, watch: &mut dyn Watch) -> Result<Progress> {
         let factor = self.plan.schedule.factor(self.step, self.plan.steps);
         let Run { task, plan, parameters, gradient, random, .. } = self;
         gradient.fill(0.0);
@@ -184,15 +184,16 @@ impl<T: Task> Run<T> {
         }
         let due = |every| self.step.is_multiple_of(every) || self.step == self.plan.steps;
         if self.plan.look_every.is_some_and(due) {
-            self.look()?;
+            self.look(watch)?;
         }
         let learning_rate = self.plan.optimiser.rate() * factor;
         Ok(Progress { step: self.step, steps: self.steps(), loss, learning_rate })
     }
 
     /// Looks at the validation loss. Collective.
-    fn look(&mut self) -> Result<()> {
+    fn look(&mut self, watch: &mut dyn Watch) -> Result<()> {
         let loss = self.task.validate(&self.parameters)?;
+        watch.validated(self.step, loss);
         if loss.is_finite() && loss < self.best.loss {
             self.best.parameters.copy_from_slice(&self.parameters);
             (self.best.loss, self.best.step) = (loss, self.step);

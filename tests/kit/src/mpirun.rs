@@ -55,10 +55,19 @@ static TURN: Mutex<()> = Mutex::new(());
 ///
 /// # Panics
 /// Where it takes longer than any job may, after having ended it.
-pub fn finish(mut command: Command) -> Job {
+pub fn finish(command: Command) -> Job {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    finish_within(command, limit())
+}
+
+/// Runs a program to its end, whatever others run.
+///
+/// # Panics
+/// Where it takes longer than `limit`, after having ended it.
+pub fn finish_within(mut command: Command, limit: Duration) -> Job {
     let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = piped.spawn().expect("mpirun, which scripts/setup.sh installs");
+    let mut child =
+        piped.spawn().unwrap_or_else(|e| panic!("{e}; scripts/setup.sh installs what tests need"));
     fn read(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<String> {
         std::thread::spawn(move || {
             let mut bytes = Vec::new();
@@ -68,7 +77,7 @@ pub fn finish(mut command: Command) -> Job {
     }
     let out = read(child.stdout.take().expect("standard output"));
     let err = read(child.stderr.take().expect("standard error"));
-    let (start, limit) = (Instant::now(), limit());
+    let start = Instant::now();
     let status = loop {
         match child.try_wait().expect("a child") {
             Some(status) => break Some(status),

@@ -1,21 +1,16 @@
 //! `precondor plugins check`: is a plugin sound?
 //!
-//! Beyond loading, every method is set up with its defaults (and `jacobi` inside it, where it needs a method
-//! and does not say which) for a small perturbed Poisson problem, or else a saddle point problem, and
-//! applied: M has to overwrite `z` whatever it held, give finite numbers and the same bits every time, be
-//! linear where it says it is constant, symmetric and positive definite where it says so, the same on
-//! several ranks where it says so, and its transpose has to be one. Defaults have to be in their own ranges,
-//! and nothing may be printed, since that is where results go. All of it happens in a process of its own,
-//! which has so many seconds for a step.
+//! Beyond loading, every method has to keep its word ([`precondor::check`]), and nothing may be printed, since that
+//! is where results go. All of it happens in a process of its own, which has so many seconds for a step.
 mod trial;
 
 use crate::Status;
 use crate::files::{print, print_json};
+use precondor::check::Checked;
 use precondor_core::registry::no_method;
 use precondor_core::{Error, Result};
 use precondor_host::child::{answer, ask};
 use precondor_host::{PATIENCE, Search, probe};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -37,17 +32,6 @@ pub struct Args {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
-}
-
-/// What came of a method's checks.
-#[derive(Serialize, Deserialize)]
-struct Checked {
-    name: String,
-    version: String,
-    passed: Vec<String>,
-    failed: Vec<String>,
-    /// Why it could not be tried, if so.
-    not_tried: Option<String>,
 }
 
 pub fn run(args: &Args, plugin_path: &[PathBuf]) -> Result<Status> {

@@ -1,0 +1,280 @@
+//! A method's M for a matrix.
+use crate::error::{exception, without_python};
+use crate::methods::{methods, section};
+use crate::system::System;
+use numpy::{PyArray1, PyArray2, PyArrayMethods, PyUntypedArrayMethods};
+use precondor::core::config::MethodConfig;
+use precondor::core::instance::Instance;
+use precondor::core::matrix::{ExplicitKind, ExplicitView};
+use precondor::core::persist::{self, Opened};
+use precondor::core::registry::DynGenerator;
+use precondor::core::{file, precond};
+use precondor::{Error, Result};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use std::path::PathBuf;
+use std::sync::{Arc, RwLock, RwLockReadGuard, TryLockError};
+use std::time::Instant;
+
+/// M, with what it was made from; see `precondor.Preconditioner`.
+#[pyclass(frozen, module = "precondor._native")]
+pub struct Preconditioner {
+    method: Arc<dyn DynGenerator>,
+    pub config: MethodConfig,
+    size: usize,
+    state: RwLock<State>,
+}
+
+struct State {
+    /// None after a refresh that failed.
+    m: Option<Box<dyn Instance>>,
+    system: Py<System>,
+    seconds: f64,
+    refreshed: bool,
+    /// Of the file that it was read from.
+    remarks: Vec<String>,
+}
+
+/// M and its surroundings, for as long as it is looked at.
+pub struct Held<'a>(RwLockReadGuard<'a, State>);
+
+impl Held<'_> {
+    /// M.
+    ///
+    /// # Errors
+    /// [`Error::Panicked`] where an update failed.
+    pub fn m(&self) -> Result<&dyn Instance> {
+        self.0.m.as_deref().ok_or_else(precondor::core::instance::poisoned)
+    }
+
+    /// What M has to say, and the file that it came from.
+    pub fn notes(&self) -> Result<Vec<String>> {
+        Ok([self.0.remarks.clone(), self.m()?.notes()].concat())
+    }
+}
+
+impl Preconditioner {
+    /// M, which is not changed meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] while another thread updates it.
+    pub fn held(&self) -> Result<Held<'_>> {
+        match self.state.try_read() {
+            Ok(state) => Ok(Held(state)),
+            Err(TryLockError::Poisoned(e)) => Ok(Held(e.into_inner())),
+            Err(TryLockError::WouldBlock) => Err(Error::Unsupported(
+                "another thread updates this preconditioner: wait for it".into(),
+            )),
+        }
+    }
+
+    fn made(
+        method: Arc<dyn DynGenerator>,
+        config: MethodConfig,
+        system: Py<System>,
+        made: (Box<dyn Instance>, f64, Vec<String>),
+    ) -> Self {
+        let (m, seconds, remarks) = made;
+        let size = system.get().core.a().n_own();
+        let state = State { m: Some(m), system, seconds, refreshed: false, remarks };
+        Preconditioner { method, config, size, state: RwLock::new(state) }
+    }
+}
+
+/// The numbers of a contiguous array of vectors of length `n`.
+///
+/// # Safety
+/// The slice is used while the array is referred to, and nobody writes into it meanwhile.
+unsafe fn numbers<'a, D: numpy::ndarray::Dimension>(
+    array: &'a Bound<'_, numpy::PyArray<f64, D>>,
+    n: usize,
+) -> PyResult<&'a [f64]> {
+    if array.shape().last() != Some(&n) {
+        let shape = array.shape();
+        let why = format!("an array of shape {shape:?} for a preconditioner of {n} rows");
+        return Err(pyo3::exceptions::PyValueError::new_err(why));
+    }
+    // SAFETY: the caller's promise.
+    Ok(unsafe { array.as_slice() }?)
+}
+
+#[pymethods]
+impl Preconditioner {
+    /// The method and its parameters, as JSON, for a system.
+    #[new]
+    fn new(py: Python<'_>, system: Bound<'_, System>, method: &str) -> PyResult<Self> {
+        let node = section("preconditioner", method).map_err(exception)?;
+        let (of, core) = (system.get(), &system.get().core);
+        let (generator, config, made) = without_python(py, || {
+            let methods = methods()?;
+            let config = methods.method(&node)?;
+            let generator = Arc::clone(methods.get(&config.name)?);
+            let start = Instant::now();
+            let made = generator.generate(&config.params, core);
+            let m = made.map_err(|e| e.inside(config.name.as_str()))?;
+            of.settle();
+            Ok((generator, config, (m, start.elapsed().as_secs_f64(), Vec::new())))
+        })?;
+        Ok(Self::made(generator, config, system.unbind(), made))
+    }
+
+    /// `M r` for a contiguous vector.
+    fn apply<'py>(&self, r: &Bound<'py, PyArray1<f64>>) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        let z = PyArray1::zeros(r.py(), self.size, false);
+        // SAFETY: `r` and `z` live until the end of this function; only we know `z`.
+        let (r, out) = unsafe { (numbers(r, self.size)?, z.as_slice_mut()?) };
+        without_python(z.py(), || self.held()?.m()?.apply(r, out))?;
+        Ok(z)
+    }
+
+    /// `Mᵀ r` for a contiguous vector.
+    fn apply_transpose<'py>(
+        &self,
+        r: &Bound<'py, PyArray1<f64>>,
+    ) -> PyResult<Bound<'py, PyArray1<f64>>> {
+        let z = PyArray1::zeros(r.py(), self.size, false);
+        // SAFETY: as in `apply`.
+        let (r, out) = unsafe { (numbers(r, self.size)?, z.as_slice_mut()?) };
+        without_python(z.py(), || self.held()?.m()?.apply_transpose(r, out))?;
+        Ok(z)
+    }
+
+    /// `M R` for vectors that are the rows of a contiguous array.
+    fn apply_many<'py>(
+        &self,
+        r: &Bound<'py, PyArray2<f64>>,
+    ) -> PyResult<Bound<'py, PyArray2<f64>>> {
+        let k = r.shape()[0];
+        let z = PyArray2::zeros(r.py(), [k, self.size], false);
+        // SAFETY: as in `apply`.
+        let (r, out) = unsafe { (numbers(r, self.size)?, z.as_slice_mut()?) };
+        without_python(z.py(), || self.held()?.m()?.apply_many(k, r, out))?;
+        Ok(z)
+    }
+
+    /// Makes M that of another system: refreshed where only values changed, and the method can; says whether it was.
+    fn update(&self, py: Python<'_>, system: Bound<'_, System>) -> PyResult<bool> {
+        let (of, core) = (system.get(), &system.get().core);
+        if core.a().n_own() != self.size {
+            let (here, there) = (self.size, core.a().n_own());
+            let why = format!(
+                "a matrix of {there} rows for a preconditioner of {here}: make another one"
+            );
+            return Err(exception(Error::Data(why)));
+        }
+        let kept = system.clone().unbind();
+        without_python(py, || {
+            let busy = "another thread uses this preconditioner: update it afterwards";
+            let mut state = match self.state.try_write() {
+                Ok(state) => state,
+                Err(TryLockError::Poisoned(e)) => e.into_inner(),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(Error::Unsupported(busy.into()));
+                }
+            };
+            let named = |e: Error| e.inside(self.config.name.as_str());
+            let start = Instant::now();
+            let refreshed = match state.m.take() {
+                Some(mut m) if self.method.capabilities().refresh => match m.refresh(core) {
+                    Ok(()) => Some(m),
+                    Err(Error::PatternChanged) => None,
+                    Err(error) => return Err(named(error)),
+                },
+                _ => None,
+            };
+            state.refreshed = refreshed.is_some();
+            let m = refreshed.map_or_else(|| self.method.generate(&self.config.params, core), Ok);
+            state.m = Some(m.map_err(named)?);
+            (state.system, state.seconds, state.remarks) =
+                (kept, start.elapsed().as_secs_f64(), Vec::new());
+            of.settle();
+            Ok(state.refreshed)
+        })
+    }
+
+    /// Writes M, whole or not at all.
+    fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        without_python(py, || {
+            let held = self.held()?;
+            let system = &held.0.system.get().core;
+            let bytes = persist::gather(&*self.method, &self.config.params, held.m()?, system);
+            let bytes = bytes.map_err(|e| e.inside(self.config.name.as_str()))?;
+            file::replace(&path, |to| to.write_all(&bytes.unwrap_or_default()))
+        })
+    }
+
+    /// What M is stored as: "inverse" or "factor", row offsets, columns and values; nothing where it is not stored so.
+    fn explicit<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let held = self.held().map_err(exception)?;
+        let Some(explicit) = held.m().map_err(exception)?.explicit() else { return Ok(None) };
+        let kind = match explicit.kind {
+            ExplicitKind::Inverse => "inverse",
+            ExplicitKind::Factor => "factor",
+        };
+        let ExplicitView { row_ptr, cols, values } = explicit.own;
+        let signed = |&index: &u32| i64::from(index);
+        let values = (0..values.len()).map(|k| values.get(k));
+        let arrays = (
+            kind,
+            PyArray1::from_iter(py, row_ptr.iter().map(signed)),
+            PyArray1::from_iter(py, cols.iter().map(signed)),
+            PyArray1::from_iter(py, values),
+        );
+        Ok(Some(arrays.into_pyobject(py)?.into_any()))
+    }
+
+    /// Parameters, as JSON.
+    #[getter]
+    fn parameters(&self) -> String {
+        self.config.params.to_string()
+    }
+
+    /// The method's name.
+    #[getter]
+    fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    /// Rows.
+    #[getter]
+    fn size(&self) -> usize {
+        self.size
+    }
+
+    /// What there is to know: what a solver may assume, sizes, times.
+    #[getter]
+    fn facts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let held = self.held().map_err(exception)?;
+        let m = held.m().map_err(exception)?;
+        let precond::Properties { symmetric, positive_definite, constant, .. } = m.properties();
+        let facts = PyDict::new(py);
+        facts.set_item("symmetric", symmetric)?;
+        facts.set_item("positive_definite", positive_definite)?;
+        facts.set_item("constant", constant)?;
+        facts.set_item("stored_entries", m.stored_entries())?;
+        facts.set_item("nbytes", m.bytes())?;
+        facts.set_item("notes", held.notes().map_err(exception)?)?;
+        facts.set_item("delegate", m.delegate())?;
+        facts.set_item("setup_seconds", held.0.seconds)?;
+        facts.set_item("refreshed", held.0.refreshed)?;
+        Ok(facts)
+    }
+}
+
+/// M out of a file, for a system.
+#[pyfunction]
+pub fn load(py: Python<'_>, path: PathBuf, system: Bound<'_, System>) -> PyResult<Preconditioner> {
+    let of = system.get();
+    let (method, config, made) = without_python(py, || {
+        let (methods, start) = (methods()?, Instant::now());
+        let opened = Opened::read(methods.comm(), &path)?;
+        let header = opened.header();
+        let method = methods.get(&header.method).map_err(|e| Error::file(&path, e))?;
+        let config =
+            MethodConfig { name: header.method.clone(), params: header.parameters.clone() };
+        let (m, remarks) = opened.load(&**method, &config.params, &of.core)?;
+        of.settle();
+        Ok((Arc::clone(method), config, (m, start.elapsed().as_secs_f64(), remarks)))
+    })?;
+    Ok(Preconditioner::made(method, config, system.unbind(), made))
+}
