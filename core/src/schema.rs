@@ -11,7 +11,9 @@
 //! `x-precondor-fallback` names the method (as such a parameter does) that a solve goes on with where
 //! this one is seen to fail, and `x-precondor-contraction` is the factor that an iteration reduces
 //! the residual by, or more, on the matrices that the method is for: a watched solve leaves the method
-//! soon after the iterations that this takes.
+//! soon after the iterations that this takes. `x-precondor-tune` says what `precondor tune` may draw of a parameter: the
+//! two ends that numbers are drawn between, the name of a parameter that it is always to equal, or false, nothing; at the
+//! root, false leaves the method out where it is not asked for, and "ranks" does so on a single rank.
 mod sound;
 
 pub use sound::{endless, misfits};
@@ -33,6 +35,9 @@ pub const FILE: &str = "x-precondor-file";
 pub const GRID: &str = "x-precondor-grid";
 /// Schema keyword of what a parameter, or at the root a method, was called before: understood, and noted, for one release.
 pub const OLD_NAME: &str = "x-precondor-old-name";
+
+/// Schema keyword of what `precondor tune` may draw of a parameter, or, at the root, whether it takes the method.
+pub const TUNE: &str = "x-precondor-tune";
 
 /// Schema keyword, at the root, of the method that takes over where this one fails.
 pub const FALLBACK: &str = "x-precondor-fallback";

@@ -5,6 +5,7 @@ use crate::keys;
 use crate::plugins::describe as of_method;
 use crate::session::Session;
 use crate::train::ModelSection;
+use crate::tune::Tune;
 use precondor_core::config::SolverConfig;
 use precondor_core::problem::Problem;
 use precondor_core::registry::DynGenerator;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 /// Describe a section of a configuration: every key with meaning, range and default
 #[derive(clap::Args)]
 pub struct Args {
-    /// `problem`, `solver`, `preconditioner`, `compare`, `run`, `model`, `train` or `data`. Left out: what there is
+    /// `problem`, `solver`, `preconditioner`, `compare`, `run`, `tune`, `model`, `train` or `data`. Left out: what there is
     section: Option<String>,
     /// The kind of a problem, or the method of `preconditioner` and `train`
     name: Option<String>,
@@ -27,12 +28,13 @@ pub struct Args {
 pub struct SchemaArgs {}
 
 /// The sections, and what they are.
-const SECTIONS: [(&str, &str); 8] = [
+const SECTIONS: [(&str, &str); 9] = [
     ("problem", "the system that is solved: a model problem (poisson, diffusion, cube) or files"),
     ("solver", "the iteration, and when it stops"),
     ("preconditioner", "the method (`describe preconditioner NAME`): its name and its parameters"),
     ("compare", "compare: the keys beside its sections"),
     ("run", "compare: a row of the tables, [[run]]"),
+    ("tune", "tune: how long, by what measure, which methods"),
     ("model", "train: the method that learns, and where the model goes"),
     ("train", "train: the parameters of training (`describe train NAME`)"),
     ("data", "train: the problems that training systems come from"),
@@ -49,7 +51,8 @@ pub fn run(args: &Args, plugin_path: &[PathBuf]) -> Result<Status> {
                 out += &format!("  {name:<16} {about}\n");
             }
             out += "\nsolve: problem, solver, preconditioner; compare: problem, solver, run and the \
-                    keys of `describe compare`;\ntrain: model, train, data\n";
+                    keys of `describe compare`;\ntune: problem, held_out (as problem), solver, preconditioner, tune; \
+                    train: model, train, data\n";
         }
         Some("problem" | "data") if name.is_some_and(|name| name != "files") => {
             let kind = name.unwrap_or_default();
@@ -63,8 +66,12 @@ pub fn run(args: &Args, plugin_path: &[PathBuf]) -> Result<Status> {
         Some("problem") => {
             section(&mut out, "a system in files", &schema::of::<keys::Files>());
             section(&mut out, "for any system", &schema::of::<keys::Beside>());
-            section(&mut out, "of compare", &schema::of::<keys::Several>());
-            section(&mut out, "many systems in files, of compare", &schema::of::<keys::Suite>());
+            section(&mut out, "of compare and tune", &schema::of::<keys::Several>());
+            section(
+                &mut out,
+                "many systems in files, of compare and tune",
+                &schema::of::<keys::Suite>(),
+            );
             out += &kinds("problem");
         }
         Some("data") => out += &kinds("data"),
@@ -72,6 +79,7 @@ pub fn run(args: &Args, plugin_path: &[PathBuf]) -> Result<Status> {
         Some("compare") => {
             section(&mut out, "beside the sections", &schema::of::<keys::Comparison>());
         }
+        Some("tune") => section(&mut out, "[tune]", &schema::of::<Tune>()),
         Some("run") => section(&mut out, "[[run]]", &schema::of::<keys::Run>()),
         Some("model") => section(&mut out, "[model]", &schema::of::<ModelSection>()),
         Some(what @ ("preconditioner" | "train")) => {
@@ -169,6 +177,7 @@ fn of_configurations(methods: &[Arc<dyn DynGenerator>]) -> Result<Value> {
     rows["properties"]["solver"] = shared;
     rows["additionalProperties"] = false.into();
     let model = definitions.add("model", &schema::of::<ModelSection>());
+    let tune = definitions.add("tune", &schema::of::<Tune>());
     let mut properties = schema::of::<keys::Comparison>()["properties"].clone();
     renamed(&mut properties, "");
     let one_or_more = |of: &str| {
@@ -180,6 +189,8 @@ fn of_configurations(methods: &[Arc<dyn DynGenerator>]) -> Result<Value> {
         "solver": { "$ref": "#/$defs/solver" },
         "preconditioner": { "$ref": "#/$defs/method" },
         "run": { "type": "array", "items": rows },
+        "held_out": one_or_more("problem"),
+        "tune": tune,
         "model": model,
         "train": { "type": "object" },
         "data": one_or_more("problem"),
@@ -190,7 +201,7 @@ fn of_configurations(methods: &[Arc<dyn DynGenerator>]) -> Result<Value> {
     Ok(json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A configuration of Precondor",
-        "description": "For solve ([problem], [solver], [preconditioner]), compare ([problem], [solver], [[run]]) and train ([model], [train], [[data]]).",
+        "description": "For solve ([problem], [solver], [preconditioner]), compare ([problem], [solver], [[run]]), tune ([problem], [held_out], [solver], [preconditioner], [tune]) and train ([model], [train], [[data]]).",
         "type": "object",
         "additionalProperties": false,
         "properties": properties,

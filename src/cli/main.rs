@@ -24,6 +24,8 @@ mod solve;
 mod threads;
 mod traffic;
 mod train;
+mod tune;
+mod worker;
 mod world;
 
 use clap::{Parser, Subcommand};
@@ -56,6 +58,7 @@ struct Cli {
 enum Command {
     Solve(solve::Args),
     Compare(compare::Args),
+    Tune(tune::Args),
     Train(train::Args),
     Problem(problem::Args),
     Matrix(matrix::Args),
@@ -71,6 +74,7 @@ impl Cli {
         match &self.command {
             Command::Solve(args) => Some(&args.config),
             Command::Compare(args) => Some(&args.config),
+            Command::Tune(args) => Some(&args.config),
             Command::Train(args) => Some(&args.config),
             _ => None,
         }
@@ -102,8 +106,8 @@ fn main() -> ExitCode {
         precondor_host::look_in_children();
     }
     let mut words: Vec<OsString> = std::env::args_os().collect();
-    let worker = words.get(1).is_some_and(|word| *word == *compare::WORKER);
-    if worker {
+    let is_worker = words.get(1).is_some_and(|word| *word == *worker::WORKER);
+    if is_worker {
         words.remove(1);
     }
     let parsed = Cli::try_parse_from(words);
@@ -124,19 +128,20 @@ fn main() -> ExitCode {
     terminal::log_to_stderr(cli.verbose, world.is_first());
     let result = world.run(|| {
         world.comm().agree(interrupt::catch())?;
-        run(&cli, worker, &world)
+        run(&cli, is_worker, &world)
     });
     world.end(result)
 }
 
 /// Carries out a command: on all ranks, or for all of them on the first.
-fn run(cli: &Cli, worker: bool, world: &World) -> Result<Status> {
+fn run(cli: &Cli, is_worker: bool, world: &World) -> Result<Status> {
     let folder = |config: Option<&Path>| config.and_then(Path::parent).map(Path::to_owned);
     let everywhere = |config: &Path| Session::on(world, &cli.plugin_path, folder(Some(config)));
     let alone = |config: Option<&Path>| Session::open(&cli.plugin_path, folder(config));
     match &cli.command {
         Command::Solve(args) => solve::run(args, &everywhere(&args.config)?),
-        Command::Compare(args) => compare::run(args, worker, &everywhere(&args.config)?),
+        Command::Compare(args) => compare::run(args, is_worker, &everywhere(&args.config)?),
+        Command::Tune(args) => tune::run(args, is_worker, &everywhere(&args.config)?),
         Command::Train(args) => train::run(args, &everywhere(&args.config)?),
         Command::Problem(args) => {
             world.on_first(|| problem::run(args, &alone(args.config.as_deref())?))

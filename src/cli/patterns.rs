@@ -1,4 +1,4 @@
-//! Patterns of `[problem] matrices`: the files that they find take their place.
+//! Patterns of `matrices`, in `[problem]` and its like: the files that they find take their place.
 //!
 //! Files that a pattern finds and that are no square matrices (right-hand sides beside them) are left out; a file that is
 //! named is not.
@@ -20,12 +20,12 @@ const MATCH: MatchOptions = MatchOptions {
 /// The files that the items of every section find: paths from the folder of the configuration on, or whole ones.
 pub type Found = Vec<Vec<Vec<String>>>;
 
-/// What the patterns of a configuration find. Rank 0 looks. Collective.
+/// What the patterns of the sections `key` find. Rank 0 looks. Collective.
 ///
 /// # Errors
 /// [`Error::Parameter`] for what is no pattern, and for one that finds nothing.
-pub fn found(root: &Node, comm: &Comm) -> Result<Found> {
-    let sections = root.get("problem").map_or(&[][..], Node::items);
+pub fn found(root: &Node, key: &str, comm: &Comm) -> Result<Found> {
+    let sections = root.get(key).map_or(&[][..], Node::items);
     let found: Found = comm.agree(match comm.rank() {
         0 => sections.iter().map(of_section).collect(),
         _ => Ok(Vec::new()),
@@ -41,8 +41,8 @@ pub fn found(root: &Node, comm: &Comm) -> Result<Found> {
 
 /// The configuration with the files that were found in the place of its patterns, each a table with `matrix` and
 /// `label`.
-pub fn expanded(mut root: Node, found: &Found) -> Node {
-    let Some(problem) = root.take("problem") else { return root };
+pub fn expanded(mut root: Node, key: &str, found: &Found) -> Node {
+    let Some(problem) = root.take(key) else { return root };
     let put = |(section, found): (&Node, &Vec<Vec<String>>)| match section.get("matrices") {
         Some(list) => section.clone().with_child("matrices", &tables(list, found)),
         None => section.clone(),
@@ -53,7 +53,7 @@ pub fn expanded(mut root: Node, found: &Found) -> Node {
         (_, [one]) => one.clone(),
         _ => problem,
     };
-    root.with_child("problem", &problem)
+    root.with_child(key, &problem)
 }
 
 fn of_section(section: &Node) -> Result<Vec<Vec<String>>> {

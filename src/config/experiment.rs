@@ -23,17 +23,16 @@
 //! A comparison may ask for several: `levels = [3, 4, 5]` and `samples = 20` for a model problem
 //! (systems 0 to 19 of each level), or `matrices`, a suite (`suite.rs`). It may also have several sections
 //! `[[problem]]`, each of these forms and with a `label` that its tables are called by.
+use super::beside::{More, Wanted, beside, more};
 use super::formats;
 use super::given::{self, Given, Read, Whole};
+pub use super::task::{Known, Task};
 use super::{keys, suite};
 use crate::Methods;
-use precondor_core::config::{Content, Node, SolverConfig};
-use precondor_core::matrix::{DistCsr, NullSpace, NullSpaces};
+use precondor_core::Result;
+use precondor_core::config::{Content, Node};
 use precondor_core::problem::Problem;
-use precondor_core::system::{COEFFICIENT, System};
-use precondor_core::{Error, Result};
 use serde_json::{Value, json};
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// Systems that belong together: a row of a table is their mean.
@@ -44,25 +43,10 @@ pub struct Case {
     pub samples: u64,
     /// Whether it is one of a suite.
     pub of_suite: bool,
+    section: Value,
+    folder: PathBuf,
     source: Source,
     more: More,
-}
-
-/// What may come along with any matrix.
-struct More {
-    x0: Option<PathBuf>,
-    preconditioner: Option<PathBuf>,
-    right: Wanted,
-    left: Wanted,
-}
-
-/// A null space that is asked for.
-enum Wanted {
-    /// What can be seen in the matrix.
-    Any,
-    None,
-    Constant,
-    File(PathBuf),
 }
 
 enum Source {
@@ -70,122 +54,9 @@ enum Source {
     Files(Given),
 }
 
-/// A linear system to solve: A x = b from x0.
-#[derive(Clone)]
-pub struct Task {
-    /// A, with the services of the host.
-    pub system: System,
-    /// Entries of A.
-    pub nnz: u64,
-    /// Right-hand side.
-    pub b: Vec<f64>,
-    /// Further right-hand sides, and the whole systems that they are of.
-    pub more: Vec<(Vec<f64>, Option<Whole>)>,
-    /// Initial guess.
-    pub x0: Vec<f64>,
-    /// What the preconditioner is made from, where that is another matrix than A.
-    pub other: Option<System>,
-    /// How the null spaces that A has became known.
-    pub null: Option<Known>,
-    /// The system that this one was made from by taking unknowns out.
-    pub whole: Option<Whole>,
-    /// What is to be known of the files that it was read from, the same on all ranks.
-    pub files: Vec<String>,
-}
-
-/// How a null space became known.
-#[derive(Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Known {
-    /// The configuration has it.
-    Given,
-    /// Rows of the matrix add up to zero.
-    Found,
-}
-
-impl Task {
-    /// A system of which nothing else is known, to solve from zero.
-    pub fn new(system: System, nnz: u64, b: Vec<f64>) -> Task {
-        let x0 = vec![0.0; b.len()];
-        Task {
-            system,
-            nnz,
-            b,
-            more: Vec::new(),
-            x0,
-            other: None,
-            null: None,
-            whole: None,
-            files: Vec::new(),
-        }
-    }
-
-    /// A system for `a` alone, on one rank: nothing is known of it.
-    pub fn of(a: DistCsr, b: Vec<f64>) -> Task {
-        let nnz = a.nnz_own() as u64;
-        Task::new(System::new(a), nnz, b)
-    }
-
-    /// The same with what `solver` calls symmetric.
-    pub fn under(&self, solver: &SolverConfig) -> Cow<'_, Task> {
-        let Some(tolerance) = solver.symmetry_tolerance else { return Cow::Borrowed(self) };
-        let with = |system: &System| system.clone().with_symmetry_tolerance(tolerance);
-        let (system, other) = (with(&self.system), self.other.as_ref().map(with));
-        Cow::Owned(Task { system, other, ..self.clone() })
-    }
-
-    /// What the preconditioner is made from.
-    pub fn preconditioned(&self) -> &System {
-        self.other.as_ref().unwrap_or(&self.system)
-    }
-
-    /// The same system with each of its right-hand sides.
-    pub fn columns(&self) -> Vec<Task> {
-        let one = |(b, whole): &(Vec<f64>, Option<Whole>)| Task {
-            b: b.clone(),
-            whole: whole.clone(),
-            more: Vec::new(),
-            ..self.clone()
-        };
-        let first = Task { more: Vec::new(), ..self.clone() };
-        std::iter::once(first).chain(self.more.iter().map(one)).collect()
-    }
-
-    /// Refuses several right-hand sides.
-    ///
-    /// # Errors
-    /// [`Error::Data`] that says how many there are.
-    pub fn single(self) -> Result<Task> {
-        match self.more.len() {
-            0 => Ok(self),
-            more => Err(Error::Data(format!(
-                "there are {} right-hand sides; `precondor solve` takes several, all else one",
-                more + 1
-            ))),
-        }
-    }
-
-    /// What to say of the files and the matrices.
-    pub fn notes(&self) -> Vec<String> {
-        let of = |a: &DistCsr| a.null_spaces().map(NullSpaces::name);
-        let singular = of(self.system.a()).map(|name| match self.null {
-            Some(Known::Given) => format!("A is singular: its null space is {name}, as given"),
-            _ => format!(
-                "A is singular: its null space is {name}, as rows that add up to zero show; \
-                 null_space = \"none\" in [problem] takes no notice"
-            ),
-        });
-        let other = self.other.as_ref().and_then(|other| of(other.a()));
-        let other = other.map(|name| {
-            format!("the preconditioner's matrix is singular: its null space is {name}")
-        });
-        self.files.iter().cloned().chain(singular).chain(other).collect()
-    }
-}
-
 /// The one case that a solve asks for.
 pub fn single(root: &Node) -> Result<Case> {
-    let section = section(root)?;
+    let section = section(root, "problem")?;
     refuse_families(&section)?;
     match section.get("matrix") {
         Some(_) => from_file(&section),
@@ -195,10 +66,15 @@ pub fn single(root: &Node) -> Result<Case> {
 
 /// All cases of a comparison, section after section.
 pub fn family(root: &Node) -> Result<Vec<Case>> {
-    let root = section(root)?;
+    family_of(root, "problem", 1)
+}
+
+/// All cases of the sections `key`; of model problems so many systems where they do not say how many.
+pub fn family_of(root: &Node, key: &str, samples: u64) -> Result<Vec<Case>> {
+    let root = section(root, key)?;
     let mut all: Vec<Case> = Vec::new();
     for section in sections(&root)? {
-        for case in cases(section, sections(&root)?.len() > 1)? {
+        for case in cases(section, sections(&root)?.len() > 1, samples)? {
             if all.iter().any(|other| other.label == case.label) {
                 return Err(section.error(format!(
                     "there is a problem called '{}' already: give it a 'label'",
@@ -212,13 +88,13 @@ pub fn family(root: &Node) -> Result<Vec<Case>> {
 }
 
 /// The cases of one section; where there are several, labels tell what they are of.
-fn cases(section: &Node, several: bool) -> Result<Vec<Case>> {
+fn cases(section: &Node, several: bool, samples: u64) -> Result<Vec<Case>> {
     let mut section = section.clone();
     let mut label = section.take("label").map(|node| node.text().map(str::to_owned)).transpose()?;
     if label.is_none() && several {
         label = section.get("kind").map(|node| node.text().map(str::to_owned)).transpose()?;
     }
-    let mut cases = cases_of(section)?;
+    let mut cases = cases_of(section, samples)?;
     if let Some(label) = label {
         let only = cases.len() == 1;
         for case in &mut cases {
@@ -231,7 +107,7 @@ fn cases(section: &Node, several: bool) -> Result<Vec<Case>> {
     Ok(cases)
 }
 
-fn cases_of(mut section: Node) -> Result<Vec<Case>> {
+fn cases_of(mut section: Node, samples: u64) -> Result<Vec<Case>> {
     if section.get("matrices").is_some() {
         let one = |mut section: Node| {
             let label = section.take("label");
@@ -248,7 +124,7 @@ fn cases_of(mut section: Node) -> Result<Vec<Case>> {
     }
     let samples = match section.take("samples") {
         Some(node) => count(&node)?,
-        None => 1,
+        None => samples,
     };
     let Some(levels) = section.take("levels") else {
         return Ok(vec![model(section, samples)?]);
@@ -287,18 +163,26 @@ fn sections(node: &Node) -> Result<&[Node]> {
     }
 }
 
-fn section(root: &Node) -> Result<Node> {
-    let missing = "section [problem] is missing: 'kind' of a model problem, or 'matrix' (a file)";
-    root.get("problem").cloned().ok_or_else(|| root.error(missing))
+fn section(root: &Node, key: &str) -> Result<Node> {
+    let missing = || {
+        root.error(format!(
+            "section [{key}] is missing: 'kind' of a model problem, or 'matrix' (a file)"
+        ))
+    };
+    root.get(key).cloned().ok_or_else(missing)
 }
 
 fn refuse_families(section: &Node) -> Result<()> {
     if let Content::List(_) = section.content() {
-        return Err(section.key_error("'problem': only `compare` takes several [[problem]]"));
+        return Err(
+            section.key_error("'problem': only `compare` and `tune` take several [[problem]]")
+        );
     }
     for key in ["levels", "samples", "matrices"] {
         if let Some(node) = section.get(key) {
-            return Err(node.key_error(format!("'{key}': only `compare` takes several systems")));
+            return Err(
+                node.key_error(format!("'{key}': only `compare` and `tune` take several systems"))
+            );
         }
     }
     Ok(())
@@ -321,147 +205,20 @@ fn from_file(asked: &Node) -> Result<Case> {
         return Err(node.key_error("'preconditioner_matrix': does not go with 'eliminate'"));
     }
     let (label, source) = (matrix.text()?.to_owned(), Source::Files(given));
-    Ok(Case { label, samples: 1, of_suite: false, source, more })
+    let (section, folder) = (asked.json(), asked.folder().to_owned());
+    Ok(Case { label, samples: 1, of_suite: false, section, folder, source, more })
 }
 
 fn model(mut section: Node, samples: u64) -> Result<Case> {
+    let (json, folder) = (section.json(), section.folder().to_owned());
     let more = more(&mut section)?;
     let problem = problem(&section)?;
     let label = match problem.to_json().get("level").and_then(Value::as_u64) {
         Some(level) => format!("level {level}"),
         None => section.get("kind").map_or(Ok("problem"), Node::text)?.to_owned(),
     };
-    Ok(Case { label, samples, of_suite: false, source: Source::Model(problem), more })
-}
-
-/// Takes the keys that go with any matrix out of the section.
-fn more(section: &mut Node) -> Result<More> {
-    let mut file = |key: &str| section.take(key).map(|node| node.path()).transpose();
-    let (x0, preconditioner) = (file("x0")?, file("preconditioner_matrix")?);
-    let mut wanted = |key: &str| -> Result<Wanted> {
-        let Some(node) = section.take(key) else { return Ok(Wanted::Any) };
-        Ok(match node.text()? {
-            "constant" => Wanted::Constant,
-            "none" => Wanted::None,
-            _ => Wanted::File(node.path()?),
-        })
-    };
-    Ok(More { x0, preconditioner, right: wanted("null_space")?, left: wanted("left_null_space")? })
-}
-
-impl Wanted {
-    /// What is asked for, without what was taken out of the whole system. Collective.
-    fn read(
-        &self,
-        a: &DistCsr,
-        whole: Option<&Whole>,
-        notes: &mut Vec<String>,
-    ) -> Result<Option<NullSpace>> {
-        match self {
-            Wanted::Any | Wanted::None => Ok(None),
-            Wanted::Constant => NullSpace::constant(a.space()).map(Some),
-            Wanted::File(path) => {
-                let space = whole.map_or(a.space(), Whole::space);
-                let what = ("null space", 1);
-                let mut vectors = formats::read_vectors_on_ranks(path, space, what, notes)?;
-                if let Some(whole) = whole {
-                    vectors.iter_mut().for_each(|v| *v = whole.restrict(v));
-                }
-                let name = match vectors.len() {
-                    1 => format!("the vector of {}", path.display()),
-                    n => format!("the {n} vectors of {}", path.display()),
-                };
-                let read = NullSpace::new(a.space(), vectors, &name);
-                read.map(Some).map_err(|e| in_file(path, e))
-            }
-        }
-    }
-}
-
-/// The matrix that the preconditioner is made from: an approximation of A, of which the same is known.
-fn beside(system: &System, p: DistCsr) -> Result<System> {
-    let other = system.with_matrix(p)?;
-    match system.coefficient() {
-        Some(aux) => other.with_aux(COEFFICIENT, aux.width, aux.values.to_vec()),
-        None => Ok(other),
-    }
-}
-
-/// An error of what a file holds, told of the file.
-fn in_file(path: &Path, error: Error) -> Error {
-    match error {
-        Error::Data(why) => Error::file(path, why),
-        other => other,
-    }
-}
-
-impl More {
-    /// The null spaces of `a`: those given, else what can be seen. Collective.
-    fn null_spaces(
-        &self,
-        a: &DistCsr,
-        whole: Option<&Whole>,
-        notes: &mut Vec<String>,
-    ) -> Result<Option<(NullSpaces, Known)>> {
-        let (right, left) = (self.right.read(a, whole, notes)?, self.left.read(a, whole, notes)?);
-        if right.is_some() || left.is_some() {
-            let mut null = NullSpaces::given(a, right, left)?;
-            // The other side of an unsymmetric A may still be seen.
-            if (null.right.is_none() || null.left.is_none())
-                && let Some(found) = NullSpaces::find(a)?
-            {
-                if matches!(self.right, Wanted::Any) {
-                    null.right = null.right.or(found.right);
-                }
-                if matches!(self.left, Wanted::Any) {
-                    null.left = null.left.or(found.left);
-                }
-            }
-            return Ok(Some((null, Known::Given)));
-        }
-        if matches!(self.right, Wanted::None) || matches!(self.left, Wanted::None) {
-            return Ok(None);
-        }
-        Ok(NullSpaces::find(a)?.map(|null| (null, Known::Found)))
-    }
-
-    /// The matrix that the preconditioner is made from, where it is another one. Collective.
-    fn preconditioner(
-        &self,
-        a: &DistCsr,
-        source: &Source,
-        notes: &mut Vec<String>,
-    ) -> Result<Option<DistCsr>> {
-        let Some(path) = &self.preconditioner else { return Ok(None) };
-        let before = notes.len();
-        let mut p = formats::read_on_ranks(path, a.space().comm(), notes)?;
-        if let Source::Files(given) = source {
-            p = given.in_blocks(p, path)?;
-        }
-        let of = "the preconditioner's matrix";
-        notes[before..].iter_mut().for_each(|note| *note = format!("{of}: {note}"));
-        if p.n_global() != a.n_global() {
-            return Err(Error::file(
-                path,
-                format!(
-                    "the preconditioner's matrix has {} rows, A has {}",
-                    p.n_global(),
-                    a.n_global()
-                ),
-            ));
-        }
-        if p.space().starts() != a.space().starts() {
-            return Err(Error::file(
-                path,
-                "the preconditioner's matrix is spread over the ranks in another way than A: write \
-                 both in the same format, with the same parts",
-            ));
-        }
-        Ok(Some(match NullSpaces::find(&p)? {
-            Some(null) => p.with_null_spaces(null),
-            None => p,
-        }))
-    }
+    let source = Source::Model(problem);
+    Ok(Case { label, samples, of_suite: false, section: json, folder, source, more })
 }
 
 /// A model problem out of `kind` and its parameters.
@@ -500,8 +257,17 @@ fn known_keys() -> Result<Vec<String>> {
 impl Case {
     /// System `index` of the case on the ranks of `methods`, in its surroundings. Collective.
     pub fn task(&self, index: u64, methods: &Methods) -> Result<Task> {
+        self.made(index, None, methods)
+    }
+
+    /// A system to practise on, of a model problem one that [`task`](Self::task) never makes. Collective.
+    pub fn practice(&self, seed: u64, index: u64, methods: &Methods) -> Result<Task> {
+        self.made(index, Some(seed), methods)
+    }
+
+    fn made(&self, index: u64, seed: Option<u64>, methods: &Methods) -> Result<Task> {
         let start = std::time::Instant::now();
-        let made = methods.comm().scope(|| self.make(index, methods));
+        let made = methods.comm().scope(|| self.make(index, seed, methods));
         if let Ok(task) = &made {
             let (n, taken) = (task.system.a().n_global(), start.elapsed());
             let label = &self.label;
@@ -513,10 +279,14 @@ impl Case {
         made
     }
 
-    fn make(&self, index: u64, methods: &Methods) -> Result<Task> {
+    fn make(&self, index: u64, seed: Option<u64>, methods: &Methods) -> Result<Task> {
         let (system, columns, whole, mut files) = match &self.source {
             Source::Model(problem) => {
-                let (system, b) = problem.generate_nth(methods.comm().clone(), index)?;
+                let comm = methods.comm().clone();
+                let (system, b) = match seed {
+                    Some(seed) => problem.practice(comm, seed, index)?,
+                    None => problem.generate_nth(comm, index)?,
+                };
                 (system, vec![b], None, Vec::new())
             }
             Source::Files(given) => {
@@ -537,7 +307,7 @@ impl Case {
             }
             None => vec![0.0; system.a().n_own()],
         };
-        let other = more.preconditioner(system.a(), &self.source, &mut notes)?;
+        let other = more.preconditioner(system.a(), self.given(), &mut notes)?;
         let other = other.map(|p| beside(&system, p)).transpose()?;
         let (system, null) = match more.null_spaces(system.a(), whole_ref, &mut notes)? {
             Some((null, known)) => (system.with_null_spaces(null), Some(known)),
@@ -548,6 +318,45 @@ impl Case {
         let other = other.map(|other| other.with_host(methods.host()));
         let system = system.with_host(methods.host());
         Ok(Task { x0, other, null, whole, files, more: further, ..Task::new(system, nnz, b) })
+    }
+
+    fn given(&self) -> Option<&Given> {
+        match &self.source {
+            Source::Files(given) => Some(given),
+            Source::Model(_) => None,
+        }
+    }
+
+    /// Whether it is a model problem, of which there are as many systems as one likes.
+    pub fn is_model(&self) -> bool {
+        matches!(self.source, Source::Model(_))
+    }
+
+    /// Its section, for a configuration in another folder.
+    pub fn section(&self, folder: Option<&Path>) -> Value {
+        let place = |folder: &Path| {
+            let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+            folder.canonicalize().ok()
+        };
+        let here = place(&self.folder);
+        let moved = here.clone().filter(|here| folder.and_then(place).as_ref() != Some(here));
+        let Some(here) = moved else { return self.section.clone() };
+        let mut section = self.section.clone();
+        for value in section.as_object_mut().into_iter().flat_map(|fields| fields.values_mut()) {
+            let list = std::slice::from_mut(value);
+            let items = match list {
+                [Value::Array(items)] => items.as_mut_slice(),
+                other => other,
+            };
+            for item in items {
+                if let Some(path) =
+                    item.as_str().map(|name| here.join(name)).filter(|path| path.exists())
+                {
+                    *item = path.display().to_string().into();
+                }
+            }
+        }
+        section
     }
 
     /// The files of its systems; those of one matrix or vector belong together.

@@ -3,6 +3,8 @@
 //! | file | what |
 //! |---|---|
 //! | `experiment.rs` | `[problem]`: the systems that are asked for |
+//! | `task.rs` | such a system, made |
+//! | `beside.rs` | `[problem]`: what may come along with any system |
 //! | `suite.rs` | `[problem] matrices`: many systems in files |
 //! | `given.rs`, `known.rs`, `formats.rs` | systems in files, and what is told of them |
 //! | `fallback.rs` | `[solver]`: how a solve goes on where its preconditioner fails |
@@ -13,6 +15,7 @@
 //! | `solve.rs` | setting up and solving as a configuration says |
 #[doc(hidden)]
 pub mod backend;
+mod beside;
 pub mod exact;
 #[doc(hidden)]
 pub mod experiment;
@@ -30,6 +33,7 @@ pub mod solve;
 mod spent;
 #[doc(hidden)]
 pub mod suite;
+mod task;
 
 use crate::Methods;
 use precondor_core::config::{self, Node, SolverConfig, StopRule};

@@ -26,6 +26,8 @@ const MARKERS: [(MarkerShape, char); 8] = [
 ];
 /// Kinds of lines.
 const DASHES: usize = 3;
+/// Points of a cloud, at most.
+const CLOUD: usize = 400;
 /// Markers on a curve, at most.
 const MARKED: usize = 9;
 
@@ -90,6 +92,28 @@ pub fn logarithmic(curves: &[Points<'_>], axes: [&str; 2]) -> Option<String> {
     draw(curves, axes, Layout::with_log_scale)
 }
 
+/// Points that no lines join, both axes logarithmic, [`CLOUD`] of each at most. `None` where there is nothing to draw.
+pub fn cloud(clouds: &[Points<'_>], axes: [&str; 2]) -> Option<String> {
+    let positive = |p: &(f64, f64)| p.0 > 0.0 && p.1 > 0.0 && p.1.is_finite();
+    let clouds = clouds.iter().map(|cloud| {
+        let points: Vec<_> = cloud.points.iter().copied().filter(positive).collect();
+        let every = points.len().div_ceil(CLOUD).max(1);
+        Points { points: points.into_iter().step_by(every).collect(), ..*cloud }
+    });
+    let scattered = |cloud: &Points<'_>| {
+        let (colour, _, marker, _) = look(cloud.colour);
+        let data = cloud.points.iter().copied();
+        vec![Plot::from(
+            ScatterPlot::new()
+                .with_data(data)
+                .with_color(colour)
+                .with_marker(marker)
+                .with_size(2.5),
+        )]
+    };
+    draw_as(clouds, axes, Layout::with_log_scale, scattered)
+}
+
 /// Steps of shares from 0 to 1 over a logarithmic axis. `None` where there is nothing to draw.
 pub fn shares(curves: &[Points<'_>], axes: [&str; 2]) -> Option<String> {
     let curves = curves.iter().map(|curve| Points { points: curve.points.clone(), ..*curve });
@@ -98,8 +122,17 @@ pub fn shares(curves: &[Points<'_>], axes: [&str; 2]) -> Option<String> {
 
 fn draw<'a>(
     curves: impl Iterator<Item = Points<'a>>,
+    axes: [&str; 2],
+    scale: impl Fn(Layout) -> Layout,
+) -> Option<String> {
+    draw_as(curves, axes, scale, |curve| drawn(curve).into())
+}
+
+fn draw_as<'a>(
+    curves: impl Iterator<Item = Points<'a>>,
     [across, upwards]: [&str; 2],
     scale: impl Fn(Layout) -> Layout,
+    drawn: impl Fn(&Points<'a>) -> Vec<Plot>,
 ) -> Option<String> {
     let curves: Vec<Points<'a>> = curves.filter(|curve| !curve.points.is_empty()).collect();
     if curves.is_empty() {

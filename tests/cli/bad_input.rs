@@ -71,8 +71,11 @@ fn problems_that_make_no_sense() {
         ),
         ("[problem]\nkind = 'poisson'\nlevel = 99\n", "3:9: 'level': 99 must be at most 14"),
         ("[problem]\nkind = 'poisson'\nlevle = 3\n", "did you mean 'level'?"),
-        ("[problem]\nkind = 'poisson'\nlevels = [3]\n", "only `compare` takes several systems"),
-        ("[[problem]]\nkind = 'poisson'\n", "only `compare` takes several [[problem]]"),
+        (
+            "[problem]\nkind = 'poisson'\nlevels = [3]\n",
+            "only `compare` and `tune` take several systems",
+        ),
+        ("[[problem]]\nkind = 'poisson'\n", "only `compare` and `tune` take several [[problem]]"),
         ("[problem]\nmatrix = 'a.mtx'\nlevel = 3\n", "3:1: 'level': there is no such key"),
         ("[problem]\nmatrix = 'nowhere.mtx'\n", "nowhere.mtx: "),
     ] {

@@ -20,6 +20,7 @@ fn every_section_is_described_with_its_keys() {
         ("preconditioner", &["ilu", "auto", "describe preconditioner NAME"]),
         ("compare", &["title", "repeats: integer", "time_limit: number > 0"]),
         ("run", &["label", "reuse: true or false", "preconditioner: a method"]),
+        ("tune", &["budget: number > 0", "measure: one of", "methods: a list of methods"]),
         ("model", &["checkpoint_every", "output"]),
         ("train", &["mlp-reference", "auto"]),
         ("data", &["describe data cube"]),

@@ -46,6 +46,7 @@ enum Class {
     /// Cargo with what is there: package and targets.
     Cargo(Vec<String>),
     Script(PathBuf),
+    Python(PathBuf),
     /// The laboratory, whose own tests run it.
     Lab,
     /// For programs of PETSc, by a shell.
@@ -64,7 +65,10 @@ fn classify(command: &str) -> Option<Class> {
     let text: Vec<&str> = words.iter().map(String::as_str).collect();
     let tail = |from: usize| words[from..].to_vec();
     Some(match text.as_slice() {
-        ["precondor", "solve" | "compare" | "train" | "problem" | "matrix" | "install"]
+        [
+            "precondor",
+            "solve" | "compare" | "tune" | "train" | "problem" | "matrix" | "install",
+        ]
         | ["precondor", "plugins", "new" | "check" | "describe"] => Class::Name(tail(1)),
         ["precondor" | "target/release/precondor", ..] => Class::Ours(1, tail(1)),
         ["precondor-lab" | "target/release/precondor-lab", ..]
@@ -92,6 +96,9 @@ fn classify(command: &str) -> Option<Class> {
         ["export", ..] => Class::Export,
         ["mpicc", ..] | ["mpirun", "-n", _, "./ex2", ..] => Class::Petsc,
         ["/usr/bin/python3", script] if script.starts_with("examples/") => Class::Petsc,
+        ["python3", script, ..] if script.starts_with("scripts/") => {
+            Class::Python(Path::new(ROOT).join(script))
+        }
         [script, ..] if script.starts_with("scripts/") => {
             Class::Script(Path::new(ROOT).join(script))
         }
@@ -144,7 +151,7 @@ fn ours(ranks: usize, words: &[String], folder: &Folder) -> Ran {
         let _ = std::fs::remove_dir_all(folder.path().join("my-method"));
     }
     let small = SMALL.iter().find(|(start, _)| said.starts_with(start)).map(|(_, more)| *more);
-    let long = ["compare", "train"].contains(&words[0].as_str());
+    let long = ["compare", "tune", "train"].contains(&words[0].as_str());
     let more = small.unwrap_or(if long { &["--dry-run"] } else { &[] });
     let words = words.iter().map(|word| if word == "SDK" { ROOT } else { word });
     let mut command = match ranks {
@@ -257,6 +264,13 @@ fn faults(document: &str, exports: &mut String, folder: &Folder) -> Vec<String> 
             Some(Class::Script(path)) => {
                 let sound = Command::new("bash").arg("-n").arg(&path).status();
                 (!sound.expect("bash").success()).then(|| "no such script, or no sound one".into())
+            }
+            Some(Class::Python(path)) => {
+                let compiles = "import ast, sys; ast.parse(open(sys.argv[1]).read())";
+                let sound =
+                    Command::new("/usr/bin/python3").args(["-c", compiles]).arg(&path).status();
+                (!sound.expect("Python").success())
+                    .then(|| "no such script, or no sound one".into())
             }
             Some(Class::Petsc) => petsc(&command, exports, folder),
         };

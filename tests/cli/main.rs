@@ -26,4 +26,5 @@ mod stopping;
 mod suite;
 mod support;
 mod train;
+mod tune;
 mod units;

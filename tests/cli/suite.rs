@@ -332,7 +332,7 @@ fn mistakes_in_suites_are_shown_where_they_are() {
     }
     let solve = folder.file("solve.toml", "[problem]\nmatrices = 'm/*.mtx'\n");
     precondor(["solve".as_ref(), solve.as_os_str()])
-        .fails_with(&["'matrices': only `compare` takes several systems"]);
+        .fails_with(&["'matrices': only `compare` and `tune` take several systems"]);
     let alone =
         compare(&folder, &format!("[problem]\nmatrices = 'm/*.mtx'\n{RUNS}"), &["--resume"]);
     assert_ne!(alone.code, 0);

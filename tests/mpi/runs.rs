@@ -218,3 +218,26 @@ fn a_suite_goes_on_past_what_fails_and_can_be_gone_on_with() {
     let results = folder.path().join("report/results.csv");
     assert_eq!(std::fs::read_to_string(results).expect("results").lines().count(), 7);
 }
+
+/// What is tried, and decided, is the same on all ranks, whoever measures.
+#[test]
+fn a_race_on_ranks_ends_with_the_same_winner() {
+    let folder = Folder::new("mpi-tune");
+    let config = folder.file(
+        "tune.toml",
+        "[problem]\nkind = 'poisson'\nlevel = 4\nsamples = 6\n[solver]\nmethod = 'cg'\n\
+         [tune]\nmethods = ['jacobi', 'fsai']\nmeasure = 'iterations'\nconfigurations = 12\nbudget = 600\n",
+    );
+    let config = config.display().to_string();
+    let output = folder.path().join("tuned.toml").display().to_string();
+    let tune = |ranks: usize| {
+        let words = ["tune", &config, "--json", "--force", "--output", &output];
+        let told = json(&precondor(ranks, &words));
+        let statement = told["readings"].clone();
+        (told["winner"].clone(), statement, told["trials"].clone())
+    };
+    let one = tune(1);
+    assert_eq!(one.0["preconditioner"]["name"], "fsai", "{one:?}");
+    assert_eq!(tune(2), one);
+    assert_eq!(tune(3), one);
+}

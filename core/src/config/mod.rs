@@ -111,6 +111,25 @@ fn put_node(root: &mut Node, keys: &[&str], value: Node, place: &Place) -> Resul
     Ok(())
 }
 
+/// A configuration as TOML: what is null is left out.
+///
+/// # Errors
+/// [`Error::Data`] where `value` is no table.
+pub fn written(value: &serde_json::Value) -> Result<String> {
+    fn whole(value: &serde_json::Value) -> serde_json::Value {
+        use serde_json::Value;
+        match value {
+            Value::Array(items) => items.iter().map(whole).collect(),
+            Value::Object(fields) => {
+                let there = fields.iter().filter(|(_, value)| !value.is_null());
+                Value::Object(there.map(|(key, value)| (key.clone(), whole(value))).collect())
+            }
+            other => other.clone(),
+        }
+    }
+    toml::to_string(&whole(value)).map_err(|e| Error::Data(e.to_string()))
+}
+
 /// `own` on top of `shared`: keys that only `shared` has are taken over.
 #[must_use]
 pub fn over(own: &Node, shared: &Node) -> Node {

@@ -141,6 +141,15 @@ impl Problem {
     pub fn generate_nth(&self, comm: Comm, index: u64) -> Result<(System, Vec<f64>)> {
         self.make(&comm, Purpose::Test, index)
     }
+
+    /// As [`generate_nth`](Problem::generate_nth), a system to practise on: none that is made to be solved is ever the
+    /// same, unless nothing in the problem is random. `seed` takes the place of the problem's own. Collective.
+    ///
+    /// # Errors
+    /// As [`generate_nth`](Problem::generate_nth).
+    pub fn practice(&self, comm: Comm, seed: u64, index: u64) -> Result<(System, Vec<f64>)> {
+        self.seeded(seed).make(&comm, Purpose::Training, index)
+    }
 }
 
 /// Refuses a parameter that is not `good`.

@@ -55,14 +55,14 @@ pub struct Params {
     /// How levels are made.
     pub recipe: Recipe,
     /// Couplings below this part of the largest ones are weak; 0.25 where it is left out.
-    #[schemars(range(min = 0.0, max = 1.0))]
+    #[schemars(range(min = 0.0, max = 1.0), extend("x-precondor-tune" = [0.02, 0.6]))]
     pub strength: Option<f64>,
     /// Entries of P that a row keeps, at most; 4 where it is left out.
-    #[schemars(range(min = 1, max = 16))]
+    #[schemars(range(min = 1, max = 16), extend("x-precondor-tune" = [2, 8]))]
     pub interpolation_entries: Option<u32>,
     /// Entries of P below this part of the row's largest are dropped; 0.05 (aggregation) or 0.3
     /// (classical) where it is left out.
-    #[schemars(range(min = 0.0, max = 1.0))]
+    #[schemars(range(min = 0.0, max = 1.0), extend("x-precondor-tune" = [0.01, 0.5]))]
     pub interpolation_drop: Option<f64>,
     /// What smooths, where `method` is left out: Gauss-Seidel unless it is given, Chebyshev where levels are
     /// spread over ranks.
@@ -76,28 +76,28 @@ pub struct Params {
     pub finest_smoother: Option<Kind>,
     /// What `method` or SPAI-0 is multiplied by; where it is left out, 1.6 over the largest eigenvalue of
     /// MA if it is symmetric, else 1.
-    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    #[schemars(extend("exclusiveMinimum" = 0.0, "x-precondor-tune" = false))]
     pub damping: Option<f64>,
     /// Smoothing steps before the coarse correction.
-    #[schemars(range(min = 1, max = 100))]
+    #[schemars(range(min = 1, max = 100), extend("x-precondor-tune" = [1, 3]))]
     pub before: u32,
     /// Smoothing steps after it; as many as before make M symmetric, for conjugate gradients.
-    #[schemars(range(min = 1, max = 100))]
+    #[schemars(range(min = 1, max = 100), extend("x-precondor-tune" = "before"))]
     pub after: u32,
     /// Levels at most, the coarsest included: 2 for a two-level method. As many as it takes where it is
     /// left out.
     #[schemars(range(min = 1))]
     pub levels: Option<u32>,
     /// Unknowns, at most, that are solved directly.
-    #[schemars(range(min = 1, max = 4000))]
+    #[schemars(range(min = 1, max = 4000), extend("x-precondor-tune" = [50, 1000]))]
     pub coarsest: u32,
     /// Unknowns of a level, at most, that every rank holds whole with the recipe `parallel`; larger levels are
     /// spread.
-    #[schemars(range(min = 1, max = 1000000))]
+    #[schemars(range(min = 1, max = 1000000), extend("x-precondor-tune" = false))]
     pub together: u32,
     /// Unknowns a node, numbered node by node; found from the auxiliary data or the pattern where it is
     /// left out.
-    #[schemars(range(min = 1, max = 255))]
+    #[schemars(range(min = 1, max = 255), extend("x-precondor-tune" = false))]
     pub block_size: Option<u32>,
     /// What aggregates keep: vectors that A takes to nearly zero. Vectors that come with the system are used on
     /// one rank, or on each rank's block.
@@ -109,6 +109,7 @@ pub struct Params {
     /// The order that sweeps go through the unknowns in.
     pub ordering: Ordering,
     /// What a refresh for other values on the same pattern keeps.
+    #[schemars(extend("x-precondor-tune" = false))]
     pub keep_setup: Keep,
 }
 

@@ -37,7 +37,8 @@ static SHIPPED: LazyLock<Result<Model>> =
     crate = "precondor_sdk::schemars",
     extend(
         "x-precondor-models" = shipped(),
-        "x-precondor-fallback" = METHOD
+        "x-precondor-fallback" = METHOD,
+        "x-precondor-tune" = false
     )
 )]
 pub struct Params {

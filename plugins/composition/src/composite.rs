@@ -36,7 +36,7 @@ use std::sync::{Mutex, PoisonError};
 /// Parameters of [`Composite`].
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
-#[schemars(crate = "precondor_sdk::schemars")]
+#[schemars(crate = "precondor_sdk::schemars", extend("x-precondor-tune" = false))]
 pub struct Params {
     /// How the parts are put together.
     pub kind: Kind,

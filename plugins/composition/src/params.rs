@@ -6,7 +6,7 @@ use precondor_sdk::serde_json::Value;
 /// Parameters of [`Fieldsplit`](crate::Fieldsplit).
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
-#[schemars(crate = "precondor_sdk::schemars")]
+#[schemars(crate = "precondor_sdk::schemars", extend("x-precondor-tune" = false))]
 pub struct Params {
     /// How the fields are put together: `schur` where it is left out and the fields are told by the
     /// diagonal, else `multiplicative`.

@@ -29,10 +29,10 @@ pub struct Params {
     /// Order in which rows are relaxed.
     pub sweep: Sweep,
     /// Relaxation ω: below 1 damps, above 1 over-relaxes (SOR, SSOR).
-    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 2.0))]
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 2.0, "x-precondor-tune" = [0.5, 1.9]))]
     pub relaxation: f64,
     /// Sweeps in one application.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-precondor-tune" = [1, 4]))]
     pub sweeps: u32,
 }
 

@@ -38,7 +38,7 @@ const FIRST_SHIFT: f64 = 1e-3;
 #[schemars(crate = "precondor_sdk::schemars")]
 pub struct Params {
     /// Shift α of the first attempt at A + α diag(A).
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(min = 0.0), extend("x-precondor-tune" = [0.001, 0.1]))]
     pub shift: f64,
     /// In which order rows and columns are eliminated.
     pub ordering: Ordering,

@@ -54,25 +54,27 @@ const SHIFT: f64 = DROP_TOLERANCE;
 pub struct Params {
     /// Level of fill k of ILU(k); 0, the pattern of A, where neither this nor a parameter of ILUT
     /// is given.
+    #[schemars(extend("x-precondor-tune" = [1, 4]))]
     pub level: Option<u32>,
     /// ILUT: entries of row i up to this times ‖aᵢ‖₂ are dropped; 0 where only `max_fill` is given,
     /// 1e-4 where neither is.
-    #[schemars(range(min = 0.0))]
+    #[schemars(range(min = 0.0), extend("x-precondor-tune" = [1e-5, 0.1]))]
     pub drop_tolerance: Option<f64>,
     /// ILUT: entries kept in a row of L, and in a row of U, at most; no limit where only
     /// `drop_tolerance` is given.
+    #[schemars(extend("x-precondor-tune" = [5, 100]))]
     pub max_fill: Option<u32>,
     /// ILUT: entries of L and U together, at most this times those of A; a row may use what those before
     /// it have left. 10 where neither `drop_tolerance` nor `max_fill` is given.
-    #[schemars(range(min = 1.0))]
+    #[schemars(range(min = 1.0), extend("x-precondor-tune" = [1.5, 20.0]))]
     pub fill_factor: Option<f64>,
     /// ILUTP: a pivot that is smaller than this times the largest entry right of it is exchanged for that
     /// one.
-    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
+    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0, "x-precondor-tune" = [0.01, 1.0]))]
     pub pivoting: Option<f64>,
     /// Pivots smaller than this times Σⱼ|aᵢⱼ| are moved away from zero to that size; where it is
     /// not given, a zero pivot is an error.
-    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
+    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0, "x-precondor-tune" = [1e-6, 0.1]))]
     pub shift: Option<f64>,
     /// In which order rows and columns are eliminated: `natural` where it is not given, but `amd` for what
     /// a failure is followed by (see `matching`).

@@ -17,7 +17,7 @@ use precondor_sdk::prelude::*;
 #[schemars(crate = "precondor_sdk::schemars")]
 pub struct Params {
     /// Damping factor ω.
-    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 2.0))]
+    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 2.0, "x-precondor-tune" = false))]
     pub damping: f64,
 }
 

@@ -50,13 +50,13 @@ pub struct Params {
     pub method: Option<Value>,
     /// What `method` is multiplied by; where it is left out, 1.6 over the largest eigenvalue of MA if
     /// it is symmetric, else 1.
-    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    #[schemars(extend("exclusiveMinimum" = 0.0, "x-precondor-tune" = false))]
     pub damping: Option<f64>,
     /// Smoothing steps before the coarse correction.
-    #[schemars(range(min = 1, max = 100))]
+    #[schemars(range(min = 1, max = 100), extend("x-precondor-tune" = [1, 3]))]
     pub before: u32,
     /// Smoothing steps after it; as many as before make M symmetric, for conjugate gradients.
-    #[schemars(range(min = 1, max = 100))]
+    #[schemars(range(min = 1, max = 100), extend("x-precondor-tune" = "before"))]
     pub after: u32,
     /// Grids at most, the coarsest included: 2 for a two-grid method. As many as can be where it is
     /// left out.

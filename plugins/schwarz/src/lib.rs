@@ -50,17 +50,17 @@ use std::sync::{Mutex, PoisonError};
 /// Parameters of [`Schwarz`].
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
-#[schemars(crate = "precondor_sdk::schemars")]
+#[schemars(crate = "precondor_sdk::schemars", extend("x-precondor-tune" = "ranks"))]
 pub struct Params {
     /// The method on each rank's block: a name, or a section with its name and its parameters.
     #[schemars(extend("x-precondor-method" = true, "x-precondor-old-name" = "inner"))]
     pub method: Value,
     /// Layers of rows around a rank's own that its block has besides.
-    #[schemars(range(max = 100))]
+    #[schemars(range(max = 100), extend("x-precondor-tune" = [0, 8]))]
     pub overlap: u32,
     /// No layer is reached through a row with more entries than this: one dense row would make every
     /// block the whole matrix.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-precondor-tune" = false))]
     pub max_row: u32,
     /// What becomes of corrections on rows of others. Where it is left out: `weighted` if the inner
     /// method is symmetric positive definite on every rank, so that conjugate gradients can be used,

@@ -46,28 +46,28 @@ use precondor_sdk::prelude::*;
 #[schemars(crate = "precondor_sdk::schemars")]
 pub struct FsaiParams {
     /// G has the lower triangle of the pattern of this power of A.
-    #[schemars(range(min = 0, max = 8))]
+    #[schemars(range(min = 0, max = 8), extend("x-precondor-tune" = [1, 3]))]
     pub power: u32,
     /// Entries with |aᵢⱼ| ≤ threshold·√(aᵢᵢ aⱼⱼ) are left out of A before its pattern is taken.
-    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0, "x-precondor-tune" = [0.001, 0.3]))]
     pub threshold: f64,
     /// Steps in which the pattern of a row grows; 0 leaves it at that power of A. Rows of A
     /// within power + steps edges are fetched from other ranks.
-    #[schemars(range(min = 0, max = 100))]
+    #[schemars(range(min = 0, max = 100), extend("x-precondor-tune" = [1, 30]))]
     pub steps: u32,
     /// Entries that a row gains in a step, at most.
-    #[schemars(range(min = 1, max = 100))]
+    #[schemars(range(min = 1, max = 100), extend("x-precondor-tune" = [1, 10]))]
     pub growth: u32,
     /// A row stops growing when a step lowers its ψ = g̃ᵀA g̃ by less than this part of it.
-    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0, "x-precondor-tune" = [1e-4, 0.3]))]
     pub tolerance: f64,
     /// Entries with |gᵢⱼ| √aⱼⱼ ≤ filter·gᵢᵢ √aᵢᵢ are left out of G in the end, and the others
     /// computed again without them; 0 keeps all.
-    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0, "x-precondor-tune" = [0.001, 0.3]))]
     pub filter: f64,
     /// Entries of a row of G, at most: a row with more in that power of A keeps the strongest, by
     /// |aᵢⱼ|/√(aᵢᵢ aⱼⱼ), and no path of the power leads through a longer row of A.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-precondor-tune" = false))]
     pub max_row: u32,
 }
 

@@ -52,17 +52,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[schemars(crate = "precondor_sdk::schemars")]
 pub struct SpaiParams {
     /// M has the pattern of this power of A, the diagonal included.
-    #[schemars(range(min = 0, max = 8))]
+    #[schemars(range(min = 0, max = 8), extend("x-precondor-tune" = [1, 3]))]
     pub power: u32,
     /// Entries with |aᵢⱼ| ≤ threshold·√|aᵢᵢ aⱼⱼ| are left out of A before its pattern is taken.
-    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0, "x-precondor-tune" = [0.001, 0.3]))]
     pub threshold: f64,
     /// Replace M by (M + Mᵀ)/2, for conjugate gradients.
     #[schemars(extend("x-precondor-old-name" = "symmetrise"))]
     pub symmetrize: bool,
     /// Entries of a row of M, at most: a row with more in that power of A keeps the strongest, by
     /// |aᵢⱼ|/√|aᵢᵢ aⱼⱼ|, and no path of the power leads through a longer row of A.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-precondor-tune" = false))]
     pub max_row: u32,
 }
 

@@ -38,7 +38,8 @@ mod process;
 mod runs;
 mod work;
 
-pub use process::WORKER;
+pub use runs::Run;
+pub use work::solve_once;
 
 use crate::Status;
 use crate::experiment::Case;
@@ -48,6 +49,7 @@ use crate::patterns::{self, Found};
 use crate::report::{self, Comparison, Raw, Tally};
 use crate::session::Session;
 use crate::terminal;
+use crate::worker;
 use journal::{Journal, Past};
 use ledger::Ledger;
 use precondor_core::Result;
@@ -85,17 +87,17 @@ pub struct Args {
     dry_run: bool,
 }
 
-pub fn run(args: &Args, worker: bool, session: &Session) -> Result<Status> {
+pub fn run(args: &Args, is_worker: bool, session: &Session) -> Result<Status> {
     let root = session.configuration(&args.config, &args.overrides)?;
     let text = session.comm().agree(config::text(&args.config))?;
-    if worker {
-        let told = process::told()?;
-        let asked = Asked::new(&patterns::expanded(root, &told.found), session)?;
+    if is_worker {
+        let told: process::Told = worker::orders().next()?;
+        let asked = Asked::new(&patterns::expanded(root, "problem", &told.found), session)?;
         interrupt::watch(session);
         return process::work(session, &asked, told.done).map(|()| Status::Done);
     }
-    let found = patterns::found(&root, session.comm())?;
-    let root = patterns::expanded(root, &found);
+    let found = patterns::found(&root, "problem", session.comm())?;
+    let root = patterns::expanded(root, "problem", &found);
     let asked = session.comm().agree(Asked::new(&root, session))?;
     let folder = args.report.as_deref().filter(|_| session.is_first());
     // Held until the end, by the rank that writes.
@@ -166,7 +168,7 @@ pub fn run(args: &Args, worker: bool, session: &Session) -> Result<Status> {
 fn solved(session: &Session, asked: &Asked, found: &Found, ledger: &mut Ledger) -> Result<()> {
     interrupt::watch(session);
     let limited = asked.runs.iter().any(|run| run.limit.is_some());
-    if process::possible(session) && (limited || asked.is_suite()) {
+    if worker::possible(session) && (limited || asked.is_suite()) {
         return interrupt::gracefully(|| process::all(session, asked, found, ledger));
     }
     let (done, tolerant) = (ledger.done.clone(), asked.is_suite());

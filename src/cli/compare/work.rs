@@ -115,6 +115,12 @@ fn reference(runs: &[Run], task: &Task, session: &Session) -> Result<Option<Vec<
     tightest.map(|tolerance| measure::exact(session, task, tolerance)).transpose()
 }
 
+/// One solve of a system with nothing kept of others. Collective.
+pub fn solve_once(run: &Run, task: &Task, session: &Session) -> Result<End> {
+    let work = || one((run, None), task, session, None);
+    limit::within(run.limit, work).map(|(end, _)| end)
+}
+
 /// One solve: how it ended, and its course. Collective.
 fn one(
     (run, kept): (&Run, Option<&mut Kept>),

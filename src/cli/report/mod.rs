@@ -2,13 +2,13 @@
 pub mod csv;
 mod document;
 mod reading;
-mod spread;
+pub mod spread;
 mod suite;
 mod tally;
 
 pub use csv::Raw;
 pub use document::document;
-pub use tally::{End, Tally};
+pub use tally::{End, Numbers, Tally};
 
 use crate::files;
 use crate::traffic::Sent;

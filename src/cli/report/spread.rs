@@ -33,7 +33,8 @@ fn ratios(a: &End, b: &End) -> Vec<f64> {
     a.times.iter().zip(&b.times).map(|(a, b)| (both(b) / both(a)).ln()).collect()
 }
 
-fn verdict(ratios: &[f64]) -> Verdict {
+/// What logarithms of ratios, those of the second method over the first, say of both.
+pub fn verdict(ratios: &[f64]) -> Verdict {
     let n = ratios.len();
     if n < 3 {
         return Verdict::TooFew;

@@ -41,7 +41,7 @@ use precondor_sdk::serde_json::Value;
 /// Parameters of [`Filter`].
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
-#[schemars(crate = "precondor_sdk::schemars")]
+#[schemars(crate = "precondor_sdk::schemars", extend("x-precondor-tune" = false))]
 pub struct Params {
     /// The method whose M is filtered: a name, or a section with its name and its parameters. It has
     /// to store M, or a factor of it, as a matrix.

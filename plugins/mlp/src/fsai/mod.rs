@@ -68,13 +68,14 @@ pub struct Params {
     /// Lanczos steps with the network's factor and with FSAI's. The network's is used where the condition
     /// that they see falls by 6 % at least and the largest eigenvalue grows by 5 % at most; 0 for no such
     /// look.
-    #[schemars(range(min = 0, max = 1000))]
+    #[schemars(range(min = 0, max = 1000), extend("x-precondor-tune" = false))]
     pub check: usize,
     /// Use the network's factor on matrices unlike those of the training too, unseen.
+    #[schemars(extend("x-precondor-tune" = false))]
     pub trust: bool,
     /// Entries of a row of G, at most: a row with more keeps the strongest, by |aᵢⱼ|/√(aᵢᵢ aⱼⱼ). A matrix
     /// with a longer row gets FSAI's factor as it is.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1), extend("x-precondor-tune" = false))]
     pub max_row: u32,
 }
 

@@ -93,7 +93,7 @@ pub struct Params {
     pub coefficient: Source,
     /// Coarse nodes a side, at most, of a correction for coefficients that jump; 0 for none. Left out, as many
     /// as their setup is worth where the coefficient jumps and is given with the system, else none.
-    #[schemars(range(max = 255))]
+    #[schemars(range(max = 255), extend("x-precondor-tune" = false))]
     pub coarse: Option<usize>,
 }
 
