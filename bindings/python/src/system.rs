@@ -163,6 +163,11 @@ impl System {
         self.core.all_aux().map(|(name, _)| name.to_owned()).collect()
     }
 
+    /// Takes copies in the place of arrays of NumPy, to which others may do something.
+    fn keep(&self, py: Python<'_>) {
+        py.detach(|| self.arrays.detach());
+    }
+
     /// The same rows with another matrix: what is known of rows holds for it, too.
     fn beside(&self, other: &Bound<'_, System>) -> PyResult<System> {
         let other = other.get();

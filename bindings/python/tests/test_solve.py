@@ -245,6 +245,10 @@ def test_an_inverse_solves(csr, b):
     assert np.allclose(inverse.rmatvec(b), x, rtol=1e-8) and inverse.matmat(np.column_stack([b, b])).shape == (225, 2)
     found = sla.eigsh(csr, 3, sigma=0, OPinv=precondor.inverse(csr, "cg", "amg", tolerance=1e-11))[0]
     assert np.allclose(found, sla.eigsh(csr, 3, sigma=0)[0], rtol=1e-7)
+    kept = csr.copy()
+    inverse = precondor.inverse(kept, "cg", "ic", tolerance=1e-11)
+    kept.data[:] = np.nan
+    assert np.allclose(inverse @ b, x, rtol=1e-8)
     with pytest.raises(precondor.NotConvergedError, match="iteration-limit") as caught:
         precondor.inverse(csr, "cg", max_iterations=2) @ b
     assert caught.value.result.iterations == 2

@@ -162,7 +162,7 @@ def _entries(methods: Union[Iterable[Entry], Mapping[str, Entry]]) -> List[Tuple
             entry = rest or None
         entries.append((label, str(own.get("group", "")), dict(own.get("solver", {})), entry))
     if any(group for _, group, *_ in entries):
-        entries = [(label, group or "methods", *rest) for label, group, *rest in entries]
+        entries = [(label, group or "methods", own, entry) for label, group, own, entry in entries]
     if not entries:
         raise ParameterError("there is nothing to compare: name a method")
     return entries

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 if TYPE_CHECKING:
     from ._solve import Result
@@ -61,12 +61,12 @@ class NotConvergedError(Error, ArithmeticError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C ended a solve.
+    """Ctrl-C ended a solve, a comparison or a training.
 
     Attributes
     ----------
-    result : Result
-        How it went until then: ``result.x`` is the last iterate.
+    result : Result, Comparison or Training
+        How it went until then: of a solve ``result.x`` is the last iterate.
     """
 
-    result: Optional["Result"] = None
+    result: Any = None

@@ -139,7 +139,7 @@ class Preconditioner(LinearOperator):
     def matrix(self) -> Optional[Any]:
         """M as a sparse array, (n, n), where it is stored explicitly; else None. A factor is multiplied out."""
         kind, stored = self._stored()
-        return (stored.T @ stored).tocsr() if kind == "factor" else stored
+        return (stored.T @ stored).tocsr() if kind == "factor" and stored is not None else stored
 
     def _stored(self) -> Tuple[Optional[str], Optional[Any]]:
         explicit = self._native.explicit()

@@ -11,7 +11,7 @@ from scipy.sparse.linalg import LinearOperator
 from . import _native
 from ._arrays import given, real, size_of, text, vector
 from ._errors import DataError, Interrupted, NotConvergedError, ParameterError
-from ._preconditioner import Method, Preconditioner, preconditioner as set_up
+from ._preconditioner import Method, Preconditioner, section
 from ._system import PathLike, System, system
 
 Callback = Callable[[int, float], Any]
@@ -102,6 +102,7 @@ def _applied(m: Any, size: int) -> Any:
     """M as the extension module takes it: one of ours, or a function."""
     if m is None:
         return None
+    ours: Any
     if isinstance(m, Preconditioner):
         m_size, ours = m.shape[0], m._native
     else:
@@ -123,22 +124,21 @@ class _Problem:
 
     def __init__(self, a: Any, m: Any, preconditioner_matrix: Any) -> None:
         self.product = _operator(a) if isinstance(a, LinearOperator) and not isinstance(a, System) else None
-        self.system = None if self.product else system(a)._native
-        self.size = size_of(a.shape, "A") if self.product else self.system.size
-        self.other = None
+        self.system: Optional[_native.System] = None
+        if self.product is None:
+            self.system = system(a)._native
+        self.size = self.system.size if self.system is not None else size_of(a.shape, "A")
+        self.other: Optional[_native.System] = None
         if preconditioner_matrix is not None:
             other = system(preconditioner_matrix)
             if other.shape[0] != self.size:
                 raise DataError(f"the preconditioner's matrix has {other.shape[0]} rows, A has {self.size}")
-            self.other = other._native if self.product else self.system.beside(other._native)
+            self.other = other._native if self.system is None else self.system.beside(other._native)
         self.m, self.setup_seconds = m, 0.0
         if isinstance(m, (str, Mapping)):
-            source = self.other or self.system
-            if source is None:
-                system(a)  # says what is missing
-            of = System.__new__(System)
-            of._native = source
-            self.m = set_up(m, of)
+            # Of an operator alone it is said that it has no entries.
+            source = self.other or self.system or system(a)._native
+            self.m = Preconditioner(_native.Preconditioner(source, section(m, {})))
             self.setup_seconds = self.m.setup_seconds
         self.applied = _applied(self.m, self.size)
 
@@ -311,7 +311,8 @@ def inverse(
 ) -> Inverse:
     """An operator that solves with A: every product is a solve, which has to converge.
 
-    Parameters are those of :func:`solve`. The preconditioner is set up once. Choose a ``tolerance`` below what the user of
+    Parameters are those of :func:`solve`. The preconditioner is set up once, and A is copied: what is done to it later does
+    not reach the operator. Choose a ``tolerance`` below what the user of
     the operator asks for: ``eigsh(A, sigma=0, OPinv=inverse(A, "cg", "amg", tolerance=1e-10))``.
 
     Raises
@@ -320,4 +321,6 @@ def inverse(
         From a product whose solve does not converge; its ``result`` says how far it got.
     """
     problem = _Problem(A, preconditioner, preconditioner_matrix)
+    if problem.system is not None:
+        problem.system.keep()
     return Inverse(problem, text(given(method=method, **solver), "solver"), method in ("cg", "flexible-cg", "minres"))

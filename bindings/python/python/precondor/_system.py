@@ -64,8 +64,9 @@ class System:
         left_null_space: Any = None,
         symmetry_tolerance: Optional[float] = None,
     ) -> None:
-        shape, *arrays = compressed(A)
-        n, known = shape[0], []
+        shape, indptr, indices, data = compressed(A)
+        n = shape[0]
+        known: List[Tuple[str, np.ndarray]] = []
         if block_size is not None:
             known.append(("block-size", np.full((n, 1), float(block_size))))
         if coordinates is not None:
@@ -84,7 +85,9 @@ class System:
         self.A = A
         self._native = _native.System(
             shape,
-            *arrays,
+            indptr,
+            indices,
+            data,
             known,
             null_space=nulls[0],
             left_null_space=nulls[1],
