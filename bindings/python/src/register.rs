@@ -49,7 +49,7 @@ struct Made {
 }
 
 enum Form {
-    Stored(Stored),
+    Stored(Box<Stored>),
     Pair(Pair),
     /// Functions of a vector: M, and Mᵀ where there is one.
     Object(Vec<Py<PyAny>>),
@@ -83,10 +83,11 @@ impl Own {
             "inverse" => {
                 let m = DistCsr::solo(next()?)?;
                 claimed(&m, properties)?;
-                Form::Stored(Stored::inverse(m, properties, notes.clone()))
+                Form::Stored(Box::new(Stored::inverse(m, properties, notes.clone())))
             }
             "factor" => {
-                Form::Stored(Stored::factor(Factored::of(DistCsr::solo(next()?)?)?, notes.clone()))
+                let g = Factored::of(DistCsr::solo(next()?)?)?;
+                Form::Stored(Box::new(Stored::factor(g, notes.clone())))
             }
             "pair" => Form::Pair(Pair::new(next()?, next()?)?),
             _ => Form::Object(functions),
@@ -163,7 +164,7 @@ impl DynGenerator for Own {
         schema::check(&self.schema, params)?;
         let m = Stored::new(Rows::read(bytes, system)?, system)?;
         let (properties, notes, n) = (m.properties(), m.notes(), system.a().n_own() as u64);
-        let (name, form) = (self.name.clone(), Form::Stored(m));
+        let (name, form) = (self.name.clone(), Form::Stored(Box::new(m)));
         Ok(Box::new(Made { name, form, properties, rows: 0..n, notes }))
     }
     fn train(&self, _: &Value, _: Training<'_>) -> Result<Vec<u8>> {
