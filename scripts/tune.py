@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What `precondor tune` finds beside an exhaustive grid, and which methods win on which suites: the tables of docs/tune.md.
 
-    scripts/tune.py target/release/precondor FOLDER [SECONDS]
+    scripts/tune.py target/release/precondor FOLDER [SECONDS [PART OF A NAME]]
 
 Systems of the grid are those that `tune` holds out; times of one comparison are in pairs, system by system.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 
 PROGRAM, FOLDER = str(Path(sys.argv[1]).resolve()), Path(sys.argv[2])
 BUDGET = float(sys.argv[3]) if len(sys.argv) > 3 else 110.0
+ONLY = sys.argv[4] if len(sys.argv) > 4 else ""
 HELD_OUT = 4
 
 # Families of which amg's parameters are tuned.
@@ -28,7 +29,7 @@ FAMILIES = {
 # Suites of files for which methods are sought.
 SUITES = {
     "Poisson-like": [f"kind = 'diffusion'\nmesh = 'delaunay'\nnodes = {n}" for n in (80, 120)] + ["kind = 'l-shape'\nnodes = 60", "kind = 'cube'\nnodes = 28\ndeviation = 1.0"],
-    "convection": [f"kind = 'convection'\nnodes = {n}\npeclet = {p}" for n in (39, 47) for p in (1.0, 3.0)],
+    "convection": [f"kind = 'convection'\nnodes = {n}\npeclet = {p}" for n in range(40, 64, 4) for p in (1.0, 3.0)],
     "well conditioned": [f"kind = 'graph'\nnodes = {n}\nshift = {s}" for n in (3000, 5000) for s in (0.3, 0.1)],
 }
 
@@ -98,7 +99,7 @@ def suite(name, problems):
     for old in folder.glob("*.mtx"):
         old.unlink()
     for k, problem in enumerate(problems):
-        for seed in range(3):
+        for seed in range(12 // len(problems)):
             config = FOLDER / "problem.toml"
             config.write_text(f"[problem]\n{problem}\nseed = {seed}\n")
             precondor("problem", config, "-o", folder / f"{k}-{seed}.mtx")
@@ -116,7 +117,9 @@ def suite(name, problems):
 FOLDER.mkdir(parents=True, exist_ok=True)
 print("| family | best of the grid | tuned | tuned / grid | configurations | gap said | found |\n|---|---|---|---|---|---|---|", flush=True)
 for name, problem in FAMILIES.items():
-    family(name, problem)
+    if ONLY in name:
+        family(name, problem)
 print("\n| suite | found | gap said | finalists, ratios to the best as it comes |\n|---|---|---|---|", flush=True)
 for name, problems in SUITES.items():
-    suite(name, problems)
+    if ONLY in name:
+        suite(name, problems)
