@@ -1,4 +1,5 @@
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -7,6 +8,9 @@ import pytest
 import scipy.sparse as sp
 
 import precondor
+
+# Jobs in the background are started with SIGINT ignored, and Python leaves it so.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
