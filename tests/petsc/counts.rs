@@ -111,7 +111,8 @@ const METHODS: [(&str, &str, bool, bool); 11] = [
     ("ic", "", true, true),
     ("multigrid", "", true, true),
     ("fast-poisson", "", true, true),
-    ("reference", "", true, true),
+    // M is the inverse here but for rounding, which would decide in single precision.
+    ("reference", "-pc_precondor_precision f64", true, true),
     ("mlp-fsai", "", true, false),
 ];
 

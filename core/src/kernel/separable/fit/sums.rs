@@ -114,7 +114,7 @@ impl Sums {
             add(&mut sum, values.iter().sum());
             add(&mut size, values.iter().map(|v| v.abs()).sum());
         }
-        for along in 0..dimension {
+        for (along, starts) in self.starts.into_iter().enumerate().take(dimension) {
             let places = |sign: i8| {
                 let with = run.steps.iter().enumerate();
                 let with = with.filter(move |(_, s)| STEPS[**s][along] == sign);
@@ -122,7 +122,7 @@ impl Sums {
             };
             let (before, behind) = (places(-1), places(1));
             let (mut all_before, mut all_behind) = ([0.0; 2], [0.0; 2]);
-            let of_x = self.starts[along][0] + run.place[0];
+            let of_x = starts[0] + run.place[0];
             for i in 0..run.count {
                 let values = run.of(i);
                 let half = |places: &[usize]| -0.5 * places.iter().map(|&e| values[e]).sum::<f64>();
@@ -137,7 +137,7 @@ impl Sums {
                 add(&mut all_behind, behind);
             }
             for over in 1..dimension {
-                let at = self.starts[along][over] + run.place[over];
+                let at = starts[over] + run.place[over];
                 add_sum(&mut self.sums[at], all_before);
                 add_sum(&mut self.sums[at + usize::from(over == along)], all_behind);
             }
