@@ -297,10 +297,8 @@ fn staged<'a>(
             }
             Stage::Residual => {
                 a.product(layer, step, place, node, c);
-                for i in 0..mx {
-                    r[i] -= c[i];
-                    c[i] = r[i];
-                }
+                r.iter_mut().zip(&*c).for_each(|(r, c)| *r -= c);
+                c.copy_from_slice(r);
             }
         }
     }

@@ -136,8 +136,8 @@ impl Sums {
                 add(&mut all_before, before);
                 add(&mut all_behind, behind);
             }
-            for over in 1..dimension {
-                let at = starts[over] + run.place[over];
+            for (over, start) in starts.into_iter().enumerate().take(dimension).skip(1) {
+                let at = start + run.place[over];
                 add_sum(&mut self.sums[at], all_before);
                 add_sum(&mut self.sums[at + usize::from(over == along)], all_behind);
             }
