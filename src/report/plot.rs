@@ -92,7 +92,7 @@ pub fn logarithmic(curves: &[Points<'_>], axes: [&str; 2]) -> Option<String> {
     draw(curves, axes, Layout::with_log_scale)
 }
 
-/// Points that no lines join, both axes logarithmic, [`CLOUD`] of each at most. `None` where there is nothing to draw.
+/// Points that no lines join, both axes logarithmic, 400 of each at most. `None` where there is nothing to draw.
 pub fn cloud(clouds: &[Points<'_>], axes: [&str; 2]) -> Option<String> {
     let positive = |p: &(f64, f64)| p.0 > 0.0 && p.1 > 0.0 && p.1.is_finite();
     let clouds = clouds.iter().map(|cloud| {
