@@ -181,6 +181,32 @@ pub struct Figure {
     pub half: bool,
 }
 
+/// The columns of a table that has a solve, or what many came to, in every row.
+pub fn columns_of_solves() -> Vec<Column> {
+    vec![
+        Column::new("solver", "solver", ""),
+        Column::new("iterations", "iterations", "").marked(),
+        Column::new("outcome", "outcome", ""),
+        Column::new("true_relative_residual", "‖b−Ax‖/‖b‖", "true"),
+        Column::new("nnz_ratio", "nnz(M)/nnz(A)", ""),
+        Column::new("bytes", "memory", ""),
+        Column::new("setup_seconds", "setup", ""),
+        Column::new("solve_seconds", "solve", ""),
+        Column::new("seconds", "both", ""),
+    ]
+}
+
+/// The middle of numbers, the mean of the two there where they are even in number.
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => None,
+        n if n % 2 == 0 => Some(0.5 * (values[middle - 1] + values[middle])),
+        _ => Some(values[middle]),
+    }
+}
+
 /// Neighbours of one group: its name, and which they are.
 pub fn groups<'a>(names: impl Iterator<Item = &'a str>) -> Vec<(&'a str, Range<usize>)> {
     let mut groups: Vec<(&str, Range<usize>)> = Vec::new();

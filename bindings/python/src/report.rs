@@ -3,7 +3,7 @@ use crate::error::{exception, without_python};
 use crate::methods::methods;
 use precondor::report::plot::{self, Curve};
 use precondor::report::{
-    self, Cell, Column, Document, Figure, Iterations, Provenance, Row, Section, Table, files,
+    self, Cell, Document, Figure, Iterations, Provenance, Row, Section, Table, files,
 };
 use precondor::{Error, Result};
 use pyo3::prelude::*;
@@ -53,20 +53,9 @@ struct Solved {
     data: Map<String, Value>,
 }
 
-/// The middle of numbers, the mean of the two there where they are even in number.
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => None,
-        n if n % 2 == 0 => Some(0.5 * (values[middle - 1] + values[middle])),
-        _ => Some(values[middle]),
-    }
-}
-
 impl Solved {
     fn row(&self, colour: usize, nnz: u64) -> Row {
-        let seconds = |of: &[f64]| Cell::of(median(of.to_vec()), Cell::Seconds);
+        let seconds = |of: &[f64]| Cell::of(report::median(of.to_vec()), Cell::Seconds);
         let both: Vec<f64> =
             self.setup_seconds.iter().zip(&self.solve_seconds).map(|(a, b)| a + b).collect();
         let ends = [f64::min, f64::max].map(|end| both.iter().copied().reduce(end));
@@ -86,7 +75,7 @@ impl Solved {
             Cell::of(self.bytes, |bytes| Cell::Bytes(bytes as f64)),
             seconds(&self.setup_seconds),
             seconds(&self.solve_seconds),
-            Cell::of(median(both), timed),
+            Cell::of(report::median(both), timed),
         ];
         Row {
             label: self.label.clone(),
@@ -105,17 +94,7 @@ impl Case {
         let rows = self.rows.iter().enumerate().map(|(k, solved)| solved.row(k, self.nnz));
         let mut table = Table {
             id: "solves".into(),
-            columns: vec![
-                Column::new("solver", "solver", ""),
-                Column::new("iterations", "iterations", "").marked(),
-                Column::new("outcome", "outcome", ""),
-                Column::new("true_relative_residual", "‖b−Ax‖/‖b‖", "true"),
-                Column::new("nnz_ratio", "nnz(M)/nnz(A)", ""),
-                Column::new("bytes", "memory", ""),
-                Column::new("setup_seconds", "setup", ""),
-                Column::new("solve_seconds", "solve", ""),
-                Column::new("seconds", "both", ""),
-            ],
+            columns: report::columns_of_solves(),
             rows: rows.collect(),
             ..Table::default()
         };

@@ -73,10 +73,20 @@ impl Run<'_> {
         &self.values[i * self.steps.len()..(i + 1) * self.steps.len()]
     }
 
-    /// The rows, and where they are.
-    pub fn rows(&self) -> impl Iterator<Item = (usize, [usize; 3])> + use<> {
-        let (row, [x, y, z]) = (self.row, self.place);
-        (0..self.count).map(move |i| (row + i, [x + i, y, z]))
+    /// Calls `visit(row, place, entries)` for every row.
+    ///
+    /// # Errors
+    /// What `visit` reports.
+    pub fn each(
+        &self,
+        mut visit: impl FnMut(usize, [usize; 3], &[Entry]) -> Result<()>,
+    ) -> Result<()> {
+        let ([x, y, z], mut entries) = (self.place, Vec::with_capacity(self.steps.len()));
+        (0..self.count).try_for_each(|i| {
+            entries.clear();
+            entries.extend(self.steps.iter().copied().zip(self.of(i).iter().copied()));
+            visit(self.row + i, [x + i, y, z], &entries)
+        })
     }
 }
 
@@ -291,15 +301,7 @@ impl Lattice {
         a: &DistCsr,
         mut visit: impl FnMut(usize, [usize; 3], &[Entry]) -> Result<()>,
     ) -> Result<()> {
-        let mut entries: Vec<Entry> = Vec::with_capacity(27);
-        self.runs(a, |run| {
-            for (i, (row, place)) in run.rows().enumerate() {
-                entries.clear();
-                entries.extend(run.steps.iter().copied().zip(run.of(i).iter().copied()));
-                visit(row, place, &entries)?;
-            }
-            Ok(())
-        })
+        self.runs(a, |run| run.each(&mut visit))
     }
 
     /// Calls `visit` for runs of rows of `a` on this rank that have entries for the same steps and follow each other along x,

@@ -14,6 +14,7 @@ pub mod lanczos;
 pub mod lattice;
 pub mod least_squares;
 pub mod level;
+pub mod magnitude;
 pub mod matching;
 pub mod ordering;
 pub mod pattern;

@@ -36,6 +36,12 @@ pub fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// About `count` of `n` numbers, which stand for all: the same whoever has them.
+pub fn samples(n: u64, count: u64) -> impl Fn(u64) -> bool {
+    let every = n.div_ceil(count).max(1);
+    move |number| (number.wrapping_mul(GAMMA) >> 32).is_multiple_of(every)
+}
+
 impl Stream {
     /// The stream of system `index` under `seed`, one for each list of tags.
     pub fn new(purpose: Purpose, seed: u64, index: u64, tags: &[u64]) -> Self {

@@ -16,6 +16,7 @@
 //! triangular solves with each block, and products with the rows of bad nodes and of those beside them; two exchanges
 //! of A's ghost entries.
 use precondor_sdk::core::comm::Communicator;
+use precondor_sdk::core::kernel::random::samples;
 use precondor_sdk::prelude::*;
 
 /// Unknowns of a block, at most: beyond, fewer nodes count as bad.
@@ -29,6 +30,30 @@ const SAMPLES: u64 = 1 << 12;
 struct Block {
     rows: Vec<u32>,
     factor: Vec<f64>,
+}
+
+impl Block {
+    /// Solves for what `right` says of the rows and tells `take` of them; `x` is work space.
+    fn solve(&self, x: &mut [f64], right: impl Fn(usize) -> f64, mut take: impl FnMut(usize, f64)) {
+        let x = &mut x[..self.rows.len()];
+        x.iter_mut().zip(&self.rows).for_each(|(x, &i)| *x = right(i as usize));
+        solve(&self.factor, x);
+        x.iter().zip(&self.rows).for_each(|(x, &i)| take(i as usize, *x));
+    }
+
+    /// Adds to `y` in these rows, with `add`, the solution for what `rest` leaves of it there; `x` is work space.
+    fn correct<T>(
+        &self,
+        x: &mut [f64],
+        y: &mut [T],
+        rest: impl Fn(usize, &[T]) -> f64,
+        add: impl Fn(&mut T, f64),
+    ) {
+        let x = &mut x[..self.rows.len()];
+        x.iter_mut().zip(&self.rows).for_each(|(x, &i)| *x = rest(i as usize, y));
+        solve(&self.factor, x);
+        x.iter().zip(&self.rows).for_each(|(x, &i)| add(&mut y[i as usize], *x));
+    }
 }
 
 /// B.
@@ -153,11 +178,8 @@ impl Bad {
         inner: impl FnOnce(&[f64], &mut [f64]) -> Result<()>,
     ) -> Result<()> {
         let Bad { blocks, beside, inner: known, ghost, residual, block, .. } = self;
-        for Block { rows, factor } in &*blocks {
-            let x = &mut block[..rows.len()];
-            x.iter_mut().zip(rows).for_each(|(x, &i)| *x = r[i as usize]);
-            solve(factor, x);
-            x.iter().zip(rows).for_each(|(x, &i)| known[i as usize] = *x);
+        for part in &*blocks {
+            part.solve(block, |i| r[i], |i, x| known[i] = x);
         }
         let token = a.exchange_start(known)?;
         a.exchange_finish(token, ghost)?;
@@ -172,13 +194,9 @@ impl Bad {
         y.iter_mut().zip(&*known).for_each(|(y, x)| *y += x);
         let token = a.exchange_start(y)?;
         a.exchange_finish(token, ghost)?;
-        for Block { rows, factor } in &*blocks {
-            let x = &mut block[..rows.len()];
-            for (x, &i) in x.iter_mut().zip(rows) {
-                *x = r[i as usize] - row_dot(a, i as usize, y, ghost);
-            }
-            solve(factor, x);
-            x.iter().zip(rows).for_each(|(x, &i)| y[i as usize] += *x);
+        for part in &*blocks {
+            let rest = |i: usize, y: &[f64]| r[i] - row_dot(a, i, y, ghost);
+            part.correct(block, y, rest, |y, x| *y += x);
         }
         applied
     }
@@ -199,29 +217,24 @@ impl Bad {
         inner: impl FnOnce(&mut [f32]) -> Result<()>,
     ) -> Result<()> {
         let Bad { blocks, beside, inner: known, block, .. } = self;
-        for Block { rows, factor } in &*blocks {
-            let x = &mut block[..rows.len()];
-            x.iter_mut().zip(rows).for_each(|(x, &i)| *x = f64::from(r[i as usize]));
-            solve(factor, x);
-            x.iter().zip(rows).for_each(|(x, &i)| known[i as usize] = *x);
+        for part in &*blocks {
+            part.solve(block, |i| f64::from(r[i]), |i, x| known[i] = x);
         }
-        let row = |i: u32| a.own().view().row(i as usize);
+        let row = |i: usize| a.own().view().row(i);
         for &i in &*beside {
-            let taken: f64 = row(i).map(|(j, v)| v * known[j]).sum();
+            let taken: f64 = row(i as usize).map(|(j, v)| v * known[j]).sum();
             c[i as usize] = (f64::from(r[i as usize]) - taken) as f32;
         }
         inner(c)?;
         for &i in blocks.iter().flat_map(|block| &block.rows) {
             c[i as usize] += (known[i as usize] / unit) as f32;
         }
-        for Block { rows, factor } in &*blocks {
-            let x = &mut block[..rows.len()];
-            for (x, &i) in x.iter_mut().zip(rows) {
+        for part in &*blocks {
+            let rest = |i: usize, c: &[f32]| {
                 let image: f64 = row(i).map(|(j, v)| v * (unit * f64::from(c[j]))).sum();
-                *x = f64::from(r[i as usize]) - image;
-            }
-            solve(factor, x);
-            x.iter().zip(rows).for_each(|(x, &i)| c[i as usize] += (*x / unit) as f32);
+                f64::from(r[i]) - image
+            };
+            part.correct(block, c, rest, |c, x| *c += (x / unit) as f32);
         }
         Ok(())
     }
@@ -234,8 +247,7 @@ fn row_dot(a: &DistCsr, i: usize, own: &[f64], ghost: &[f64]) -> f64 {
 
 /// The median of some of the ratios, chosen by the numbers of their rows. Collective.
 fn median(a: &DistCsr, ratios: &[f64]) -> Result<f64> {
-    let every = a.n_global().div_ceil(SAMPLES);
-    let chosen = |row: u64| (row.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32).is_multiple_of(every);
+    let chosen = samples(a.n_global(), SAMPLES);
     let start = a.space().start();
     let mine: Vec<u64> = (0..ratios.len())
         .filter(|&i| chosen(start + i as u64))

@@ -392,9 +392,7 @@ fn wrap(
     let c = params.interpolation;
     let transfer = if c == 0.0 { None } else { Some(Transfer::new(a, &operator, c, &diagonal)?) };
     let solver = solver(params, &operator, system, kept.0)?;
-    let mut all_notes = solver.notes();
-    all_notes.append(&mut notes);
-    let mut notes = all_notes;
+    notes.splice(0..0, solver.notes());
     let crossing = bad.as_ref().is_some_and(Bad::crosses_ranks);
     let doubt = match (&smoother, &transfer) {
         (Some(smoother), _) => smoother.doubt(a)?,

@@ -22,6 +22,7 @@ use crate::smoother::ratio;
 use precondor_sdk::core::kernel::chebyshev::Chebyshev;
 use precondor_sdk::core::kernel::chunks;
 use precondor_sdk::core::kernel::lattice::Lattice;
+use precondor_sdk::core::kernel::magnitude::{largest, near_one};
 use precondor_sdk::core::kernel::separable::{Separable, Solver};
 use precondor_sdk::prelude::*;
 
@@ -40,22 +41,6 @@ pub(crate) struct Single {
     r: Vec<f32>,
     z: Vec<f32>,
     c: Vec<f32>,
-}
-
-/// The power of two that brings a magnitude near one; one where that is zero or not finite.
-fn near_one(magnitude: f64) -> f64 {
-    match (magnitude.to_bits() >> 52) & 0x7ff {
-        0 if magnitude == 0.0 => 1.0,
-        0x7ff => 1.0,
-        exponent => 2f64.powi((1023 - exponent as i32).min(1022)),
-    }
-}
-
-/// The largest magnitude among `values`; not a number where one is none.
-fn largest(values: &[f64]) -> f64 {
-    const SIGN: u64 = 1 << 63;
-    // Magnitudes are ordered as the integers with the same bits.
-    f64::from_bits(values.iter().fold(0, |most: u64, v| most.max(v.to_bits() & !SIGN)))
 }
 
 impl Single {

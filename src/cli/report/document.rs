@@ -141,17 +141,7 @@ fn solves(comparison: &Comparison, case: usize) -> Table {
     Table {
         id: "solves".into(),
         title: String::new(),
-        columns: vec![
-            Column::new("solver", "solver", ""),
-            Column::new("iterations", "iterations", "").marked(),
-            Column::new("outcome", "outcome", ""),
-            Column::new("true_relative_residual", "‖b−Ax‖/‖b‖", "true"),
-            Column::new("nnz_ratio", "nnz(M)/nnz(A)", ""),
-            Column::new("bytes", "memory", ""),
-            Column::new("setup_seconds", "setup", ""),
-            Column::new("solve_seconds", "solve", ""),
-            Column::new("seconds", "both", ""),
-        ],
+        columns: precondor::report::columns_of_solves(),
         rows: tallies.map(|(k, (method, tally))| solved(method, tally, k, &fast)).collect(),
         readings: groups.iter().map(reading).collect(),
     }

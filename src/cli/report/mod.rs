@@ -12,7 +12,7 @@ pub use tally::{End, Numbers, Tally};
 
 use crate::files;
 use crate::traffic::Sent;
-use precondor::report::{Provenance, groups, page};
+use precondor::report::{Provenance, groups, median, page};
 use precondor_core::Result;
 use precondor_core::config::{SolverConfig, StopRule};
 use precondor_core::solver::Norm;
@@ -199,17 +199,6 @@ pub fn together(mut ends: Vec<End>) -> Option<End> {
     let entry = ends.into_iter().flatten().next()?;
     let (setup, solve) = (of(0)?, of(1)?);
     Some(Ok(Entry { setup_seconds: setup, solve_seconds: solve, times, ..entry }))
-}
-
-/// The middle of numbers, the mean of the two there where they are even in number.
-pub fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => None,
-        n if n % 2 == 0 => Some(0.5 * (values[middle - 1] + values[middle])),
-        _ => Some(values[middle]),
-    }
 }
 
 /// A number; JSON has nothing for those that are not finite.

@@ -1,8 +1,9 @@
 //! A method on all systems of a case: what the report shows of them, in memory that does not grow with their
 //! number.
-use super::{Course, Entry, Failure, median};
+use super::{Course, Entry, Failure};
 use crate::measure::told;
 use crate::traffic::Sent;
+use precondor::report::median;
 use precondor_core::kernel::random;
 use std::borrow::Cow;
 

@@ -3,7 +3,7 @@
 //! Configurations are compared on systems that both were tried on, by the mean of the logarithm of the ratio of their costs.
 //! What one of both did not solve counts as [`PENALTY`] times the cost of the other there.
 use super::space::Space;
-use crate::report::{self, End};
+use crate::report::End;
 use precondor_core::config::SolverKind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -340,7 +340,7 @@ pub fn cost(rules: &Rules, end: &End) -> Option<f64> {
 /// The middle of costs; none where most of them are.
 pub fn middle(costs: &[Option<f64>]) -> Option<f64> {
     let solved: Vec<f64> = costs.iter().copied().flatten().collect();
-    report::median(solved).filter(|_| 2 * costs.iter().flatten().count() >= costs.len())
+    precondor::report::median(solved).filter(|_| 2 * costs.iter().flatten().count() >= costs.len())
 }
 
 /// ln(a/b); what one did not solve counts as so many times the other.

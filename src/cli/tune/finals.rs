@@ -214,7 +214,7 @@ impl Finals {
             let pairs =
                 (0..rounds).map(|k| (mine.get(k).or(mine.last()), theirs.get(k).or(theirs.last())));
             let of: Vec<f64> = pairs.filter_map(|(a, b)| log_ratio(cost(b), cost(a))).collect();
-            of_systems.extend(report::median(of.clone()));
+            of_systems.extend(precondor::report::median(of.clone()));
             logs.extend(of);
         }
         let mean = of_systems.iter().sum::<f64>() / of_systems.len().max(1) as f64;

@@ -276,7 +276,7 @@ impl Told<'_> {
         let axis = format!("{what}, times that of {}", self.name(base));
         let ratio = |trial: &Trial| {
             let theirs = self.race.runners[base].costs.get(&trial.system)?;
-            let theirs = crate::report::median(theirs.iter().copied().flatten().collect())?;
+            let theirs = precondor::report::median(theirs.iter().copied().flatten().collect())?;
             Some((trial.at, trial.cost? / theirs))
         };
         let raced = |trial: &&Trial| trial.stage != Stage::HeldOut;

@@ -32,9 +32,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use multiversion::multiversion;
 use precondor_sdk::core::comm::Communicator;
 use precondor_sdk::core::kernel::chunks;
+use precondor_sdk::core::kernel::magnitude::{largest, near_one};
 use precondor_sdk::core::kernel::separable::{Separable, Solver};
 use precondor_sdk::core::kernel::slab::Redistribution;
 use precondor_sdk::prelude::*;
@@ -76,23 +76,6 @@ impl Memory {
         let planes = self.planes.iter().map(Vec::len).sum::<usize>();
         let communication = self.inward.bytes() + self.solver.bytes();
         size_of::<f32>() * planes + communication + self.coarse.bytes()
-    }
-}
-
-/// The largest magnitude among `values`; not a number where one is none.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
-fn largest(values: &[f64]) -> f64 {
-    const SIGN: u64 = 1 << 63;
-    // Magnitudes are ordered as the integers with the same bits.
-    f64::from_bits(values.iter().fold(0, |most: u64, v| most.max(v.to_bits() & !SIGN)))
-}
-
-/// The power of two by which a magnitude comes near one; one where that is zero or not finite.
-fn near_one(magnitude: f64) -> f64 {
-    match (magnitude.to_bits() >> 52) & 0x7ff {
-        0 if magnitude == 0.0 => 1.0,
-        0x7ff => 1.0,
-        exponent => 2f64.powi((1023 - exponent as i32).min(1022)),
     }
 }
 

@@ -264,14 +264,7 @@ impl Counter {
 
 /// The middle of some values.
 pub fn median(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => None,
-        n if n % 2 == 0 => Some(0.5 * (sorted[middle - 1] + sorted[middle])),
-        _ => Some(sorted[middle]),
-    }
+    precondor::report::median(values.to_vec())
 }
 
 /// The mean of some values.

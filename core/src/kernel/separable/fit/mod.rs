@@ -38,6 +38,7 @@ pub use measure::FARTHEST;
 use super::operator::Separable;
 use crate::comm::Communicator;
 use crate::kernel::lattice::{CENTRE, Entry, Lattice, STEPS};
+use crate::kernel::random;
 use crate::matrix::{DistCsr, total, two_sum};
 use crate::{Error, Result};
 use measure::measured;
@@ -69,10 +70,7 @@ pub fn fit(a: &DistCsr, lattice: Lattice, constant: bool) -> Result<Fit> {
     let comm = a.space().comm();
     comm.scope(|| {
         let mut sums = Sums::new(lattice);
-        let taken = lattice.runs(a, |run| {
-            sums.run(run, Limit::None);
-            Ok(())
-        });
+        let taken = lattice.runs(a, |run| sums.run(run, Limit::None));
         comm.agree_first_adding(taken, || a.identity_rows_hint())?;
         sums.add_up(a)?;
         let mut rows = Samples::new(a, lattice);
@@ -122,8 +120,8 @@ const STRAIGHT: [usize; 7] =
 
 impl Samples {
     fn new(a: &DistCsr, lattice: Lattice) -> Self {
-        let every = a.n_global().div_ceil(SAMPLES);
-        let chosen = |row: u64| row.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        let chosen = random::samples(a.n_global(), SAMPLES);
+        let start = a.space().start();
         let mut samples = Samples {
             places: vec![],
             starts: vec![0],
@@ -132,10 +130,11 @@ impl Samples {
             model: vec![],
         };
         for k in 0..a.n_own() {
-            if !chosen(a.global_row(k)).is_multiple_of(every) {
+            let row = start + k as u64;
+            if !chosen(row) {
                 continue;
             }
-            let place = lattice.place(a.global_row(k));
+            let place = lattice.place(row);
             let of_grid = |(col, value)| Some((lattice.step_to(place, col)?, value));
             samples.places.push(place);
             samples.entries.extend(a.global_entries(k).filter_map(of_grid));

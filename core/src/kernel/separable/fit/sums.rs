@@ -81,28 +81,24 @@ impl Sums {
     /// Sums of a matrix whose rows fit. Collective.
     pub fn limited(a: &DistCsr, lattice: Lattice, limit: Limit<'_>) -> Result<Self> {
         let mut sums = Sums::new(lattice);
-        lattice.runs(a, |run| {
-            sums.run(run, limit);
-            Ok(())
-        })?;
+        lattice.runs(a, |run| sums.run(run, limit))?;
         sums.add_up(a)?;
         Ok(sums)
     }
 
     /// Adds rows that follow each other.
-    pub fn run(&mut self, run: &Run<'_>, limit: Limit<'_>) {
+    pub fn run(&mut self, run: &Run<'_>, limit: Limit<'_>) -> Result<()> {
         let Lattice { dims, dimension, .. } = self.lattice;
         let across = (1..dimension).all(|d| run.place[d] > 0 && run.place[d] + 1 < dims[d]);
         let along = run.place[0] > 0 && run.place[0] + run.count < dims[0];
         if matches!(limit, Limit::None) && across && along {
-            return self.inner(run);
+            self.inner(run);
+            return Ok(());
         }
-        let mut entries = Vec::with_capacity(27);
-        for (i, (_, place)) in run.rows().enumerate() {
-            entries.clear();
-            entries.extend(run.steps.iter().copied().zip(run.of(i).iter().copied()));
-            self.row(place, &entries, limit);
-        }
+        run.each(|_, place, entries| {
+            self.row(place, entries, limit);
+            Ok(())
+        })
     }
 
     /// The same for rows strictly inside, as they are.
