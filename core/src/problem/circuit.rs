@@ -3,8 +3,8 @@
 //! Nodes are joined to a tree of long branches, a third of as many loops close it between nodes near each other,
 //! and one node in ten hangs on one of the `rails`. Conductances are 10^(decades · U), U even in ±½; one node in
 //! twenty is earthed. A = D − G with D the sums of a node's conductances: an irreducible M-matrix, definite, with
-//! few entries a row, whose couplings lie `decades` apart. A share `sources` of the nodes feeds a current
-//! g(v_q − v_r) into its node, with which A is not symmetric; in units spread over `units` decades A is SAS,
+//! few entries a row, whose couplings lie `decades` apart. Into a share `sources` of the nodes a source
+//! feeds g(v_q − v_r), g at most the conductance of the node's branch, with which A is not symmetric; in units spread over `units` decades A is SAS,
 //! S = diag(10^(units · U)), on the left and on the right.
 //!
 //! References: C.-W. Ho, A. Ruehli, P. Brennan, *The modified nodal approach to network analysis*, IEEE Trans.
@@ -146,15 +146,17 @@ impl Circuit {
             p - 1 - (far as usize).min(p - 1)
         };
         for p in 0..n {
-            let mut join = |q: usize| {
+            let mut join = |q: usize| -> f64 {
                 let g = conductance();
                 for (i, j, v) in [(p, p, g), (q, q, g), (p, q, -g), (q, p, -g)] {
                     add(i, j, v);
                 }
+                g
             };
+            let mut branch = 0.0;
             if p > 0 {
                 // Mostly on from the last node, now and then from one before it.
-                join(back(p, Draw::Branch, 4));
+                branch = join(back(p, Draw::Branch, 4));
                 if even(p, Draw::Looped) < LOOPS {
                     join(back(p, Draw::Loop, 1));
                 }
@@ -167,7 +169,7 @@ impl Circuit {
                 add(p, p, conductance());
             }
             if p > 1 && even(p, Draw::Sourced) < self.sources {
-                let (g, q) = (decades(p, Draw::Gain, self.decades), back(p, Draw::Source, 1));
+                let (g, q) = (branch * even(p, Draw::Gain), back(p, Draw::Source, 1));
                 add(p, q, g);
                 add(p, p - 1 - usize::from(q == p - 1), -g);
             }
