@@ -40,7 +40,7 @@ pub fn solution(
     for (name, method) in tries {
         let config = MethodConfig { name: name.into(), params: json!({}) };
         let made = solve::set_up(methods, task, Some(&config));
-        let refined = made.and_then(|m| refine(task, method, m.as_ref(), cancelled));
+        let refined = made.and_then(|m| refine(task, method, m.m(), cancelled));
         if methods.comm().any(cancelled())? {
             return Err(Error::Interrupted);
         }

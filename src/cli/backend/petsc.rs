@@ -134,9 +134,10 @@ fn solve(
             }
         }
         Some(ours) => {
-            let m = set_up(session, task, Some(ours))?;
+            let made = set_up(session, task, Some(ours))?;
+            notes.extend(made.notes());
+            let m = made.into_m();
             size = Some((m.stored_entries(), m.bytes()));
-            notes.extend(m.notes());
             if ksp.type_name()?.as_deref() == Some("cg") && !m.properties().positive_definite {
                 notes.push(
                     "cg has no theory for an M that may not be symmetric and positive".into(),

@@ -141,9 +141,9 @@ impl Found {
             Ok(ready) => ready,
             Err(e) => return once(&mut self.remarks, e.to_string()),
         };
-        self.setup.push(ready.setup_seconds);
+        self.setup.push(ready.taken.as_secs_f64());
         for (k, tolerance) in TOLERANCES.into_iter().enumerate() {
-            let solve = sample.solve(ready.m.as_ref(), &line.solver, Rule::Error(tolerance));
+            let solve = sample.solve(ready.m(), &line.solver, Rule::Error(tolerance));
             match &solve {
                 Ok(solve) => {
                     self.solve[k].push(solve.seconds);

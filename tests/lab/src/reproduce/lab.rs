@@ -10,8 +10,9 @@ use precondor::models;
 use precondor::report::Iterations;
 use precondor_core::comm::Comm;
 use precondor_core::config::MethodConfig;
-use precondor_core::precond::{Identity, Preconditioner};
+use precondor_core::precond::Preconditioner;
 use precondor_core::problem::{Poisson, Problem};
+use precondor_core::ready::Ready;
 use precondor_core::schema::named_method;
 use precondor_core::solver::{self, AssumedDefinite, Criterion, Outcome, Report, Stop};
 use precondor_core::{Error, Result};
@@ -48,12 +49,6 @@ pub struct Method {
     pub config: Option<MethodConfig>,
     /// ω of Richardson's iteration.
     pub damping: f64,
-}
-
-/// A preconditioner that was set up.
-pub struct Ready {
-    pub m: Box<dyn Preconditioner>,
-    pub setup_seconds: f64,
 }
 
 /// When a solve stops.
@@ -149,9 +144,7 @@ impl Lab<'_> {
     /// # Errors
     /// What it reports.
     pub fn set_up(&self, task: &Task, method: &Method) -> Result<Ready> {
-        let start = Instant::now();
-        let m = solve::set_up(self.methods, task, method.config.as_ref())?;
-        Ok(Ready { m, setup_seconds: start.elapsed().as_secs_f64() })
+        solve::set_up(self.methods, task, method.config.as_ref())
     }
 }
 
@@ -215,11 +208,6 @@ impl Sample {
     pub fn spectrum(&self, m: &dyn Preconditioner, damping: f64) -> Option<Spectrum> {
         spectrum::of(self.task.system.a(), m, damping).ok().flatten()
     }
-}
-
-/// M = I.
-pub fn identity() -> Ready {
-    Ready { m: Box::new(Identity), setup_seconds: 0.0 }
 }
 
 /// Counts of a solver over systems.

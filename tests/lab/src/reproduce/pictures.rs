@@ -32,7 +32,7 @@ pub fn spectra(lab: &Lab<'_>, sample: &Sample, methods: &[&Method]) -> Result<Op
     let mut all = vec![("A".to_owned(), spectrum::moduli(a, None)?)];
     for method in methods {
         let ready = lab.set_up(&sample.task, method)?;
-        all.push((method.label.clone(), spectrum::moduli(a, Some(ready.m.as_ref()))?));
+        all.push((method.label.clone(), spectrum::moduli(a, Some(ready.m()))?));
     }
     let n = a.n_own() as f64;
     let points = all.iter().enumerate().map(|(colour, (label, values))| Points {
@@ -69,7 +69,7 @@ pub fn entries(lab: &Lab<'_>, sample: &Sample, methods: &[&Method]) -> Result<Ve
     let mut figures = vec![magnitudes(&a, "A"), magnitudes(&inverse, "A⁻¹")];
     for method in methods {
         let ready = lab.set_up(&sample.task, method)?;
-        let m = spectrum::dense_of(ready.m.as_ref(), a.nrows())?;
+        let m = spectrum::dense_of(ready.m(), a.nrows())?;
         figures.push(magnitudes(&m, &format!("M of {}", method.label)));
     }
     Ok(figures)

@@ -3,7 +3,7 @@
 //!
 //! Every form of `reference` that needs no training is a row of its own, so that the best one is
 //! there for each level and solver.
-use super::lab::{self, Lab, Method, TOLERANCE, mean, median};
+use super::lab::{Lab, Method, TOLERANCE, mean, median};
 use super::library::{self, Library, Recipe};
 use super::trial::{Scope, Trial, its};
 use super::{Wanted, paper, pictures, recipes};
@@ -11,6 +11,7 @@ use precondor::models;
 use precondor::report::format;
 use precondor::report::{Cell, Column, Figure, Row, Section, Table};
 use precondor_core::Result;
+use precondor_core::ready::Ready;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -170,7 +171,7 @@ fn measure(lab: &Lab<'_>, wanted: &Wanted, level: u32, methods: Vec<Method>) -> 
                 method.label
             ));
             let ready = match &method.config {
-                None => Ok(lab::identity()),
+                None => Ok(Ready::identity()),
                 Some(_) => lab.set_up(&sample.task, method),
             };
             match ready {
@@ -180,7 +181,7 @@ fn measure(lab: &Lab<'_>, wanted: &Wanted, level: u32, methods: Vec<Method>) -> 
                         richardson: method.config.is_some() && !(local && level > STATIONARY),
                         best_damping: !local,
                         // Thousands of steps of GMRES else.
-                        krylov: level <= STATIONARY || ready.m.properties().symmetric,
+                        krylov: level <= STATIONARY || ready.m().properties().symmetric,
                         ..Scope::USUAL
                     };
                     trial.take(&sample, index, method, &ready, what);

@@ -97,7 +97,7 @@ fn preconditioners(lab: &Lab<'_>, level: u32) -> Result<Table> {
     let mut rows = Vec::new();
     for method in &methods {
         let ready = lab.set_up(&task, method)?;
-        let numbers = ready.m.stored_entries() as u64;
+        let numbers = ready.m().stored_entries() as u64;
         let values = |width: u64| Cell::Bytes((width * numbers) as f64);
         rows.push(Row {
             label: method.label.clone(),
@@ -108,7 +108,7 @@ fn preconditioners(lab: &Lab<'_>, level: u32) -> Result<Table> {
                 values(8),
                 values(4),
                 values(2),
-                Cell::Bytes(ready.m.bytes() as f64),
+                Cell::Bytes(ready.m().bytes() as f64),
             ],
             ..Row::default()
         });

@@ -104,8 +104,8 @@ fn row(
     let mut assembly = Vec::new();
     for sample in samples {
         let ready = lab.set_up(&sample.task, &method)?;
-        assembly.push(ready.setup_seconds);
-        let m = ready.m.as_ref();
+        assembly.push(ready.taken.as_secs_f64());
+        let m = ready.m();
         for (damping, counter) in DAMPINGS.iter().zip(&mut counters) {
             counter.add(&sample.richardson(m, *damping, Rule::Error(TOLERANCE)));
         }
@@ -142,8 +142,9 @@ fn assembly(
             let trained = library.trained(&recipe, level, &mut aside)?;
             let config = json!({ "name": recipe.method, "model": trained.file });
             let method = Method::new("", &recipe.label, &config, 1.0);
-            let seconds: Result<Vec<f64>> =
-                (0..REPEATED).map(|_| Ok(lab.set_up(&task, &method)?.setup_seconds)).collect();
+            let seconds: Result<Vec<f64>> = (0..REPEATED)
+                .map(|_| Ok(lab.set_up(&task, &method)?.taken.as_secs_f64()))
+                .collect();
             cells.push(weights(&precondor::models::of_file(&trained.file)?.card));
             cells.push(Cell::of(median(&seconds?), Cell::Seconds));
         }

@@ -108,7 +108,7 @@ fn thresholds(lab: &Lab<'_>, first: &Sample, network: &Value, level: u32) -> Res
     let n = first.task.b.len() as f64;
     let entries = |config: &Value| -> Result<f64> {
         let method = Method::new("", "", config, 1.0);
-        Ok(lab.set_up(&first.task, &method)?.m.stored_entries() as f64)
+        Ok(lab.set_up(&first.task, &method)?.m().stored_entries() as f64)
     };
     for &(threshold, share, iterations) in &paper::TABLE_4_EXACT {
         let label = |what: &str| format!("{what}, ε = {threshold}");
