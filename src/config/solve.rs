@@ -37,7 +37,7 @@ pub fn look(
     }
     let assumed = AssumedDefinite(m);
     let m: &dyn Preconditioner = if config.assume == Some(Assume::Spd) { &assumed } else { m };
-    match solver::foresee(&config.method(), task.system.a(), m, plan.contraction) {
+    match solver::foresee(&config.algorithm(), task.system.a(), m, plan.contraction) {
         Ok((said, foreseen)) => {
             notes.push(said);
             Ok(foreseen)
@@ -63,7 +63,7 @@ pub fn run(
     let (products, applications) = (Clock::default(), Clock::default());
     let a = &TimedOperator { a: task.system.a(), clock: products.clone() };
     let timed = |m| Timed { m, clock: applications.clone(), products: products.clone() };
-    let (b, iteration) = (&task.b, config.method());
+    let (b, iteration) = (&task.b, config.algorithm());
     let assumed = AssumedDefinite(m);
     let m: &dyn Preconditioner = if config.assume == Some(Assume::Spd) { &assumed } else { m };
     let m = &timed(m);
@@ -96,7 +96,7 @@ pub fn run(
 
 /// What there is to remark about how a solve went.
 pub fn remarks(report: &Report, config: &SolverConfig) -> Vec<String> {
-    report.hint(&config.method()).into_iter().chain(report.outside.and_then(outside)).collect()
+    report.hint(&config.algorithm()).into_iter().chain(report.outside.and_then(outside)).collect()
 }
 
 /// What of the right-hand side no x can reach, in words, where it is more than rounding.

@@ -1,12 +1,10 @@
 //! Which libraries are opened: this test is a program that is called again, as one that looks at libraries in children,
 //! as one that does not, and as the child.
-#[path = "boundary/compile.rs"]
-mod compile;
-
-use compile::{Scratch, compile};
 use precondor_core::matrix::{Csr, DistCsr};
 use precondor_core::system::System;
 use precondor_host::{PROBE, Plugins, Search, look_in_children, probe_child};
+use precondor_testkit::compile::compile;
+use precondor_testkit::program::Folder;
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,7 +56,7 @@ fn lists(then: &[&str]) {
 
 /// A folder with a library that counts how often it is opened, and a folder for the index.
 struct Place {
-    folder: Scratch,
+    folder: Folder,
     trace: PathBuf,
     library: PathBuf,
     cache: PathBuf,
@@ -66,7 +64,7 @@ struct Place {
 
 impl Place {
     fn new() -> Place {
-        let folder = Scratch::new();
+        let folder = Folder::unnamed();
         let (trace, cache) = (folder.path().join("trace"), folder.path().join("cache"));
         let define = format!("-DTRACE=\"{}\"", trace.display());
         let library = compile(folder.path(), "faulty", SOURCE, INCLUDE, &[&define]);

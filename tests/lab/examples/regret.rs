@@ -21,11 +21,9 @@ use precondor_sdk::core::registry::{Native, NativeTrainable, Registry};
 use precondor_sdk::core::train::Trainable;
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{self, Value, json};
+use precondor_testkit::processor;
 use std::path::Path;
 use std::sync::Arc;
-
-#[path = "../../../benches/support/processor.rs"]
-mod processor;
 
 /// Problems that the model was not trained on.
 fn foreign() -> Vec<Value> {

@@ -1,6 +1,5 @@
 //! Saved and loaded across the boundary; what is refused.
 
-use crate::compile::{Scratch, compile};
 use crate::methods;
 use crate::support::{applied, on_space, solo, tridiagonal, without_hanging};
 use precondor_core::comm::{Comm, threads};
@@ -9,6 +8,8 @@ use precondor_core::persist::{Header, Opened, gather, seal};
 use precondor_core::registry::{DynGenerator, Native};
 use precondor_core::system::System;
 use precondor_core::{Error, Result};
+use precondor_testkit::compile::compile;
+use precondor_testkit::program::Folder;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -213,7 +214,7 @@ fn a_method_without_persist_says_so() {
 #[test]
 fn a_plugin_in_c_keeps_bytes_of_its_own_for_the_same_rows() {
     without_hanging(|| {
-        let folder = Scratch::new();
+        let folder = Folder::unnamed();
         let library =
             compile(folder.path(), "jacobi_c", "tests/c/jacobi.c", "bindings/abi/include", &[]);
         let method = crate::support::load(&library).expect("a plugin").remove(0);

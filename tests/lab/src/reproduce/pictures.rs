@@ -1,5 +1,5 @@
 //! Pictures of the experiments: convergence, spectra, and where the entries of A, A⁻¹ and M are.
-use super::lab::{Lab, Method, Sample};
+use super::lab::{Candidate, Lab, Sample};
 use super::spectrum;
 use nalgebra::DMatrix;
 use precondor::report::Figure;
@@ -27,7 +27,7 @@ pub fn convergence<'a>(
 ///
 /// # Errors
 /// What a method reports; [`Error::Unsupported`] for more unknowns than [`spectrum::PICTURE`].
-pub fn spectra(lab: &Lab<'_>, sample: &Sample, methods: &[&Method]) -> Result<Option<Figure>> {
+pub fn spectra(lab: &Lab<'_>, sample: &Sample, methods: &[&Candidate]) -> Result<Option<Figure>> {
     let a = sample.task.system.a();
     let mut all = vec![("A".to_owned(), spectrum::moduli(a, None)?)];
     for method in methods {
@@ -62,7 +62,7 @@ pub fn magnitudes(matrix: &DMatrix<f64>, what: &str) -> Figure {
 ///
 /// # Errors
 /// [`Error::Data`] for a singular A; what a method reports.
-pub fn entries(lab: &Lab<'_>, sample: &Sample, methods: &[&Method]) -> Result<Vec<Figure>> {
+pub fn entries(lab: &Lab<'_>, sample: &Sample, methods: &[&Candidate]) -> Result<Vec<Figure>> {
     let a = spectrum::dense(sample.task.system.a());
     let inverse = a.clone().try_inverse();
     let inverse = inverse.ok_or_else(|| Error::Data("A is singular".into()))?;

@@ -1,5 +1,5 @@
 //! A method tried on several systems: counts, spectra, sizes, times.
-use super::lab::{Counter, Method, Rule, Sample, Solve, TOLERANCE, mean, median};
+use super::lab::{Candidate, Counter, Rule, Sample, Solve, TOLERANCE, mean, median};
 use super::library::once;
 use super::spectrum::Spectrum;
 use precondor::report::{Cell, Iterations};
@@ -63,7 +63,7 @@ impl Trial {
         &mut self,
         sample: &Sample,
         index: u64,
-        method: &Method,
+        method: &Candidate,
         ready: &Ready,
         what: Scope,
     ) {
@@ -99,7 +99,7 @@ impl Trial {
         &mut self,
         sample: &Sample,
         index: u64,
-        method: &Method,
+        method: &Candidate,
         ready: &Ready,
         spectrum: Option<Spectrum>,
     ) {
@@ -227,7 +227,7 @@ mod tests {
         let sample = Sample { task, exact: exact.as_slice().to_vec() };
         let scale = (0..a.n_own()).map(|i| 0.7 / a.diagonal(i)).collect();
         let ready = Ready::new(Box::new(Jacobi(scale)), Duration::ZERO, Vec::new());
-        let method = Method { label: "Jacobi".into(), group: "", config: None, damping: 1.0 };
+        let method = Candidate { label: "Jacobi".into(), group: "", config: None, damping: 1.0 };
         let mut trial = Trial::default();
         trial.take(&sample, 0, &method, &ready, Scope { best_damping: true, ..Scope::USUAL });
         trial.predict(&sample, 1.0);
