@@ -92,7 +92,7 @@ impl Place {
         let ran = self.command().args(["uses", name]).output().expect("it starts");
         let text = String::from_utf8_lossy(&ran.stdout).into_owned();
         let used = ran.status.success() && text.ends_with("used\n") && !text.contains("not used");
-        if used { Ok(()) } else { Err(format!("{:?} {text}", ran.status)) }
+        if used { Ok(()) } else { Err(format!("{} {text}", ran.status)) }
     }
 
     /// Compiles a library of this name beside the first, whose method is `faulty`.
@@ -193,7 +193,7 @@ fn one_that_is_not_known_is_opened_where_it_may_have_what_is_asked_for() {
     // What nothing has that is known: all are opened, and a list is whole.
     ends(place.uses("missing"));
     ends(place.command().arg("itself").output().map_err(|e| e.to_string()).and_then(|ran| {
-        if ran.status.success() { Ok(()) } else { Err(format!("{:?}", ran.status)) }
+        if ran.status.success() { Ok(()) } else { Err(ran.status.to_string()) }
     }));
     fs::remove_file(&crash).expect("removed");
     let said = place.uses("missing").expect_err("it is not there");
