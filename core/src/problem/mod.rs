@@ -3,6 +3,7 @@
 //! A [`Problem`] is what the section `[problem]` of a config says, and makes any number of systems
 //! by their index. [`Families`] make training systems out of the same sections. The two never
 //! meet: what a system is made for is part of its random stream (see [`crate::kernel::random`]).
+pub mod circuit;
 pub mod coefficient;
 pub mod convection;
 pub mod cube;
@@ -11,6 +12,7 @@ pub mod diffusion;
 pub mod elasticity;
 pub mod field;
 pub mod graph;
+pub mod helmholtz;
 pub mod l_shape;
 pub mod mesh;
 pub mod p1;
@@ -18,6 +20,7 @@ pub mod poisson;
 mod simplices;
 pub mod tetrahedra;
 
+pub use circuit::Circuit;
 pub use coefficient::Coefficient;
 pub use convection::Convection;
 pub use cube::Cube;
@@ -25,6 +28,7 @@ pub use diffusion::{Diffusion, MeshKind};
 pub use elasticity::Elasticity;
 pub use field::Field;
 pub use graph::Graph;
+pub use helmholtz::Helmholtz;
 pub use l_shape::LShape;
 pub use poisson::{Poisson, Rhs};
 pub use tetrahedra::Tetrahedra;
@@ -109,6 +113,8 @@ kinds! {
     Tetrahedra "tetrahedra"
     Elasticity "elasticity"
     Graph "graph"
+    Circuit "circuit"
+    Helmholtz "helmholtz"
 }
 
 impl Problem {
