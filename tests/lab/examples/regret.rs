@@ -17,7 +17,7 @@ use precondor_plugin_auto::auto::Auto;
 use precondor_plugin_auto::cost::{Limits, Run, best, run};
 use precondor_plugin_auto::features::Features;
 use precondor_plugin_auto::forest::{Forest, Growth};
-use precondor_plugin_auto::model::{Kind, LOST, Model, Record, loss};
+use precondor_plugin_auto::model::{Kind, Model, Record, loss};
 use precondor_plugin_auto::train::{TrainParams, label};
 use precondor_sdk::core::comm::Comm;
 use precondor_sdk::core::problem::Problem;
