@@ -87,6 +87,11 @@ pub fn family_of(root: &Node, key: &str, samples: u64) -> Result<Vec<Case>> {
     Ok(all)
 }
 
+/// The systems in files of a section with `matrices`.
+pub fn of_suite(section: &Node) -> Result<Vec<Case>> {
+    cases(section, false, 1)
+}
+
 /// The cases of one section; where there are several, labels tell what they are of.
 fn cases(section: &Node, several: bool, samples: u64) -> Result<Vec<Case>> {
     let mut section = section.clone();

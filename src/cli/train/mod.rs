@@ -15,11 +15,15 @@
 //! shift = 0.3
 //! ```
 //!
-//! Several sections `[[data]]` are as many problems, each with its own families.
+//! Several sections `[[data]]` are as many problems, each with its own families. Or they name files: `files.rs`.
+mod files;
+
+use self::files::Files;
 use crate::Status;
 use crate::experiment;
-use crate::files::{self, Claim, print, write};
+use crate::files::{Claim, print, write};
 use crate::interrupt;
+use crate::patterns;
 use crate::session::Session;
 use crate::terminal;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -80,11 +84,17 @@ fn default_interval() -> u64 {
     500
 }
 
+/// What is trained on.
+enum Data {
+    Problems(Families),
+    Files(Files),
+}
+
 /// What a configuration asks for.
 struct Asked<'s> {
     method: &'s Arc<dyn DynGenerator>,
     params: Value,
-    samples: Families,
+    data: Data,
     output: PathBuf,
     checkpoint_every: u64,
 }
@@ -105,7 +115,7 @@ fn asked<'s>(args: &Args, root: &Node, session: &'s Session) -> Result<Asked<'s>
     let schema = method.train_schema().ok_or_else(|| {
         in_method(Error::Parameter(format!("{} has nothing to train", method.name())))
     })?;
-    let params = match root.get("train") {
+    let mut params = match root.get("train") {
         Some(node) => {
             let json = node.json();
             node.check(&schema, &json)?;
@@ -113,16 +123,26 @@ fn asked<'s>(args: &Args, root: &Node, session: &'s Session) -> Result<Asked<'s>
         }
         None => Value::Object(serde_json::Map::new()),
     };
-    let samples = Families::new(experiment::problems(section("data")?)?)?;
+    let sections = section("data")?;
+    let data = match files::asked(sections, root.get("train"), &schema, &mut params)? {
+        Some(files) => Data::Files(files),
+        None => Data::Problems(Families::new(experiment::problems(sections)?)?),
+    };
     let output = output(args, &model, model_node)?;
-    Ok(Asked { method, params, samples, output, checkpoint_every: model.checkpoint_every })
+    Ok(Asked { method, params, data, output, checkpoint_every: model.checkpoint_every })
 }
 
 pub fn run(args: &Args, session: &Session) -> Result<Status> {
     let (comm, host) = (session.comm(), session.host());
     let root = session.configuration(&args.config, &args.overrides)?;
+    let found = patterns::found(&root, "data", comm)?;
+    let root = patterns::expanded(root, "data", &found);
     let asked = comm.agree(asked(args, &root, session))?;
-    session.look_at(&[], std::iter::once(&asked.params))?;
+    let named = match &asked.data {
+        Data::Files(files) => files.files(),
+        Data::Problems(_) => Vec::new(),
+    };
+    session.look_at(&named, std::iter::once(&asked.params))?;
     let checkpoint = beside(&asked.output);
     // Held until the end, by the rank that writes.
     let mut claim = None;
@@ -131,16 +151,27 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     let there = if session.is_first() { state(&checkpoint, args.resume) } else { Ok(None) };
     let resume = comm.broadcast(0, comm.agree(there)?.unwrap_or_default())?;
     if args.dry_run {
-        session.on_first(|| files::sound(&args.config))?;
+        session.on_first(|| crate::files::sound(&args.config))?;
         return Ok(Status::Done);
     }
     let resume = args.resume.then_some(resume);
-    let Asked { method, params, samples, output, checkpoint_every } = asked;
+    let Asked { method, params, data, output, checkpoint_every } = asked;
+    let (families, listed);
+    let samples: &dyn Samples = match data {
+        Data::Problems(problems) => {
+            families = problems;
+            &families
+        }
+        Data::Files(files) => {
+            listed = comm.agree(files.read(session))?;
+            &listed
+        }
+    };
     let shown = |bar: fn() -> ProgressBar| match session.is_first() {
         true => bar(),
         false => ProgressBar::hidden(),
     };
-    let making = Making { samples: &samples, bar: shown(spinner), over: false.into() };
+    let making = Making { samples, bar: shown(spinner), over: false.into() };
     let mut watch = Watcher {
         bar: shown(bar),
         first: session.is_first(),
@@ -190,9 +221,9 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
 /// Sees to it that model and checkpoint can be written, and that no other run writes them.
 fn place(args: &Args, output: &Path, checkpoint: &Path, claim: &mut Option<Claim>) -> Result<()> {
     if let Some(folder) = output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        files::make_folder(folder)?;
+        crate::files::make_folder(folder)?;
     }
-    files::ready(&[("the model", Some(output)), ("its checkpoints", Some(checkpoint))])?;
+    crate::files::ready(&[("the model", Some(output)), ("its checkpoints", Some(checkpoint))])?;
     if output.is_file() && !args.force {
         let why = "there is a model already: --force replaces it, --output writes another file";
         return Err(Error::file(output, why));
@@ -210,7 +241,7 @@ fn again(args: &Args) -> String {
     words.extend(args.overrides.iter().flat_map(|flag| ["--set".into(), flag.clone()]));
     words.extend(args.force.then(|| "--force".into()));
     words.push("--resume".into());
-    files::command(&words)
+    crate::files::command(&words)
 }
 
 /// Where the model goes.
@@ -272,7 +303,7 @@ struct Watcher<'a> {
 /// Training systems, which are made until a signal asks for the end. Once steps are done, it is these that
 /// stop: a checkpoint holds them, and no half of one.
 struct Making<'a> {
-    samples: &'a Families,
+    samples: &'a dyn Samples,
     bar: ProgressBar,
     /// Steps are done.
     over: AtomicBool,
