@@ -250,7 +250,7 @@ fn texts<'p>(params: &'p Value, found: &mut Vec<&'p str>) {
 fn tell(plugins: &Plugins) {
     let libraries = plugins.libraries_so_far();
     let methods: usize = libraries.iter().map(|library| library.methods.len()).sum();
-    tracing::info!("{methods} methods known of {} plugins", libraries.len());
+    tracing::info!("{methods} methods in {} plugins", libraries.len());
     for library in libraries {
         tracing::debug!("{}: {}", library.path.display(), library.methods.join(", "));
     }

@@ -192,9 +192,11 @@ fn one_that_is_not_known_is_opened_where_it_may_have_what_is_asked_for() {
     assert_eq!(place.opened(), 1);
     // What nothing has that is known: all are opened, and a list is whole.
     ends(place.uses("missing"));
-    ends(place.command().arg("itself").output().map_err(|e| e.to_string()).and_then(|ran| {
-        if ran.status.success() { Ok(()) } else { Err(ran.status.to_string()) }
-    }));
+    ends(
+        place.command().arg("itself").output().map_err(|e| e.to_string()).and_then(|ran| {
+            if ran.status.success() { Ok(()) } else { Err(ran.status.to_string()) }
+        }),
+    );
     fs::remove_file(&crash).expect("removed");
     let said = place.uses("missing").expect_err("it is not there");
     assert!(said.contains("no preconditioner 'missing'") && said.contains("faulty"), "{said}");
