@@ -104,27 +104,32 @@ impl Model {
 
     /// What it was trained on, in words: `poisson level 4, shift 0.3; poisson level 5, shift 0.3`.
     pub fn family(&self) -> String {
-        let samples = self.card["samples"].as_array().into_iter().flatten();
-        let words = samples.map(|problem| {
-            let none = serde_json::Map::new();
-            let fields = problem.as_object().unwrap_or(&none);
-            let kind = problem["kind"].as_str().unwrap_or("unknown");
-            // Training draws its own seed and right-hand sides, and a contrast needs jumps.
-            let dull = |key: &str, value: &Value| match key {
-                "kind" | "seed" | "rhs" => true,
-                "contrast" => problem["coefficient"] != "jump",
-                "coefficient" => value == "constant",
-                _ => value.is_null(),
-            };
-            let told = fields.iter().filter(|(key, value)| !dull(key, value));
-            let told = told.map(|(key, value)| match value {
-                Value::String(text) => format!("{key} {text}"),
-                value => format!("{key} {value}"),
-            });
-            format!("{kind} {}", told.collect::<Vec<_>>().join(", "))
-        });
-        words.collect::<Vec<_>>().join("; ")
+        words(&self.card["samples"])
     }
+}
+
+/// What training systems are described as, in words.
+pub fn words(samples: &Value) -> String {
+    let samples = samples.as_array().into_iter().flatten();
+    let words = samples.map(|problem| {
+        let none = serde_json::Map::new();
+        let fields = problem.as_object().unwrap_or(&none);
+        let kind = problem["kind"].as_str().unwrap_or("unknown");
+        // Training draws its own seed and right-hand sides, and a contrast needs jumps.
+        let dull = |key: &str, value: &Value| match key {
+            "kind" | "seed" | "rhs" | "digests" => true,
+            "contrast" => problem["coefficient"] != "jump",
+            "coefficient" => value == "constant",
+            _ => value.is_null(),
+        };
+        let told = fields.iter().filter(|(key, value)| !dull(key, value));
+        let told = told.map(|(key, value)| match value {
+            Value::String(text) => format!("{key} {text}"),
+            value => format!("{key} {value}"),
+        });
+        format!("{kind} {}", told.collect::<Vec<_>>().join(", "))
+    });
+    words.collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]

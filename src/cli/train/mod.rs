@@ -16,19 +16,22 @@
 //! ```
 //!
 //! Several sections `[[data]]` are as many problems, each with its own families. Or they name files: `files.rs`.
+mod course;
 mod files;
 
+use self::course::{About, Course};
 use self::files::Files;
 use crate::Status;
 use crate::experiment;
 use crate::files::{Claim, print, write};
 use crate::interrupt;
+use crate::models;
 use crate::patterns;
 use crate::session::Session;
 use crate::terminal;
 use indicatif::{ProgressBar, ProgressStyle};
 use precondor::report::format::{bytes, number, seconds};
-use precondor_core::config::Node;
+use precondor_core::config::{self, Node};
 use precondor_core::problem::Families;
 use precondor_core::registry::DynGenerator;
 use precondor_core::system::System;
@@ -59,6 +62,9 @@ pub struct Args {
     /// Replace the model that is there
     #[arg(long)]
     force: bool,
+    /// Write how it goes into this folder: a page with the curves, CSV and JSON
+    #[arg(long, value_name = "FOLDER")]
+    report: Option<PathBuf>,
     /// Override a key: `--set train.steps=1000`
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
@@ -147,6 +153,8 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     // Held until the end, by the rank that writes.
     let mut claim = None;
     session.on_first(|| place(args, &asked.output, &checkpoint, &mut claim))?;
+    let folder = args.report.as_deref().filter(|_| session.is_first());
+    let course = comm.agree(folder.map(|folder| Course::new(folder, args.resume)).transpose())?;
     // Rank 0 reads for all; nothing stands for no checkpoint, as none is empty.
     let there = if session.is_first() { state(&checkpoint, args.resume) } else { Ok(None) };
     let resume = comm.broadcast(0, comm.agree(there)?.unwrap_or_default())?;
@@ -181,6 +189,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         last: None,
         told: 0,
         making: &making,
+        course,
     };
     let start = Instant::now();
     let training = Training {
@@ -194,8 +203,24 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     watch.bar.finish_and_clear();
     match trained.map_err(|e| e.inside(method.name())) {
         Ok(bytes) => {
+            let family =
+                models::words(&serde_json::from_str(&making.describe()).unwrap_or_default());
+            let provenance = session.provenance();
             session.on_first(|| {
                 write(&output, &bytes)?;
+                if let Some(course) = &watch.course {
+                    course.finish(About {
+                        method: method.name(),
+                        config: &args.config,
+                        command: crate::files::command(&words(args)),
+                        text: config::text(&args.config)?,
+                        provenance,
+                        output: &output,
+                        bytes: bytes.len(),
+                        seconds: start.elapsed().as_secs_f64(),
+                        family,
+                    })?;
+                }
                 // The model is there: the checkpoint has done its work. One that stays does no harm.
                 let _ = std::fs::remove_file(&checkpoint);
                 print(&told(&output, bytes.len(), watch.last, start.elapsed().as_secs_f64()))
@@ -232,14 +257,21 @@ fn place(args: &Args, output: &Path, checkpoint: &Path, claim: &mut Option<Claim
     Ok(())
 }
 
-/// The command that goes on from the checkpoint, as a shell takes it.
-fn again(args: &Args) -> String {
+/// The command line.
+fn words(args: &Args) -> Vec<String> {
     let mut words = vec!["precondor".into(), "train".into(), args.config.display().to_string()];
-    if let Some(output) = &args.output {
-        words.extend(["--output".into(), output.display().to_string()]);
+    for (flag, path) in [("--output", &args.output), ("--report", &args.report)] {
+        let path = path.iter().map(|path| path.display().to_string());
+        words.extend(path.flat_map(|path| [flag.to_owned(), path]));
     }
     words.extend(args.overrides.iter().flat_map(|flag| ["--set".into(), flag.clone()]));
     words.extend(args.force.then(|| "--force".into()));
+    words
+}
+
+/// The command that goes on from the checkpoint, as a shell takes it.
+fn again(args: &Args) -> String {
+    let mut words = words(args);
     words.push("--resume".into());
     crate::files::command(&words)
 }
@@ -298,6 +330,7 @@ struct Watcher<'a> {
     /// Twentieths of the run that the log knows of.
     told: u64,
     making: &'a Making<'a>,
+    course: Option<Course>,
 }
 
 /// Training systems, which are made until a signal asks for the end. Once steps are done, it is these that
@@ -334,6 +367,9 @@ impl Watch for Watcher<'_> {
     fn progress(&mut self, progress: &Progress) {
         let Progress { step, steps, loss, learning_rate } = *progress;
         self.last = Some(*progress);
+        if let Some(course) = &mut self.course {
+            course.progress(progress);
+        }
         if !self.making.over.swap(true, Ordering::Relaxed) {
             self.making.bar.finish_and_clear();
         }
@@ -347,9 +383,16 @@ impl Watch for Watcher<'_> {
         }
     }
 
+    fn validated(&mut self, step: u64, loss: f64) {
+        if let Some(course) = &mut self.course {
+            course.validated(step, loss);
+        }
+    }
+
     fn checkpoint(&mut self, state: &[u8]) -> Result<()> {
         if self.first {
             write(self.checkpoint, state)?;
+            self.course.as_ref().map_or(Ok(()), Course::keep)?;
         }
         self.saved = true;
         Ok(())
