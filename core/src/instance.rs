@@ -8,11 +8,13 @@ use crate::comm::{Comm, Communicator};
 use crate::matrix::{Explicit, Space};
 use crate::persist::no_persist;
 use crate::precond::{Generator, Preconditioner, Properties};
+use crate::ready::Ready;
 use crate::registry::DynGenerator;
 use crate::system::System;
 use crate::{Error, Result};
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A preconditioner that a registry's method made.
 pub trait Instance: Preconditioner {
@@ -158,7 +160,7 @@ pub struct Counts {
 pub struct Kept {
     method: Arc<dyn DynGenerator>,
     params: Value,
-    m: Option<Box<dyn Instance>>,
+    m: Option<Ready>,
     counts: Counts,
 }
 
@@ -175,32 +177,46 @@ impl Kept {
     /// # Errors
     /// What the method reports. There is no M then, and the next update generates.
     pub fn update(&mut self, system: &System) -> Result<&dyn Instance> {
+        let start = Instant::now();
         let refreshed = match self.m.take() {
-            Some(mut m) if self.method.capabilities().refresh => match m.refresh(system) {
-                Ok(()) => Some(m),
-                Err(Error::PatternChanged) => None,
-                Err(error) => return Err(error),
-            },
-            _ => None,
+            Some(m) => m.refreshed(&*self.method, system)?,
+            None => None,
         };
-        let m = match refreshed {
+        let mut m = match refreshed {
             Some(m) => {
                 self.counts.refreshes += 1;
                 m
             }
             None => {
-                let m = self.method.generate(&self.params, system)?;
+                let m = Ready::set_up(&*self.method, &self.params, system)?;
                 self.counts.setups += 1;
                 m
             }
         };
-        Ok(&**self.m.insert(m))
+        m.taken = start.elapsed();
+        Ok(self.m.insert(m).m())
     }
 
     /// M, as the last [`update`](Kept::update) left it; none before the first one and after one
     /// that failed.
     pub fn m(&self) -> Option<&dyn Instance> {
-        self.m.as_deref()
+        self.m.as_ref().map(Ready::m)
+    }
+
+    /// As [`m`](Kept::m), with what the last update took.
+    pub fn ready(&self) -> Option<&Ready> {
+        self.m.as_ref()
+    }
+
+    /// The same with an M to go on from, which the method made or loaded with these parameters.
+    #[must_use]
+    pub fn with(self, ready: Ready) -> Self {
+        Kept { m: Some(ready), ..self }
+    }
+
+    /// The method.
+    pub fn method(&self) -> &dyn DynGenerator {
+        &*self.method
     }
 
     /// How often M was set up, and how.

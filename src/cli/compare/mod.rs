@@ -57,7 +57,7 @@ use precondor_core::config::{self, Node};
 use runs::Asked;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use work::Work;
+use work::UnderWay;
 
 /// Compare methods on the same systems
 ///
@@ -172,7 +172,7 @@ fn solved(session: &Session, asked: &Asked, found: &Found, ledger: &mut Ledger) 
         return interrupt::gracefully(|| process::all(session, asked, found, ledger));
     }
     let (done, tolerant) = (ledger.done.clone(), asked.is_suite());
-    let mut work = Work { session, asked, done, tolerant };
+    let mut work = UnderWay { session, asked, done, tolerant };
     interrupt::gracefully(|| work.all(&mut |event| ledger.take(event)))
 }
 

@@ -2,14 +2,13 @@
 use super::ledger::{Event, Info, Key};
 use super::runs::{Asked, Run};
 use crate::experiment::{Case, Task};
-use crate::measure::{self, Made, Measured, measure, measure_with};
+use crate::measure::{self, Measured, measure, measure_with};
 use crate::report::{self, Course, End, Entry, Failure};
 use crate::session::Session;
 use crate::traffic::{self, Sent};
 use crate::{interrupt, limit};
 use precondor_core::config::StopRule;
-use precondor_core::instance::Kept;
-use precondor_core::precond::Preconditioner;
+use precondor_core::instance::{Kept, poisoned};
 use precondor_core::solver::Step;
 use precondor_core::{Error, Result};
 use std::collections::BTreeSet;
@@ -19,7 +18,7 @@ use std::time::Instant;
 pub type Teller<'t> = dyn FnMut(Event) -> Result<()> + 't;
 
 /// A comparison under way.
-pub struct Work<'a> {
+pub struct UnderWay<'a> {
     pub session: &'a Session,
     pub asked: &'a Asked,
     /// Solves that are done already.
@@ -28,7 +27,7 @@ pub struct Work<'a> {
     pub tolerant: bool,
 }
 
-impl Work<'_> {
+impl UnderWay<'_> {
     /// All runs on all systems. Leaves with [`Error::Interrupted`] on all ranks where any was asked to end. Collective.
     pub fn all(&mut self, tell: &mut Teller) -> Result<()> {
         (0..self.asked.cases.len()).try_for_each(|case| self.case(case, tell))
@@ -211,12 +210,11 @@ fn renewed(
     watch: &mut dyn FnMut(&Step),
 ) -> Result<(Measured, bool)> {
     let meter = session.meter();
-    let (start, before) = (Instant::now(), kept.counts());
-    let m = interrupt::guarded(|| kept.update(task.preconditioned()));
-    let m = m.map_err(|e| e.inside(measure::name(run.method.as_ref())))?;
-    let m: &dyn Preconditioner = m;
-    let made = Made { m, taken: start.elapsed(), meter };
-    let (method, how) = (run.method.as_ref(), (&run.solver, &run.plan));
-    let measured = measure_with(session, task, (method, made), how, exact, watch)?;
+    let before = kept.counts();
+    let m = interrupt::guarded(|| kept.update(task.preconditioned()).map(|_| ()));
+    m.map_err(|e| e.inside(measure::name(run.method.as_ref())))?;
+    let made = kept.ready().ok_or_else(poisoned)?;
+    let (with, how) = ((run.method.as_ref(), made, meter), (&run.solver, &run.plan));
+    let measured = measure_with(session, task, with, how, exact, watch)?;
     Ok((measured, kept.counts().refreshes > before.refreshes))
 }
