@@ -30,6 +30,7 @@ pub mod persist;
 pub mod precond;
 pub mod problem;
 pub mod registry;
+pub mod reuse;
 pub mod schema;
 pub mod solver;
 pub mod system;

@@ -2,8 +2,8 @@
 //! with the equations they stand for.
 use precondor_core::comm::{Comm, threads};
 use precondor_core::problem::{
-    Convection, Cube, Diffusion, Elasticity, Families, Field, Graph, LShape, MeshKind, Problem,
-    Rhs, Tetrahedra,
+    Convection, Cube, Diffusion, Elasticity, Families, Field, Graph, Heat, LShape, MeshKind,
+    MinimalSurface, Problem, Rhs, Tetrahedra,
 };
 use precondor_core::system::System;
 use precondor_core::train::Samples;
@@ -51,6 +51,8 @@ fn all() -> Vec<Problem> {
         all.push(Problem::Elasticity(elasticity));
     }
     all.push(Problem::Graph(Graph { nodes: 90, ..Graph::default() }));
+    all.push(Problem::Heat(Heat { nodes: 7, ..Heat::default() }));
+    all.push(Problem::MinimalSurface(MinimalSurface { nodes: 7, ..MinimalSurface::default() }));
     all
 }
 

@@ -11,8 +11,10 @@ pub mod diffusion;
 pub mod elasticity;
 pub mod field;
 pub mod graph;
+pub mod heat;
 pub mod l_shape;
 pub mod mesh;
+pub mod minimal_surface;
 pub mod p1;
 pub mod poisson;
 mod simplices;
@@ -25,7 +27,9 @@ pub use diffusion::{Diffusion, MeshKind};
 pub use elasticity::Elasticity;
 pub use field::Field;
 pub use graph::Graph;
+pub use heat::Heat;
 pub use l_shape::LShape;
+pub use minimal_surface::MinimalSurface;
 pub use poisson::{Poisson, Rhs};
 pub use tetrahedra::Tetrahedra;
 
@@ -109,6 +113,8 @@ kinds! {
     Tetrahedra "tetrahedra"
     Elasticity "elasticity"
     Graph "graph"
+    Heat "heat"
+    MinimalSurface "minimal-surface"
 }
 
 impl Problem {

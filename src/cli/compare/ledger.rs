@@ -44,6 +44,25 @@ pub enum Event {
     Done(Vec<Input>),
 }
 
+impl Event {
+    /// The solve that has ended.
+    pub fn ended(&self) -> Option<Key> {
+        match self {
+            Event::End(key, ..) => Some(*key),
+            _ => None,
+        }
+    }
+
+    /// The case that it is of.
+    pub fn case(&self) -> Option<usize> {
+        match self {
+            Event::Making(case, _) | Event::Made(case, ..) => Some(*case),
+            Event::Begin(key) | Event::End(key, ..) => Some(key.case),
+            Event::Done(_) => None,
+        }
+    }
+}
+
 /// Events, added up.
 pub struct Ledger<'a> {
     methods: &'a [Method],

@@ -1,15 +1,15 @@
 //! The solves of a comparison, one after the other.
+use super::follow::Follow;
 use super::ledger::{Event, Info, Key};
 use super::runs::{Asked, Run};
 use crate::experiment::{Case, Task};
-use crate::measure::{self, Made, Measured, measure, measure_with};
+use crate::measure::{self, Measured};
 use crate::report::{self, Course, End, Entry, Failure};
 use crate::session::Session;
 use crate::traffic::{self, Sent};
 use crate::{interrupt, limit};
 use precondor_core::config::StopRule;
-use precondor_core::instance::Kept;
-use precondor_core::precond::Preconditioner;
+use precondor_core::instance::Setup;
 use precondor_core::solver::Step;
 use precondor_core::{Error, Result};
 use std::collections::BTreeSet;
@@ -37,19 +37,14 @@ impl Work<'_> {
     /// All runs on all systems of a case. Collective.
     fn case(&mut self, number: usize, tell: &mut Teller) -> Result<()> {
         let asked = self.asked;
-        let mut kept = Vec::new();
-        for run in &asked.runs {
-            kept.push(match &run.method {
-                Some(config) if run.reuse => {
-                    let method = self.session.comm().agree(self.session.generator(&config.name))?;
-                    Some(Kept::new(method, &config.params))
-                }
-                _ => None,
-            });
+        let mut follows = Vec::new();
+        for (k, run) in asked.runs.iter().enumerate() {
+            let lost = self.done.iter().any(|key| key.case == number && key.run == k);
+            follows.push(Follow::new(run, self.session, lost)?);
         }
         let case = &asked.cases[number];
         (0..case.samples)
-            .try_for_each(|system| self.system((number, case), system, &mut kept, tell))
+            .try_for_each(|system| self.system((number, case), system, &mut follows, tell))
     }
 
     /// All runs on one system. Collective.
@@ -57,7 +52,7 @@ impl Work<'_> {
         &mut self,
         (number, case): (usize, &Case),
         system: u64,
-        kept: &mut [Option<Kept>],
+        follows: &mut [Follow],
         tell: &mut Teller,
     ) -> Result<()> {
         let (session, asked) = (self.session, self.asked);
@@ -91,7 +86,7 @@ impl Work<'_> {
                 continue;
             }
             tell(Event::Begin(key))?;
-            let one = || one((run, kept[key.run].as_mut()), &task, session, exact.as_deref());
+            let one = || one((run, &mut follows[key.run]), &task, session, exact.as_deref());
             let (end, course) = limit::within(run.limit, one)?;
             // What a signal cut short is not counted.
             let whole = end.as_ref().is_ok_and(Entry::converged);
@@ -117,13 +112,14 @@ fn reference(runs: &[Run], task: &Task, session: &Session) -> Result<Option<Vec<
 
 /// One solve of a system with nothing kept of others. Collective.
 pub fn solve_once(run: &Run, task: &Task, session: &Session) -> Result<End> {
-    let work = || one((run, None), task, session, None);
+    let mut alone = Follow::new(run, session, false)?;
+    let work = || one((run, &mut alone), task, session, None);
     limit::within(run.limit, work).map(|(end, _)| end)
 }
 
 /// One solve: how it ended, and its course. Collective.
 fn one(
-    (run, kept): (&Run, Option<&mut Kept>),
+    (run, follow): (&Run, &mut Follow),
     task: &Task,
     session: &Session,
     exact: Option<&[f64]>,
@@ -131,14 +127,9 @@ fn one(
     let exact = exact.filter(|_| run.solver.stop == StopRule::AbsoluteError);
     let task = task.under(&run.solver);
     let task: &Task = &task;
-    let how = (&run.solver, &run.plan);
     let mut seen: Vec<(Instant, f64)> = Vec::new();
     let mut watch = |step: &Step| seen.push((Instant::now(), step.measure));
-    let measured = match kept {
-        None => measure(session, task, run.method.as_ref(), how, exact, &mut watch)
-            .map(|measured| (measured, false)),
-        Some(kept) => renewed(kept, run, (task, session), exact, &mut watch),
-    };
+    let measured = follow.solve(run, (task, session), exact, &mut watch);
     let cut = session.comm().any(limit::cut())?;
     let over = || {
         let seconds = run.limit.unwrap_or_default().as_secs_f64();
@@ -147,8 +138,8 @@ fn one(
     Ok(match measured {
         Err(_) if cut => (Err(Failure::late(over() + " before it was set up")), Course::default()),
         Err(e) => (Err(Failure::new(e.to_string())), Course::default()),
-        Ok((measured, refreshed)) => {
-            let mut entry = entry(&measured, task, refreshed);
+        Ok((measured, setup)) => {
+            let mut entry = entry(&measured, task, setup);
             if cut && entry.outcome == "interrupted" {
                 (entry.outcome, entry.reason) = (report::TIME_LIMIT.into(), Some(over()));
             }
@@ -171,7 +162,7 @@ fn course(measured: &Measured, seen: &[(Instant, f64)]) -> Course {
 }
 
 /// What is kept of a solve.
-fn entry(measured: &Measured, task: &Task, refreshed: bool) -> Entry {
+fn entry(measured: &Measured, task: &Task, setup: Setup) -> Entry {
     let report = &measured.report;
     let ratio = measured.entries.map(|n| n as f64 / task.nnz.max(1) as f64);
     let work =
@@ -189,29 +180,9 @@ fn entry(measured: &Measured, task: &Task, refreshed: bool) -> Entry {
         setup_seconds: measured.setup_seconds,
         solve_seconds: measured.solve_seconds,
         times: vec![[measured.setup_seconds, measured.solve_seconds]],
-        refreshed,
+        setup,
         fallback: report.switches.clone(),
         notes: measured.notes.clone(),
         ranks: measured.counted.as_ref().map(Sent::new),
     }
-}
-
-/// A solve with the preconditioner of the system before, made that of this one; and whether it was
-/// refreshed rather than set up.
-fn renewed(
-    kept: &mut Kept,
-    run: &Run,
-    (task, session): (&Task, &Session),
-    exact: Option<&[f64]>,
-    watch: &mut dyn FnMut(&Step),
-) -> Result<(Measured, bool)> {
-    let meter = session.meter();
-    let (start, before) = (Instant::now(), kept.counts());
-    let m = interrupt::guarded(|| kept.update(task.preconditioned()));
-    let m = m.map_err(|e| e.inside(measure::name(run.method.as_ref())))?;
-    let m: &dyn Preconditioner = m;
-    let made = Made { m, taken: start.elapsed(), meter };
-    let (method, how) = (run.method.as_ref(), (&run.solver, &run.plan));
-    let measured = measure_with(session, task, (method, made), how, exact, watch)?;
-    Ok((measured, kept.counts().refreshes > before.refreshes))
 }
