@@ -2,8 +2,8 @@
 //! with the equations they stand for.
 use precondor_core::comm::{Comm, threads};
 use precondor_core::problem::{
-    Convection, Cube, Diffusion, Elasticity, Families, Field, Graph, Heat, LShape, MeshKind,
-    MinimalSurface, Problem, Rhs, Tetrahedra,
+    Circuit, Convection, Cube, Diffusion, Elasticity, Families, Field, Graph, Heat, Helmholtz,
+    LShape, MeshKind, MinimalSurface, Problem, Rhs, Tetrahedra,
 };
 use precondor_core::system::System;
 use precondor_core::train::Samples;
@@ -51,6 +51,9 @@ fn all() -> Vec<Problem> {
         all.push(Problem::Elasticity(elasticity));
     }
     all.push(Problem::Graph(Graph { nodes: 90, ..Graph::default() }));
+    for (rails, units) in [(0, 0.0), (3, 4.0)] {
+        all.push(Problem::Circuit(Circuit { nodes: 90, rails, units, ..Circuit::default() }));
+    }
     all.push(Problem::Heat(Heat { nodes: 7, ..Heat::default() }));
     all.push(Problem::MinimalSurface(MinimalSurface { nodes: 7, ..MinimalSurface::default() }));
     all
@@ -61,6 +64,13 @@ fn unsymmetric() -> Vec<Problem> {
     let convection =
         |peclet| Problem::Convection(Convection { nodes: 6, peclet, ..Convection::default() });
     [0.5, 10.0, 1e8].map(convection).to_vec()
+}
+
+/// Neither definite nor an M-matrix.
+fn others() -> Vec<Problem> {
+    let circuit = Circuit { nodes: 90, sources: 0.5, units: 2.0, ..Circuit::default() };
+    let waves = Helmholtz { nodes: 9, deviation: 0.5, ..Helmholtz::default() };
+    vec![Problem::Circuit(circuit), Problem::Helmholtz(waves)]
 }
 
 /// Whether elimination meets positive pivots only.
@@ -122,7 +132,7 @@ fn systems_are_the_same_bit_for_bit_on_any_number_of_ranks() {
         };
         (0..a.n_own()).map(row).collect()
     };
-    for problem in all().into_iter().chain(unsymmetric()) {
+    for problem in all().into_iter().chain(unsymmetric()).chain(others()) {
         let whole = rows(&make(&problem));
         for size in [2, 3, 5] {
             let parts = threads::run(size, |comm| {
@@ -281,6 +291,14 @@ fn descriptions_go_there_and_back_and_mistakes_name_the_parameter() {
         (json!({"kind": "graph", "nodes": 1}), "'nodes': 1"),
         (json!({"kind": "graph", "shift": 0}), "'shift': 0"),
         (json!({"kind": "graph", "deviation": 11}), "'deviation': 11"),
+        (json!({"kind": "circuit", "nodes": 1}), "'nodes': 1"),
+        (json!({"kind": "circuit", "decades": 17}), "'decades': 17"),
+        (json!({"kind": "circuit", "units": -1}), "'units': -1"),
+        (json!({"kind": "circuit", "sources": 1.5}), "'sources': 1.5"),
+        (json!({"kind": "circuit", "rails": 1001}), "'rails': 1001"),
+        (json!({"kind": "helmholtz", "nodes": 0}), "'nodes': 0"),
+        (json!({"kind": "helmholtz", "nodes": 9, "waves": 6}), "'waves': 6 is not within 0..5"),
+        (json!({"kind": "helmholtz", "deviation": 3}), "'deviation': 3"),
         (json!({"kind": "convection", "nodes": 0}), "'nodes': 0"),
         (json!({"kind": "convection", "peclet": -1}), "'peclet': -1"),
         (json!({"kind": "kube"}), "did you mean 'cube'?"),
@@ -413,13 +431,10 @@ fn the_wind_is_upwinded() {
     assert_eq!((a.view().get(8, 8), a.view().get(8, 9), a.view().get(8, 14)), (4.0, -1.0, -1.0));
 }
 
-#[test]
-fn graphs_are_connected_and_tetrahedra_have_fifteen_neighbours() {
-    let (system, _) = make(&Problem::Graph(Graph { nodes: 500, shift: 0.01, ..Graph::default() }));
+/// Rows that can be reached from the first one.
+fn reached(system: &System) -> usize {
     let a = system.a().own().view();
-    let n = a.n_rows();
-    assert!(n > 400 && a.nnz() > 6 * n, "{n} rows, {} entries", a.nnz());
-    let (mut met, mut next) = (vec![false; n], vec![0]);
+    let (mut met, mut next) = (vec![false; a.n_rows()], vec![0]);
     met[0] = true;
     while let Some(i) = next.pop() {
         for &j in a.row_cols(i) {
@@ -428,7 +443,78 @@ fn graphs_are_connected_and_tetrahedra_have_fifteen_neighbours() {
             }
         }
     }
-    assert!(met.iter().all(|&m| m));
+    met.iter().filter(|&&m| m).count()
+}
+
+#[test]
+fn circuits_have_short_rows_rails_and_sources_and_units_change_nothing_else() {
+    let circuit = Circuit { nodes: 2000, decades: 4.0, rails: 2, ..Circuit::default() };
+    let (system, _) = make(&Problem::Circuit(circuit.clone()));
+    let a = system.a().own().view();
+    assert_eq!(reached(&system), 2000);
+    let rows = |i: usize| a.row_cols(i).len();
+    let mut lengths: Vec<usize> = (0..2000).map(rows).collect();
+    lengths.sort_unstable();
+    // Half of the branches, loops and ends on rails, twice, and the diagonal: 1 + 2 · (1 + ⅓ + ⅒).
+    assert!((3.4..4.0).contains(&(a.nnz() as f64 / 2000.0)), "{} entries", a.nnz());
+    assert!(lengths[1997] < 20 && lengths[1998] > 60, "{:?}", &lengths[1990..]);
+    let sizes = a.values.iter().map(|v| v.abs()).filter(|&v| v > 0.0);
+    let (least, most) = sizes.fold((1e300f64, 0f64), |(l, m), v| (l.min(v), m.max(v)));
+    assert!(most / least > 1e3, "{least} to {most}");
+    let earthed = |i: usize| a.row_values(i).iter().sum::<f64>() > 1e-9 * a.get(i, i);
+    let earthed = (0..2000).filter(|&i| earthed(i)).count();
+    assert!((60..140).contains(&earthed), "{earthed} nodes are earthed");
+    // Units are a scaling of rows and columns by the same numbers.
+    let scaled = make(&Problem::Circuit(Circuit { units: 3.0, ..circuit.clone() })).0;
+    let s = scaled.a().own().view();
+    for i in 0..2000 {
+        for (j, v) in a.row(i) {
+            let [whole, parts] = [(a, v), (s, s.get(i, j))]
+                .map(|(of, v)| v / (of.get(i, i).sqrt() * of.get(j, j).sqrt()));
+            assert!((whole - parts).abs() < 1e-12, "({i}, {j})");
+        }
+    }
+    let driven = make(&Problem::Circuit(Circuit { sources: 0.2, ..circuit })).0;
+    assert!(driven.a().first_unsymmetric().expect("one rank").is_some());
+    // What flows from a source hangs on a difference: constant voltages let nothing flow.
+    let d = driven.a().own().view();
+    for i in 0..2000 {
+        let [with, without] = [d, a].map(|a| a.row_values(i).iter().sum::<f64>());
+        let size: f64 = d.row_values(i).iter().map(|v| v.abs()).sum();
+        assert!((with - without).abs() < 1e-12 * size, "row {i}: {with} {without}");
+    }
+}
+
+#[test]
+fn waves_have_the_eigenvalues_that_theory_says() {
+    use std::f64::consts::PI;
+    let (m, waves) = (12, 1.5);
+    let waves_of = |deviation| Helmholtz { nodes: m, waves, deviation, ..Helmholtz::default() };
+    let (system, _) = make(&Problem::Helmholtz(waves_of(0.0)));
+    let h = 1.0 / (m + 1) as f64;
+    for (p, q) in [(1, 1), (2, 3), (12, 12)] {
+        let mode = |i: usize, p: usize| ((i + 1) as f64 * p as f64 * PI * h).sin();
+        let u: Vec<f64> = (0..m * m).map(|i| mode(i % m, p) * mode(i / m, q)).collect();
+        let mut y = vec![0.0; m * m];
+        system.a().spmv(&u, &mut y).expect("one rank");
+        let half = |p: usize| 4.0 * (0.5 * p as f64 * PI * h).sin().powi(2);
+        let value = half(p) + half(q) - (2.0 * PI * waves * h).powi(2);
+        assert!(u.iter().zip(&y).all(|(u, y)| (y - value * u).abs() < 1e-13), "({p}, {q})");
+        assert_eq!(value < 0.0, p == 1, "({p}, {q})");
+    }
+    // Random media: each point has its own wave number, and the couplings are as they were.
+    let (random, _) = make(&Problem::Helmholtz(waves_of(0.5)));
+    let diagonals: Vec<f64> = (0..m * m).map(|i| random.a().diagonal(i)).collect();
+    assert!(diagonals.iter().all(|&d| d < 4.0) && diagonals.iter().any(|&d| d != diagonals[0]));
+}
+
+#[test]
+fn graphs_are_connected_and_tetrahedra_have_fifteen_neighbours() {
+    let (system, _) = make(&Problem::Graph(Graph { nodes: 500, shift: 0.01, ..Graph::default() }));
+    let a = system.a().own().view();
+    let n = a.n_rows();
+    assert!(n > 400 && a.nnz() > 6 * n, "{n} rows, {} entries", a.nnz());
+    assert_eq!(reached(&system), n);
     let (system, _) = make(&Problem::Tetrahedra(Tetrahedra { nodes: 5, ..Tetrahedra::default() }));
     let a = system.a().own().view();
     assert_eq!(a.row_cols(2 * 25 + 2 * 5 + 2).len(), 15);

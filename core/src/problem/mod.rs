@@ -3,6 +3,7 @@
 //! A [`Problem`] is what the section `[problem]` of a config says, and makes any number of systems
 //! by their index. [`Families`] make training systems out of the same sections. The two never
 //! meet: what a system is made for is part of its random stream (see [`crate::kernel::random`]).
+pub mod circuit;
 pub mod coefficient;
 pub mod convection;
 pub mod cube;
@@ -12,6 +13,7 @@ pub mod elasticity;
 pub mod field;
 pub mod graph;
 pub mod heat;
+pub mod helmholtz;
 pub mod l_shape;
 pub mod mesh;
 pub mod minimal_surface;
@@ -20,6 +22,7 @@ pub mod poisson;
 mod simplices;
 pub mod tetrahedra;
 
+pub use circuit::Circuit;
 pub use coefficient::Coefficient;
 pub use convection::Convection;
 pub use cube::Cube;
@@ -28,6 +31,7 @@ pub use elasticity::Elasticity;
 pub use field::Field;
 pub use graph::Graph;
 pub use heat::Heat;
+pub use helmholtz::Helmholtz;
 pub use l_shape::LShape;
 pub use minimal_surface::MinimalSurface;
 pub use poisson::{Poisson, Rhs};
@@ -113,6 +117,8 @@ kinds! {
     Tetrahedra "tetrahedra"
     Elasticity "elasticity"
     Graph "graph"
+    Circuit "circuit"
+    Helmholtz "helmholtz"
     Heat "heat"
     MinimalSurface "minimal-surface"
 }

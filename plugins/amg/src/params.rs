@@ -187,7 +187,8 @@ impl Params {
 
     /// Refuses what no other parameter listens to.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.damping.is_some() && self.method.is_none() && self.smoother != Some(Kind::Spai0) {
+        let spai_0 = [self.smoother, self.finest_smoother].contains(&Some(Kind::Spai0));
+        if self.damping.is_some() && self.method.is_none() && !spai_0 {
             let why = "parameter 'damping': only 'method' and the smoother spai-0 have one";
             return Err(Error::Parameter(why.into()));
         }

@@ -432,6 +432,16 @@ fn what_cannot_be_done_is_refused_by_row_or_parameter() {
     let without = System::new(DistCsr::solo(without).expect("square"));
     assert!(refused(&without, json!({})).contains("global row 1: there is no diagonal entry"));
     assert!(refused(&system, json!({"damping": 0.5})).contains("'damping'"));
+    // Whoever listens to it may have it, on the finest level alone as well.
+    for own in ["smoother", "finest_smoother"] {
+        let z = |damping: f64| {
+            let m = generate(json!({own: "spai-0", "damping": damping}), &system);
+            let mut z = vec![0.0; system.a().n_own()];
+            m.apply(&vec![1.0; system.a().n_own()], &mut z).expect("applies");
+            z
+        };
+        assert_ne!(z(0.5), z(0.7), "{own}");
+    }
     assert!(refused(&system, json!({"block_size": 2})).contains("'block_size': 961 unknowns"));
 }
 
