@@ -330,6 +330,33 @@ fn totals_after_a_kill_and_a_resumption_are_those_of_one_run() {
     assert_eq!((lines(&report), lines(&again)), (1 + 6 * 2, 1 + 6 * 2));
 }
 
+/// A method that ends its process takes nothing away from the others.
+#[test]
+fn a_process_that_ends_changes_nothing_for_other_runs() {
+    for fault in ["EXITS_IN_GENERATE", "HANGS_IN_GENERATE"] {
+        let folder = Folder::new(&format!("sequence-{fault}"));
+        exported(&folder, "heat", 5);
+        faulty(&folder, fault);
+        let text = |more: &str| {
+            format!(
+                "warm_start = true\n[problem]\nmatrices = 'A*.mtx'\nsequence = true\n[solver]\nmethod = 'cg'\n{}{more}",
+                policies("fsai")
+            )
+        };
+        let alone = compare(&folder, &text(""), &["--json"]);
+        assert_eq!(alone.code, 0, "{}", alone.err);
+        let more = "[[run]]\npreconditioner = 'faulty'\ntime_limit = 0.3\n";
+        let beside = compare(&folder, &text(more), &["--json"]);
+        assert_eq!(beside.code, 1, "{}", beside.err);
+        let beside = beside.json();
+        assert_eq!(courses(&beside)[..3], courses(&alone.json())[..], "{fault}");
+        assert_eq!(table(&beside, "totals")[3]["values"]["unsolved"], 5);
+        let last = &table(&beside, "solves")[3]["systems"][4];
+        let why = last["error"].as_str().expect("why");
+        assert_eq!(why, "not tried: it had to be ended at system 0", "{fault}");
+    }
+}
+
 #[test]
 fn mistakes_in_sequences_are_shown_where_they_are() {
     let folder = Folder::new("sequence-mistakes");
@@ -359,6 +386,8 @@ fn mistakes_in_sequences_are_shown_where_they_are() {
         let text = format!("[problem]\nkind = 'heat'\nsequence = true\n{runs}{keys}\n");
         compare(&folder, &text, &[]).fails_with(&[why]);
     }
+    compare(&folder, &format!("warm_start = true\n[problem]\nmatrices = 'A*.mtx'\n{runs}"), &[])
+        .fails_with(&["'ic' has 'reuse' or 'warm_start', and no system follows another"]);
     solve(&folder, "[problem]\nkind = 'heat'\nsequence = true\n", &[])
         .fails_with(&["'sequence': only `compare` and `tune` take several systems"]);
     precondor(["problem", "-o", "A.mtx", "--systems", "0"])

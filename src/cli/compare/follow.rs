@@ -26,16 +26,14 @@ enum Follower {
 pub struct Follow {
     who: Follower,
     last: Last,
-    /// Whether systems were solved before that nothing is left of.
-    lost: bool,
 }
 
 /// Told of every iteration.
 type Watch<'w> = dyn FnMut(&Step) + 'w;
 
 impl Follow {
-    /// Before its first system here; `lost` where others were solved before. Collective.
-    pub fn new(run: &Run, session: &Session, lost: bool) -> Result<Follow> {
+    /// Before its first system. Collective.
+    pub fn new(run: &Run, session: &Session) -> Result<Follow> {
         let who = match (&run.method, run.reuse) {
             (Some(_), Some(reuse)) if run.solver.backend == Backend::Petsc => {
                 Follower::Petsc(Box::new(backend::Kept::new(reuse, run.setup_cost)))
@@ -47,7 +45,7 @@ impl Follow {
             }
             _ => Follower::Alone,
         };
-        Ok(Follow { who, last: Last::default(), lost: lost && run.goes_on() })
+        Ok(Follow { who, last: Last::default() })
     }
 
     /// The next system, and how its preconditioner was come by. Collective.
@@ -58,13 +56,12 @@ impl Follow {
         exact: Option<&[f64]>,
         watch: &mut Watch,
     ) -> Result<(Measured, Setup)> {
-        let lost = std::mem::take(&mut self.lost);
         let space = task.system.a().space();
         let from = self.last.start(space).filter(|_| run.warm);
         let warm = from.map(|x| Task { x0: x.to_vec(), ..task.clone() });
         let task = warm.as_ref().unwrap_or(task);
         let how = (&run.solver, &run.plan);
-        let (mut measured, setup) = match &mut self.who {
+        let (measured, setup) = match &mut self.who {
             Follower::Alone => {
                 let measured = measure(session, task, run.method.as_ref(), how, exact, watch);
                 measured.map(|measured| (measured, Setup::SetUp))
@@ -74,9 +71,6 @@ impl Follow {
                 backend::follow(kept, session, task, run.method.as_ref(), &run.solver, watch)
             }
         }?;
-        if lost {
-            measured.notes.push(LOST.into());
-        }
         if run.warm && measured.report.outcome == Outcome::Converged {
             self.last.keep(space, &measured.x);
         }
@@ -84,8 +78,6 @@ impl Follow {
     }
 }
 
-/// What is to be known of a system that comes after the end of a process.
-const LOST: &str = "it goes on from nothing: the process that had the systems before was ended";
 /// What is to be known of a system that the last M does not fit.
 pub const CHANGED: &str = "its rows or its pattern are not those of the system before: set up anew";
 

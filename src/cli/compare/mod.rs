@@ -98,7 +98,7 @@ pub fn run(args: &Args, is_worker: bool, session: &Session) -> Result<Status> {
         let told: process::Told = worker::orders().next()?;
         let asked = Asked::new(&patterns::expanded(root, "problem", &told.found), session)?;
         interrupt::watch(session);
-        return process::work(session, &asked, told.done).map(|()| Status::Done);
+        return process::work(session, &asked, told).map(|()| Status::Done);
     }
     let found = patterns::found(&root, "problem", session.comm())?;
     let root = patterns::expanded(root, "problem", &found);
@@ -175,8 +175,8 @@ fn solved(session: &Session, asked: &Asked, found: &Found, ledger: &mut Ledger) 
     if worker::possible(session) && (limited || asked.of_many_files()) {
         return interrupt::gracefully(|| process::all(session, asked, found, ledger));
     }
-    let (done, tolerant) = (ledger.done.clone(), asked.of_many_files());
-    let mut work = Work { session, asked, done, tolerant };
+    let (done, ended) = (ledger.done.clone(), ledger.ended.clone());
+    let mut work = Work { session, asked, done, ended, tolerant: asked.of_many_files() };
     interrupt::gracefully(|| work.all(&mut |event| ledger.take(event)))
 }
 

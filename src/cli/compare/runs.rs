@@ -49,7 +49,18 @@ impl Asked {
         let limit = root.get("time_limit").map(limit).transpose()?;
         let warm = root.get("warm_start").map_or(Ok(false), Node::yes)?;
         let runs = runs(root, session, (limit, warm))?;
-        Ok(Asked { title, runs, cases: experiment::family(root)?, repeats })
+        let cases = experiment::family(root)?;
+        let run = runs.iter().find(|run| run.goes_on());
+        if let Some(run) =
+            run.filter(|_| cases.iter().all(|case| case.samples == 1 && !case.sequence))
+        {
+            return Err(root.error(format!(
+                "'{}' has 'reuse' or 'warm_start', and no system follows another: 'samples', or 'matrices' with \
+                 sequence = true",
+                run.label
+            )));
+        }
+        Ok(Asked { title, runs, cases, repeats })
     }
 
     /// Whether there are many files: one that cannot be read does not stop the others.

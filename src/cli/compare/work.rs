@@ -22,8 +22,10 @@ pub type Teller<'t> = dyn FnMut(Event) -> Result<()> + 't;
 pub struct Work<'a> {
     pub session: &'a Session,
     pub asked: &'a Asked,
-    /// Solves that are done already.
+    /// Solves that are done already, in another process.
     pub done: BTreeSet<Key>,
+    /// Those of them that had to be ended, or ended it.
+    pub ended: BTreeSet<Key>,
     /// Whether a system that cannot be made is a failure of all its runs, and the others go on.
     pub tolerant: bool,
 }
@@ -38,13 +40,45 @@ impl Work<'_> {
     fn case(&mut self, number: usize, tell: &mut Teller) -> Result<()> {
         let asked = self.asked;
         let mut follows = Vec::new();
-        for (k, run) in asked.runs.iter().enumerate() {
-            let lost = self.done.iter().any(|key| key.case == number && key.run == k);
-            follows.push(Follow::new(run, self.session, lost)?);
+        for run in &asked.runs {
+            follows.push(Follow::new(run, self.session)?);
         }
         let case = &asked.cases[number];
-        (0..case.samples)
-            .try_for_each(|system| self.system((number, case), system, &mut follows, tell))
+        let under_way = asked.under_way(&self.done).contains(&number);
+        (0..case.samples).try_for_each(|system| {
+            if under_way {
+                self.again((number, case), system, &mut follows)?;
+            }
+            self.system((number, case), system, &mut follows, tell)
+        })
+    }
+
+    /// What another process has done of a system is done again, and not told, by runs that go on from it: nothing else of
+    /// that process is left. Collective.
+    fn again(
+        &self,
+        (number, case): (usize, &Case),
+        system: u64,
+        follows: &mut [Follow],
+    ) -> Result<()> {
+        let (session, asked) = (self.session, self.asked);
+        let all = asked.todo(number, system, &self.ended).into_iter();
+        let keys = all.filter(|key| self.done.contains(key) && asked.runs[key.run].goes_on());
+        let keys: Vec<Key> = keys.collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        interrupt::check(session)?;
+        // What failed before fails as it did.
+        let Ok(task) = session.task(case, system).and_then(Task::single) else { return Ok(()) };
+        let exact = reference(&asked.runs, &task, session)?;
+        for key in keys {
+            let run = &asked.runs[key.run];
+            let one = || one((run, &mut follows[key.run]), &task, session, exact.as_deref());
+            limit::within(run.limit, one)?;
+            interrupt::check(session)?;
+        }
+        Ok(())
     }
 
     /// All runs on one system. Collective.
@@ -85,6 +119,14 @@ impl Work<'_> {
             if failed.contains(&key.run) {
                 continue;
             }
+            // All others would have to begin again after each.
+            let there = |ended: &&Key| (ended.case, ended.run) == (number, key.run);
+            if let Some(there) = self.ended.iter().find(there).filter(|_| case.sequence) {
+                let why = format!("not tried: it had to be ended at system {}", there.system);
+                tell(Event::End(key, Box::new(Err(Failure::new(why))), Course::default()))?;
+                failed.insert(key.run);
+                continue;
+            }
             tell(Event::Begin(key))?;
             let one = || one((run, &mut follows[key.run]), &task, session, exact.as_deref());
             let (end, course) = limit::within(run.limit, one)?;
@@ -112,7 +154,7 @@ fn reference(runs: &[Run], task: &Task, session: &Session) -> Result<Option<Vec<
 
 /// One solve of a system with nothing kept of others. Collective.
 pub fn solve_once(run: &Run, task: &Task, session: &Session) -> Result<End> {
-    let mut alone = Follow::new(run, session, false)?;
+    let mut alone = Follow::new(run, session)?;
     let work = || one((run, &mut alone), task, session, None);
     limit::within(run.limit, work).map(|(end, _)| end)
 }
