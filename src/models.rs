@@ -4,11 +4,12 @@
 //! was trained, on what and with which seed, and what was measured. The models that come with a
 //! library are told by its method's schema, under `x-precondor-models`.
 use precondor_core::config::MethodConfig;
+use precondor_core::persist::Digest;
 use precondor_core::registry::DynGenerator;
 use precondor_core::{Error, Result, input};
 use safetensors::SafeTensors;
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Schema keyword under which a method tells its models.
 const MODELS: &str = "x-precondor-models";
@@ -67,6 +68,34 @@ pub fn of_file(path: &Path) -> Result<Model> {
     Ok(Model { label: file.clone(), file, card })
 }
 
+/// The model files that parameters name, also those of methods within: paths from `base` on.
+pub fn named(params: &Value, base: &Path) -> Vec<PathBuf> {
+    match params {
+        Value::Array(items) => items.iter().flat_map(|item| named(item, base)).collect(),
+        Value::Object(fields) => {
+            let file = fields.get("model").and_then(Value::as_str).map(|name| base.join(name));
+            file.into_iter().chain(fields.values().flat_map(|field| named(field, base))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The name of the matrix with this digest among those that a model file says it was trained on; nothing where it is no
+/// model, or was trained on model problems.
+pub fn trained_on(path: &Path, digest: &Digest) -> Option<String> {
+    let of_json = || serde_json::from_slice::<Value>(&input::read(path).ok()?).ok();
+    let card = match of_file(path) {
+        Ok(model) => model.card,
+        Err(_) => of_json()?["card"].clone(),
+    };
+    let samples = card["samples"].as_array()?.iter();
+    let mut seen = samples.filter_map(|of| of["digests"].as_array()).flatten();
+    let is = |of: &&Value| {
+        of["pattern"] == *digest.pattern.as_str() && of["values"] == *digest.values.as_str()
+    };
+    seen.find(is).map(|of| of["name"].as_str().unwrap_or("one of its matrices").to_owned())
+}
+
 impl Model {
     /// The seed of the systems it was trained on.
     pub fn seed(&self) -> Option<u64> {
@@ -75,27 +104,32 @@ impl Model {
 
     /// What it was trained on, in words: `poisson level 4, shift 0.3; poisson level 5, shift 0.3`.
     pub fn family(&self) -> String {
-        let samples = self.card["samples"].as_array().into_iter().flatten();
-        let words = samples.map(|problem| {
-            let none = serde_json::Map::new();
-            let fields = problem.as_object().unwrap_or(&none);
-            let kind = problem["kind"].as_str().unwrap_or("unknown");
-            // Training draws its own seed and right-hand sides, and a contrast needs jumps.
-            let dull = |key: &str, value: &Value| match key {
-                "kind" | "seed" | "rhs" => true,
-                "contrast" => problem["coefficient"] != "jump",
-                "coefficient" => value == "constant",
-                _ => value.is_null(),
-            };
-            let told = fields.iter().filter(|(key, value)| !dull(key, value));
-            let told = told.map(|(key, value)| match value {
-                Value::String(text) => format!("{key} {text}"),
-                value => format!("{key} {value}"),
-            });
-            format!("{kind} {}", told.collect::<Vec<_>>().join(", "))
-        });
-        words.collect::<Vec<_>>().join("; ")
+        words(&self.card["samples"])
     }
+}
+
+/// What training systems are described as, in words.
+pub fn words(samples: &Value) -> String {
+    let samples = samples.as_array().into_iter().flatten();
+    let words = samples.map(|problem| {
+        let none = serde_json::Map::new();
+        let fields = problem.as_object().unwrap_or(&none);
+        let kind = problem["kind"].as_str().unwrap_or("unknown");
+        // Training draws its own seed and right-hand sides, and a contrast needs jumps.
+        let dull = |key: &str, value: &Value| match key {
+            "kind" | "seed" | "rhs" | "digests" => true,
+            "contrast" => problem["coefficient"] != "jump",
+            "coefficient" => value == "constant",
+            _ => value.is_null(),
+        };
+        let told = fields.iter().filter(|(key, value)| !dull(key, value));
+        let told = told.map(|(key, value)| match value {
+            Value::String(text) => format!("{key} {text}"),
+            value => format!("{key} {value}"),
+        });
+        format!("{kind} {}", told.collect::<Vec<_>>().join(", "))
+    });
+    words.collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Generators that learn: systems in, a model out.
-use crate::Result;
 use crate::comm::Comm;
 use crate::host::Host;
+use crate::persist::Digest;
 use crate::precond::{Generator, Parameters};
 use crate::system::System;
+use crate::{Error, Result};
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// A generator with weights to train.
@@ -51,6 +53,64 @@ pub trait Samples: Sync {
     fn describe(&self) -> String;
 }
 
+/// Systems that are there, in their order: those to learn from, then those that are held back for validation.
+///
+/// All are of one family. What is told of them are digests of their matrices, by which a matrix is known again.
+pub struct Listed {
+    systems: Vec<System>,
+    described: Value,
+}
+
+impl Listed {
+    /// Systems and their names; the first `learn` of them are learnt from.
+    ///
+    /// # Errors
+    /// [`crate::Error::Data`] where there is nothing to learn from, or a matrix is among both.
+    pub fn new(named: Vec<(String, System)>, learn: usize) -> Result<Self> {
+        if learn == 0 || named.is_empty() {
+            return Err(Error::Data("there is no matrix to learn from".into()));
+        }
+        let of = |(_, system): &(String, System)| Digest::of(system.a());
+        let digests = named.iter().map(of).collect::<Result<Vec<_>>>()?;
+        let (seen, held) = digests.split_at(learn.min(digests.len()));
+        let both = held.iter().enumerate().find_map(|(k, digest)| {
+            Some((learn + k, seen.iter().position(|other| other.values == digest.values)?))
+        });
+        if let Some((held, seen)) = both {
+            return Err(Error::Data(format!(
+                "{} is held back for validation, and the same matrix as {}, which is learnt from",
+                named[held].0, named[seen].0
+            )));
+        }
+        let one = |((name, system), digest): (&(String, System), &Digest)| {
+            let Digest { pattern, values } = digest;
+            let n = system.a().n_global();
+            json!({ "name": name, "n": n, "pattern": pattern, "values": values })
+        };
+        let digests: Vec<Value> = named.iter().zip(&digests).map(one).collect();
+        let described = json!([{ "kind": "matrices", "count": named.len(), "digests": digests }]);
+        let systems = named.into_iter().map(|(_, system)| system).collect();
+        Ok(Listed { systems, described })
+    }
+}
+
+impl Samples for Listed {
+    fn families(&self) -> usize {
+        1
+    }
+    fn sample(&self, _: usize, _: u64, index: u64) -> Result<System> {
+        let there = self.systems.len();
+        let asked = usize::try_from(index).ok().and_then(|index| self.systems.get(index));
+        asked.cloned().ok_or_else(|| {
+            let why = "lower 'pool' or 'validation'";
+            Error::Data(format!("training asks for matrix {index}, and there are {there}: {why}"))
+        })
+    }
+    fn describe(&self) -> String {
+        self.described.to_string()
+    }
+}
+
 /// How far a training run is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
@@ -68,7 +128,7 @@ pub struct Progress {
 pub trait Watch {
     /// A step was done.
     fn progress(&mut self, progress: &Progress);
-    /// The loss on the systems kept for validation, after so many steps. Not told of methods in libraries.
+    /// The loss on the systems kept for validation, after so many steps. Libraries of the ABI before 1.1 do not tell it.
     fn validated(&mut self, _step: u64, _loss: f64) {}
     /// The state to resume from. Called every [`checkpoint_every`](Watch::checkpoint_every) steps.
     ///

@@ -37,7 +37,7 @@ const SECTIONS: [(&str, &str); 9] = [
     ("tune", "tune: how long, by what measure, which methods"),
     ("model", "train: the method that learns, and where the model goes"),
     ("train", "train: the parameters of training (`describe train NAME`)"),
-    ("data", "train: the problems that training systems come from"),
+    ("data", "train: the problems that training systems come from, or matrices in files"),
 ];
 
 pub fn run(args: &Args, plugin_path: &[PathBuf]) -> Result<Status> {
@@ -74,7 +74,12 @@ pub fn run(args: &Args, plugin_path: &[PathBuf]) -> Result<Status> {
             );
             out += &kinds("problem");
         }
-        Some("data") => out += &kinds("data"),
+        Some("data") => {
+            let suite = schema::of::<keys::Suite>();
+            section(&mut out, "matrices in files", &suite);
+            section(&mut out, "beside them", &schema::of::<keys::Held>());
+            out += &kinds("data");
+        }
         Some("solver") => section(&mut out, "[solver]", &schema::of::<SolverConfig>()),
         Some("compare") => {
             section(&mut out, "beside the sections", &schema::of::<keys::Comparison>());
@@ -156,9 +161,13 @@ fn of_configurations(methods: &[Arc<dyn DynGenerator>]) -> Result<Value> {
         join(&files, &[&beside, &label], None),
         join(&suite, &[&of_several(&["label", "sequence"])], None),
     ];
+    let levels = of_several(&["levels"]);
+    let held = definitions.add("held", &schema::of::<keys::Held>());
+    let mut data = vec![join(&suite, &[&label, &held], None)];
     for kind in Problem::KINDS {
         let own = definitions.add(kind, &Problem::schema(kind)?);
         problems.push(join(&own, &[&beside, &several], Some(("kind", kind))));
+        data.push(join(&own, &[&levels], Some(("kind", kind))));
     }
     let names: Vec<&str> = methods.iter().map(|method| method.name()).collect();
     let mut tables = vec![json!({ "enum": names })];
@@ -173,6 +182,7 @@ fn of_configurations(methods: &[Arc<dyn DynGenerator>]) -> Result<Value> {
     tables.extend([petsc, table]);
     definitions.0.insert("method".into(), json!({ "anyOf": tables }));
     definitions.0.insert("problem".into(), json!({ "anyOf": problems }));
+    definitions.0.insert("data".into(), json!({ "anyOf": data }));
     let solver = definitions.add("solver", &schema::of::<SolverConfig>());
     definitions.0.insert("solver".into(), solver.clone());
     let mut rows = definitions.add("run", &schema::of::<keys::Run>());
@@ -200,7 +210,7 @@ fn of_configurations(methods: &[Arc<dyn DynGenerator>]) -> Result<Value> {
         "tune": tune,
         "model": model,
         "train": { "type": "object" },
-        "data": one_or_more("problem"),
+        "data": one_or_more("data"),
     });
     if let (Some(keys), Some(sections)) = (properties.as_object_mut(), sections.as_object()) {
         keys.extend(sections.clone());

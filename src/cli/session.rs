@@ -1,6 +1,7 @@
 //! What all commands start from: ranks, methods, host services, a configuration.
 use crate::experiment::{Case, Task};
 use crate::inputs::{self, Inputs};
+use crate::models;
 use crate::same::{self, Fact};
 use crate::traffic::Meter;
 use crate::world::World;
@@ -9,6 +10,8 @@ use precondor::report::{Input, Provenance};
 use precondor_core::comm::Communicator;
 use precondor_core::comm::count::Counter;
 use precondor_core::config::{self, Node};
+use precondor_core::matrix::DistCsr;
+use precondor_core::persist::Digest;
 use precondor_core::registry::DynGenerator;
 use precondor_core::{Error, Result};
 use precondor_host::{Plugins, Search};
@@ -144,6 +147,30 @@ impl Session {
         let named: Vec<Vec<PathBuf>> =
             named.iter().map(|name| vec![self.base.join(name)]).collect();
         self.inputs.look(self.comm(), files, &named)
+    }
+
+    /// Refuses a method, with what is within it, whose model was trained on the matrix `a`. Collective.
+    ///
+    /// # Errors
+    /// [`Error::Data`] naming the model and the matrix that it learnt from.
+    pub fn not_trained_on(&self, params: &Value, a: &DistCsr) -> Result<()> {
+        let files = models::named(params, &self.base);
+        if files.is_empty() {
+            return Ok(());
+        }
+        let digest = Digest::of(a)?;
+        // Rank 0 reads the files of all.
+        self.on_first(|| {
+            let seen = |file: &PathBuf| Some((file.clone(), models::trained_on(file, &digest)?));
+            match files.iter().find_map(seen) {
+                None => Ok(()),
+                Some((file, matrix)) => Err(Error::Data(format!(
+                    "the model {} was trained on this very matrix ({matrix}): what it does here says nothing of others; \
+                     compare on matrices that it has not seen",
+                    file.display()
+                ))),
+            }
+        })
     }
 
     /// Refuses files that were changed since [`look_at`](Self::look_at). Not collective.

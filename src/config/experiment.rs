@@ -91,6 +91,11 @@ pub fn family_of(root: &Node, key: &str, samples: u64) -> Result<Vec<Case>> {
     Ok(all)
 }
 
+/// The systems in files of a section with `matrices`.
+pub fn of_suite(section: &Node) -> Result<Vec<Case>> {
+    Ok(cases(section, false, 1)?.into_iter().flat_map(Case::apart).collect())
+}
+
 /// The cases of one section; where there are several, labels tell what they are of.
 fn cases(section: &Node, several: bool, samples: u64) -> Result<Vec<Case>> {
     let mut section = section.clone();

@@ -62,6 +62,26 @@ pub struct Suite {
     pub left_null_space: Option<String>,
 }
 
+/// What `[data]` takes beside `matrices`.
+#[derive(JsonSchema)]
+#[allow(dead_code, reason = "the schema is read, the fields are not")]
+pub struct Held {
+    /// Whether the files of this section are held back for validation; in a single section, the share of them that is, from
+    /// the end. Left out: an eighth where there are eight or more.
+    pub validation: Option<WholeOrShare>,
+}
+
+/// All or none of some files, or a share of them.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "the schema is read, the fields are not")]
+pub enum WholeOrShare {
+    /// All or none.
+    Whole(bool),
+    /// A share.
+    Share(#[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))] f64),
+}
+
 /// What a comparison says beside its sections.
 #[derive(JsonSchema)]
 #[allow(dead_code, reason = "the schema is read, the fields are not")]

@@ -16,6 +16,7 @@ mod interrupt;
 mod irregular;
 mod kept;
 mod known;
+mod learning;
 mod limits;
 use precondor_testkit::mpirun;
 mod plugins;

@@ -507,6 +507,9 @@ typedef struct precondor_watch {
     precondor_status (*checkpoint)(void *ctx, precondor_bytes state, precondor_failure *why);
     /* Not 0 where training shall stop: hand over a checkpoint, return PRECONDOR_INTERRUPTED. */
     int32_t (*cancelled)(void *ctx);
+    /* ---- since 1.1: there where `size` says so, and where it is not NULL. */
+    /* The loss on the systems kept for validation, after so many steps. */
+    void (*validated)(void *ctx, uint64_t step, double loss);
 } precondor_watch;
 
 /* train/1: the method learns. */

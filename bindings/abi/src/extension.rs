@@ -175,6 +175,16 @@ table! {
     }
 }
 
+/// Who looks on as of 1.1: what is beyond [`Watch`] is there where the table's size says so, and where it is not null.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct WatchTable {
+    /// What there was in 1.0; its `size` is that of this table.
+    pub first: Watch,
+    /// The loss on the systems kept for validation, after so many steps.
+    pub validated: Option<unsafe extern "C" fn(ctx: *mut c_void, step: u64, loss: f64)>,
+}
+
 table! {
     /// `train/1`: the method learns.
     TrainPart = "precondor_train_part" {

@@ -28,6 +28,13 @@ fn host() -> Shape {
     (name, size_of::<HostTable>(), fields)
 }
 
+/// As [`host`].
+fn watch() -> Shape {
+    let (name, _, mut fields) = of::<Watch>();
+    fields.push(("validated", offset_of!(WatchTable, validated)));
+    (name, size_of::<WatchTable>(), fields)
+}
+
 fn shapes() -> Vec<Shape> {
     vec![
         plain!(Text, "precondor_text", ptr, len),
@@ -56,7 +63,7 @@ fn shapes() -> Vec<Shape> {
         of::<ApplyTransposePart>(),
         of::<DelegatePart>(),
         of::<Samples>(),
-        of::<Watch>(),
+        watch(),
         of::<TrainPart>(),
         of::<PersistPart>(),
         of::<InvariancePart>(),

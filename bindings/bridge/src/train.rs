@@ -30,15 +30,16 @@ pub fn with_samples<R>(samples: &dyn Samples, f: impl FnOnce(*const abi::Samples
 pub fn with_watch<R>(watch: &mut dyn Watch, f: impl FnOnce(*const abi::Watch) -> R) -> R {
     let checkpoint_every = watch.checkpoint_every();
     let mut lent: &mut dyn Watch = watch;
-    let table = abi::Watch {
-        size: size_of::<abi::Watch>(),
+    let first = abi::Watch {
+        size: size_of::<abi::WatchTable>(),
         ctx: (&raw mut lent).cast(),
         checkpoint_every,
         progress,
         checkpoint,
         cancelled,
     };
-    f(&table)
+    let table = abi::WatchTable { first, validated: Some(validated) };
+    f((&raw const table).cast())
 }
 
 // What the other side calls. `ctx` is the `lent` of the call under way; the rest is what the other
@@ -84,6 +85,15 @@ unsafe extern "C" fn progress(ctx: *mut c_void, step: u64, steps: u64, loss: f64
             // SAFETY: see above.
             let watch = unsafe { watch(ctx) };
             watch.progress(&Progress { step, steps, loss, learning_rate: rate });
+        }
+    });
+}
+
+unsafe extern "C" fn validated(ctx: *mut c_void, step: u64, loss: f64) {
+    quietly(|| {
+        if outside_bodies("validated").is_ok() {
+            // SAFETY: see above.
+            unsafe { watch(ctx) }.validated(step, loss);
         }
     });
 }
@@ -148,7 +158,11 @@ impl Samples for ForeignSamples<'_> {
 }
 
 /// A watch of the other side, for the time of a call.
-pub struct ForeignWatch<'a>(&'a abi::Watch);
+pub struct ForeignWatch<'a> {
+    table: &'a abi::Watch,
+    /// What 1.1 added, where the other side is of 1.1 or later.
+    later: Option<&'a abi::WatchTable>,
+}
 
 impl ForeignWatch<'_> {
     /// The watch at `ptr`.
@@ -160,7 +174,11 @@ impl ForeignWatch<'_> {
     /// As [`ForeignSamples::new`].
     pub unsafe fn new(ptr: *const abi::Watch) -> Result<Self> {
         // SAFETY: the caller's promise.
-        Ok(ForeignWatch(unsafe { raw::table(ptr)? }))
+        let table: &abi::Watch = unsafe { raw::table(ptr)? };
+        let longer = table.size >= size_of::<abi::WatchTable>();
+        // SAFETY: the table is as long as its size says.
+        let later = longer.then(|| unsafe { &*ptr.cast::<abi::WatchTable>() });
+        Ok(ForeignWatch { table, later })
     }
 }
 
@@ -168,17 +186,23 @@ impl ForeignWatch<'_> {
 impl Watch for ForeignWatch<'_> {
     fn progress(&mut self, p: &Progress) {
         // SAFETY: see above.
-        unsafe { (self.0.progress)(self.0.ctx, p.step, p.steps, p.loss, p.learning_rate) }
+        unsafe { (self.table.progress)(self.table.ctx, p.step, p.steps, p.loss, p.learning_rate) }
+    }
+    fn validated(&mut self, step: u64, loss: f64) {
+        if let Some(validated) = self.later.and_then(|later| later.validated) {
+            // SAFETY: see above.
+            unsafe { validated(self.table.ctx, step, loss) }
+        }
     }
     fn checkpoint(&mut self, state: &[u8]) -> Result<()> {
         // SAFETY: see above.
-        call(|why| unsafe { (self.0.checkpoint)(self.0.ctx, Bytes::new(state), why) })
+        call(|why| unsafe { (self.table.checkpoint)(self.table.ctx, Bytes::new(state), why) })
     }
     fn checkpoint_every(&self) -> u64 {
-        self.0.checkpoint_every
+        self.table.checkpoint_every
     }
     fn cancelled(&self) -> bool {
         // SAFETY: see above.
-        unsafe { (self.0.cancelled)(self.0.ctx) != 0 }
+        unsafe { (self.table.cancelled)(self.table.ctx) != 0 }
     }
 }

@@ -4,15 +4,14 @@ use crate::methods::{methods, section};
 use crate::system::System;
 use numpy::PyArray1;
 use precondor::core::file;
-use precondor::core::persist::Digest;
 use precondor::core::problem::{Families, Problem};
 use precondor::core::registry::DynGenerator;
 use precondor::core::system::System as Core;
-use precondor::core::train::{Progress, Samples, Training, Watch};
+use precondor::core::train::{Listed, Progress, Samples, Training, Watch};
 use precondor::{Error, Result};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -38,30 +37,6 @@ impl Samples for Making<'_> {
     }
     fn describe(&self) -> String {
         self.systems.describe()
-    }
-}
-
-/// Matrices in their order: those to learn from, then those for validation.
-struct Matrices {
-    systems: Vec<Core>,
-    digests: Vec<Value>,
-}
-
-impl Samples for Matrices {
-    fn families(&self) -> usize {
-        1
-    }
-    fn sample(&self, _: usize, _: u64, index: u64) -> Result<Core> {
-        let there = self.systems.len();
-        let asked = usize::try_from(index).ok().and_then(|index| self.systems.get(index));
-        asked.cloned().ok_or_else(|| {
-            let why = format!("training asks for matrix {index}, and there are {there}: lower 'pool' or 'validation'");
-            Error::Data(why)
-        })
-    }
-    fn describe(&self) -> String {
-        json!([{ "kind": "matrices", "count": self.systems.len(), "digests": self.digests }])
-            .to_string()
     }
 }
 
@@ -126,31 +101,32 @@ fn asked(method: &dyn DynGenerator, parameters: &str) -> Result<Value> {
 }
 
 /// What is trained on.
-fn samples(systems: Vec<Core>, problems: &str) -> Result<Box<dyn Samples>> {
+fn samples(systems: Vec<Core>, learn: usize, problems: &str) -> Result<Box<dyn Samples>> {
     if systems.is_empty() {
         let sections: Vec<Value> = serde_json::from_str(problems)
             .map_err(|e| Error::Parameter(format!("problems: {e}")))?;
         let problems = sections.iter().map(Problem::from_json).collect::<Result<_>>();
         return Ok(Box::new(Families::new(problems.map_err(|e| e.inside("problems"))?)?));
     }
-    let digest = |system: &Core| {
-        let Digest { pattern, values } = Digest::of(system.a())?;
-        Ok(json!({ "n": system.a().n_own(), "pattern": pattern, "values": values }))
+    let name = |k: usize| match k < learn {
+        true => format!("matrices[{k}]"),
+        false => format!("validation[{}]", k - learn),
     };
-    let digests = systems.iter().map(digest).collect::<Result<_>>()?;
-    Ok(Box::new(Matrices { systems, digests }))
+    let named = systems.into_iter().enumerate().map(|(k, system)| (name(k), system));
+    Ok(Box::new(Listed::new(named.collect(), learn)?))
 }
 
 /// Trains a model, on systems or on model problems as JSON. Gives how it went, with the model where it came to its end, and
 /// what Python raised where that ended it.
 #[pyfunction]
-#[pyo3(signature = (method, parameters, systems, problems, resume, checkpoint, every, callback))]
+#[pyo3(signature = (method, parameters, systems, learn, problems, resume, checkpoint, every, callback))]
 #[expect(clippy::too_many_arguments, reason = "called from one place, by keyword")]
 pub fn train<'py>(
     py: Python<'py>,
     method: &str,
     parameters: &str,
     systems: Vec<Bound<'py, System>>,
+    learn: usize,
     problems: &str,
     resume: Option<Vec<u8>>,
     checkpoint: Option<PathBuf>,
@@ -163,7 +139,7 @@ pub fn train<'py>(
             let methods = methods()?;
             let method = methods.get(method)?;
             let params = asked(&**method, parameters)?;
-            let samples = samples(systems, problems)?;
+            let samples = samples(systems, learn, problems)?;
             let making = Making { systems: &*samples, stepping: AtomicBool::new(false) };
             let now = Instant::now();
             let mut looking = Looking {

@@ -6,8 +6,8 @@
 //! - A method that refuses the matrix is passed over for the next by votes, then for the one with
 //!   the least to lose on average, then for those of [`LAST`], which take nearly any matrix. Where A is
 //!   symmetric with a positive diagonal, a method whose M is not known to be positive definite comes
-//!   after all the others, because conjugate gradients could not use it. Where the forest has seen no
-//!   matrix that lacks this, and A does, it is not asked.
+//!   after all the others, because conjugate gradients could not use it. Where A is not so, and beyond what the
+//!   forest has seen of such matrices in more than its size, the forest is not asked.
 //! - A solve that fails goes on with the next choice: the host excludes the method that failed
 //!   ([`Preconditioner::delegate`]) and sets `auto` up again.
 //! - **Setup**: the features (`features.rs`), then that of the method chosen, and what those that
@@ -86,6 +86,14 @@ const CHOSEN: &str = "chosen: ";
 /// Features that a note names.
 const TOLD: usize = 3;
 
+/// Features, their values, and the ranges that these are not in.
+fn listed(outside: &[(usize, f32, [f32; 2])]) -> String {
+    let said = |&(k, value, [low, high]): &(usize, f32, [f32; 2])| {
+        format!("{} = {} ({} to {})", NAMES[k], short(value), short(low), short(high))
+    };
+    outside.iter().map(said).collect::<Vec<_>>().join(", ")
+}
+
 /// Why a method was chosen, in words.
 fn reasons(model: &Model, votes: &Votes, seen: &Features) -> Result<Vec<String>> {
     let name = |class: usize| label(&model.candidates, &model.candidates[class]);
@@ -104,11 +112,7 @@ fn reasons(model: &Model, votes: &Votes, seen: &Features) -> Result<Vec<String>>
     }
     let outside = model.unknown(seen);
     if !outside.is_empty() {
-        let said = |&(k, value, [low, high]): &(usize, f32, [f32; 2])| {
-            format!("{} = {} ({} to {})", NAMES[k], short(value), short(low), short(high))
-        };
-        let list: Vec<String> = outside.iter().map(said).collect();
-        notes.push(format!("outside what it was trained on: {}", list.join(", ")));
+        notes.push(format!("outside what it was trained on: {}", listed(&outside)));
     }
     Ok(notes)
 }
@@ -219,12 +223,16 @@ impl Generator for Auto {
         let seen = Features::of(system.a())?;
         let allows = seen.allows_conjugate_gradients();
         let definite = params.positive_definite.unwrap_or(allows);
-        let (order, reasons) = if definite || model.knows_others() {
+        let foreign = if definite { Vec::new() } else { model.foreign(&seen) };
+        let (order, reasons) = if foreign.is_empty() {
             let votes = forest.votes(&seen, model.candidates.len());
             (by_preference(model, &votes), reasons(model, &votes, &seen)?)
         } else {
-            let why = "A is not positive definite, as all that it was trained on was";
-            (Vec::new(), vec![why.to_owned()])
+            let why = match foreign.iter().any(|(_, _, [low, high])| low <= high) {
+                true => format!("unlike all of that kind in the training: {}", listed(&foreign)),
+                false => "none of that kind was in the training".into(),
+            };
+            (Vec::new(), vec![format!("A is not positive definite, and {why}")])
         };
         let last = model.candidates.len()..candidates.len();
         let known = order.into_iter().chain(last);

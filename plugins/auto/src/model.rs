@@ -158,16 +158,31 @@ impl Model {
         order
     }
 
-    /// Whether some training system was not symmetric with a positive diagonal.
-    pub fn knows_others(&self) -> bool {
-        let others = |record: &Record| record.seen().is_ok_and(|s| !s.allows_conjugate_gradients());
-        self.runs.iter().any(others)
-    }
-
     /// Features of `seen` outside the range of the training systems, with that range.
     pub fn unknown(&self, seen: &Features) -> Vec<(usize, f32, [f32; 2])> {
+        self.outside(seen, |_| true)
+    }
+
+    /// As [`unknown`](Model::unknown), among the training systems that are like it in that they are, or are not,
+    /// symmetric with a positive diagonal; none where all that is new is the size.
+    pub fn foreign(&self, seen: &Features) -> Vec<(usize, f32, [f32; 2])> {
+        let kind = seen.allows_conjugate_gradients();
+        let alike = |record: &Record| {
+            record.seen().is_ok_and(|other| other.allows_conjugate_gradients() == kind)
+        };
+        let mut outside = self.outside(seen, alike);
+        outside.retain(|&(k, ..)| NAMES[k] != "log-unknowns");
+        outside
+    }
+
+    fn outside(
+        &self,
+        seen: &Features,
+        of: impl Fn(&Record) -> bool,
+    ) -> Vec<(usize, f32, [f32; 2])> {
+        let records: Vec<&Record> = self.runs.iter().filter(|record| of(record)).collect();
         let outside = |(k, &value): (usize, &f32)| {
-            let trained = self.runs.iter().map(|record| record.features[k]);
+            let trained = records.iter().map(|record| record.features[k]);
             let ends = trained.fold([f32::INFINITY, f32::NEG_INFINITY], |[low, high], v| {
                 [low.min(v), high.max(v)]
             });

@@ -83,7 +83,16 @@ impl Watch for Keeper {
 }
 
 fn train(params: &TrainParams, resume: Option<&[u8]>, watch: &mut Keeper) -> Result<Vec<u8>> {
-    let samples = Families::new(problems()).unwrap();
+    train_on(problems(), params, resume, watch)
+}
+
+fn train_on(
+    problems: Vec<Problem>,
+    params: &TrainParams,
+    resume: Option<&[u8]>,
+    watch: &mut Keeper,
+) -> Result<Vec<u8>> {
+    let samples = Families::new(problems).unwrap();
     let (comm, host, samples) = (&Comm::solo(), &host(), &samples as &dyn Samples);
     Auto::train(params, Training { comm, host, samples, resume, watch })
 }
@@ -179,7 +188,8 @@ fn what_refuses_is_passed_over_and_what_is_excluded_is_not_asked() {
     let skew = System::new(DistCsr::solo(skew).unwrap()).with_host(host());
     let notes = choose(&with(&[]), &skew).unwrap();
     assert_eq!(notes[0], "chosen: ilu", "{notes:?}");
-    assert!(notes[1].starts_with("A is not positive definite"), "{notes:?}");
+    let none = "A is not positive definite, and none of that kind was in the training";
+    assert_eq!(notes[1], none, "{notes:?}");
     // What is not there, or refuses, is passed over; the last resorts before what was trained on.
     let notes = choose(&with(&["ilu"]), &skew).unwrap();
     assert_eq!(notes[0], "chosen: jacobi", "{notes:?}");
@@ -193,6 +203,34 @@ fn what_refuses_is_passed_over_and_what_is_excluded_is_not_asked() {
     let nan = DistCsr::solo(Csr::from_triplets(1, 1, [(0, 0, f64::NAN)]).unwrap()).unwrap();
     let why = choose(&with(&[]), &System::new(nan).with_host(host())).unwrap_err().to_string();
     assert!(why.contains("A holds values that are not finite"), "{why}");
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn the_forest_is_asked_about_what_is_like_unsymmetric_matrices_that_it_saw() {
+    let candidate = |name: &str| Candidate { setup: 1.0, ..Candidate::of(name.into()) };
+    let candidates = vec![candidate("jacobi"), candidate("ilu")];
+    let params = TrainParams { candidates, ..params() };
+    let convection = |nodes: usize| json!({"kind": "convection", "nodes": nodes, "peclet": 2});
+    let problems = [json!({"kind": "graph", "nodes": 300}), convection(12), convection(20)];
+    let problems = problems.iter().map(|problem| Problem::from_json(problem).unwrap()).collect();
+    let bytes = train_on(problems, &params, None, &mut Keeper::default()).unwrap();
+    let path = file("unsymmetric", &bytes);
+    // Larger than what it saw, and otherwise alike.
+    let larger = system(&convection(60), 0);
+    let notes = choose(&json!({"model": path}), &larger).unwrap();
+    assert_eq!(notes[0], "chosen: ilu", "{notes:?}");
+    assert!(notes[1].starts_with("votes of 25 trees: "), "{notes:?}");
+    // Without some of its diagonal it is not, whatever the trees say.
+    let a = larger.a().own().view();
+    let entries = |i: usize| a.row(i).filter(move |&(j, _)| j != i || i % 3 != 0);
+    let entries: Vec<_> = (0..3600).flat_map(|i| entries(i).map(move |(j, v)| (i, j, v))).collect();
+    let holes = DistCsr::solo(Csr::from_triplets(3600, 3600, entries).unwrap()).unwrap();
+    let notes = choose(&json!({"model": path}), &System::new(holes).with_host(host()));
+    let notes = notes.map_or_else(|e| vec![e.to_string()], |notes| notes);
+    let said = notes.join("; ");
+    assert!(said.contains("A is not positive definite, and unlike all of that kind"), "{said}");
+    assert!(said.contains("positive-diagonal = 0.6") && !said.contains("unknowns"), "{said}");
     std::fs::remove_file(path).unwrap();
 }
 

@@ -166,6 +166,11 @@ fn one(
     session: &Session,
     exact: Option<&[f64]>,
 ) -> Result<(End, Course)> {
+    let params = run.method.iter().chain(&run.plan.replacement).map(|method| &method.params);
+    let seen = params.map(|params| session.not_trained_on(params, task.preconditioned().a()));
+    if let Err(e) = seen.collect::<Result<()>>() {
+        return Ok((Err(Failure::new(e.to_string())), Course::default()));
+    }
     let exact = exact.filter(|_| run.solver.stop == StopRule::AbsoluteError);
     let task = task.under(&run.solver);
     let task: &Task = &task;

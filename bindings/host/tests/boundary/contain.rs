@@ -166,12 +166,16 @@ impl Samples for Families {
 #[derive(Default)]
 struct Log {
     progress: Vec<Progress>,
+    validated: Vec<(u64, f64)>,
     checkpoints: Vec<Vec<u8>>,
     stop_after: Option<usize>,
 }
 impl Watch for Log {
     fn progress(&mut self, progress: &Progress) {
         self.progress.push(*progress);
+    }
+    fn validated(&mut self, step: u64, loss: f64) {
+        self.validated.push((step, loss));
     }
     fn checkpoint(&mut self, state: &[u8]) -> Result<()> {
         self.checkpoints.push(state.to_vec());
@@ -208,6 +212,8 @@ fn training_crosses_the_boundary_with_checkpoints_and_back() {
     assert_eq!(run(&*native, json!({"seed": 3}), None, &mut here).as_ref(), Ok(&model));
     assert_eq!((&there.progress, &there.checkpoints), (&here.progress, &here.checkpoints));
     assert_eq!(there.progress.len(), 6);
+    let seen: Vec<(u64, f64)> = there.progress.iter().map(|p| (p.step, 2.0 * p.loss)).collect();
+    assert_eq!((&there.validated, &here.validated), (&seen, &seen));
     assert_eq!(there.checkpoints.len(), 3);
     // Stopped, and resumed from where it was.
     let mut stopped = Log { stop_after: Some(3), ..Log::default() };

@@ -355,6 +355,7 @@ impl Trainable for Learner {
             let rate = 1.0 / step as f64;
             let progress = Progress { step, steps: params.steps, loss: sum, learning_rate: rate };
             training.watch.progress(&progress);
+            training.watch.validated(step, 2.0 * sum);
             if every > 0 && step.is_multiple_of(every) {
                 training.watch.checkpoint(&state(step, sum))?;
             }

@@ -179,6 +179,7 @@ def train(
         raise ParameterError(f"{method} has nothing to train")
     known = {one["name"] for one in described}
     systems: List[Any] = []
+    learn: List[Any] = []
     sections: List[Mapping[str, Any]] = []
     given: Dict[str, Any] = dict(parameters)
     if matrices is None and problems is None:
@@ -211,7 +212,7 @@ def train(
             one(step, steps, loss)
 
     went, raised = _native.train(
-        method, text(given, "train"), systems, text(sections, "problems"), state, beside, checkpoint_every, tell if told else None
+        method, text(given, "train"), systems, len(learn), text(sections, "problems"), state, beside, checkpoint_every, tell if told else None
     )
     training = Training(method, went)
     if raised is not None:

@@ -15,16 +15,23 @@
 //! shift = 0.3
 //! ```
 //!
-//! Several sections `[[data]]` are as many problems, each with its own families.
+//! Several sections `[[data]]` are as many problems, each with its own families. Or they name files: `files.rs`.
+mod course;
+mod files;
+
+use self::course::{About, Course};
+use self::files::Files;
 use crate::Status;
 use crate::experiment;
-use crate::files::{self, Claim, print, write};
+use crate::files::{Claim, print, write};
 use crate::interrupt;
+use crate::models;
+use crate::patterns;
 use crate::session::Session;
 use crate::terminal;
 use indicatif::{ProgressBar, ProgressStyle};
 use precondor::report::format::{bytes, number, seconds};
-use precondor_core::config::Node;
+use precondor_core::config::{self, Node};
 use precondor_core::problem::Families;
 use precondor_core::registry::DynGenerator;
 use precondor_core::system::System;
@@ -55,6 +62,9 @@ pub struct Args {
     /// Replace the model that is there
     #[arg(long)]
     force: bool,
+    /// Write how it goes into this folder: a page with the curves, CSV and JSON
+    #[arg(long, value_name = "FOLDER")]
+    report: Option<PathBuf>,
     /// Override a key: `--set train.steps=1000`
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
@@ -80,11 +90,17 @@ fn default_interval() -> u64 {
     500
 }
 
+/// What is trained on.
+enum Data {
+    Problems(Families),
+    Files(Files),
+}
+
 /// What a configuration asks for.
 struct Asked<'s> {
     method: &'s Arc<dyn DynGenerator>,
     params: Value,
-    samples: Families,
+    data: Data,
     output: PathBuf,
     checkpoint_every: u64,
 }
@@ -105,7 +121,7 @@ fn asked<'s>(args: &Args, root: &Node, session: &'s Session) -> Result<Asked<'s>
     let schema = method.train_schema().ok_or_else(|| {
         in_method(Error::Parameter(format!("{} has nothing to train", method.name())))
     })?;
-    let params = match root.get("train") {
+    let mut params = match root.get("train") {
         Some(node) => {
             let json = node.json();
             node.check(&schema, &json)?;
@@ -113,34 +129,57 @@ fn asked<'s>(args: &Args, root: &Node, session: &'s Session) -> Result<Asked<'s>
         }
         None => Value::Object(serde_json::Map::new()),
     };
-    let samples = Families::new(experiment::problems(section("data")?)?)?;
+    let sections = section("data")?;
+    let data = match files::asked(sections, root.get("train"), &schema, &mut params)? {
+        Some(files) => Data::Files(files),
+        None => Data::Problems(Families::new(experiment::problems(sections)?)?),
+    };
     let output = output(args, &model, model_node)?;
-    Ok(Asked { method, params, samples, output, checkpoint_every: model.checkpoint_every })
+    Ok(Asked { method, params, data, output, checkpoint_every: model.checkpoint_every })
 }
 
 pub fn run(args: &Args, session: &Session) -> Result<Status> {
     let (comm, host) = (session.comm(), session.host());
     let root = session.configuration(&args.config, &args.overrides)?;
+    let found = patterns::found(&root, "data", comm)?;
+    let root = patterns::expanded(root, "data", &found);
     let asked = comm.agree(asked(args, &root, session))?;
-    session.look_at(&[], std::iter::once(&asked.params))?;
+    let named = match &asked.data {
+        Data::Files(files) => files.files(),
+        Data::Problems(_) => Vec::new(),
+    };
+    session.look_at(&named, std::iter::once(&asked.params))?;
     let checkpoint = beside(&asked.output);
     // Held until the end, by the rank that writes.
     let mut claim = None;
     session.on_first(|| place(args, &asked.output, &checkpoint, &mut claim))?;
+    let folder = args.report.as_deref().filter(|_| session.is_first());
+    let course = comm.agree(folder.map(|folder| Course::new(folder, args.resume)).transpose())?;
     // Rank 0 reads for all; nothing stands for no checkpoint, as none is empty.
     let there = if session.is_first() { state(&checkpoint, args.resume) } else { Ok(None) };
     let resume = comm.broadcast(0, comm.agree(there)?.unwrap_or_default())?;
     if args.dry_run {
-        session.on_first(|| files::sound(&args.config))?;
+        session.on_first(|| crate::files::sound(&args.config))?;
         return Ok(Status::Done);
     }
     let resume = args.resume.then_some(resume);
-    let Asked { method, params, samples, output, checkpoint_every } = asked;
+    let Asked { method, params, data, output, checkpoint_every } = asked;
+    let (families, listed);
+    let samples: &dyn Samples = match data {
+        Data::Problems(problems) => {
+            families = problems;
+            &families
+        }
+        Data::Files(files) => {
+            listed = comm.agree(files.read(session))?;
+            &listed
+        }
+    };
     let shown = |bar: fn() -> ProgressBar| match session.is_first() {
         true => bar(),
         false => ProgressBar::hidden(),
     };
-    let making = Making { samples: &samples, bar: shown(spinner), over: false.into() };
+    let making = Making { samples, bar: shown(spinner), over: false.into() };
     let mut watch = Watcher {
         bar: shown(bar),
         first: session.is_first(),
@@ -150,6 +189,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         last: None,
         told: 0,
         making: &making,
+        course,
     };
     let start = Instant::now();
     let training = Training {
@@ -163,8 +203,24 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     watch.bar.finish_and_clear();
     match trained.map_err(|e| e.inside(method.name())) {
         Ok(bytes) => {
+            let family =
+                models::words(&serde_json::from_str(&making.describe()).unwrap_or_default());
+            let provenance = session.provenance();
             session.on_first(|| {
                 write(&output, &bytes)?;
+                if let Some(course) = &watch.course {
+                    course.finish(About {
+                        method: method.name(),
+                        config: &args.config,
+                        command: crate::files::command(&words(args)),
+                        text: config::text(&args.config)?,
+                        provenance,
+                        output: &output,
+                        bytes: bytes.len(),
+                        seconds: start.elapsed().as_secs_f64(),
+                        family,
+                    })?;
+                }
                 // The model is there: the checkpoint has done its work. One that stays does no harm.
                 let _ = std::fs::remove_file(&checkpoint);
                 print(&told(&output, bytes.len(), watch.last, start.elapsed().as_secs_f64()))
@@ -190,9 +246,9 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
 /// Sees to it that model and checkpoint can be written, and that no other run writes them.
 fn place(args: &Args, output: &Path, checkpoint: &Path, claim: &mut Option<Claim>) -> Result<()> {
     if let Some(folder) = output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        files::make_folder(folder)?;
+        crate::files::make_folder(folder)?;
     }
-    files::ready(&[("the model", Some(output)), ("its checkpoints", Some(checkpoint))])?;
+    crate::files::ready(&[("the model", Some(output)), ("its checkpoints", Some(checkpoint))])?;
     if output.is_file() && !args.force {
         let why = "there is a model already: --force replaces it, --output writes another file";
         return Err(Error::file(output, why));
@@ -201,16 +257,23 @@ fn place(args: &Args, output: &Path, checkpoint: &Path, claim: &mut Option<Claim
     Ok(())
 }
 
-/// The command that goes on from the checkpoint, as a shell takes it.
-fn again(args: &Args) -> String {
+/// The command line.
+fn words(args: &Args) -> Vec<String> {
     let mut words = vec!["precondor".into(), "train".into(), args.config.display().to_string()];
-    if let Some(output) = &args.output {
-        words.extend(["--output".into(), output.display().to_string()]);
+    for (flag, path) in [("--output", &args.output), ("--report", &args.report)] {
+        let path = path.iter().map(|path| path.display().to_string());
+        words.extend(path.flat_map(|path| [flag.to_owned(), path]));
     }
     words.extend(args.overrides.iter().flat_map(|flag| ["--set".into(), flag.clone()]));
     words.extend(args.force.then(|| "--force".into()));
+    words
+}
+
+/// The command that goes on from the checkpoint, as a shell takes it.
+fn again(args: &Args) -> String {
+    let mut words = words(args);
     words.push("--resume".into());
-    files::command(&words)
+    crate::files::command(&words)
 }
 
 /// Where the model goes.
@@ -267,12 +330,13 @@ struct Watcher<'a> {
     /// Twentieths of the run that the log knows of.
     told: u64,
     making: &'a Making<'a>,
+    course: Option<Course>,
 }
 
 /// Training systems, which are made until a signal asks for the end. Once steps are done, it is these that
 /// stop: a checkpoint holds them, and no half of one.
 struct Making<'a> {
-    samples: &'a Families,
+    samples: &'a dyn Samples,
     bar: ProgressBar,
     /// Steps are done.
     over: AtomicBool,
@@ -303,6 +367,9 @@ impl Watch for Watcher<'_> {
     fn progress(&mut self, progress: &Progress) {
         let Progress { step, steps, loss, learning_rate } = *progress;
         self.last = Some(*progress);
+        if let Some(course) = &mut self.course {
+            course.progress(progress);
+        }
         if !self.making.over.swap(true, Ordering::Relaxed) {
             self.making.bar.finish_and_clear();
         }
@@ -316,9 +383,16 @@ impl Watch for Watcher<'_> {
         }
     }
 
+    fn validated(&mut self, step: u64, loss: f64) {
+        if let Some(course) = &mut self.course {
+            course.validated(step, loss);
+        }
+    }
+
     fn checkpoint(&mut self, state: &[u8]) -> Result<()> {
         if self.first {
             write(self.checkpoint, state)?;
+            self.course.as_ref().map_or(Ok(()), Course::keep)?;
         }
         self.saved = true;
         Ok(())
