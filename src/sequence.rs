@@ -111,7 +111,8 @@ impl Sequence {
         let mut report = self.once(false, system, b, &mut x)?;
         if report.outcome != Outcome::Converged && self.kept.setup() == Setup::Kept {
             // Where it is no better, or no number, from the beginning.
-            if !(report.true_relative_residual < 1.0) {
+            let further = report.true_relative_residual < 1.0;
+            if !further {
                 x = start;
             }
             report = self.once(true, system, b, &mut x)?.after(report);
