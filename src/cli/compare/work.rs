@@ -75,7 +75,7 @@ impl Work<'_> {
         for key in keys {
             let run = &asked.runs[key.run];
             let one = || one((run, &mut follows[key.run]), &task, session, exact.as_deref());
-            limit::within(run.limit, one)?;
+            let (_, _) = limit::within(run.limit, one)?;
             interrupt::check(session)?;
         }
         Ok(())
