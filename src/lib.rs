@@ -20,6 +20,7 @@
 //! |---|---|
 //! | find methods by name, link them in, add your own | [`Methods`] |
 //! | set an iteration up and solve | [`Solver`] |
+//! | solve systems that follow each other | [`Sequence`] |
 //! | see how a solve went | [`Report`](core::solver::Report) |
 //! | carry out a configuration | [`Config`] |
 //! | bring a matrix | [`Csr`](core::matrix::Csr), [`matrix_market`](core::matrix::io::matrix_market), [`System`](core::system::System) |
@@ -48,6 +49,7 @@ mod methods;
 pub mod models;
 #[cfg(feature = "report")]
 pub mod report;
+mod sequence;
 mod solver;
 
 pub use config::{Config, Solved};
@@ -56,15 +58,17 @@ pub use methods::{Methods, linked};
 pub use precondor_core as core;
 pub use precondor_core::{Error, Result};
 pub use precondor_host::Search;
+pub use sequence::{Sequence, Totals};
 pub use solver::{Solution, Solver};
 pub use {schemars, serde, serde_json};
 
 /// What most programs need.
 pub mod prelude {
-    pub use crate::{Config, Methods, Solution, Solver};
+    pub use crate::{Config, Methods, Sequence, Solution, Solver};
     pub use precondor_core::matrix::Operator;
     pub use precondor_core::prelude::*;
     pub use precondor_core::registry::Native;
+    pub use precondor_core::reuse::Reuse;
     pub use precondor_core::solver::Outcome;
     pub use serde_json::json;
 }

@@ -1,5 +1,6 @@
 //! Methods by name: those that are linked in, those of libraries, and a program's own.
 use crate::config::backend;
+use crate::{Sequence, Solver};
 use precondor_core::Result;
 use precondor_core::comm::Comm;
 use precondor_core::config::{self, MethodConfig, Node};
@@ -174,6 +175,19 @@ impl Methods {
     pub fn set_up(&self, name: &str, params: &Value, system: &System) -> Result<Ready> {
         let method = system.a().space().comm().agree(self.get(name))?;
         Ready::set_up(method.as_ref(), params, system).map_err(|e| e.inside(name))
+    }
+
+    /// A sequence of systems, solved with the method `name`, with parameters as for [`make`](Methods::make).
+    ///
+    /// # Errors
+    /// [`Error::Parameter`](crate::Error::Parameter) for a name that is not there, or parameters that the
+    /// method does not have.
+    pub fn sequence(&self, name: &str, params: Value, solver: Solver) -> Result<Sequence> {
+        let method = self.get(name)?;
+        match precondor_host::fault(self.plugins.registry(), name, &params)? {
+            Some(fault) => Err(fault.into()),
+            None => Ok(Sequence::new((method, params), self.host(), solver)),
+        }
     }
 
     /// Trains a model of the method `name` on `samples`, and returns the bytes of its file, which the

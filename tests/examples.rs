@@ -70,6 +70,25 @@ fn methods_are_compared() {
 }
 
 #[test]
+fn systems_that_follow_each_other_go_on_from_the_last_one() {
+    let out = run("sequence");
+    let of = |line: &str, word: &str| number(&out, line, word);
+    let [cold, warm] = ["refresh from zero:", "refresh from the last step:"];
+    let [keep, adaptive] = ["keep from", "adaptive from"];
+    for line in [cold, warm, keep, adaptive] {
+        assert_eq!((of(line, " of 30 solved"), of(line, " setups")), (30, 1), "{out}");
+    }
+    assert_eq!([of(cold, " refreshed"), of(warm, " refreshed")], [29, 29], "{out}");
+    assert_eq!(of(keep, " kept"), 29, "{out}");
+    assert!(of(adaptive, " kept") > 0 && of(adaptive, " refreshed") > 0, "{out}");
+    let iterations = [warm, adaptive, keep].map(|line| of(line, " iterations"));
+    assert!(
+        iterations.is_sorted_by(|a, b| a < b) && iterations[0] < of(cold, " iterations"),
+        "{out}"
+    );
+}
+
+#[test]
 fn a_network_is_trained_and_used() {
     let out = run("train");
     let (here, shipped) = (number(&out, "trained here", " it"), number(&out, "shipped", " it"));

@@ -2,16 +2,19 @@
 //!
 //! [`Generator::generate`] gives a type of its own for each method; a registry gives an
 //! [`Instance`], which remembers the parameters it was made with. [`Kept`] follows a sequence of
-//! systems with one: it refreshes where only values change, generates anew where the pattern does,
-//! and counts both.
+//! systems with one: it refreshes where only values change, generates anew where the pattern does, leaves it as it is
+//! where a policy ([`Reuse`](crate::reuse::Reuse)) says so, and counts all three.
 use crate::comm::{Comm, Communicator};
-use crate::matrix::{Explicit, Space};
+use crate::kernel::random;
+use crate::matrix::{DistCsr, Explicit, Space};
 use crate::persist::no_persist;
 use crate::precond::{Generator, Preconditioner, Properties};
 use crate::ready::Ready;
 use crate::registry::DynGenerator;
+use crate::reuse::{Reuse, Solve, Wear, setup_cost};
 use crate::system::System;
 use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Instant;
@@ -148,12 +151,60 @@ impl<G: Generator> Preconditioner for Made<G> {
 }
 
 /// How often a preconditioner was set up, and how.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// From nothing: pattern and values.
     pub setups: usize,
     /// New values on the pattern that was there.
     pub refreshes: usize,
+    /// Systems that it was left as it was for.
+    pub kept: usize,
+}
+
+/// How a preconditioner was come by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Setup {
+    /// From nothing.
+    #[default]
+    SetUp,
+    /// It was that of the system before, with new values.
+    Refreshed,
+    /// It was left as it was.
+    Kept,
+}
+
+impl Setup {
+    /// Its name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Setup::SetUp => "set-up",
+            Setup::Refreshed => "refreshed",
+            Setup::Kept => "kept",
+        }
+    }
+}
+
+/// What M was made for.
+#[derive(PartialEq)]
+struct Shape {
+    /// Where rows start.
+    starts: Vec<u64>,
+    /// A hash of this rank's pattern, where M may be left as it is: nothing else would notice another one.
+    pattern: Option<u64>,
+}
+
+impl Shape {
+    fn of(a: &DistCsr, reuse: Reuse) -> Shape {
+        let place = |i: usize| {
+            let row = random::mix(a.global_row(i));
+            let entries = a.global_entries(i);
+            entries.fold(0u64, |sum, (col, _)| sum.wrapping_add(random::mix(row ^ col)))
+        };
+        let sum = || (0..a.n_own()).fold(0u64, |sum, i| sum.wrapping_add(place(i)));
+        let pattern = (reuse != Reuse::Refresh).then(sum);
+        Shape { starts: a.space().starts().to_vec(), pattern }
+    }
 }
 
 /// A preconditioner that follows a sequence of systems.
@@ -161,14 +212,61 @@ pub struct Kept {
     method: Arc<dyn DynGenerator>,
     params: Value,
     m: Option<Ready>,
+    shape: Option<Shape>,
     counts: Counts,
+    reuse: Reuse,
+    setup_cost: Option<f64>,
+    wear: Wear,
+    setup: Setup,
+    changed: bool,
 }
 
 impl Kept {
-    /// Nothing yet: `method` with `params`, to be set up by the first [`update`](Kept::update).
+    /// Nothing yet: `method` with `params`, to be set up by the first [`update`](Kept::update), and refreshed by the
+    /// others.
     pub fn new(method: &Arc<dyn DynGenerator>, params: &Value) -> Self {
-        let (method, params) = (Arc::clone(method), params.clone());
-        Kept { method, params, m: None, counts: Counts::default() }
+        Kept {
+            method: Arc::clone(method),
+            params: params.clone(),
+            m: None,
+            shape: None,
+            counts: Counts::default(),
+            reuse: Reuse::Refresh,
+            setup_cost: None,
+            wear: Wear::default(),
+            setup: Setup::SetUp,
+            changed: false,
+        }
+    }
+
+    /// The same, made anew when `reuse` says so; for [`Reuse::Adaptive`] a setup counts for `setup_cost` iterations, or
+    /// for what [`setup_cost`] says.
+    #[must_use]
+    pub fn reusing(self, reuse: Reuse, setup_cost: Option<f64>) -> Self {
+        Kept { reuse, setup_cost, ..self }
+    }
+
+    /// Makes M the preconditioner of `system`, or leaves it as it is where [`Reuse`] says so and the system has the pattern
+    /// that M was made for. Collective over the system's ranks.
+    ///
+    /// # Errors
+    /// As [`renew`](Kept::renew).
+    pub fn update(&mut self, system: &System) -> Result<&dyn Instance> {
+        let start = Instant::now();
+        if self.m.is_none() || self.wear.is_over(self.reuse) || !self.fits(system)? {
+            return self.renew(system);
+        }
+        self.counts.kept += 1;
+        (self.setup, self.changed) = (Setup::Kept, false);
+        let m = self.m.as_mut().ok_or_else(poisoned)?;
+        m.taken = start.elapsed();
+        Ok(m.m())
+    }
+
+    /// Whether `system` has the pattern that M was made for, on all ranks.
+    fn fits(&self, system: &System) -> Result<bool> {
+        let shape = Shape::of(system.a(), self.reuse);
+        Ok(!system.a().space().comm().any(self.shape.as_ref() != Some(&shape))?)
     }
 
     /// Makes M the preconditioner of `system`: refreshed where the method can and only values
@@ -176,25 +274,62 @@ impl Kept {
     ///
     /// # Errors
     /// What the method reports. There is no M then, and the next update generates.
-    pub fn update(&mut self, system: &System) -> Result<&dyn Instance> {
+    pub fn renew(&mut self, system: &System) -> Result<&dyn Instance> {
         let start = Instant::now();
+        let (a, space) = (system.a(), system.a().space());
+        let before = self.shape.replace(Shape::of(a, self.reuse));
+        let rows = |shape: &Shape| shape.starts == space.starts();
+        self.changed = before.as_ref().is_some_and(|before| !rows(before));
+        if self.reuse != Reuse::Refresh {
+            let other = before.is_some() && before != self.shape;
+            self.changed = space.comm().any(other)?;
+        }
+        let tries = self.m.is_some() && self.method.capabilities().refresh;
         let refreshed = match self.m.take() {
             Some(m) => m.refreshed(&*self.method, system)?,
             None => None,
         };
+        self.changed |= tries && refreshed.is_none();
         let mut m = match refreshed {
             Some(m) => {
                 self.counts.refreshes += 1;
+                self.setup = Setup::Refreshed;
                 m
             }
             None => {
                 let m = Ready::set_up(&*self.method, &self.params, system)?;
                 self.counts.setups += 1;
+                self.setup = Setup::SetUp;
                 m
             }
         };
         m.taken = start.elapsed();
+        let cost = match (self.reuse, self.setup_cost) {
+            (Reuse::Adaptive, None) => {
+                let stored = space.comm().all_gather(&[m.m().stored_entries() as u64])?;
+                let stored: u64 = stored.iter().map(|of_rank| of_rank[0]).sum();
+                setup_cost(stored as f64, a.n_global() as f64, a.nnz_global()? as f64)
+            }
+            (_, given) => given.unwrap_or_default(),
+        };
+        self.wear.renewed(cost);
         Ok(self.m.insert(m).m())
+    }
+
+    /// Tells how a solve with M went, which decides how long it is kept. The same on all ranks.
+    pub fn solved(&mut self, solve: Solve) {
+        self.wear.solved(solve);
+    }
+
+    /// How M was come by for the system of the last [`update`](Kept::update). One that was left as it was and fails
+    /// may be worth to be made anew ([`renew`](Kept::renew)).
+    pub fn setup(&self) -> Setup {
+        self.setup
+    }
+
+    /// Whether the last system had other rows, or another pattern, than the one before.
+    pub fn changed(&self) -> bool {
+        self.changed
     }
 
     /// M, as the last [`update`](Kept::update) left it; none before the first one and after one

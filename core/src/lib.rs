@@ -32,6 +32,7 @@ pub mod precond;
 pub mod problem;
 pub mod ready;
 pub mod registry;
+pub mod reuse;
 pub mod schema;
 pub mod solver;
 pub mod system;

@@ -2,8 +2,8 @@
 //! with the equations they stand for.
 use precondor_core::comm::{Comm, threads};
 use precondor_core::problem::{
-    Circuit, Convection, Cube, Diffusion, Elasticity, Families, Field, Graph, Helmholtz, LShape,
-    MeshKind, Problem, Rhs, Tetrahedra,
+    Circuit, Convection, Cube, Diffusion, Elasticity, Families, Field, Graph, Heat, Helmholtz,
+    LShape, MeshKind, MinimalSurface, Problem, Rhs, Tetrahedra,
 };
 use precondor_core::system::System;
 use precondor_core::train::Samples;
@@ -54,6 +54,8 @@ fn all() -> Vec<Problem> {
     for (rails, units) in [(0, 0.0), (3, 4.0)] {
         all.push(Problem::Circuit(Circuit { nodes: 90, rails, units, ..Circuit::default() }));
     }
+    all.push(Problem::Heat(Heat { nodes: 7, ..Heat::default() }));
+    all.push(Problem::MinimalSurface(MinimalSurface { nodes: 7, ..MinimalSurface::default() }));
     all
 }
 

@@ -5,6 +5,6 @@ mod absent;
 mod petsc;
 
 #[cfg(not(feature = "petsc"))]
-pub use absent::measure;
+pub use absent::{Kept, follow, measure};
 #[cfg(feature = "petsc")]
-pub use petsc::measure;
+pub use petsc::{Kept, follow, measure};

@@ -151,10 +151,17 @@ fn of_configurations(methods: &[Arc<dyn DynGenerator>]) -> Result<Value> {
     let beside = schema::of::<keys::Beside>();
     let several = schema::of::<keys::Several>();
     let suite = definitions.add("suite", &schema::of::<keys::Suite>());
-    let label = json!({ "properties": { "label": several["properties"]["label"] } });
+    let of_several = |keys: &[&str]| {
+        let of = keys.iter().map(|key| ((*key).to_owned(), several["properties"][key].clone()));
+        json!({ "properties": of.collect::<Map<_, _>>() })
+    };
+    let label = of_several(&["label"]);
     definitions.0.insert("system".into(), join(&files, &[&beside, &label], None));
-    let mut problems = vec![join(&files, &[&beside, &label], None), join(&suite, &[&label], None)];
-    let levels = json!({ "properties": { "levels": several["properties"]["levels"] } });
+    let mut problems = vec![
+        join(&files, &[&beside, &label], None),
+        join(&suite, &[&of_several(&["label", "sequence"])], None),
+    ];
+    let levels = of_several(&["levels"]);
     let held = definitions.add("held", &schema::of::<keys::Held>());
     let mut data = vec![join(&suite, &[&label, &held], None)];
     for kind in Problem::KINDS {

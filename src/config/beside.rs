@@ -10,6 +10,7 @@ use precondor_core::{Error, Result};
 use std::path::{Path, PathBuf};
 
 /// What may come along with any matrix.
+#[derive(Default)]
 pub(super) struct More {
     pub x0: Option<PathBuf>,
     pub preconditioner: Option<PathBuf>,
@@ -18,8 +19,10 @@ pub(super) struct More {
 }
 
 /// A null space that is asked for.
+#[derive(Default)]
 pub(super) enum Wanted {
     /// What can be seen in the matrix.
+    #[default]
     Any,
     None,
     Constant,

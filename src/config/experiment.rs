@@ -21,17 +21,17 @@
 //! ```
 //!
 //! A comparison may ask for several: `levels = [3, 4, 5]` and `samples = 20` for a model problem
-//! (systems 0 to 19 of each level), or `matrices`, a suite (`suite.rs`). It may also have several sections
-//! `[[problem]]`, each of these forms and with a `label` that its tables are called by.
+//! (systems 0 to 19 of each level), or `matrices`, a suite (`suite.rs`); with `sequence = true` the systems of one case in
+//! this order. It may also have several sections `[[problem]]`, each of these forms and with a `label` that its tables are called by.
 use super::beside::{More, Wanted, beside, more};
 use super::formats;
 use super::given::{self, Given, Read, Whole};
 pub use super::task::{Known, Task};
 use super::{keys, suite};
 use crate::Methods;
-use precondor_core::Result;
 use precondor_core::config::{Content, Node};
 use precondor_core::problem::Problem;
+use precondor_core::{Error, Result};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -43,6 +43,8 @@ pub struct Case {
     pub samples: u64,
     /// Whether it is one of a suite.
     pub of_suite: bool,
+    /// Whether its systems stand in an order that means something.
+    pub sequence: bool,
     section: Value,
     folder: PathBuf,
     source: Source,
@@ -52,6 +54,8 @@ pub struct Case {
 enum Source {
     Model(Problem),
     Files(Given),
+    /// One case a system.
+    Sequence(Vec<Case>),
 }
 
 /// The one case that a solve asks for.
@@ -89,7 +93,7 @@ pub fn family_of(root: &Node, key: &str, samples: u64) -> Result<Vec<Case>> {
 
 /// The systems in files of a section with `matrices`.
 pub fn of_suite(section: &Node) -> Result<Vec<Case>> {
-    cases(section, false, 1)
+    Ok(cases(section, false, 1)?.into_iter().flat_map(Case::apart).collect())
 }
 
 /// The cases of one section; where there are several, labels tell what they are of.
@@ -113,6 +117,9 @@ fn cases(section: &Node, several: bool, samples: u64) -> Result<Vec<Case>> {
 }
 
 fn cases_of(mut section: Node, samples: u64) -> Result<Vec<Case>> {
+    let whole = section.clone();
+    let ordered = section.take("sequence");
+    let sequence = ordered.as_ref().map_or(Ok(false), Node::yes)?;
     if section.get("matrices").is_some() {
         let one = |mut section: Node| {
             let label = section.take("label");
@@ -122,17 +129,24 @@ fn cases_of(mut section: Node, samples: u64) -> Result<Vec<Case>> {
             }
             Ok(Case { of_suite: true, ..case })
         };
-        return suite::systems(&section)?.into_iter().map(one).collect();
+        let systems: Vec<Case> =
+            suite::systems(&section)?.into_iter().map(one).collect::<Result<_>>()?;
+        return Ok(if sequence { vec![Case::in_order(&whole, systems)] } else { systems });
     }
     if section.get("matrix").is_some() {
+        if let Some(node) = ordered.filter(|_| sequence) {
+            let why = "'sequence': one matrix is none; 'matrices' names several";
+            return Err(node.key_error(why));
+        }
         return Ok(vec![from_file(&section)?]);
     }
     let samples = match section.take("samples") {
         Some(node) => count(&node)?,
         None => samples,
     };
+    let model = |section: Node| Ok(Case { sequence, ..model(section, samples)? });
     let Some(levels) = section.take("levels") else {
-        return Ok(vec![model(section, samples)?]);
+        return Ok(vec![model(section)?]);
     };
     if let Some(level) = section.get("level") {
         return Err(level.key_error("'level': give either 'level' or 'levels', not both"));
@@ -140,7 +154,7 @@ fn cases_of(mut section: Node, samples: u64) -> Result<Vec<Case>> {
     if levels.items().is_empty() {
         return Err(levels.error("'levels': at least one is needed"));
     }
-    let at = |level: &Node| model(section.clone().with_child("level", level), samples);
+    let at = |level: &Node| model(section.clone().with_child("level", level));
     levels.items().iter().map(at).collect()
 }
 
@@ -183,7 +197,7 @@ fn refuse_families(section: &Node) -> Result<()> {
             section.key_error("'problem': only `compare` and `tune` take several [[problem]]")
         );
     }
-    for key in ["levels", "samples", "matrices"] {
+    for key in ["levels", "samples", "matrices", "sequence"] {
         if let Some(node) = section.get(key) {
             return Err(
                 node.key_error(format!("'{key}': only `compare` and `tune` take several systems"))
@@ -211,7 +225,8 @@ fn from_file(asked: &Node) -> Result<Case> {
     }
     let (label, source) = (matrix.text()?.to_owned(), Source::Files(given));
     let (section, folder) = (asked.json(), asked.folder().to_owned());
-    Ok(Case { label, samples: 1, of_suite: false, section, folder, source, more })
+    let (of_suite, sequence) = (false, false);
+    Ok(Case { label, samples: 1, of_suite, sequence, section, folder, source, more })
 }
 
 fn model(mut section: Node, samples: u64) -> Result<Case> {
@@ -223,7 +238,8 @@ fn model(mut section: Node, samples: u64) -> Result<Case> {
         None => section.get("kind").map_or(Ok("problem"), Node::text)?.to_owned(),
     };
     let source = Source::Model(problem);
-    Ok(Case { label, samples, of_suite: false, section: json, folder, source, more })
+    let (of_suite, sequence) = (false, false);
+    Ok(Case { label, samples, of_suite, sequence, section: json, folder, source, more })
 }
 
 /// A model problem out of `kind` and its parameters.
@@ -259,7 +275,58 @@ fn known_keys() -> Result<Vec<String>> {
     Ok(known)
 }
 
+/// Puts the names of files that are in the folder `here`, in any depth of a section, after its path.
+fn move_names(value: &mut Value, here: &Path) {
+    match value {
+        Value::String(name) => {
+            let path = Some(here.join(name.as_str())).filter(|path| path.exists());
+            path.into_iter().for_each(|path| *name = path.display().to_string());
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| move_names(item, here)),
+        Value::Object(fields) => {
+            let named = fields.iter_mut().filter(|(key, _)| !matches!(&***key, "kind" | "label"));
+            named.for_each(|(_, field)| move_names(field, here));
+        }
+        _ => {}
+    }
+}
+
 impl Case {
+    /// The sequence of these systems, of which there is one or more.
+    fn in_order(section: &Node, systems: Vec<Case>) -> Case {
+        Case {
+            label: "sequence".into(),
+            samples: systems.len() as u64,
+            of_suite: false,
+            sequence: true,
+            section: section.json(),
+            folder: section.folder().to_owned(),
+            source: Source::Sequence(systems),
+            more: More::default(),
+        }
+    }
+
+    /// The same systems, those of a sequence of files each a case of its own.
+    pub fn apart(self) -> Vec<Case> {
+        match self.source {
+            Source::Sequence(systems) => systems,
+            Source::Model(_) | Source::Files(_) => vec![self],
+        }
+    }
+
+    /// What its systems are called, where they have names.
+    pub fn names(&self) -> Vec<String> {
+        match &self.source {
+            Source::Sequence(systems) => systems.iter().map(|case| case.label.clone()).collect(),
+            Source::Model(_) | Source::Files(_) => Vec::new(),
+        }
+    }
+
+    /// Whether it is of many files: one that cannot be read does not stop the others.
+    pub fn of_many_files(&self) -> bool {
+        self.of_suite || matches!(self.source, Source::Sequence(_))
+    }
+
     /// System `index` of the case on the ranks of `methods`, in its surroundings. Collective.
     pub fn task(&self, index: u64, methods: &Methods) -> Result<Task> {
         self.made(index, None, methods)
@@ -271,6 +338,10 @@ impl Case {
     }
 
     fn made(&self, index: u64, seed: Option<u64>, methods: &Methods) -> Result<Task> {
+        if let Source::Sequence(systems) = &self.source {
+            let none = || Error::Parameter(format!("{} has no system {index}", self.label));
+            return systems.get(index as usize).ok_or_else(none)?.made(0, seed, methods);
+        }
         let start = std::time::Instant::now();
         let made = methods.comm().scope(|| self.make(index, seed, methods));
         if let Ok(task) = &made {
@@ -298,6 +369,7 @@ impl Case {
                 let Read { system, b, whole, notes } = given.read(methods)?;
                 (system, b, whole, notes)
             }
+            Source::Sequence(_) => return Err(Error::Data("a sequence is no system".into())),
         };
         let wholes = whole.into_iter().flatten().map(Some).chain(std::iter::repeat(None));
         let mut columns = columns.into_iter().zip(wholes);
@@ -328,7 +400,7 @@ impl Case {
     fn given(&self) -> Option<&Given> {
         match &self.source {
             Source::Files(given) => Some(given),
-            Source::Model(_) => None,
+            Source::Model(_) | Source::Sequence(_) => None,
         }
     }
 
@@ -347,20 +419,7 @@ impl Case {
         let moved = here.clone().filter(|here| folder.and_then(place).as_ref() != Some(here));
         let Some(here) = moved else { return self.section.clone() };
         let mut section = self.section.clone();
-        for value in section.as_object_mut().into_iter().flat_map(|fields| fields.values_mut()) {
-            let list = std::slice::from_mut(value);
-            let items = match list {
-                [Value::Array(items)] => items.as_mut_slice(),
-                other => other,
-            };
-            for item in items {
-                if let Some(path) =
-                    item.as_str().map(|name| here.join(name)).filter(|path| path.exists())
-                {
-                    *item = path.display().to_string().into();
-                }
-            }
-        }
+        move_names(&mut section, &here);
         section
     }
 
@@ -369,6 +428,7 @@ impl Case {
         let given = match &self.source {
             Source::Files(given) => given.files(),
             Source::Model(_) => Vec::new(),
+            Source::Sequence(systems) => return systems.iter().flat_map(Case::files).collect(),
         };
         let More { x0, preconditioner, right, left } = &self.more;
         let null_spaces = [right, left].into_iter().filter_map(|wanted| match wanted {
@@ -388,6 +448,10 @@ impl Case {
     pub fn describe(&self) -> String {
         match &self.source {
             Source::Files(given) => format!("matrix {}", given.matrix.display()),
+            Source::Sequence(systems) => match systems.as_slice() {
+                [first, .., last] => format!("from {} to {}", first.label, last.label),
+                one => one.iter().map(Case::describe).collect(),
+            },
             Source::Model(problem) => {
                 let json = problem.to_json();
                 let Some(fields) = json.as_object() else { return json.to_string() };

@@ -43,10 +43,11 @@ pub struct Files {
 #[allow(dead_code, reason = "the schema is read, the fields are not")]
 pub struct Suite {
     /// Files of matrices, `"folder/*.mtx"`, each a system with a table of its own and a part in those over the suite:
-    /// patterns, names and tables with the keys of a system in files.
+    /// patterns, whose files come in natural order, names, and tables with the keys of a system in files.
     #[schemars(required)]
     pub matrices: Matrices,
-    /// "ones" or "random". Left out: what stands behind each matrix in its file, else ones.
+    /// "ones" or "random", or a pattern that finds a file for each matrix, `"folder/b*.mtx"`, both in natural order. Left
+    /// out: what stands behind each matrix in its file, else ones.
     pub rhs: Option<String>,
     /// The triangle that the files have of symmetric matrices.
     pub symmetric: Option<Triangle>,
@@ -88,13 +89,27 @@ pub struct Comparison {
     /// What the tables are called.
     pub title: Option<String>,
     /// How often every solve is done, with its setup: times are medians. 3 or more tell how far they spread. Runs with
-    /// `reuse` are done once.
+    /// `reuse` or `warm_start` are done once.
     #[schemars(range(min = 1, max = 1000), extend("default" = 1))]
     pub repeats: Option<u32>,
     /// Seconds that setup and solve of a run may take together, on each system. On a single rank a method that does not
     /// stop by then is ended with the process that it runs in. Left out: no limit.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub time_limit: Option<f64>,
+    /// Each solve of a run starts from the solution of the one before.
+    #[serde(default)]
+    pub warm_start: bool,
+}
+
+/// Whether, and how, a preconditioner goes on from one system to the next.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "the schema is read, the fields are not")]
+pub enum Reused {
+    /// As "refresh", or not at all.
+    Switch(bool),
+    /// As it says.
+    Policy(precondor_core::reuse::Reuse),
 }
 
 /// What goes with any matrix: more keys of `[problem]`.
@@ -127,6 +142,10 @@ pub struct Several {
     /// Systems of each level; a row of a table is their mean.
     #[schemars(range(min = 1))]
     pub samples: Option<u64>,
+    /// The systems are solved in this order, which runs may use (`reuse`, `warm_start`), and a table shows what all of them
+    /// take; `matrices` are one case then.
+    #[serde(default)]
+    pub sequence: bool,
 }
 
 /// A row of a comparison: `[[run]]`.
@@ -142,9 +161,15 @@ pub struct Run {
     /// The preconditioner. Left out: none, M = I.
     #[schemars(extend("x-precondor-method" = true))]
     pub preconditioner: Option<Value>,
-    /// Refresh M from one system of a level to the next, where that can be done, rather than set it up anew.
-    #[serde(default)]
-    pub reuse: bool,
+    /// M goes on from one system to the next: "keep" leaves it as it is for as long as systems are solved with it,
+    /// "refresh" (or true) makes it that of every system with what was set up for the pattern, "adaptive" makes it anew
+    /// where iterations counted so far say that it pays. Left out, or false: each system has its own.
+    pub reuse: Option<Reused>,
+    /// Iterations that a setup counts for with `reuse = "adaptive"`. Left out: reckoned from what M stores.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    pub setup_cost: Option<f64>,
+    /// Each solve starts from the solution of the one before; as `warm_start` of the comparison unless given.
+    pub warm_start: Option<bool>,
     /// Seconds that setup and solve of this run may take, in place of `time_limit` of the comparison.
     #[schemars(extend("exclusiveMinimum" = 0.0))]
     pub time_limit: Option<f64>,

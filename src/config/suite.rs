@@ -4,6 +4,8 @@
 //! [problem]
 //! matrices = "folder/*.mtx"          # a pattern: * ? [abc] of names, ** of folders
 //! matrices = ["a/*.mtx", "b.petsc", { matrix = "c.mtx", rhs = "c_b.mtx", label = "c" }]
+//! rhs = "folder/b*.mtx"              # "ones", "random", or one file for each matrix
+//! sequence = true                    # not a suite, but systems that follow each other
 //! symmetric = "upper"                # and what else holds for all of them
 //! ```
 //!
@@ -34,9 +36,9 @@ pub fn systems(section: &Node) -> Result<Vec<Node>> {
     if let Some(node) =
         shared.get("rhs").filter(|node| !matches!(node.text(), Ok("ones" | "random")))
     {
-        return Err(
-            node.wrong("is not \"ones\" or \"random\"; a file goes with a single matrix only")
-        );
+        return Err(node.wrong(
+            "is not \"ones\", \"random\" or a pattern; a file goes with a single matrix only",
+        ));
     }
     for key in ["null_space", "left_null_space"] {
         if let Some(node) =

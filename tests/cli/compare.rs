@@ -370,7 +370,7 @@ fn a_refreshed_preconditioner_gives_the_same_solves() {
         }
     }
     for (wrong, said) in [
-        ("[[run]]\nreuse = 1\npreconditioner = 'spai'", "reuse is true or false"),
+        ("[[run]]\nreuse = 1\npreconditioner = 'spai'", "reuse is true, false, \"keep\""),
         ("[[run]]\nreuse = true", "no preconditioner to reuse"),
     ] {
         let text = format!("[problem]\nkind = 'poisson'\nlevel = 3\n{wrong}\n");

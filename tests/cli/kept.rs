@@ -153,5 +153,6 @@ fn solvers_of_petsc_set_their_preconditioners_up_themselves() {
     let text = "[problem]\nkind = 'poisson'\nlevel = 3\n[solver]\nbackend = 'petsc'\n\
                 [[run]]\npreconditioner = 'spai'\nreuse = true\n";
     std::fs::write(&path, text).expect("written");
+    let there = "only PETSc's own preconditioners are kept";
     precondor(["compare", path.to_str().expect("UTF-8")]).fails_with(&[there]);
 }

@@ -21,6 +21,7 @@ mod limits;
 use precondor_testkit::mpirun;
 mod plugins;
 mod scipy;
+mod sequence;
 mod solve;
 mod spaces;
 mod stopping;

@@ -314,7 +314,10 @@ fn mistakes_in_suites_are_shown_where_they_are() {
             "matrices = [{ matrix = 'm/p2.mtx', rsh = 'b.mtx' }]",
             "'rsh': there is no such key; did you mean 'rhs'?",
         ),
-        ("matrices = 'm/*.mtx'\nrhs = 'b.mtx'", "3:7: \"b.mtx\" is not \"ones\" or \"random\""),
+        (
+            "matrices = 'm/*.mtx'\nrhs = 'b.mtx'",
+            "3:7: \"b.mtx\" is not \"ones\", \"random\" or a pattern",
+        ),
         ("matrices = 'm/*.mtx'\nlevels = [3]", "3:1: 'levels': there is no such key"),
         ("matrices = 'm/*.mtx'\nnull_space = 'n.mtx'", "is not \"constant\" or \"none\""),
         ("matrix = ['m/p2.mtx']", "`compare` takes several as 'matrices'"),

@@ -10,6 +10,7 @@ mod files;
 mod interrupt;
 mod known;
 mod runs;
+mod sequence;
 mod spaces;
 mod traffic;
 mod train;

@@ -4,6 +4,7 @@
 """
 import ctypes
 import gc
+import json
 import os
 import sys
 
@@ -471,6 +472,77 @@ def test_the_preconditioner_is_made_from_the_second_operator():
         own.destroy()
     inverse.destroy()
     refused(lambda: pc("precondor_inverse", shell), "python", "Pmat")
+
+
+def steps(reuse, systems, warm=False, options=()):
+    """Systems one after the other in one solver: their iterations, and how often M was made and how."""
+    ksp = PETSc.KSP().create(COMM)
+    ksp.setOptionsPrefix("s_")
+    database = PETSc.Options("s_")
+    for key, value in (("pc_precondor_reuse", reuse), *options):
+        database[key] = value
+    ksp.setType("cg")
+    ksp.setNormType(PETSc.KSP.NormType.UNPRECONDITIONED)
+    ksp.setTolerances(rtol=1e-8, max_it=60)
+    ksp.setInitialGuessNonzero(warm)
+    ksp.getPC().setType("precondor_fsai")
+    ksp.setFromOptions()
+    for key in ("pc_precondor_reuse", *(key for key, _ in options)):
+        database.delValue(key)
+    a, counts = laplacian(12, 12), []
+    b = vector(a)
+    x = b.duplicate()
+    for scale in systems:
+        # Half of the unknowns in other units, and never the same matrix twice.
+        unit = vector(a, lambda k: scale if k < 72 else 1.0)
+        step = laplacian(12, 12)
+        step.diagonalScale(unit, unit)
+        step.copy(a)
+        if ksp.getOperators()[0] != a:
+            ksp.setOperators(a)
+        if not warm:
+            x.set(0.0)
+        ksp.solve(b, x)
+        counts.append((ksp.getIterationNumber(), ksp.getConvergedReason() > 0))
+    line = [line for line in shown(ksp).splitlines() if "setups: " in line]
+    ksp.destroy()
+    made = [int(word) for word in line[0].replace(",", "").split() if word.isdigit()] if line else None
+    return counts, made
+
+
+def test_options_say_when_it_is_made_anew():
+    slow = [1.0 + 0.06 * k for k in range(12)]
+    found = {reuse: steps(reuse, slow) for reuse in ("keep", "refresh", "adaptive")}
+    # The policy is ours; PETSc's own word, that the old one stays, is obeyed before we are asked.
+    found["petsc"] = steps("refresh", slow, options=[("ksp_reuse_preconditioner", "1")])
+    iterations = {key: sum(count for count, _ in counts) for key, (counts, _) in found.items()}
+    assert iterations["refresh"] < iterations["adaptive"] < iterations["keep"] == iterations["petsc"], iterations
+    assert all(good for counts, _ in found.values() for _, good in counts)
+    if RANK == 0:
+        assert [found[key][1] for key in ("keep", "refresh", "petsc")] == [[1, 0, 11], [1, 11, 0], [1, 0, 0]], found
+        made = found["adaptive"][1]
+        assert made[0] == 1 and made[1] > 0 and made[2] > 0 and sum(made) == 12, made
+        # The same on any number of ranks.
+        path = os.path.join(FOLDER, "steps.json")
+        told = json.loads(json.dumps(found))
+        if SIZE == 1:
+            json.dump(told, open(path, "w"))
+        assert json.load(open(path)) == told, (told, open(path).read())
+    # What a setup counts for may be said.
+    for cost, made in (("1e6", [1, 0, 11]), ("0.001", [1, 10, 1])):
+        told = steps("adaptive", slow, options=[("pc_precondor_setup_cost", cost)])[1]
+        assert told in (None, made), told
+
+
+def test_a_solve_that_fails_ends_what_was_kept_and_a_guess_is_respected():
+    # The third solve fails with the M of the first; the fourth has one of its own.
+    counts, made = steps("keep", [1.0, 1.01, 1e3, 1e3, 1e3])
+    assert [good for _, good in counts] == [True, True, False, True, True], counts
+    assert made in (None, [1, 1, 3]), made
+    # A start from the solution has nothing to do, whoever keeps M.
+    for reuse in ("keep", "refresh", "adaptive"):
+        counts, _ = steps(reuse, [1.0, 1.0, 1.0], warm=True)
+        assert [count > 0 for count, _ in counts] == [True, False, False], counts
 
 
 for name, test in list(globals().items()):

@@ -9,5 +9,6 @@ mod foreign;
 mod nesting;
 mod options;
 mod python;
+mod sequence;
 mod support;
 mod table;

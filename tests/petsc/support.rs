@@ -33,8 +33,16 @@ impl Petsc {
     /// One of PETSc's own examples for linear solvers, compiled; `None`, and a word about it, where
     /// there is no such PETSc.
     pub fn tutorial(self, name: &str) -> Option<PathBuf> {
-        let source = tutorials()?.join(format!("{name}.c"));
-        self.compile(&source, name)
+        self.example(&format!("ksp/ksp/tutorials/{name}.c"), name)
+    }
+
+    /// A tutorial of its nonlinear solvers, compiled.
+    pub fn nonlinear_tutorial(self, name: &str) -> Option<PathBuf> {
+        self.example(&format!("snes/tutorials/{name}.c"), name)
+    }
+
+    fn example(self, source: &str, name: &str) -> Option<PathBuf> {
+        self.compile(&examples()?.join(source), name)
     }
 
     /// A program in C, compiled.
@@ -60,12 +68,12 @@ impl Petsc {
 }
 
 /// Where Debian puts PETSc's examples.
-fn tutorials() -> Option<PathBuf> {
-    let below = "share/petsc/examples/src/ksp/ksp/tutorials";
+fn examples() -> Option<PathBuf> {
+    let below = "share/petsc/examples/src";
     let prefix = pkg_config(&["--variable=prefix", "PETSc"]).map(PathBuf::from);
     let shared = Path::new("/usr/share/petsc").read_dir().into_iter().flatten().flatten();
     let folders = prefix.into_iter().chain(shared.map(|entry| entry.path()));
-    match folders.map(|folder| folder.join(below)).find(|folder| folder.join("ex2.c").exists()) {
+    match folders.map(|folder| folder.join(below)).find(|folder| folder.exists()) {
         Some(folder) => Some(folder),
         None => absent("PETSc's examples (libpetsc3.18-dev-examples)"),
     }

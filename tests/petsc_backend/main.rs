@@ -345,3 +345,39 @@ fn petscs_preconditioners_are_told_what_is_known_of_a_matrix() {
         assert_eq!(count(ranks, other), modes);
     }
 }
+
+/// Time steps with PETSc's own preconditioners: kept, made for new values or what pays, as ours.
+#[test]
+fn preconditioners_of_petsc_go_on_from_system_to_system() {
+    let folder = Folder::new("petsc-sequence");
+    let run_of = |reuse: &str| {
+        format!("[[run]]\nlabel = '{reuse}'\nreuse = '{reuse}'\npreconditioner = 'petsc:icc'\n")
+    };
+    let runs = ["keep", "refresh", "adaptive"].map(run_of).concat();
+    let text = format!(
+        "[problem]\nkind = 'heat'\nnodes = 15\nsamples = 12\nsequence = true\n[solver]\nbackend = 'petsc'\n\
+         method = 'cg'\n{runs}[[run]]\nlabel = 'its own'\npreconditioner = 'petsc:icc'\n\
+         [[run]]\nlabel = 'warm'\npreconditioner = 'petsc:icc'\nreuse = true\nwarm_start = true\n"
+    );
+    let path = folder.file("sequence.toml", &text);
+    let ran = run(program().arg("compare").arg(path).arg("--json"));
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let document = ran.json();
+    let tables = document["sections"][0]["tables"].as_array().expect("tables");
+    let totals = tables.iter().find(|table| table["id"] == "totals").expect("totals");
+    let count = |row: usize, key: &str| {
+        totals["rows"][row]["values"][key].as_u64().unwrap_or_else(|| panic!("{key} of {row}"))
+    };
+    let made = |row: usize| ["setups", "refreshes", "kept"].map(|key| count(row, key));
+    assert_eq!([made(0), made(1), made(3)], [[1, 0, 11], [1, 11, 0], [12, 0, 0]]);
+    let adaptive = made(2);
+    assert!(adaptive[0] == 1 && adaptive[1] > 0 && adaptive[2] > 0, "{adaptive:?}");
+    // Made for new values is made anew; what is kept costs iterations.
+    assert_eq!(count(1, "iterations"), count(3, "iterations"));
+    assert!(count(0, "iterations") > count(2, "iterations"));
+    assert!(count(4, "iterations") < count(1, "iterations"), "a warm start is worth something");
+    let ours = text.replace("petsc:icc", "ic");
+    let path = folder.file("sequence.toml", &ours);
+    run(program().arg("compare").arg(path))
+        .fails_with(&["only PETSc's own preconditioners are kept"]);
+}

@@ -227,6 +227,17 @@ impl Node {
         }
     }
 
+    /// True or false.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] for anything else.
+    pub fn yes(&self) -> Result<bool> {
+        match &self.content {
+            Content::Scalar(Value::Bool(yes)) => Ok(*yes),
+            _ => Err(self.wrong("is neither true nor false")),
+        }
+    }
+
     /// The folder that relative paths here start at: that of the configuration, or the current one
     /// for a `--set`.
     pub fn folder(&self) -> &Path {

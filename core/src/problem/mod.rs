@@ -12,9 +12,11 @@ pub mod diffusion;
 pub mod elasticity;
 pub mod field;
 pub mod graph;
+pub mod heat;
 pub mod helmholtz;
 pub mod l_shape;
 pub mod mesh;
+pub mod minimal_surface;
 pub mod p1;
 pub mod poisson;
 mod simplices;
@@ -28,8 +30,10 @@ pub use diffusion::{Diffusion, MeshKind};
 pub use elasticity::Elasticity;
 pub use field::Field;
 pub use graph::Graph;
+pub use heat::Heat;
 pub use helmholtz::Helmholtz;
 pub use l_shape::LShape;
+pub use minimal_surface::MinimalSurface;
 pub use poisson::{Poisson, Rhs};
 pub use tetrahedra::Tetrahedra;
 
@@ -115,6 +119,8 @@ kinds! {
     Graph "graph"
     Circuit "circuit"
     Helmholtz "helmholtz"
+    Heat "heat"
+    MinimalSurface "minimal-surface"
 }
 
 impl Problem {

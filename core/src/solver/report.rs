@@ -95,6 +95,21 @@ pub struct Switch {
 const STAGNANT: f64 = 0.9;
 
 impl Report {
+    /// What both solves were together, `first` of which ended and left its x to this one: the iterations of both, and one
+    /// history.
+    #[must_use]
+    pub fn after(self, first: Report) -> Report {
+        let history = first.history.into_iter().chain(self.history.into_iter().skip(1)).collect();
+        let (iterations, switches) = (first.iterations, self.switches.into_iter());
+        let switches = switches.map(|s| Switch { iteration: iterations + s.iteration, ..s });
+        Report {
+            iterations: iterations + self.iterations,
+            history,
+            switches: first.switches.into_iter().chain(switches).collect(),
+            ..self
+        }
+    }
+
     /// What a user should try where the solve ended at the iteration limit and the history shows
     /// why.
     pub fn hint(&self, method: &Algorithm) -> Option<String> {

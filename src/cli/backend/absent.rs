@@ -4,8 +4,31 @@ use crate::measure::Measured;
 use crate::session::Session;
 use precondor::config::backend::WITHOUT;
 use precondor_core::config::{MethodConfig, SolverConfig};
+use precondor_core::instance::Setup;
+use precondor_core::reuse::Reuse;
 use precondor_core::solver::Step;
 use precondor_core::{Error, Result};
+
+/// Nothing.
+pub struct Kept;
+
+impl Kept {
+    pub fn new(_: Reuse, _: Option<f64>) -> Self {
+        Kept
+    }
+}
+
+/// Says so.
+pub fn follow(
+    _: &mut Kept,
+    _: &Session,
+    _: &Task,
+    _: Option<&MethodConfig>,
+    _: &SolverConfig,
+    _: &mut dyn FnMut(&Step),
+) -> Result<(Measured, Setup)> {
+    Err(Error::Unsupported(WITHOUT.into()))
+}
 
 /// Says so.
 pub fn measure(

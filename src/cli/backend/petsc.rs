@@ -6,13 +6,17 @@
 //! end. Setup is `KSPSetUp`, with our own method's generation where it is ours; copying A is not in
 //! it. Every solve has a prefix of its own in PETSc's options database, so that options of one run
 //! do not reach another, and options that no object asked for are an error: they are misspelt.
+use crate::compare::{CHANGED, together};
 use crate::experiment::Task;
 use crate::measure::{Measured, measured, set_up};
 use crate::session::Session;
 use crate::{interrupt, limit};
 use precondor::config::backend::is_petsc;
 use precondor_core::config::{MethodConfig, PETSC, Side, SolverConfig, SolverKind};
+use precondor_core::instance::Setup;
 use precondor_core::matrix::NullSpace;
+use precondor_core::persist::Digest;
+use precondor_core::reuse::{Reuse, Solve, UNKNOWN, Wear};
 use precondor_core::solver::{
     Algorithm, Norm, Outcome, Report, Residuals, Step, TRUST, project_rhs, residuals,
 };
@@ -37,18 +41,14 @@ pub fn measure(
     watch: &mut dyn FnMut(&Step),
 ) -> Result<Measured> {
     let petsc = session.petsc()?;
-    let options = Given::new(petsc, config, method)?;
-    let solved = solve(petsc, &options, session, task, method, config, watch);
-    let unused = options.unused();
+    let (mats, options) = (Mats::new(petsc, task)?, Given::new(petsc, config, method)?);
+    let ksp = configured(petsc, &options, mats.both(), config)?;
+    let mut held = Held { ksp, mats, options, of: Default::default() };
+    let how = (&mut held, Setup::SetUp);
+    let solved = solve(petsc, how, session, task, method, config, watch);
+    let unused = unused(&held.options);
     let solved = solved?;
-    match unused?.as_slice() {
-        [] => Ok(solved),
-        unused => Err(Error::Parameter(format!(
-            "PETSc asked for none of these options: {}; misspelt, or of another type of solver or \
-             preconditioner",
-            unused.join(", ")
-        ))),
-    }
+    unused.map(|()| solved)
 }
 
 /// Options of one solve, in the database until this is dropped.
@@ -96,9 +96,141 @@ impl Drop for Given {
     }
 }
 
+/// A solver that goes on from one system to the next.
+pub struct Kept {
+    reuse: Reuse,
+    /// Iterations that a setup counts for.
+    setup_cost: f64,
+    wear: Wear,
+    held: Option<Held>,
+}
+
+/// What is kept of it. The matrices are those that the solver has, so that PETSc sees which of their values are new.
+struct Held {
+    ksp: Ksp,
+    mats: Mats,
+    options: Given,
+    /// Where rows start, and the patterns of A and of what M is made from.
+    of: (Vec<u64>, Vec<String>),
+}
+
+impl Kept {
+    pub fn new(reuse: Reuse, setup_cost: Option<f64>) -> Self {
+        Kept { reuse, setup_cost: setup_cost.unwrap_or(UNKNOWN), wear: Wear::default(), held: None }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what a solve is made of")]
+    fn solve(
+        &mut self,
+        petsc: &Petsc,
+        (held, how): (&mut Held, Setup),
+        session: &Session,
+        task: &Task,
+        method: Option<&MethodConfig>,
+        config: &SolverConfig,
+        watch: &mut dyn FnMut(&Step),
+    ) -> Result<Measured> {
+        let solved = solve(petsc, (held, how), session, task, method, config, watch)?;
+        if how == Setup::SetUp {
+            unused(&held.options)?;
+        }
+        if how != Setup::Kept {
+            self.wear.renewed(self.setup_cost);
+        }
+        self.wear.solved(Solve::from(&solved.report));
+        Ok(solved)
+    }
+}
+
+/// A, and what the preconditioner is made from where that is another matrix.
+struct Mats {
+    a: Mat,
+    other: Option<Mat>,
+}
+
+impl Mats {
+    fn new(petsc: &Petsc, task: &Task) -> Result<Mats> {
+        let other = task.other.as_ref().map(|other| matrix(petsc, other)).transpose()?;
+        Ok(Mats { a: matrix(petsc, &task.system)?, other })
+    }
+
+    fn update(&mut self, task: &Task) -> Result<()> {
+        self.a.set_values_of(task.system.a())?;
+        if let (Some(mat), Some(other)) = (&mut self.other, &task.other) {
+            mat.set_values_of(other.a())?;
+        }
+        Ok(())
+    }
+
+    fn both(&self) -> [&Mat; 2] {
+        [&self.a, self.other.as_ref().unwrap_or(&self.a)]
+    }
+}
+
+/// Solves with PETSc, with the solver of the systems before where their pattern is that of this one: PETSc makes its
+/// preconditioner anew for the new values, or leaves it as it is. Collective.
+pub fn follow(
+    kept: &mut Kept,
+    session: &Session,
+    task: &Task,
+    method: Option<&MethodConfig>,
+    config: &SolverConfig,
+    watch: &mut dyn FnMut(&Step),
+) -> Result<(Measured, Setup)> {
+    let petsc = session.petsc()?;
+    let mut of = (task.system.a().space().starts().to_vec(), Vec::new());
+    for a in std::iter::once(&task.system).chain(&task.other) {
+        of.1.push(Digest::of(a.a())?.pattern);
+    }
+    let new = |of| {
+        let (mats, options) = (Mats::new(petsc, task)?, Given::new(petsc, config, method)?);
+        let ksp = configured(petsc, &options, mats.both(), config)?;
+        Ok::<_, Error>(Held { ksp, mats, options, of })
+    };
+    let before = kept.held.take();
+    let changed = before.as_ref().is_some_and(|held| held.of != of);
+    let (mut held, how) = match before.filter(|_| !changed) {
+        None => (new(of.clone())?, Setup::SetUp),
+        Some(mut held) => {
+            held.mats.update(task)?;
+            (held, if kept.wear.is_over(kept.reuse) { Setup::Refreshed } else { Setup::Kept })
+        }
+    };
+    let mut solved = kept.solve(petsc, (&mut held, how), session, task, method, config, watch)?;
+    let stopped = session.comm().any(interrupt::asked() || limit::cut())?;
+    let failed = solved.report.outcome != Outcome::Converged && !stopped;
+    // What PETSc keeps for new values may be what fails, as bounds of spectra.
+    let how = match failed && how != Setup::SetUp {
+        false => how,
+        true => {
+            held = new(of)?;
+            let anew = (&mut held, Setup::SetUp);
+            let second = kept.solve(petsc, anew, session, task, method, config, watch)?;
+            solved = together(solved, second);
+            Setup::SetUp
+        }
+    };
+    solved.notes.extend(changed.then(|| CHANGED.to_owned()));
+    kept.held = Some(held);
+    Ok((solved, how))
+}
+
+/// Refuses options that PETSc asked for none of.
+fn unused(options: &Given) -> Result<()> {
+    match options.unused()?.as_slice() {
+        [] => Ok(()),
+        unused => Err(Error::Parameter(format!(
+            "PETSc asked for none of these options: {}; misspelt, or of another type of solver or \
+             preconditioner",
+            unused.join(", ")
+        ))),
+    }
+}
+
+/// Solves with what is `held`, whose preconditioner PETSc makes, makes for new values or leaves as it is.
 fn solve(
     petsc: &Petsc,
-    options: &Given,
+    (held, how): (&mut Held, Setup),
     session: &Session,
     task: &Task,
     method: Option<&MethodConfig>,
@@ -106,49 +238,31 @@ fn solve(
     watch: &mut dyn FnMut(&Step),
 ) -> Result<Measured> {
     let (a, space) = (task.system.a(), task.system.a().space());
-    let mat = matrix(petsc, &task.system)?;
-    let other = task.other.as_ref().map(|other| matrix(petsc, other)).transpose()?;
+    let Held { ksp, mats, .. } = held;
+    let mat = &mats.a;
     let mut b = task.b.clone();
     let outside = match a.null_spaces() {
         None => None,
         // PETSc would take out the same, and not say how much.
         Some(null) => Some(project_rhs(null, space, &mut b)?),
     };
-    let mut ksp = configured(petsc, options, [&mat, other.as_ref().unwrap_or(&mat)], config)?;
-    if space.norm(&task.x0)? > 0.0 {
-        ksp.set_guess_nonzero(true)?;
-    }
-    let (mut pc, mut notes) = (ksp.pc()?, task.notes());
+    ksp.set_guess_nonzero(space.norm(&task.x0)? > 0.0)?;
+    let mut notes = task.notes();
     notes.insert(0, version(petsc));
     let start = Instant::now();
-    let mut size = None;
-    match method {
-        None => _ = pc.set_type("none")?,
-        Some(own) if is_petsc(&own.name) => {
-            pc.set_type(&own.name[PETSC.len()..])?;
-            if let Some(aux) = task.preconditioned().coordinates() {
-                // PETSc asks for the places of nodes.
-                let nodes = aux.values.chunks_exact(aux.width).step_by(task.system.block_size()?);
-                let places: Vec<f64> = nodes.flatten().copied().collect();
-                pc.set_coordinates(aux.width, &places)?;
-            }
-        }
-        Some(ours) => {
-            let made = set_up(session, task, Some(ours))?;
-            notes.extend(made.notes());
-            let m = made.into_m();
-            size = Some((m.stored_entries(), m.bytes()));
-            if ksp.type_name()?.as_deref() == Some("cg") && !m.properties().positive_definite {
-                notes.push(
-                    "cg has no theory for an M that may not be symmetric and positive".into(),
-                );
-            }
-            pc.boxed_shell(&ours.name, m)?;
-        }
+    let (mut size, first) = (None, how == Setup::SetUp);
+    if first {
+        size = preconditioner(ksp, session, task, method, &mut notes)?;
     }
     let mut setup_seconds = start.elapsed().as_secs_f64();
-    // Last, so that options have the last word.
-    ksp.set_from_options()?;
+    if first {
+        // Last, so that options have the last word.
+        ksp.set_from_options()?;
+    } else {
+        // The values are new.
+        let [mat, other] = mats.both();
+        ksp.set_operators(mat, other)?.set_reuse_pc(how == Setup::Kept)?;
+    }
     let start = Instant::now();
     ksp.set_up()?;
     setup_seconds += start.elapsed().as_secs_f64();
@@ -199,6 +313,43 @@ fn solve(
     };
     notes.extend(outside.and_then(precondor::config::solve::outside));
     measured(session, report, x, [setup_seconds, solve_seconds], size, notes)
+}
+
+/// Tells the solver its preconditioner: the size of one of ours, which is set up.
+fn preconditioner(
+    ksp: &mut Ksp,
+    session: &Session,
+    task: &Task,
+    method: Option<&MethodConfig>,
+    notes: &mut Vec<String>,
+) -> Result<Option<(usize, usize)>> {
+    let mut pc = ksp.pc()?;
+    match method {
+        None => _ = pc.set_type("none")?,
+        Some(own) if is_petsc(&own.name) => {
+            pc.set_type(&own.name[PETSC.len()..])?;
+            if let Some(aux) = task.preconditioned().coordinates() {
+                // PETSc asks for the places of nodes.
+                let nodes = aux.values.chunks_exact(aux.width).step_by(task.system.block_size()?);
+                let places: Vec<f64> = nodes.flatten().copied().collect();
+                pc.set_coordinates(aux.width, &places)?;
+            }
+        }
+        Some(ours) => {
+            let made = set_up(session, task, Some(ours))?;
+            notes.extend(made.notes());
+            let m = made.into_m();
+            let size = (m.stored_entries(), m.bytes());
+            if ksp.type_name()?.as_deref() == Some("cg") && !m.properties().positive_definite {
+                notes.push(
+                    "cg has no theory for an M that may not be symmetric and positive".into(),
+                );
+            }
+            ksp.pc()?.boxed_shell(&ours.name, m)?;
+            return Ok(Some(size));
+        }
+    }
+    Ok(None)
 }
 
 /// A copy of a matrix, with what is known of it.

@@ -44,6 +44,25 @@ pub enum Event {
     Done(Vec<Input>),
 }
 
+impl Event {
+    /// The solve that has ended.
+    pub fn ended(&self) -> Option<Key> {
+        match self {
+            Event::End(key, ..) => Some(*key),
+            _ => None,
+        }
+    }
+
+    /// The case that it is of.
+    pub fn case(&self) -> Option<usize> {
+        match self {
+            Event::Making(case, _) | Event::Made(case, ..) => Some(*case),
+            Event::Begin(key) | Event::End(key, ..) => Some(key.case),
+            Event::Done(_) => None,
+        }
+    }
+}
+
 /// Events, added up.
 pub struct Ledger<'a> {
     methods: &'a [Pairing],
@@ -57,6 +76,8 @@ pub struct Ledger<'a> {
     pub journal: Option<Journal>,
     /// Solves that have ended.
     pub done: BTreeSet<Key>,
+    /// Those of them that had to be ended, or ended their process.
+    pub ended: BTreeSet<Key>,
     /// Files that methods have read in another process.
     pub files: Vec<Input>,
     open: Option<Open>,
@@ -89,6 +110,7 @@ impl<'a> Ledger<'a> {
             raw: None,
             journal: None,
             done: BTreeSet::new(),
+            ended: BTreeSet::new(),
             files: Vec::new(),
             open: None,
             bar: ProgressBar::hidden(),
@@ -127,6 +149,9 @@ impl<'a> Ledger<'a> {
             }
             Event::End(key, end, course) => {
                 self.begin(key.case, key.system);
+                if end.as_ref().as_ref().is_err_and(|failure| failure.outcome != "failed") {
+                    self.ended.insert(key);
+                }
                 // What has failed is not done again.
                 let rounds =
                     if end.is_err() { self.repeats.max(key.round + 1) } else { key.round + 1 };

@@ -18,7 +18,8 @@
 //! group = "sparse"         # optional: tables keep groups apart, each with a winner of its own
 //! solver = { damping = 0.9 }                              # on top of [solver]
 //! preconditioner = { name = "jacobi", damping = 0.7 }     # or a name alone; none: M = I
-//! reuse = true             # systems after the first of a level refresh the M of the one before
+//! reuse = "adaptive"       # M goes on from one system to the next: "keep", "refresh" (or true), "adaptive"
+//! warm_start = true        # and each solve starts from the solution of the one before
 //! ```
 //!
 //! Beside the sections, `repeats = 5` does every solve so often, and `time_limit = 60` ends a run after so many seconds.
@@ -27,17 +28,20 @@
 //! |---|---|
 //! | `runs.rs` | what a configuration asks for |
 //! | `work.rs` | the solves |
+//! | `follow.rs` | what goes on from one system to the next |
 //! | `process.rs` | the same in a process of their own |
 //! | `ledger.rs`, `journal.rs` | what has happened, added up and kept |
 //!
 //! Every system meets all methods in turn before the next system is made, so that whatever disturbs
 //! the clock disturbs all of them; where solves are repeated, all are done once before one is done again. A method that refuses a matrix, or fails, is a row that says why.
+mod follow;
 mod journal;
 mod ledger;
 mod process;
 mod runs;
 mod work;
 
+pub use follow::{CHANGED, together};
 pub use runs::Run;
 pub use work::solve_once;
 
@@ -51,7 +55,7 @@ use crate::session::Session;
 use crate::terminal;
 use crate::worker;
 use journal::{Journal, Past};
-use ledger::Ledger;
+use ledger::{Event, Ledger};
 use precondor_core::Result;
 use precondor_core::config::{self, Node};
 use runs::Asked;
@@ -94,7 +98,7 @@ pub fn run(args: &Args, is_worker: bool, session: &Session) -> Result<Status> {
         let told: process::Told = worker::orders().next()?;
         let asked = Asked::new(&patterns::expanded(root, "problem", &told.found), session)?;
         interrupt::watch(session);
-        return process::work(session, &asked, told.done).map(|()| Status::Done);
+        return process::work(session, &asked, told).map(|()| Status::Done);
     }
     let found = patterns::found(&root, "problem", session.comm())?;
     let root = patterns::expanded(root, "problem", &found);
@@ -114,7 +118,7 @@ pub fn run(args: &Args, is_worker: bool, session: &Session) -> Result<Status> {
     let (ranks, shown) = (session.comm().size(), session.is_first());
     let mut ledger = Ledger::new((&methods, &asked.cases), asked.repeats, ranks, shown);
     ledger.raw = session.comm().agree(folder.map(Raw::new).transpose())?;
-    remember(args, session, &root, &mut ledger)?;
+    remember(args, session, (&asked, &root), &mut ledger)?;
     let done = solved(session, &asked, &found, &mut ledger);
     ledger.finish();
     let stopped = interrupt::wished(session)?;
@@ -168,36 +172,46 @@ pub fn run(args: &Args, is_worker: bool, session: &Session) -> Result<Status> {
 fn solved(session: &Session, asked: &Asked, found: &Found, ledger: &mut Ledger) -> Result<()> {
     interrupt::watch(session);
     let limited = asked.runs.iter().any(|run| run.limit.is_some());
-    if worker::possible(session) && (limited || asked.is_suite()) {
+    if worker::possible(session) && (limited || asked.of_many_files()) {
         return interrupt::gracefully(|| process::all(session, asked, found, ledger));
     }
-    let (done, tolerant) = (ledger.done.clone(), asked.is_suite());
-    let mut work = UnderWay { session, asked, done, tolerant };
+    let (done, ended) = (ledger.done.clone(), ledger.ended.clone());
+    let mut work = UnderWay { session, asked, done, ended, tolerant: asked.of_many_files() };
     interrupt::gracefully(|| work.all(&mut |event| ledger.take(event)))
 }
 
 /// Takes in what an earlier comparison has done, where that is asked for, and begins to keep a journal. Collective.
-fn remember(args: &Args, session: &Session, root: &Node, ledger: &mut Ledger) -> Result<()> {
+fn remember(
+    args: &Args,
+    session: &Session,
+    (asked, root): (&Asked, &Node),
+    ledger: &mut Ledger,
+) -> Result<()> {
     let (comm, Some(folder)) = (session.comm(), &args.report) else { return Ok(()) };
-    let asked = comparison_of(session, root);
+    let comparison = comparison_of(session, root);
     let past = match args.resume && session.is_first() {
-        true => Past::read(folder, &asked),
+        true => Past::read(folder, &comparison),
         false => Ok(None),
     };
     let past = comm.agree(past)?;
     // Nothing stands for no journal, as one that goes on begins with a byte.
     let told = past.as_ref().map_or(Vec::new(), |past| [b"+", past.lines.as_bytes()].concat());
     let told = if comm.size() == 1 { told } else { comm.broadcast(0, told)? };
-    if let Some(lines) = told.strip_prefix(b"+") {
-        let events = Past::of(lines).events(folder);
-        comm.agree(events)?.into_iter().try_for_each(|event| ledger.take(event))?;
-        tracing::info!("{} solves were done before", ledger.done.len());
-    }
+    let events = told.strip_prefix(b"+").map(|lines| Past::of(lines).events(folder));
+    let mut events = comm.agree(events.unwrap_or(Ok(Vec::new())))?;
+    let again = asked.under_way(&events.iter().filter_map(Event::ended).collect());
+    events.retain(|event| event.case().is_none_or(|case| !again.contains(&case)));
     let journal = session.is_first().then(|| match &past {
-        Some(past) => Journal::after(folder, past),
-        None => Journal::new(folder, &asked),
+        Some(past) if again.is_empty() => Journal::after(folder, past),
+        _ => Journal::new(folder, &comparison),
     });
-    ledger.journal = comm.agree(journal.transpose())?;
+    let journal = comm.agree(journal.transpose())?;
+    // One that is begun anew has them written once more.
+    let (before, after) = if again.is_empty() { (None, journal) } else { (journal, None) };
+    ledger.journal = before;
+    events.into_iter().try_for_each(|event| ledger.take(event))?;
+    ledger.journal = ledger.journal.take().or(after);
+    tracing::info!("{} solves were done before", ledger.done.len());
     Ok(())
 }
 

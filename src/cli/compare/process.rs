@@ -21,11 +21,12 @@ use std::time::Instant;
 pub struct Told {
     pub found: Found,
     pub done: BTreeSet<Key>,
+    pub ended: BTreeSet<Key>,
 }
 
 /// The worker's side: does what is not done, and tells of it.
-pub fn work(session: &Session, asked: &Asked, done: BTreeSet<Key>) -> Result<()> {
-    let mut work = UnderWay { session, asked, done, tolerant: true };
+pub fn work(session: &Session, asked: &Asked, Told { done, ended, .. }: Told) -> Result<()> {
+    let mut work = UnderWay { session, asked, done, ended, tolerant: true };
     interrupt::gracefully(|| {
         work.all(&mut |event| {
             child::say(&event);
@@ -51,7 +52,8 @@ enum At {
 pub fn all(session: &Session, asked: &Asked, found: &Found, ledger: &mut Ledger) -> Result<()> {
     loop {
         let mut worker = Worker::start()?;
-        worker.tell(&Told { found: found.clone(), done: ledger.done.clone() })?;
+        let (found, done, ended) = (found.clone(), ledger.done.clone(), ledger.ended.clone());
+        worker.tell(&Told { found, done, ended })?;
         let at = match watch((session, asked), ledger, &mut worker) {
             Ok(None) => return worker.ended().map(drop),
             Ok(Some(ended)) => ended,

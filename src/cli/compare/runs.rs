@@ -1,12 +1,15 @@
 //! What a comparison asks for: methods, systems, and how they are measured.
+use super::follow;
 use super::ledger::Key;
 use crate::experiment::{self, Case};
 use crate::fallback::{self, Plan};
 use crate::report::Pairing;
 use crate::session::Session;
 use crate::{keys, measure};
+use precondor::config::backend::is_petsc;
 use precondor_core::Result;
 use precondor_core::config::{self, Backend, Content, MethodConfig, Node, SolverConfig};
+use precondor_core::reuse::Reuse;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,8 +21,12 @@ pub struct Run {
     pub solver: SolverConfig,
     pub method: Option<MethodConfig>,
     pub plan: Plan,
-    /// Refresh where the pattern stays the same.
-    pub reuse: bool,
+    /// When a preconditioner that goes on from one system to the next is made anew; none: each system has its own.
+    pub reuse: Option<Reuse>,
+    /// Iterations that a setup counts for; none: what is reckoned.
+    pub setup_cost: Option<f64>,
+    /// Whether each solve starts from the solution of the one before.
+    pub warm: bool,
     /// How long setup and solve of a system may take together.
     pub limit: Option<Duration>,
 }
@@ -40,20 +47,46 @@ impl Asked {
         let title = root.get("title").map(|node| node.text().map(str::to_owned)).transpose()?;
         let repeats = root.get("repeats").map_or(Ok(1), repeats)?;
         let limit = root.get("time_limit").map(limit).transpose()?;
-        let runs = runs(root, session, limit)?;
-        Ok(Asked { title, runs, cases: experiment::family(root)?, repeats })
+        let warm = root.get("warm_start").map_or(Ok(false), Node::yes)?;
+        let runs = runs(root, session, (limit, warm))?;
+        let cases = experiment::family(root)?;
+        let run = runs.iter().find(|run| run.goes_on());
+        if let Some(run) =
+            run.filter(|_| cases.iter().all(|case| case.samples == 1 && !case.sequence))
+        {
+            return Err(root.error(format!(
+                "'{}' has 'reuse' or 'warm_start', and no system follows another: 'samples', or 'matrices' with \
+                 sequence = true",
+                run.label
+            )));
+        }
+        Ok(Asked { title, runs, cases, repeats })
     }
 
-    /// Whether some matrices are a suite: one that cannot be read does not stop the others.
-    pub fn is_suite(&self) -> bool {
-        self.cases.iter().any(|case| case.of_suite)
+    /// Whether there are many files: one that cannot be read does not stop the others.
+    pub fn of_many_files(&self) -> bool {
+        self.cases.iter().any(Case::of_many_files)
+    }
+
+    /// Cases that have to be done from their first system on, after these solves: sequences under way, of which neither
+    /// preconditioner nor solution is left.
+    pub fn under_way(&self, done: &BTreeSet<Key>) -> BTreeSet<usize> {
+        let under_way = |number: usize| {
+            let all: Vec<Key> = (0..self.cases[number].samples)
+                .flat_map(|system| self.todo(number, system, &BTreeSet::new()))
+                .filter(|key| self.runs[key.run].goes_on())
+                .collect();
+            let left = |run: usize| all.iter().any(|key| key.run == run && !done.contains(key));
+            all.iter().any(|key| done.contains(key) && left(key.run))
+        };
+        (0..self.cases.len()).filter(|number| under_way(*number)).collect()
     }
 
     /// The solves of a system that are not done, all runs in turn before the next round. Those of runs that go on from
     /// one system to the next are done once.
     pub fn todo(&self, case: usize, system: u64, done: &BTreeSet<Key>) -> Vec<Key> {
         let runs = self.runs.iter().enumerate();
-        let rounds = |run: &Run| if run.reuse { 1 } else { self.repeats };
+        let rounds = |run: &Run| if run.goes_on() { 1 } else { self.repeats };
         let of_round = |round: u32| {
             let runs = runs.clone().filter(move |(_, run)| round < rounds(run));
             runs.map(move |(run, _)| Key { case, system, run, round })
@@ -86,7 +119,11 @@ fn limit(node: &Node) -> Result<Duration> {
     limit.ok_or_else(|| node.wrong("is not a number of seconds above 0"))
 }
 
-fn runs(root: &Node, session: &Session, limit_of_all: Option<Duration>) -> Result<Vec<Run>> {
+fn runs(
+    root: &Node,
+    session: &Session,
+    (limit_of_all, warm_all): (Option<Duration>, bool),
+) -> Result<Vec<Run>> {
     let nothing = config::parse("", std::path::Path::new(""), "")?;
     let shared = root.get("solver").unwrap_or(&nothing);
     let Some(list) = root.get("run").filter(|list| !list.items().is_empty()) else {
@@ -99,12 +136,18 @@ fn runs(root: &Node, session: &Session, limit_of_all: Option<Duration>) -> Resul
         let text = |key: &str| node.get(key).map(|n| n.text().map(str::to_owned)).transpose();
         let own = node.get("solver").unwrap_or(&nothing);
         let solver = SolverConfig::from_nodes(own, shared)?;
-        if let Some(node) = node.get("reuse").filter(|_| reuse && solver.backend == Backend::Petsc)
-        {
-            return Err(node.error("not with backend = 'petsc', whose solvers set M up themselves"));
-        }
         let method = node.get("preconditioner").map(|n| session.method(n));
         let method = method.transpose()?;
+        let ours = method.as_ref().is_some_and(|method| !is_petsc(&method.name));
+        if let Some(node) = node
+            .get("reuse")
+            .filter(|_| reuse.is_some() && solver.backend == Backend::Petsc && ours)
+        {
+            return Err(node.error(
+                "with backend = 'petsc' only PETSc's own preconditioners are kept; in PETSc itself ours are, by \
+                 -pc_precondor_reuse",
+            ));
+        }
         let label = text("label")?.unwrap_or_else(|| measure::name(method.as_ref()).to_owned());
         let group = text("group")?.unwrap_or_else(|| "methods".to_owned());
         if runs.iter().any(|run| run.label == label) {
@@ -114,7 +157,9 @@ fn runs(root: &Node, session: &Session, limit_of_all: Option<Duration>) -> Resul
         let section = config::over(own, shared);
         let plan = fallback::plan(session, Some(&section), &solver, method.as_ref())?;
         let limit = node.get("time_limit").map(limit).transpose()?.or(limit_of_all);
-        runs.push(Run { label, group, solver, method, plan, reuse, limit });
+        let warm = node.get("warm_start").map(Node::yes).transpose()?.unwrap_or(warm_all);
+        let setup_cost = node.get("setup_cost").map(|node| setup_cost(node, reuse)).transpose()?;
+        runs.push(Run { label, group, solver, method, plan, reuse, setup_cost, warm, limit });
     }
     // Groups stay together, in the order they first appear.
     let mut order: BTreeMap<String, usize> = BTreeMap::new();
@@ -125,24 +170,41 @@ fn runs(root: &Node, session: &Session, limit_of_all: Option<Duration>) -> Resul
     Ok(runs)
 }
 
-/// Whether a run refreshes its preconditioner from one system to the next.
-fn reuse(run: &Node) -> Result<bool> {
-    let Some(node) = run.get("reuse") else { return Ok(false) };
-    let Content::Scalar(Value::Bool(reuse)) = node.content() else {
-        return Err(node.error("reuse is true or false"));
+/// When a run makes its preconditioner anew, where it goes on from one system to the next with it.
+fn reuse(run: &Node) -> Result<Option<Reuse>> {
+    let Some(node) = run.get("reuse") else { return Ok(None) };
+    let reuse = match node.content() {
+        Content::Scalar(Value::Bool(false)) => return Ok(None),
+        Content::Scalar(Value::Bool(true)) => Some(Reuse::Refresh),
+        _ => serde_json::from_value(node.json()).ok(),
     };
-    match *reuse && run.get("preconditioner").is_none() {
-        true => Err(node.error("this run has no preconditioner to reuse")),
-        false => Ok(*reuse),
+    match reuse {
+        None => Err(node.error("reuse is true, false, \"keep\", \"refresh\" or \"adaptive\"")),
+        Some(_) if run.get("preconditioner").is_none() => {
+            Err(node.error("this run has no preconditioner to reuse"))
+        }
+        reuse => Ok(reuse),
     }
+}
+
+fn setup_cost(node: &Node, reuse: Option<Reuse>) -> Result<f64> {
+    if reuse != Some(Reuse::Adaptive) {
+        return Err(node.key_error("'setup_cost': goes with reuse = \"adaptive\" only"));
+    }
+    let iterations = node.json().as_f64().filter(|cost| *cost > 0.0 && cost.is_finite());
+    iterations.ok_or_else(|| node.wrong("is not a number of iterations above 0"))
 }
 
 /// The parameters of a run in words.
 fn parameters(run: &Run) -> String {
-    let mut words = measure::parameters(run.method.as_ref());
-    if run.reuse {
-        words += if words.is_empty() { "" } else { ", " };
-        words += "refreshed from system to system";
+    let given = measure::parameters(run.method.as_ref());
+    let words = [Some(given).filter(|given| !given.is_empty()), follow::told(run)];
+    words.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+impl Run {
+    /// Whether a solve takes something along from the one before.
+    pub fn goes_on(&self) -> bool {
+        self.reuse.is_some() || self.warm
     }
-    words
 }

@@ -1,14 +1,15 @@
 //! The solves of a comparison, one after the other.
+use super::follow::Follow;
 use super::ledger::{Event, Info, Key};
 use super::runs::{Asked, Run};
 use crate::experiment::{Case, Task};
-use crate::measure::{self, Measured, measure, measure_with};
+use crate::measure::{self, Measured};
 use crate::report::{self, Course, End, Entry, Failure};
 use crate::session::Session;
 use crate::traffic::{self, Sent};
 use crate::{interrupt, limit};
 use precondor_core::config::StopRule;
-use precondor_core::instance::{Kept, poisoned};
+use precondor_core::instance::Setup;
 use precondor_core::solver::Step;
 use precondor_core::{Error, Result};
 use std::collections::BTreeSet;
@@ -21,8 +22,10 @@ pub type Teller<'t> = dyn FnMut(Event) -> Result<()> + 't;
 pub struct UnderWay<'a> {
     pub session: &'a Session,
     pub asked: &'a Asked,
-    /// Solves that are done already.
+    /// Solves that are done already, in another process.
     pub done: BTreeSet<Key>,
+    /// Those of them that had to be ended, or ended it.
+    pub ended: BTreeSet<Key>,
     /// Whether a system that cannot be made is a failure of all its runs, and the others go on.
     pub tolerant: bool,
 }
@@ -36,19 +39,46 @@ impl UnderWay<'_> {
     /// All runs on all systems of a case. Collective.
     fn case(&mut self, number: usize, tell: &mut Teller) -> Result<()> {
         let asked = self.asked;
-        let mut kept = Vec::new();
+        let mut follows = Vec::new();
         for run in &asked.runs {
-            kept.push(match &run.method {
-                Some(config) if run.reuse => {
-                    let method = self.session.comm().agree(self.session.generator(&config.name))?;
-                    Some(Kept::new(method, &config.params))
-                }
-                _ => None,
-            });
+            follows.push(Follow::new(run, self.session)?);
         }
         let case = &asked.cases[number];
-        (0..case.samples)
-            .try_for_each(|system| self.system((number, case), system, &mut kept, tell))
+        let under_way = asked.under_way(&self.done).contains(&number);
+        (0..case.samples).try_for_each(|system| {
+            if under_way {
+                self.again((number, case), system, &mut follows)?;
+            }
+            self.system((number, case), system, &mut follows, tell)
+        })
+    }
+
+    /// What another process has done of a system is done again, and not told, by runs that go on from it: nothing else of
+    /// that process is left. Collective.
+    fn again(
+        &self,
+        (number, case): (usize, &Case),
+        system: u64,
+        follows: &mut [Follow],
+    ) -> Result<()> {
+        let (session, asked) = (self.session, self.asked);
+        let all = asked.todo(number, system, &self.ended).into_iter();
+        let keys = all.filter(|key| self.done.contains(key) && asked.runs[key.run].goes_on());
+        let keys: Vec<Key> = keys.collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        interrupt::check(session)?;
+        // What failed before fails as it did.
+        let Ok(task) = session.task(case, system).and_then(Task::single) else { return Ok(()) };
+        let exact = reference(&asked.runs, &task, session)?;
+        for key in keys {
+            let run = &asked.runs[key.run];
+            let one = || one((run, &mut follows[key.run]), &task, session, exact.as_deref());
+            let (_, _) = limit::within(run.limit, one)?;
+            interrupt::check(session)?;
+        }
+        Ok(())
     }
 
     /// All runs on one system. Collective.
@@ -56,7 +86,7 @@ impl UnderWay<'_> {
         &mut self,
         (number, case): (usize, &Case),
         system: u64,
-        kept: &mut [Option<Kept>],
+        follows: &mut [Follow],
         tell: &mut Teller,
     ) -> Result<()> {
         let (session, asked) = (self.session, self.asked);
@@ -89,8 +119,16 @@ impl UnderWay<'_> {
             if failed.contains(&key.run) {
                 continue;
             }
+            // All others would have to begin again after each.
+            let there = |ended: &&Key| (ended.case, ended.run) == (number, key.run);
+            if let Some(there) = self.ended.iter().find(there).filter(|_| case.sequence) {
+                let why = format!("not tried: it had to be ended at system {}", there.system);
+                tell(Event::End(key, Box::new(Err(Failure::new(why))), Course::default()))?;
+                failed.insert(key.run);
+                continue;
+            }
             tell(Event::Begin(key))?;
-            let one = || one((run, kept[key.run].as_mut()), &task, session, exact.as_deref());
+            let one = || one((run, &mut follows[key.run]), &task, session, exact.as_deref());
             let (end, course) = limit::within(run.limit, one)?;
             // What a signal cut short is not counted.
             let whole = end.as_ref().is_ok_and(Entry::converged);
@@ -116,13 +154,14 @@ fn reference(runs: &[Run], task: &Task, session: &Session) -> Result<Option<Vec<
 
 /// One solve of a system with nothing kept of others. Collective.
 pub fn solve_once(run: &Run, task: &Task, session: &Session) -> Result<End> {
-    let work = || one((run, None), task, session, None);
+    let mut alone = Follow::new(run, session)?;
+    let work = || one((run, &mut alone), task, session, None);
     limit::within(run.limit, work).map(|(end, _)| end)
 }
 
 /// One solve: how it ended, and its course. Collective.
 fn one(
-    (run, kept): (&Run, Option<&mut Kept>),
+    (run, follow): (&Run, &mut Follow),
     task: &Task,
     session: &Session,
     exact: Option<&[f64]>,
@@ -135,14 +174,9 @@ fn one(
     let exact = exact.filter(|_| run.solver.stop == StopRule::AbsoluteError);
     let task = task.under(&run.solver);
     let task: &Task = &task;
-    let how = (&run.solver, &run.plan);
     let mut seen: Vec<(Instant, f64)> = Vec::new();
     let mut watch = |step: &Step| seen.push((Instant::now(), step.measure));
-    let measured = match kept {
-        None => measure(session, task, run.method.as_ref(), how, exact, &mut watch)
-            .map(|measured| (measured, false)),
-        Some(kept) => renewed(kept, run, (task, session), exact, &mut watch),
-    };
+    let measured = follow.solve(run, (task, session), exact, &mut watch);
     let cut = session.comm().any(limit::cut())?;
     let over = || {
         let seconds = run.limit.unwrap_or_default().as_secs_f64();
@@ -151,8 +185,8 @@ fn one(
     Ok(match measured {
         Err(_) if cut => (Err(Failure::late(over() + " before it was set up")), Course::default()),
         Err(e) => (Err(Failure::new(e.to_string())), Course::default()),
-        Ok((measured, refreshed)) => {
-            let mut entry = entry(&measured, task, refreshed);
+        Ok((measured, setup)) => {
+            let mut entry = entry(&measured, task, setup);
             if cut && entry.outcome == "interrupted" {
                 (entry.outcome, entry.reason) = (report::TIME_LIMIT.into(), Some(over()));
             }
@@ -175,7 +209,7 @@ fn course(measured: &Measured, seen: &[(Instant, f64)]) -> Course {
 }
 
 /// What is kept of a solve.
-fn entry(measured: &Measured, task: &Task, refreshed: bool) -> Entry {
+fn entry(measured: &Measured, task: &Task, setup: Setup) -> Entry {
     let report = &measured.report;
     let ratio = measured.entries.map(|n| n as f64 / task.nnz.max(1) as f64);
     let work =
@@ -193,28 +227,9 @@ fn entry(measured: &Measured, task: &Task, refreshed: bool) -> Entry {
         setup_seconds: measured.setup_seconds,
         solve_seconds: measured.solve_seconds,
         times: vec![[measured.setup_seconds, measured.solve_seconds]],
-        refreshed,
+        setup,
         fallback: report.switches.clone(),
         notes: measured.notes.clone(),
         ranks: measured.counted.as_ref().map(Sent::new),
     }
-}
-
-/// A solve with the preconditioner of the system before, made that of this one; and whether it was
-/// refreshed rather than set up.
-fn renewed(
-    kept: &mut Kept,
-    run: &Run,
-    (task, session): (&Task, &Session),
-    exact: Option<&[f64]>,
-    watch: &mut dyn FnMut(&Step),
-) -> Result<(Measured, bool)> {
-    let meter = session.meter();
-    let before = kept.counts();
-    let m = interrupt::guarded(|| kept.update(task.preconditioned()).map(|_| ()));
-    m.map_err(|e| e.inside(measure::name(run.method.as_ref())))?;
-    let made = kept.ready().ok_or_else(poisoned)?;
-    let (with, how) = ((run.method.as_ref(), made, meter), (&run.solver, &run.plan));
-    let measured = measure_with(session, task, with, how, exact, watch)?;
-    Ok((measured, kept.counts().refreshes > before.refreshes))
 }

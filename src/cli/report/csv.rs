@@ -94,7 +94,7 @@ impl Raw {
 /// The first line of `results.csv`.
 const RESULTS: &str = "case,system,n,nnz,label,group,method,preconditioner,parameters,outcome,iterations,\
                        measure,true_relative_residual,preconditioner_nnz,preconditioner_bytes,\
-                       setup_seconds,solve_seconds,error,fallback,products,repeats,seconds_min,seconds_max\n";
+                       setup_seconds,solve_seconds,error,fallback,products,repeats,seconds_min,seconds_max,setup\n";
 
 /// The first line of `traffic.csv`.
 const TRAFFIC: &str = "case,system,label,ranks,part,kind,calls_max,messages_max,bytes_max,\
@@ -138,13 +138,15 @@ fn result(solve: &Solve<'_>, end: &End) -> String {
         e.times.len().to_string(),
         both().reduce(f64::min).map_or(String::new(), |least| format!("{least:e}")),
         both().reduce(f64::max).map_or(String::new(), |most| format!("{most:e}")),
+        e.setup.name().to_owned(),
     ];
     line(head(solve).into_iter().chain(tail))
 }
 
 /// A line of `results.csv` for what was not solved.
 fn nothing(solve: &Solve<'_>, outcome: &str, why: &str) -> String {
-    let tail = [outcome, "", "", "", "", "", "", "", why, "", "", "", "", ""].map(str::to_owned);
+    let tail =
+        [outcome, "", "", "", "", "", "", "", why, "", "", "", "", "", ""].map(str::to_owned);
     line(head(solve).into_iter().chain(tail))
 }
 

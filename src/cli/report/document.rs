@@ -1,5 +1,5 @@
 //! A comparison as a document: a section for each case, with what its solves took and what ranks sent.
-use super::{Case, Comparison, End, Pairing, Tally, reading, spread, stop, suite};
+use super::{Case, Comparison, End, Pairing, Tally, reading, spread, stop, suite, totals};
 use crate::files;
 use precondor::report::plot::{self, Curve, Points};
 use precondor::report::{Cell, Column, Document, Figure, Iterations, Row, Section, Table};
@@ -23,6 +23,9 @@ pub fn document(comparison: &Comparison) -> Document {
     if !suite.is_empty() {
         files.push(("suite.csv", "the table over the suite".into()));
         files.push(("profile.csv", "the performance profiles".into()));
+    }
+    if totals::file(comparison).is_some() {
+        files.push(("sequences.csv", "what each sequence took in all".into()));
     }
     if comparison.tallies().any(|tally| tally.sent().is_some()) {
         files.push(("traffic.csv", "what the ranks sent".into()));
@@ -121,7 +124,11 @@ fn section(comparison: &Comparison, k: usize) -> Section {
         id: format!("case_{k}"),
         title,
         notes: vec![about],
-        tables: [solves(comparison, k)].into_iter().chain(sent).collect(),
+        tables: [solves(comparison, k)]
+            .into_iter()
+            .chain(totals::table(comparison, k))
+            .chain(sent)
+            .collect(),
         figures: convergence(comparison, k),
         data: fields(json!(case)),
         ..Section::default()
@@ -176,15 +183,16 @@ fn solved(method: &Pairing, tally: &Tally, k: usize, fast: &[usize]) -> Row {
     if tally.any_failed() {
         remarks.append(&mut asides);
     }
-    let (setups, refreshes) = tally.setups();
+    let made = tally.totals().made;
     let data = fields(json!({
         "solver": method.solver,
         "preconditioner": method.preconditioner,
         "parameters": method.given,
         "converged": tally.all_converged(),
-        // Systems whose preconditioner was set up, and those where it was refreshed.
-        "setups": setups,
-        "refreshes": refreshes,
+        // Systems whose preconditioner was set up, refreshed, and left as it was.
+        "setups": made.setups,
+        "refreshes": made.refreshes,
+        "kept": made.kept,
         // One for each system, in order; `error` where it failed. Of very many the first ones; how many are not here.
         "systems": tally.first.iter().map(system).collect::<Vec<_>>(),
         "systems_left_out": tally.total() - tally.first.len() as u64,

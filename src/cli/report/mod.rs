@@ -5,6 +5,7 @@ mod reading;
 pub mod spread;
 mod suite;
 mod tally;
+mod totals;
 
 pub use csv::Raw;
 pub use document::document;
@@ -15,6 +16,7 @@ use crate::traffic::Sent;
 use precondor::report::{Provenance, groups, median, page};
 use precondor_core::Result;
 use precondor_core::config::{SolverConfig, StopRule};
+use precondor_core::instance::Setup;
 use precondor_core::solver::Norm;
 use precondor_core::solver::Switch;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -70,6 +72,10 @@ pub struct Case {
     /// Whether it is one of a suite.
     #[serde(skip)]
     pub of_suite: bool,
+    /// Whether its systems stand in an order that means something.
+    pub sequence: bool,
+    /// What they are called, where they have names.
+    pub names: Vec<String>,
 }
 
 impl Case {
@@ -84,6 +90,8 @@ impl Case {
             nnz: 0,
             side: None,
             of_suite: case.of_suite,
+            sequence: case.sequence,
+            names: case.names(),
         }
     }
 
@@ -122,8 +130,8 @@ pub struct Entry {
     pub solve_seconds: f64,
     /// Of setup and solve, each time that it was done.
     pub times: Vec<[f64; 2]>,
-    /// The preconditioner was refreshed from that of the system before, not set up.
-    pub refreshed: bool,
+    /// How the preconditioner was come by.
+    pub setup: Setup,
     /// Where the solve noticed that its preconditioner fails, and went on by other means.
     pub fallback: Vec<Switch>,
     pub notes: Vec<String>,
@@ -309,7 +317,8 @@ fn stop(solver: &SolverConfig) -> String {
 }
 
 /// What may be written into the folder of a report, beside the raw numbers.
-const FILES: [&str; 5] = ["history.csv", "index.html", "profile.csv", "solves.jsonl", "suite.csv"];
+const FILES: [&str; 6] =
+    ["history.csv", "index.html", "profile.csv", "sequences.csv", "solves.jsonl", "suite.csv"];
 
 /// Makes the folder of a report, for this process alone, and sees to it that all can be written there.
 pub fn ready(folder: &Path) -> Result<files::Claim> {
@@ -330,6 +339,7 @@ pub fn write(comparison: &Comparison, folder: &Path, raw: Raw) -> Result<()> {
             suite::files(comparison)
                 .into_iter()
                 .flatten()
+                .chain(totals::file(comparison))
                 .try_for_each(|(name, text)| files::write(&folder.join(name), text.as_bytes())),
         )
         .and(files::write(&folder.join("index.html"), page(&document(comparison)).as_bytes()))

@@ -4,6 +4,7 @@ use super::{Course, Entry, Failure};
 use crate::measure::told;
 use crate::traffic::Sent;
 use precondor::report::median;
+use precondor_core::instance::{Counts, Setup};
 use precondor_core::kernel::random;
 use std::borrow::Cow;
 
@@ -28,7 +29,7 @@ pub struct Tally {
     total: u64,
     converged: u64,
     failed: u64,
-    refreshed: u64,
+    totals: Totals,
     /// Of those that converged: the sum and the most.
     iterations: (u64, usize),
     /// The largest true residual of those that were solved.
@@ -44,6 +45,35 @@ pub struct Tally {
     numbers: Sample,
     /// What the ranks sent for the first system that was counted, and its iterations.
     sent: Option<(usize, Sent)>,
+}
+
+/// What all solves took together, those that did not converge among them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Totals {
+    /// How preconditioners were come by.
+    pub made: Counts,
+    /// Iterations.
+    pub iterations: u64,
+    /// Products with A, and what takes as long; known of so many solves.
+    pub products: (f64, u64),
+    /// Seconds of all setups and of all solves.
+    pub seconds: [f64; 2],
+}
+
+impl Totals {
+    fn add(&mut self, entry: &Entry) {
+        match entry.setup {
+            Setup::SetUp => self.made.setups += 1,
+            Setup::Refreshed => self.made.refreshes += 1,
+            Setup::Kept => self.made.kept += 1,
+        }
+        self.iterations += entry.iterations as u64;
+        if let Some(products) = entry.products {
+            self.products = (self.products.0 + products, self.products.1 + 1);
+        }
+        self.seconds[0] += entry.setup_seconds;
+        self.seconds[1] += entry.solve_seconds;
+    }
 }
 
 /// What medians are taken of.
@@ -103,7 +133,7 @@ impl Tally {
     }
 
     fn count(&mut self, entry: &Entry) {
-        self.refreshed += u64::from(entry.refreshed);
+        self.totals.add(entry);
         if entry.converged() {
             self.converged += 1;
             let (sum, most) = self.iterations;
@@ -152,9 +182,13 @@ impl Tally {
     pub fn total(&self) -> u64 {
         self.total
     }
-    /// Systems whose preconditioner was set up, and those where it was refreshed.
-    pub fn setups(&self) -> (u64, u64) {
-        (self.total - self.failed - self.refreshed, self.refreshed)
+    /// What all solves took together.
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+    /// Systems that ended without a solve.
+    pub fn failed(&self) -> u64 {
+        self.failed
     }
     /// Whether a system ended without a solve.
     pub fn any_failed(&self) -> bool {
@@ -241,7 +275,7 @@ mod tests {
             setup_seconds: k as f64,
             solve_seconds: 1.0,
             times: vec![[k as f64, 1.0]],
-            refreshed: k > 0,
+            setup: if k > 0 { Setup::Refreshed } else { Setup::SetUp },
             fallback: Vec::new(),
             notes: vec!["the same for all".into(), format!("system {k}")],
             ranks: None,
@@ -267,11 +301,14 @@ mod tests {
         assert_eq!(after[0], [FIRST, SAMPLE, REMARKS, 3]);
         // What is counted is counted of all.
         assert_eq!(tally.total(), 100_000);
-        assert_eq!(tally.setups(), (1, 99_998));
+        assert_eq!(tally.totals().made, Counts { setups: 1, refreshes: 99_998, kept: 0 });
+        // 10 000 times 0 to 9, without one 7.
+        assert_eq!(tally.totals().iterations, 450_000 - 7);
+        assert_eq!(tally.totals().seconds[1], 99_999.0);
         assert_eq!(tally.worst(), Some(99_999.0));
         assert_eq!(tally.outcome(), "1000 breakdown, 98999 converged, 1 failed of 100000");
         let (mean, most) = tally.iterations().unwrap();
-        // 10 000 times 0 to 9, without one 7 and the 1000 zeros that broke down.
+        // The same without the 1000 zeros that broke down.
         assert_eq!((mean, most), ((450_000 - 7) as f64 / 98_999.0, 9));
         assert!(tally.sampled());
         // The rank of the median of 4096 drawn from all: half of them, ± 1/128 (one standard deviation).

@@ -241,7 +241,17 @@ impl Asked {
         let plan = fallback::plan(session, Some(&self.section), &solver, method.as_ref())?;
         let limit = order.seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let (label, group) = (String::new(), String::new());
-        Ok(Run { label, group, solver, method, plan, reuse: false, limit })
+        Ok(Run {
+            label,
+            group,
+            solver,
+            method,
+            plan,
+            reuse: None,
+            setup_cost: None,
+            warm: false,
+            limit,
+        })
     }
 }
 
@@ -268,11 +278,12 @@ fn refuse(section: &Node, solver: &SolverConfig) -> Result<()> {
 
 /// All systems: those of `[problem]`, of which some are held out unless `[held_out]` has others.
 fn systems(root: &Node, tune: &Tune) -> Result<(Vec<Case>, Vec<System>)> {
-    let mut cases = experiment::family_of(root, "problem", SAMPLES)?;
+    let apart = |cases: Vec<Case>| cases.into_iter().flat_map(Case::apart).collect::<Vec<_>>();
+    let mut cases = apart(experiment::family_of(root, "problem", SAMPLES)?);
     let first = cases.len();
     let mut systems = Vec::new();
     let others = root.get("held_out").map(|_| experiment::family_of(root, "held_out", SAMPLES / 2));
-    let others = others.transpose()?;
+    let others = others.transpose()?.map(apart);
     for (case, of) in cases.iter().enumerate().filter(|(_, case)| case.is_model()) {
         systems.extend((0..of.samples).map(|index| System { case, index, practice: true }));
         if others.is_none() {

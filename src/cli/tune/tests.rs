@@ -7,6 +7,7 @@ use crate::report::spread::Verdict;
 use crate::report::{End, Entry, Failure, TIME_LIMIT};
 use precondor_core::Result;
 use precondor_core::config::SolverKind;
+use precondor_core::instance::Setup;
 use serde_json::{Map, Value, json};
 
 /// What a configuration costs on a system; none where it is refused.
@@ -36,7 +37,7 @@ fn entry(seconds: f64, outcome: &'static str) -> Entry {
         setup_seconds: 0.0,
         solve_seconds: seconds,
         times: vec![[0.0, seconds]],
-        refreshed: false,
+        setup: Setup::SetUp,
         fallback: Vec::new(),
         notes: Vec::new(),
         ranks: None,

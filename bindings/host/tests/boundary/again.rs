@@ -133,7 +133,7 @@ fn a_kept_preconditioner_is_refreshed_where_it_can_and_both_are_counted() {
                 let comm = Comm::new(backend);
                 let mut kept = Kept::new(method, &json!({}));
                 assert!(kept.m().is_none());
-                let counts = |setups, refreshes| Counts { setups, refreshes };
+                let counts = |setups, refreshes| Counts { setups, refreshes, kept: 0 };
                 let mut update = |system: &System, expected: Counts| {
                     let n = system.a().n_own();
                     let fresh = method.generate(&json!({}), system).expect("generates");
@@ -159,7 +159,7 @@ fn a_kept_preconditioner_is_refreshed_where_it_can_and_both_are_counted() {
     let mut kept = Kept::new(&methods::named("panicky"), &json!({}));
     for setups in 1..=2 {
         kept.update(&solo(3)).expect("works");
-        assert_eq!(kept.counts(), Counts { setups, refreshes: 0 });
+        assert_eq!(kept.counts(), Counts { setups, refreshes: 0, kept: 0 });
     }
 }
 

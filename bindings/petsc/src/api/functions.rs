@@ -12,6 +12,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 pub type Callback<A> = Option<unsafe extern "C" fn(A) -> c_int>;
 type Callback2<A, B> = Option<unsafe extern "C" fn(A, B) -> c_int>;
 type Callback3<A, B, C> = Option<unsafe extern "C" fn(A, B, C) -> c_int>;
+type Callback4<A, B, C, D> = Option<unsafe extern "C" fn(A, B, C, D) -> c_int>;
 
 macro_rules! functions {
     ($($name:ident($($arg:ident: $type:ty),*);)*) => {
@@ -236,6 +237,7 @@ functions! {
     PCShellSetApply(pc: RawPc, f: Callback3<RawPc, RawVec, RawVec>);
     PCShellSetApplyTranspose(pc: RawPc, f: Callback3<RawPc, RawVec, RawVec>);
     PCShellSetMatApply(pc: RawPc, f: Callback3<RawPc, RawMat, RawMat>);
+    PCShellSetPostSolve(pc: RawPc, f: Callback4<RawPc, RawKsp, RawVec, RawVec>);
     PCShellSetView(pc: RawPc, f: Callback2<RawPc, Viewer>);
     PCShellSetDestroy(pc: RawPc, f: Callback<RawPc>);
     PCShellSetName(pc: RawPc, name: *const c_char);

@@ -247,6 +247,7 @@ same! {
     [A] Option<unsafe extern "C" fn(A) -> c_int>;
     [A, B] Option<unsafe extern "C" fn(A, B) -> c_int>;
     [A, B, C] Option<unsafe extern "C" fn(A, B, C) -> c_int>;
+    [A, B, C, D] Option<unsafe extern "C" fn(A, B, C, D) -> c_int>;
 }
 
 /// A function that PETSc calls with arguments that its type does not tell, for both widths of its integers.

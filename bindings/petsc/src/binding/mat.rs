@@ -82,6 +82,46 @@ impl Mat {
         Self::assemble(petsc, ranks, n_cols_own, row_ptr, cols, values)
     }
 
+    /// Overwrites the values with those of a matrix of the same pattern, which a preconditioner that was made for this one
+    /// may go on from. Collective.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] for one of another size; what PETSc reports, where an entry has no place.
+    pub fn set_values_of(&mut self, a: &DistCsr) -> Result<&mut Self> {
+        let fits = match self.own_size() {
+            size if size == [a.n_own(); 2] => Ok(()),
+            [rows, _] => Err(Error::misuse(format!(
+                "Mat::set_values_of: a matrix of {} own rows, where {rows} are needed",
+                a.n_own()
+            ))),
+        };
+        self.petsc.agree(self.ranks, fits)?;
+        const INSERT: std::ffi::c_int = 1;
+        const FINAL: std::ffi::c_int = 0;
+        let (api, wide) = (self.petsc.api(), |j: u64| i64::try_from(j).unwrap_or(i64::MAX));
+        let mut put = Ok(());
+        for i in 0..a.n_own() {
+            let (cols, values): (std::vec::Vec<u64>, std::vec::Vec<f64>) =
+                a.global_entries(i).unzip();
+            let row = api.to_ints([wide(a.global_row(i))].into_iter())?;
+            let cols = api.to_ints(cols.into_iter().map(wide))?;
+            let count = api.to_int(values.len())?;
+            let one = api.to_int(1)?;
+            // SAFETY: a live matrix, and arrays as long as said, which PETSc copies.
+            put = put.and(unsafe {
+                let (row, cols) = (row.as_ptr(), cols.as_ptr());
+                api.MatSetValues(self.raw, one, row, count, cols, values.as_ptr(), INSERT)
+            });
+        }
+        // SAFETY: a live matrix; all ranks get here.
+        unsafe {
+            api.MatAssemblyBegin(self.raw, FINAL)?;
+            api.MatAssemblyEnd(self.raw, FINAL)?;
+        }
+        put?;
+        Ok(self)
+    }
+
     /// Reads the first matrix of a PETSc binary file. Collective.
     ///
     /// # Errors

@@ -54,6 +54,9 @@ unsafe fn vectors(
     context::with(pc, |context| {
         // SAFETY: the caller's promise; what is borrowed goes back.
         unsafe {
+            if let Some(built) = &context.built {
+                built.applied.set(built.applied.get() + 1);
+            }
             let shown = context.built.as_ref().and_then(|built| built.shown.as_ref());
             if let Some(shown) = shown.filter(|shown| shown.applied) {
                 return shown.apply(api, x, y, transposed);

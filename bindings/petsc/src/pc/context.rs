@@ -8,6 +8,7 @@ use precondor_core::config::MethodConfig;
 use precondor_core::instance::{Instance, Kept};
 use precondor_core::{Error, Result};
 use precondor_mpi::Foreign;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,8 +30,10 @@ pub(super) struct Context {
 
 /// The preconditioner of the matrices that a PC gets one after the other.
 pub(super) struct Built {
-    /// M, refreshed where only values change.
+    /// M, made anew as options say.
     pub(super) kept: Kept,
+    /// How often it was applied since the last solve that was told of.
+    pub(super) applied: Cell<usize>,
     /// What it was made with, and the folder that file names start at.
     pub(super) with: (MethodConfig, PathBuf),
     /// Own rows of the last matrix.

@@ -21,6 +21,7 @@
 //! | `grid` | what a DMDA says about the grid |
 //! | `explicit` | stored inverses as matrices of PETSc |
 //! | `apply` | products with M |
+//! | `solved` | what solves tell, for how long M is kept |
 //! | `view` | `-ksp_view` |
 //!
 //! Nothing knows `register`, which knows all; the others know what stands beside them without a circle.
@@ -37,6 +38,7 @@ mod options;
 mod register;
 mod settings;
 mod setup;
+mod solved;
 mod value;
 mod view;
 

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `_name NAME` | the method, where the type does not name it |
 //! | `_config FILE` | a section `[preconditioner]` to start from; other options override it |
+//! | `_reuse POLICY` | when M is made anew as matrices change |
+//! | `_setup_cost NUMBER` | iterations that a setup counts for |
 //! | `_explicit` | apply the stored inverse as a matrix of PETSc |
 //! | `_explicit_view VIEWER` | show it |
 //! | `_PARAM VALUE` | a parameter of the method |
@@ -25,6 +27,7 @@ use crate::api::{Api, Bool, IntCell, MPI_Comm, Object, Options, RawPc, text};
 use precondor_core::comm::Comm;
 use precondor_core::config::{self, Content, Node};
 use precondor_core::registry::Registry;
+use precondor_core::reuse::Reuse;
 use precondor_core::schema::{self, METHOD, named_method};
 use precondor_core::{Error, Result, input, words};
 use serde_json::Value;
@@ -35,9 +38,18 @@ use std::ptr::{null, null_mut};
 use std::sync::{Mutex, PoisonError};
 
 /// Keys that are no parameters.
-const OWN: [(&str, &str); 4] = [
+const OWN: [(&str, &str); 6] = [
     ("name", "the method, one of"),
     ("config", "a file whose section [preconditioner] names a method and its parameters"),
+    (
+        "reuse",
+        "when M is made anew as matrices change: refresh (for each, the default), keep (where it fails) or adaptive (where \
+         iterations counted so far say that it pays)",
+    ),
+    (
+        "setup_cost",
+        "iterations that a setup counts for with adaptive; reckoned from what M stores unless given",
+    ),
     ("explicit", "apply the stored inverse as a matrix of PETSc (MatMult)"),
     ("explicit_view", "show the stored inverse: a viewer, such as ::ascii_info or draw"),
 ];
@@ -143,6 +155,7 @@ impl Database {
             })?,
         };
         let explicit_view = self.is_given("explicit_view")?;
+        let reuse = self.reuse()?;
         self.name(&mut root, context)?;
         let mut known: Vec<String> = OWN.iter().map(|(key, _)| (*key).to_owned()).collect();
         let named = root.get("name").and_then(|name| name.text().ok()).map(str::to_owned);
@@ -163,7 +176,30 @@ impl Database {
             precondor_host::fault(self.registry, name, params)
         })?;
         self.left_over(&known)?;
-        Ok(Settings { method, base, explicit, explicit_view })
+        Ok(Settings { method, base, reuse, explicit, explicit_view })
+    }
+
+    /// When M is made anew as matrices change, and what a setup counts for.
+    fn reuse(&self) -> Done<(Reuse, Option<f64>)> {
+        let wrong = |key: &str, value: &str, why: &str| {
+            Error::Parameter(format!("{} {value}: {why}", self.option(key)))
+        };
+        let reuse = match self.get("reuse")? {
+            None => Reuse::default(),
+            Some(name) => {
+                *Reuse::ALL.iter().find(|reuse| reuse.name() == name).ok_or_else(|| {
+                    let names = Reuse::ALL.map(Reuse::name).join(", ");
+                    wrong("reuse", &name, &format!("no such policy (there are: {names})"))
+                })?
+            }
+        };
+        let Some(text) = self.get("setup_cost")? else { return Ok((reuse, None)) };
+        let cost = text.parse().ok().filter(|cost: &f64| *cost > 0.0 && cost.is_finite());
+        let cost = cost.ok_or_else(|| wrong("setup_cost", &text, "it is no number above 0"))?;
+        match reuse {
+            Reuse::Adaptive => Ok((reuse, Some(cost))),
+            _ => Err(wrong("setup_cost", &text, "goes with adaptive only").into()),
+        }
     }
 
     fn no_method(&self) -> Error {

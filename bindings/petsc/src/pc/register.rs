@@ -2,7 +2,7 @@
 use super::callback::{Trouble, guard};
 use super::context::{self, Context};
 use super::methods::{TYPE, method_of, plugins, type_name, types};
-use super::{apply, coordinates, host, options, setup, view};
+use super::{apply, coordinates, host, options, setup, solved, view};
 use crate::Petsc;
 use crate::api::{Api, MPI_Comm, Object, RawPc, code, text};
 use precondor_core::{Error, Result};
@@ -175,6 +175,7 @@ unsafe extern "C" fn create(pc: RawPc) -> c_int {
             api.PCShellSetSetUp(pc, Some(setup::setup))?;
             api.PCShellSetApply(pc, Some(apply::apply))?;
             api.PCShellSetMatApply(pc, Some(apply::apply_many))?;
+            api.PCShellSetPostSolve(pc, Some(solved::solved))?;
             api.PCShellSetView(pc, Some(view::view))?;
             api.PCShellSetDestroy(pc, Some(destroy))?;
             api.PCShellSetName(pc, VERSION.as_ptr())?;

@@ -1,5 +1,6 @@
 //! What the options of a PC say.
 use precondor_core::config::MethodConfig;
+use precondor_core::reuse::Reuse;
 use serde_json::{Map, Value};
 use std::path::PathBuf;
 
@@ -10,6 +11,8 @@ pub(super) struct Settings {
     pub(super) method: MethodConfig,
     /// Where file names in parameters start.
     pub(super) base: PathBuf,
+    /// When M is made anew as matrices change, and the iterations that a setup counts for where that is said.
+    pub(super) reuse: (Reuse, Option<f64>),
     /// Whether M is to be applied as a matrix of PETSc.
     pub(super) explicit: bool,
     /// Whether that matrix is to be shown.
@@ -20,6 +23,7 @@ impl Settings {
     /// The settings of a method whose options were not read: its defaults.
     pub(super) fn of(method: &str) -> Self {
         let method = MethodConfig { name: method.into(), params: Value::Object(Map::new()) };
-        Settings { method, base: ".".into(), explicit: false, explicit_view: false }
+        let reuse = (Reuse::default(), None);
+        Settings { method, base: ".".into(), reuse, explicit: false, explicit_view: false }
     }
 }

@@ -17,6 +17,7 @@ use precondor_core::comm::{Comm, Communicator};
 use precondor_core::instance::{Instance, Kept};
 use precondor_core::system::System;
 use precondor_core::{Error, Result, schema};
+use std::cell::Cell;
 use std::ffi::c_int;
 use std::ptr::null_mut;
 
@@ -133,9 +134,11 @@ unsafe fn build(
                 })?;
                 let with = (config, settings.base.clone());
                 let same = built.take().filter(|built| built.with == with);
-                let kept = same.map(|built| built.kept);
+                let kept = same.map(|built| built.counted().kept);
                 let kept = kept.unwrap_or_else(|| Kept::new(method, &with.0.params));
-                let built = built.insert(Built { kept, with, n, nnz, shown: None });
+                let kept = kept.reusing(settings.reuse.0, settings.reuse.1);
+                let applied = Cell::default();
+                let built = built.insert(Built { kept, applied, with, n, nnz, shown: None });
                 built.kept.update(&system).map(|_| ())
             })
         })?;

@@ -36,6 +36,7 @@ unsafe fn show(api: &Api, pc: RawPc, context: &mut Context, viewer: Viewer) -> D
         return Ok(());
     };
     describe(settings, &line)?;
+    line(&format!("reuse = {}", settings.reuse.0.name()))?;
     // SAFETY: the caller's promise.
     let comm = unsafe {
         let raw = super::callback::comm_of(api, pc.cast());
@@ -58,8 +59,8 @@ unsafe fn show(api: &Api, pc: RawPc, context: &mut Context, viewer: Viewer) -> D
         }
     }
     if let Some(built) = &context.built {
-        let Counts { setups, refreshes } = built.kept.counts();
-        line(&format!("setups: {setups} from nothing, {refreshes} refreshed"))?;
+        let Counts { setups, refreshes, kept } = built.kept.counts();
+        line(&format!("setups: {setups} from nothing, {refreshes} refreshed, {kept} times kept"))?;
     }
     if let Some(failure) = &context.failure {
         line(&format!("failed: {failure}"))?;
