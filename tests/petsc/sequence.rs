@@ -67,18 +67,26 @@ fn policies_that_are_none_are_refused() {
         .says(&["-pc_precondor_reuse", "-pc_precondor_setup_cost"]);
 }
 
-/// A matrix and the vector behind it, as PETSc's binary format has them: how many bytes.
-fn system(bytes: &[u8]) -> usize {
-    let int = |at: usize| {
-        let four = bytes[at..at + 4].try_into().expect("four bytes");
-        usize::try_from(i32::from_be_bytes(four)).expect("a size")
-    };
-    const MATRIX: usize = 1_211_216;
-    const VECTOR: usize = 1_211_214;
-    assert_eq!(int(0), MATRIX);
-    let matrix = 16 + 4 * int(4) + 12 * int(12);
-    assert_eq!((int(matrix), int(matrix + 4)), (VECTOR, int(4)));
-    matrix + 8 + 8 * int(4)
+/// The matrices, or the vectors, of a file in PETSc's binary format, one after the other.
+fn objects(path: &Path) -> Vec<Vec<u8>> {
+    let bytes = std::fs::read(path).expect("what ex19 wrote");
+    let (mut rest, mut all) = (bytes.as_slice(), Vec::new());
+    while !rest.is_empty() {
+        let int = |k: usize| {
+            let four = rest[4 * k..4 * k + 4].try_into().expect("four bytes");
+            usize::try_from(i32::from_be_bytes(four)).expect("a size")
+        };
+        let length = match int(0) {
+            // Rows, columns, entries; lengths of the rows, columns and values of the entries.
+            1_211_216 => 16 + 4 * int(1) + 12 * int(3),
+            1_211_214 => 8 + 8 * int(1),
+            other => panic!("{other} is neither a matrix nor a vector"),
+        };
+        let (one, others) = rest.split_at(length);
+        all.push(one.to_vec());
+        rest = others;
+    }
+    all
 }
 
 /// The program solves what ex19 solved, in as many iterations.
@@ -86,19 +94,19 @@ fn system(bytes: &[u8]) -> usize {
 fn jacobians_of_ex19_are_a_sequence_of_files() {
     let Some(ex19) = Petsc::Narrow.nonlinear_tutorial("ex19") else { return };
     let folder = folder("ex19");
-    let all = folder.join("all");
-    let view = format!("binary:{}::append", all.display());
-    let options = format!("-pc_precondor_reuse keep -ksp_view_mat {view} -ksp_view_rhs {view}");
-    let ran = with(1, &ex19, "precondor_ilu", &options);
+    let (matrices, vectors) = (folder.join("matrices"), folder.join("vectors"));
+    let view =
+        |what: &str, path: &Path| format!("-ksp_view_{what} binary:{}::append", path.display());
+    let views = format!("{} {}", view("mat", &matrices), view("rhs", &vectors));
+    let ran = with(1, &ex19, "precondor_ilu", &format!("-pc_precondor_reuse keep {views}"));
     let inside = counts(&ran);
-    let bytes = std::fs::read(&all).expect("what ex19 wrote");
-    let (mut rest, mut systems) = (bytes.as_slice(), 0);
-    while !rest.is_empty() {
-        let (one, others) = rest.split_at(system(rest));
-        std::fs::write(folder.join(format!("J{systems}.petsc")), one).expect("written");
-        (rest, systems) = (others, systems + 1);
+    let (matrices, vectors) = (objects(&matrices), objects(&vectors));
+    let systems = inside.len();
+    assert_eq!((matrices.len(), vectors.len()), (systems, systems));
+    for (k, (a, b)) in matrices.iter().zip(&vectors).enumerate() {
+        let path = folder.join(format!("J{k}.petsc"));
+        std::fs::write(path, [a.as_slice(), b].concat()).expect("written");
     }
-    assert_eq!(systems, inside.len());
     let run_of = |reuse: &str| {
         format!("[[run]]\nlabel = '{reuse}'\nreuse = '{reuse}'\npreconditioner = 'ilu'\n")
     };

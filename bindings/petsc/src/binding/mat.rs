@@ -103,7 +103,7 @@ impl Mat {
         for i in 0..a.n_own() {
             let (cols, values): (std::vec::Vec<u64>, std::vec::Vec<f64>) =
                 a.global_entries(i).unzip();
-            let row = api.to_ints([wide(a.global_row(i))].into_iter())?;
+            let row = api.to_ints([wide(a.global_row(i))])?;
             let cols = api.to_ints(cols.into_iter().map(wide))?;
             let count = api.to_int(values.len())?;
             let one = api.to_int(1)?;
