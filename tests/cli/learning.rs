@@ -114,10 +114,8 @@ fn a_model_is_not_compared_on_a_matrix_that_it_was_trained_on() {
     std::fs::copy(folder.path().join("m/a0.mtx"), folder.path().join("m/copy.mtx"))
         .expect("copied");
     assert_eq!(compare("['m/copy.mtx']", net).code, 1);
-    let solve = format!(
-        "[problem]\nmatrix = 'm/a0.mtx'\n[solver]\nmethod = 'cg'\n[preconditioner]\nname = 'mlp-fsai'\nmodel = 'mine.safetensors'\n"
-    );
-    let path = folder.file("solve.toml", &solve);
+    let solve = "[problem]\nmatrix = 'm/a0.mtx'\n[solver]\nmethod = 'cg'\n[preconditioner]\nname = 'mlp-fsai'\nmodel = 'mine.safetensors'\n";
+    let path = folder.file("solve.toml", solve);
     assert_eq!(run(program().arg("solve").arg(path)).code, 0);
 }
 

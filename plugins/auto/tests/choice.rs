@@ -223,11 +223,11 @@ fn the_forest_is_asked_about_what_is_like_unsymmetric_matrices_that_it_saw() {
     assert!(notes[1].starts_with("votes of 25 trees: "), "{notes:?}");
     // Without some of its diagonal it is not, whatever the trees say.
     let a = larger.a().own().view();
-    let entries = |i: usize| a.row(i).filter(move |&(j, _)| j != i || i % 3 != 0);
+    let entries = |i: usize| a.row(i).filter(move |&(j, _)| j != i || !i.is_multiple_of(3));
     let entries: Vec<_> = (0..3600).flat_map(|i| entries(i).map(move |(j, v)| (i, j, v))).collect();
     let holes = DistCsr::solo(Csr::from_triplets(3600, 3600, entries).unwrap()).unwrap();
     let notes = choose(&json!({"model": path}), &System::new(holes).with_host(host()));
-    let notes = notes.map_or_else(|e| vec![e.to_string()], |notes| notes);
+    let notes = notes.unwrap_or_else(|e| vec![e.to_string()]);
     let said = notes.join("; ");
     assert!(said.contains("A is not positive definite, and unlike all of that kind"), "{said}");
     assert!(said.contains("positive-diagonal = 0.6") && !said.contains("unknowns"), "{said}");

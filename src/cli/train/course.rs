@@ -122,7 +122,7 @@ impl Course {
 
     fn document(&self, about: About<'_>) -> Document {
         let losses = || self.steps.iter().filter(|step| step.loss.is_finite());
-        let (first, last) = (losses().next(), losses().last());
+        let (first, last) = (losses().next(), losses().next_back());
         let columns = [
             ("steps", "steps"),
             ("first_loss", "first loss"),

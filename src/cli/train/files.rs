@@ -108,7 +108,7 @@ pub fn asked(
     }
     let mut count = |key: &str, many: usize| {
         if let Some(node) = train.and_then(|train| train.get(key)) {
-            return Err(node.key_error(&format!(
+            return Err(node.key_error(format!(
                 "'{key}': with files it is their number, {many}; leave it out"
             )));
         }
