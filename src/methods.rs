@@ -7,6 +7,7 @@ use precondor_core::config::{self, MethodConfig, Node};
 use precondor_core::host::Host;
 use precondor_core::instance::Instance;
 use precondor_core::matrix::{Csr, DistCsr};
+use precondor_core::ready::Ready;
 use precondor_core::registry::DynGenerator;
 use precondor_core::system::System;
 use precondor_core::train::{Samples, Training, Unwatched};
@@ -163,9 +164,17 @@ impl Methods {
     /// [`Error::Parameter`](crate::Error::Parameter) for a name that is not there, or parameters that the
     /// method does not have; what the method reports.
     pub fn make(&self, name: &str, params: Value, system: &System) -> Result<Box<dyn Instance>> {
+        self.set_up(name, &params, &system.clone().with_host(self.host())).map(Ready::into_m)
+    }
+
+    /// As [`make`](Methods::make), with what it took; `system` has its services already.
+    ///
+    /// # Errors
+    /// As [`make`](Methods::make).
+    #[doc(hidden)]
+    pub fn set_up(&self, name: &str, params: &Value, system: &System) -> Result<Ready> {
         let method = system.a().space().comm().agree(self.get(name))?;
-        let made = method.generate(&params, &system.clone().with_host(self.host()));
-        made.map_err(|e| e.inside(name))
+        Ready::set_up(method.as_ref(), params, system).map_err(|e| e.inside(name))
     }
 
     /// A sequence of systems, solved with the method `name`, with parameters as for [`make`](Methods::make).

@@ -124,6 +124,6 @@ impl Solver {
         watch: &mut dyn FnMut(&Step) -> ControlFlow<()>,
     ) -> Result<Report> {
         let stop = self.config.stop(None);
-        solver::solve(&self.config.method(), a, m, b, x, &stop, watch)
+        solver::solve(&self.config.algorithm(), a, m, b, x, &stop, watch)
     }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+/// Where readers of the book find the other files.
+const REPOSITORY: &str = "https://github.com/precondor/precondor/";
 
 fn read(file: impl AsRef<Path>) -> String {
     let path = Path::new(ROOT).join(file);
@@ -94,10 +96,20 @@ fn links_lead_somewhere() {
     let mut seen = 0;
     for page in pages() {
         let text = read(&page);
-        for link in links(&text).into_iter().filter(|link| !link.contains("://")) {
+        for link in links(&text) {
             let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
             let folder = page.parent().expect("a folder");
-            let target = if file.is_empty() { page.clone() } else { folder.join(file) };
+            let target = match file.strip_prefix(REPOSITORY) {
+                // Within the repository, for readers of the book.
+                Some(file) => PathBuf::from(file.strip_prefix("blob/main/").unwrap_or_else(|| {
+                    file.strip_prefix("tree/main/").unwrap_or_else(|| panic!("where is {link}?"))
+                })),
+                None if link.contains("://") => continue,
+                None if file.is_empty() => page.clone(),
+                None => folder.join(file),
+            };
+            let in_book = page.starts_with("docs") && !file.starts_with(REPOSITORY);
+            assert!(!in_book || !file.contains(".."), "{}: {link} leaves the book", page.display());
             let there = Path::new(ROOT).join(&target);
             assert!(there.exists(), "{}: there is no {link}", page.display());
             if !anchor.is_empty() {

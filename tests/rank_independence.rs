@@ -5,7 +5,7 @@ use precondor_core::comm::{Comm, threads};
 use precondor_core::host::Host;
 use precondor_core::matrix::{DistCsr, Space};
 use precondor_core::problem::Problem;
-use precondor_core::solver::{Criterion, Method, Outcome, Stop, solve};
+use precondor_core::solver::{Algorithm, Criterion, Outcome, Stop, solve};
 use precondor_core::system::System;
 use precondor_host::{Plugins, Search};
 use serde_json::{Value, json};
@@ -71,7 +71,7 @@ impl Rows {
 fn iterations(
     plugins: &Plugins,
     rows: &Rows,
-    method: Method,
+    method: Algorithm,
     preconditioner: &Value,
     ranks: usize,
 ) -> usize {
@@ -98,8 +98,8 @@ fn iterations(
 }
 
 /// How far counts may lie apart: not at all up to 50, then by 2 %, BiCGStab by 10 %.
-fn agree(method: Method, alone: usize, several: usize) -> bool {
-    let part = if method == Method::Bicgstab { 0.1 } else { 0.02 };
+fn agree(method: Algorithm, alone: usize, several: usize) -> bool {
+    let part = if method == Algorithm::Bicgstab { 0.1 } else { 0.02 };
     let apart = alone.abs_diff(several) as f64;
     apart == 0.0 || (alone > 50 && apart <= (part * alone as f64).max(1.0))
 }
@@ -125,10 +125,10 @@ fn iterations_do_not_depend_on_the_number_of_ranks() {
     let any =
         [json!({"name": "jacobi"}), json!({"name": "spai"}), json!({"name": "spai", "power": 2})];
     for rows in &matrices {
-        let krylov = [Method::Gmres { restart: 60 }, Method::Bicgstab];
-        let mut cases: Vec<(Method, &Value)> = Vec::new();
+        let krylov = [Algorithm::Gmres { restart: 60 }, Algorithm::Bicgstab];
+        let mut cases: Vec<(Algorithm, &Value)> = Vec::new();
         if rows.symmetric {
-            cases.extend(definite.iter().map(|m| (Method::Cg, m)));
+            cases.extend(definite.iter().map(|m| (Algorithm::Cg, m)));
         }
         cases.extend(any.iter().flat_map(|m| krylov.map(|k| (k, m))));
         for (method, preconditioner) in cases {

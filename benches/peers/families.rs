@@ -11,24 +11,18 @@ use precondor_core::matrix::DistCsr;
 use precondor_core::matrix::io::petsc_binary::{self, Indices, PetscFile};
 use precondor_core::problem::Problem;
 use precondor_core::registry::{DynGenerator, Native};
-use precondor_core::solver::{self, Criterion, Method, Outcome, Stop};
+use precondor_core::solver::{self, Algorithm, Criterion, Outcome, Stop};
 use precondor_core::system::System;
 use precondor_core::{Error, Result};
 use precondor_host::{Plugins, Search};
 use precondor_plugin_amg::Amg;
 use precondor_plugin_ilu::Ic;
-use serde_json::{Value, json};
+use precondor_testkit::{families, memory, processor};
+use serde_json::json;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
-
-#[path = "../support/families.rs"]
-mod families;
-#[path = "../support/memory.rs"]
-mod memory;
-#[path = "../support/processor.rs"]
-mod processor;
 
 fn write(dir: &Path, size: usize, name: &str) -> Result<()> {
     let all = families::families(size);
@@ -72,8 +66,8 @@ fn solve(path: &Path, setting: &str) -> Result<()> {
     let mut file = PetscFile::open(path)?;
     let (a, b) = (DistCsr::solo(file.matrix()?)?, file.vector()?);
     let method = match path.file_stem().is_some_and(|stem| stem == "convection") {
-        true => Method::Bicgstab,
-        false => Method::Cg,
+        true => Algorithm::Bicgstab,
+        false => Algorithm::Cg,
     };
     let system = System::new(a).with_host(plugins.host());
     let mut x = vec![0.0; b.len()];

@@ -8,26 +8,24 @@
 use precondor_core::comm::Comm;
 use precondor_core::matrix::io::matrix_market;
 use precondor_core::problem::{Poisson, Problem, Rhs};
-use precondor_core::solver::{self, Criterion, Method, Stop};
+use precondor_core::solver::{self, Algorithm, Criterion, Stop};
 use precondor_core::{Error, Result};
 use precondor_host::{Plugins, Search};
+use precondor_testkit::processor;
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
-#[path = "../support/processor.rs"]
-mod processor;
-
 /// What is solved; not a seed that any shipped model was trained on.
 const SEED: u64 = 7;
 
 /// Label, solver, method, parameters.
-fn methods() -> Vec<(&'static str, Method, &'static str, Value)> {
-    let richardson = Method::Richardson { damping: 1.0 };
+fn methods() -> Vec<(&'static str, Algorithm, &'static str, Value)> {
+    let richardson = Algorithm::Richardson { damping: 1.0 };
     let jacobi = json!({"smoother": "jacobi", "damping": 0.6});
     vec![
-        ("mlp-reference spd", Method::Cg, "mlp-reference", json!({})),
+        ("mlp-reference spd", Algorithm::Cg, "mlp-reference", json!({})),
         ("mlp-reference spd, Richardson", richardson, "mlp-reference", json!({})),
         (
             "mlp-reference stencil, Richardson",
@@ -35,12 +33,12 @@ fn methods() -> Vec<(&'static str, Method, &'static str, Value)> {
             "mlp-reference",
             json!({"variant": "stencil"}),
         ),
-        ("reference, symmetric GS, P", Method::Cg, "reference", json!({})),
-        ("reference, Jacobi, P", Method::Cg, "reference", jacobi),
-        ("PCG(A0^-1)", Method::Cg, "fast-poisson", json!({})),
-        ("geometric multigrid", Method::Cg, "multigrid", json!({})),
-        ("cholesky", Method::Cg, "cholesky", json!({})),
-        ("ic", Method::Cg, "ic", json!({})),
+        ("reference, symmetric GS, P", Algorithm::Cg, "reference", json!({})),
+        ("reference, Jacobi, P", Algorithm::Cg, "reference", jacobi),
+        ("PCG(A0^-1)", Algorithm::Cg, "fast-poisson", json!({})),
+        ("geometric multigrid", Algorithm::Cg, "multigrid", json!({})),
+        ("cholesky", Algorithm::Cg, "cholesky", json!({})),
+        ("ic", Algorithm::Cg, "ic", json!({})),
     ]
 }
 

@@ -8,19 +8,15 @@
 //! what one costs, in products with A; milliseconds of setup and of solve. Processor time, the least of three calls.
 use precondor_core::comm::Comm;
 use precondor_core::problem::Problem;
-use precondor_core::solver::{Criterion, Method, Outcome, Stop, solve};
+use precondor_core::solver::{Algorithm, Criterion, Outcome, Stop, solve};
 use precondor_core::system::System;
 use precondor_core::{Error, Result};
 use precondor_host::{Plugins, Search};
+use precondor_testkit::{families, processor};
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
 
 const METHODS: [&str; 2] = ["amg", "multigrid"];
-
-#[path = "../support/families.rs"]
-mod families;
-#[path = "../support/processor.rs"]
-mod processor;
 
 /// Name, and parameters for `amg` (where Jacobi is scaled by sums of rows) and for `multigrid`, of a symmetric matrix or another.
 fn smoothers(symmetric: bool) -> Vec<(&'static str, [Value; 2])> {
@@ -97,7 +93,7 @@ impl Case {
         let (products, ()) = least(|| (0..10).try_for_each(|_| a.spmv(b, &mut x)))?;
         let generator = plugins.get(name)?;
         let (setup, m) = least(|| generator.generate(params, &self.system))?;
-        let method = if self.family.symmetric { Method::Cg } else { Method::Bicgstab };
+        let method = if self.family.symmetric { Algorithm::Cg } else { Algorithm::Bicgstab };
         let criterion = Criterion::RelativeResidual;
         let stop = Stop { criterion, tolerance: 1e-8, max_iterations: 500, divergence: 1e6 };
         let (solve, report) = least(|| {

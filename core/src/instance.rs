@@ -9,6 +9,7 @@ use crate::kernel::random;
 use crate::matrix::{DistCsr, Explicit, Space};
 use crate::persist::no_persist;
 use crate::precond::{Generator, Preconditioner, Properties};
+use crate::ready::Ready;
 use crate::registry::DynGenerator;
 use crate::reuse::{Reuse, Solve, Wear, setup_cost};
 use crate::system::System;
@@ -16,6 +17,7 @@ use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A preconditioner that a registry's method made.
 pub trait Instance: Preconditioner {
@@ -209,7 +211,7 @@ impl Shape {
 pub struct Kept {
     method: Arc<dyn DynGenerator>,
     params: Value,
-    m: Option<Box<dyn Instance>>,
+    m: Option<Ready>,
     shape: Option<Shape>,
     counts: Counts,
     reuse: Reuse,
@@ -250,12 +252,15 @@ impl Kept {
     /// # Errors
     /// As [`renew`](Kept::renew).
     pub fn update(&mut self, system: &System) -> Result<&dyn Instance> {
+        let start = Instant::now();
         if self.m.is_none() || self.wear.is_over(self.reuse) || !self.fits(system)? {
             return self.renew(system);
         }
         self.counts.kept += 1;
         (self.setup, self.changed) = (Setup::Kept, false);
-        self.m().ok_or_else(poisoned)
+        let m = self.m.as_mut().ok_or_else(poisoned)?;
+        m.taken = start.elapsed();
+        Ok(m.m())
     }
 
     /// Whether `system` has the pattern that M was made for, on all ranks.
@@ -270,6 +275,7 @@ impl Kept {
     /// # Errors
     /// What the method reports. There is no M then, and the next update generates.
     pub fn renew(&mut self, system: &System) -> Result<&dyn Instance> {
+        let start = Instant::now();
         let (a, space) = (system.a(), system.a().space());
         let before = self.shape.replace(Shape::of(a, self.reuse));
         let rows = |shape: &Shape| shape.starts == space.starts();
@@ -278,40 +284,36 @@ impl Kept {
             let other = before.is_some() && before != self.shape;
             self.changed = space.comm().any(other)?;
         }
+        let tries = self.m.is_some() && self.method.capabilities().refresh;
         let refreshed = match self.m.take() {
-            Some(mut m) if self.method.capabilities().refresh => match m.refresh(system) {
-                Ok(()) => Some(m),
-                Err(Error::PatternChanged) => {
-                    self.changed = true;
-                    None
-                }
-                Err(error) => return Err(error),
-            },
-            _ => None,
+            Some(m) => m.refreshed(&*self.method, system)?,
+            None => None,
         };
-        let m = match refreshed {
+        self.changed |= tries && refreshed.is_none();
+        let mut m = match refreshed {
             Some(m) => {
                 self.counts.refreshes += 1;
                 self.setup = Setup::Refreshed;
                 m
             }
             None => {
-                let m = self.method.generate(&self.params, system)?;
+                let m = Ready::set_up(&*self.method, &self.params, system)?;
                 self.counts.setups += 1;
                 self.setup = Setup::SetUp;
                 m
             }
         };
+        m.taken = start.elapsed();
         let cost = match (self.reuse, self.setup_cost) {
             (Reuse::Adaptive, None) => {
-                let stored = space.comm().all_gather(&[m.stored_entries() as u64])?;
+                let stored = space.comm().all_gather(&[m.m().stored_entries() as u64])?;
                 let stored: u64 = stored.iter().map(|of_rank| of_rank[0]).sum();
                 setup_cost(stored as f64, a.n_global() as f64, a.nnz_global()? as f64)
             }
             (_, given) => given.unwrap_or_default(),
         };
         self.wear.renewed(cost);
-        Ok(&**self.m.insert(m))
+        Ok(self.m.insert(m).m())
     }
 
     /// Tells how a solve with M went, which decides how long it is kept. The same on all ranks.
@@ -333,7 +335,23 @@ impl Kept {
     /// M, as the last [`update`](Kept::update) left it; none before the first one and after one
     /// that failed.
     pub fn m(&self) -> Option<&dyn Instance> {
-        self.m.as_deref()
+        self.m.as_ref().map(Ready::m)
+    }
+
+    /// As [`m`](Kept::m), with what the last update took.
+    pub fn ready(&self) -> Option<&Ready> {
+        self.m.as_ref()
+    }
+
+    /// The same with an M to go on from, which the method made or loaded with these parameters.
+    #[must_use]
+    pub fn with(self, ready: Ready) -> Self {
+        Kept { m: Some(ready), ..self }
+    }
+
+    /// The method.
+    pub fn method(&self) -> &dyn DynGenerator {
+        &*self.method
     }
 
     /// How often M was set up, and how.

@@ -11,6 +11,7 @@
 //! | solve | [`solver::solve`] |
 //! | choose a method by name | [`registry::Registry`] |
 //! | save and load a preconditioner | [`persist`] |
+//! | set one up by a method's name, or read it | [`ready::Ready`] |
 //! | keep a preconditioner while values change | [`instance::Kept`] |
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -29,6 +30,7 @@ pub mod memory;
 pub mod persist;
 pub mod precond;
 pub mod problem;
+pub mod ready;
 pub mod registry;
 pub mod reuse;
 pub mod schema;

@@ -68,10 +68,25 @@ pub fn no_method<'a>(name: &str, there: impl Iterator<Item = &'a str>) -> Error 
     Error::Parameter(format!("no preconditioner '{name}'{hint} (there are: {there})"))
 }
 
+/// What to say where `method` has the name of another one that is `there`.
+pub fn there_already(method: &dyn DynGenerator, there: &dyn DynGenerator) -> Error {
+    let (name, origin, first) = (method.name(), method.origin(), there.origin());
+    Error::Plugin(format!("method '{name}' of {origin} is there already, from {first}"))
+}
+
+/// Methods that a registry does not hold: they are looked at where one of them is asked for.
+pub trait Further: Send + Sync {
+    /// The method `name`, where there is one that comes before `known`, the one that the registry holds.
+    fn get(&self, name: &str, known: Option<&dyn DynGenerator>) -> Option<&Arc<dyn DynGenerator>>;
+    /// All of them.
+    fn all(&self) -> Vec<&Arc<dyn DynGenerator>>;
+}
+
 /// Methods by name; later registrations of a name are refused.
 #[derive(Clone, Default)]
 pub struct Registry {
     methods: BTreeMap<String, Arc<dyn DynGenerator>>,
+    further: Option<Arc<dyn Further>>,
 }
 
 impl Registry {
@@ -80,18 +95,19 @@ impl Registry {
         Self::default()
     }
 
+    /// The same with methods that are looked at where one of them is asked for.
+    #[must_use]
+    pub fn with_further(self, further: Arc<dyn Further>) -> Self {
+        Registry { further: Some(further), ..self }
+    }
+
     /// Adds a method.
     ///
     /// # Errors
     /// [`Error::Plugin`] where another one of that name is there, naming both origins.
     pub fn add(&mut self, method: Arc<dyn DynGenerator>) -> Result<()> {
         if let Some(there) = self.methods.get(method.name()) {
-            return Err(Error::Plugin(format!(
-                "method '{}' of {} is there already, from {}",
-                method.name(),
-                method.origin(),
-                there.origin()
-            )));
+            return Err(there_already(&*method, &**there));
         }
         self.methods.insert(method.name().to_owned(), method);
         Ok(())
@@ -104,8 +120,15 @@ impl Registry {
     /// [`Error::Parameter`] with the nearest name and all that are there.
     pub fn get(&self, name: &str) -> Result<&Arc<dyn DynGenerator>> {
         let renamed = || self.methods.values().find(|method| was_called(&***method, name));
-        let found = self.methods.get(name).or_else(renamed);
-        found.ok_or_else(|| no_method(name, self.methods.keys().map(String::as_str)))
+        let known = self.methods.get(name).or_else(renamed);
+        let Some(further) = &self.further else { return known.ok_or_else(|| self.none(name)) };
+        let first = further.get(name, known.map(|known| &**known)).or(known);
+        let renamed = || further.all().into_iter().find(|method| was_called(&***method, name));
+        first.or_else(renamed).ok_or_else(|| self.none(name))
+    }
+
+    fn none(&self, name: &str) -> Error {
+        no_method(name, self.iter().map(|method| method.name()))
     }
 
     /// What M of `method` keeps when A changes: what it declares, as far as the methods that its
@@ -141,6 +164,16 @@ impl Registry {
 
     /// All methods, in order of their names.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn DynGenerator>> {
+        let mut all: BTreeMap<&str, _> = BTreeMap::new();
+        all.extend(self.methods.iter().map(|(name, method)| (name.as_str(), method)));
+        for name in self.further.iter().flat_map(|further| further.all()).map(|m| m.name()) {
+            all.extend(self.get(name).ok().map(|method| (name, method)));
+        }
+        all.into_values()
+    }
+
+    /// Those that the registry holds, in order of their names.
+    pub fn held(&self) -> impl Iterator<Item = &Arc<dyn DynGenerator>> {
         self.methods.values()
     }
 }

@@ -6,7 +6,7 @@ use precondor_core::comm::count::Counted;
 use precondor_core::comm::{Comm, threads};
 use precondor_core::matrix::{DistCsr, Space};
 use precondor_core::precond::{Identity, Preconditioner, Properties};
-use precondor_core::solver::{Criterion, Method, Outcome, Stop, solve};
+use precondor_core::solver::{Algorithm, Criterion, Outcome, Stop, solve};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -28,14 +28,14 @@ fn chain(comm: Comm, n: u64, west: f64) -> DistCsr {
 }
 
 /// What this thread allocates in a solve of exactly `k` iterations.
-fn solving(a: &DistCsr, method: Method, k: usize, by_error: bool) -> AllocationInfo {
+fn solving(a: &DistCsr, method: Algorithm, k: usize, by_error: bool) -> AllocationInfo {
     solving_with(a, &Identity, method, k, by_error)
 }
 
 fn solving_with(
     a: &DistCsr,
     m: &dyn Preconditioner,
-    method: Method,
+    method: Algorithm,
     k: usize,
     by_error: bool,
 ) -> AllocationInfo {
@@ -80,14 +80,14 @@ impl Preconditioner for Multiplies<'_> {
 }
 
 /// Methods with their claims: vectors of length n, stopping by the residual and by the error.
-const CLAIMS: [(Method, f64, usize, usize); 7] = [
-    (Method::Richardson { damping: 0.2 }, -1.5, 2, 2),
-    (Method::Cg, -1.0, 4, 4),
-    (Method::FlexibleCg, -1.0, 4, 4),
-    (Method::Minres, -1.0, 7, 7),
-    (Method::Gmres { restart: 5 }, -1.5, 5 + 4, 2 * 5 + 3),
-    (Method::FlexibleGmres { restart: 5 }, -1.5, 2 * 5 + 3, 2 * 5 + 3),
-    (Method::Bicgstab, -1.5, 6, 6),
+const CLAIMS: [(Algorithm, f64, usize, usize); 7] = [
+    (Algorithm::Richardson { damping: 0.2 }, -1.5, 2, 2),
+    (Algorithm::Cg, -1.0, 4, 4),
+    (Algorithm::FlexibleCg, -1.0, 4, 4),
+    (Algorithm::Minres, -1.0, 7, 7),
+    (Algorithm::Gmres { restart: 5 }, -1.5, 5 + 4, 2 * 5 + 3),
+    (Algorithm::FlexibleGmres { restart: 5 }, -1.5, 2 * 5 + 3, 2 * 5 + 3),
+    (Algorithm::Bicgstab, -1.5, 6, 6),
 ];
 
 #[test]
@@ -107,7 +107,7 @@ fn every_solver_owns_the_vectors_it_says() {
 #[test]
 fn products_of_a_preconditioner_take_one_vector_more() {
     let a = chain(Comm::solo(), 50_000, -1.0);
-    let bytes = solving_with(&a, &Multiplies(&a), Method::Cg, 12, false).bytes_max;
+    let bytes = solving_with(&a, &Multiplies(&a), Algorithm::Cg, 12, false).bytes_max;
     let n_vectors = bytes as f64 / 400_000.0;
     assert!((n_vectors - 5.0).abs() < 0.02, "{n_vectors} vectors");
 }

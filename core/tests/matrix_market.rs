@@ -2,37 +2,14 @@
 use precondor_core::Error;
 use precondor_core::matrix::Csr;
 use precondor_core::matrix::io::matrix_market as mm;
+use precondor_testkit::matrices::dense_of;
+use precondor_testkit::program::Folder;
 use proptest::prelude::*;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 fn parse(text: &str) -> Result<Csr, Error> {
     mm::read_from(text.as_bytes(), Path::new("a.mtx"))
-}
-
-fn dense(a: &Csr) -> Vec<Vec<f64>> {
-    let row = |i| (0..a.n_cols()).map(|j| a.view().get(i, j)).collect();
-    (0..a.n_rows()).map(row).collect()
-}
-
-/// A folder of this test that is removed in the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("precondor-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).expect("a folder");
-        Folder(path)
-    }
-    fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }
 
 #[test]
@@ -46,7 +23,7 @@ fn every_header_gives_its_matrix() {
         let coordinate = |symmetry: &str, entries: &str| {
             let a =
                 parse(&format!("%%MatrixMarket matrix coordinate {field} {symmetry}\n{entries}"));
-            dense(&a.expect("valid"))
+            dense_of(&a.expect("valid"))
         };
         assert_eq!(coordinate("general", entries), general);
         assert_eq!(coordinate("symmetric", entries), symmetric);
@@ -57,7 +34,7 @@ fn every_header_gives_its_matrix() {
                 parse(&format!("%%MatrixMarket matrix array {field} {symmetry}\n3 3\n{numbers}\n"));
             let a = a.expect("valid");
             assert!(a.view().values.iter().all(|&v| v != 0.0), "zeros are left out");
-            dense(&a)
+            dense_of(&a)
         };
         // Column after row; of symmetric ones the lower triangle.
         assert_eq!(array("general", "4 -1 0 0 0 7 0 0 5").len() as u64, 3);
@@ -71,7 +48,7 @@ fn every_header_gives_its_matrix() {
     ] {
         let text =
             format!("%%MatrixMarket matrix coordinate pattern {symmetry}\n2 2 2\n2 1\n1 1\n");
-        assert_eq!(dense(&parse(&text).expect("valid")), want);
+        assert_eq!(dense_of(&parse(&text).expect("valid")), want);
     }
 }
 
@@ -89,7 +66,7 @@ fn what_files_do_in_the_wild_is_understood() {
     // A symmetric file may hold the upper triangle.
     let a =
         parse("%%MatrixMarket matrix coordinate real symmetric\n2 2 1\n1 2 3\n").expect("valid");
-    assert_eq!(dense(&a), [[0.0, 3.0], [3.0, 0.0]]);
+    assert_eq!(dense_of(&a), [[0.0, 3.0], [3.0, 0.0]]);
 }
 
 #[test]
@@ -162,7 +139,7 @@ fn faults_are_told_with_line_and_reason() {
 
 #[test]
 fn what_other_readers_take_is_read_as_they_read_it() {
-    let read = |text: &str| dense(&parse(&format!("%{text}")).expect("valid"));
+    let read = |text: &str| dense_of(&parse(&format!("%{text}")).expect("valid"));
     let both = [[1.0, 0.0], [0.0, 2.0]];
     // One % only.
     assert_eq!(read("MatrixMarket matrix coordinate integer general\n2 2 2\n1 1 1\n2 2 2\n"), both);
@@ -176,7 +153,7 @@ fn what_other_readers_take_is_read_as_they_read_it() {
     let text =
         "%%MatrixMarket matrix coordinate real skew-symmetric\n2 2 3\n1 1 0\n2 1 3\n2 2 -0.0\n";
     let a = parse(text).expect("valid");
-    assert_eq!((dense(&a), a.nnz()), (vec![vec![0.0, -3.0], vec![3.0, 0.0]], 2));
+    assert_eq!((dense_of(&a), a.nnz()), (vec![vec![0.0, -3.0], vec![3.0, 0.0]], 2));
     // Ones below the diagonal, and their mirror images.
     let text = "%MatrixMarket matrix coordinate pattern skew-symmetric\n2 2 1\n2 1\n";
     assert_eq!(read(text), [[0.0, -1.0], [1.0, 0.0]]);
@@ -186,12 +163,12 @@ fn what_other_readers_take_is_read_as_they_read_it() {
         "%%MatrixMarket matrix coordinate real general\n%{long}\n  %{long}\n2 2 2\n1 1 1\n%{long}\n\
          2 2 2\n%{long}"
     );
-    assert_eq!(dense(&parse(&text).expect("valid")), both);
+    assert_eq!(dense_of(&parse(&text).expect("valid")), both);
 }
 
 /// The matrix in a file with this text, and what the reader says.
 fn noted(folder: &Folder, text: impl AsRef<[u8]>) -> (Csr, Vec<String>) {
-    let path = folder.file("noted.mtx");
+    let path = folder.path().join("noted.mtx");
     fs::write(&path, text).expect("written");
     let mut notes = Vec::new();
     (mm::read_noting(&path, &mut notes).expect("valid"), notes)
@@ -203,21 +180,21 @@ fn entries_that_are_given_twice_are_added_up_and_counted() {
     let real = "%%MatrixMarket matrix coordinate real";
     let text = format!("{real} general\n2 2 5\n1 1 1.0\n2 2 2\n1 1 3.0\n2 1 -4\n1 1 0.5\n");
     let (a, notes) = noted(&folder, &text);
-    assert_eq!((dense(&a), a.nnz()), (vec![vec![4.5, 0.0], vec![-4.0, 2.0]], 3));
+    assert_eq!((dense_of(&a), a.nnz()), (vec![vec![4.5, 0.0], vec![-4.0, 2.0]], 3));
     assert_eq!(notes, ["2 entries stand at the place of an earlier one and were added to it"]);
-    assert_eq!(dense(&parse(&text).expect("valid")), dense(&a));
+    assert_eq!(dense_of(&parse(&text).expect("valid")), dense_of(&a));
     // More entries than there are places.
     let many = format!("{real} general\n1 1 4\n{}", "1 1 0.25\n".repeat(4));
-    assert_eq!(dense(&noted(&folder, many).0), [[1.0]]);
+    assert_eq!(dense_of(&noted(&folder, many).0), [[1.0]]);
     // Of a triangle they are counted once.
     let text = format!("{real} symmetric\n2 2 3\n2 1 1\n2 2 5\n2 1 2\n");
     let (a, notes) = noted(&folder, text);
-    assert_eq!(dense(&a), [[0.0, 3.0], [3.0, 5.0]]);
+    assert_eq!(dense_of(&a), [[0.0, 3.0], [3.0, 5.0]]);
     assert_eq!(notes, ["1 entries stand at the place of an earlier one and were added to it"]);
     // Both triangles of a symmetric matrix: as others read it, but not without a word.
     let text = format!("{real} symmetric\n2 2 3\n2 1 1\n2 2 5\n1 2 1\n");
     let (a, notes) = noted(&folder, text);
-    assert_eq!(dense(&a), [[0.0, 2.0], [2.0, 5.0]]);
+    assert_eq!(dense_of(&a), [[0.0, 2.0], [2.0, 5.0]]);
     assert!(notes[0].ends_with("has entries on both sides of the diagonal"), "{notes:?}");
     // A sum does not depend on the order of the file, and must be a number.
     let sum = |values: [&str; 3]| {
@@ -235,7 +212,7 @@ fn entries_that_are_given_twice_are_added_up_and_counted() {
     assert_eq!(vector("2 1 1\n2 1 4\n"), Ok(vec![0.0, 5.0, 0.0]));
     let told = vector("2 1 1e308\n2 1 1e308\n").expect_err("infinite");
     assert_eq!(told, "b.mtx: the entries at (2, 1) add up to more than f64 can hold");
-    let missing = mm::read(&folder.file("none.mtx")).expect_err("not there").to_string();
+    let missing = mm::read(&folder.path().join("none.mtx")).expect_err("not there").to_string();
     assert!(missing.contains("none.mtx: "), "{missing}");
 }
 
@@ -244,7 +221,7 @@ fn values_of_a_pattern_are_ignored_and_counted() {
     let folder = Folder::new("pattern");
     let text = "%%MatrixMarket matrix coordinate pattern general\n2 2 3\n1 1 5\n2 2 7 8\n2 1\n";
     let (a, notes) = noted(&folder, text);
-    assert_eq!(dense(&a), [[1.0, 0.0], [1.0, 1.0]]);
+    assert_eq!(dense_of(&a), [[1.0, 0.0], [1.0, 1.0]]);
     assert_eq!(notes, ["a pattern with values on 2 lines: ignored, every entry is 1"]);
 }
 
@@ -267,7 +244,7 @@ fn gzipped_files_are_read_and_damaged_ones_refused() {
     // Several members, as `cat a.gz b.gz` makes them.
     let (first, second) = text.as_bytes().split_at(text.len() / 2);
     assert_eq!(noted(&folder, [gzipped(first), gzipped(second)].concat()).0.nnz(), n);
-    let path = folder.file("bad.mtx");
+    let path = folder.path().join("bad.mtx");
     let told = |bytes: &[u8]| {
         fs::write(&path, bytes).expect("written");
         mm::read(&path).expect_err("damaged").to_string()
@@ -336,7 +313,7 @@ fn files_of_other_formats_are_called_by_name() {
         (gzipped(&1211216u32.to_be_bytes()), "a matrix in PETSc's binary format; unpack it first"),
     ];
     for (bytes, what) in cases {
-        let path = folder.file("other.mtx");
+        let path = folder.path().join("other.mtx");
         fs::write(&path, &bytes).expect("written");
         for told in [mm::read(&path).map(|_| ()), mm::read_vector(&path).map(|_| ())] {
             let told = told.expect_err(what).to_string();
@@ -357,7 +334,7 @@ fn sizes_that_nothing_backs_set_no_memory_aside() {
     }
     // What is announced is compared with the length of the file first.
     let folder = Folder::new("announced");
-    let path = folder.file("b.mtx");
+    let path = folder.path().join("b.mtx");
     for sizes in ["4000000000 1 4000000", "4000000 4000000 4000000000", "20 1 20"] {
         let text = format!("%%MatrixMarket matrix coordinate real general\n{sizes}\n1 1 1\n");
         fs::write(&path, text).expect("written");
@@ -385,7 +362,7 @@ fn vectors_come_from_arrays_and_from_coordinates() {
 #[test]
 fn a_symmetric_matrix_is_written_as_its_lower_triangle() {
     let folder = Folder::new("symmetric");
-    let path = folder.file("a.mtx");
+    let path = folder.path().join("a.mtx");
     let a = Csr::from_triplets(2, 2, [(0, 0, 2.0), (0, 1, 0.1), (1, 0, 0.1)]).expect("valid");
     mm::write(&path, &a, "first\nsecond").expect("written");
     let text = fs::read_to_string(&path).expect("there");
@@ -430,7 +407,7 @@ proptest! {
     #[test]
     fn matrices_come_back_bit_for_bit(a in matrices()) {
         let folder = Folder::new("round");
-        let path = folder.file("a.mtx");
+        let path = folder.path().join("a.mtx");
         mm::write(&path, &a, "").expect("written");
         let b = mm::read(&path).expect("read");
         prop_assert_eq!((a.n_rows(), a.n_cols()), (b.n_rows(), b.n_cols()));
@@ -442,7 +419,7 @@ proptest! {
     #[test]
     fn vectors_come_back_bit_for_bit(x in prop::collection::vec(number(), 0..30)) {
         let folder = Folder::new("vector");
-        let path = folder.file("b.mtx");
+        let path = folder.path().join("b.mtx");
         mm::write_vector(&path, &x, "a vector").expect("written");
         prop_assert_eq!(bits(&mm::read_vector(&path).expect("read")), bits(&x));
     }

@@ -3,33 +3,17 @@ use precondor_core::Error;
 use precondor_core::comm::{Comm, threads};
 use precondor_core::matrix::io::petsc_binary::{self as petsc, Indices, Object, PetscFile};
 use precondor_core::matrix::{Csr, DistCsr, Space};
+use precondor_testkit::matrices::dense_of;
+use precondor_testkit::program::Folder;
 use proptest::prelude::*;
 use std::fs;
 use std::path::PathBuf;
 
-/// A folder of this test that is removed in the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("precondor-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).expect("a folder");
-        Folder(path)
-    }
-    fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-    fn with(&self, bytes: &[u8]) -> PathBuf {
-        let path = self.file("given.petsc");
-        fs::write(&path, bytes).expect("written");
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// A file with these bytes.
+fn given(folder: &Folder, bytes: &[u8]) -> PathBuf {
+    let path = folder.path().join("given.petsc");
+    fs::write(&path, bytes).expect("written");
+    path
 }
 
 /// Bytes of integers of both widths and of values, as PETSc writes them.
@@ -67,16 +51,11 @@ fn small(wide: bool) -> Vec<u8> {
     a.ints(&[VEC, 2]).reals(&[5.0, 7.0]).bytes
 }
 
-fn dense(a: &Csr) -> Vec<Vec<f64>> {
-    let row = |i| (0..a.n_cols()).map(|j| a.view().get(i, j)).collect();
-    (0..a.n_rows()).map(row).collect()
-}
-
 #[test]
 fn both_widths_of_integers_are_told_by_the_first_bytes() {
     let folder = Folder::new("petsc-widths");
     for (wide, indices) in [(false, Indices::Bits32), (true, Indices::Bits64)] {
-        let path = folder.with(&small(wide));
+        let path = given(&folder, &small(wide));
         assert!(petsc::is_petsc_binary(&path).expect("read"));
         let mut file = PetscFile::open(&path).expect("a PETSc file");
         assert_eq!(file.indices(), indices);
@@ -84,17 +63,17 @@ fn both_widths_of_integers_are_told_by_the_first_bytes() {
         let matrix = Object::Matrix { rows: 2, cols: 2, entries: 3 };
         assert_eq!(there, [matrix, Object::Vector { len: 2 }]);
         assert!(file.has_vector());
-        assert_eq!(dense(&file.matrix().expect("a matrix")), [[2.0, -1.0], [0.0, 3.0]]);
+        assert_eq!(dense_of(&file.matrix().expect("a matrix")), [[2.0, -1.0], [0.0, 3.0]]);
         assert_eq!(file.vector().expect("a vector"), [5.0, 7.0]);
 
         let a = DistCsr::solo(petsc::read(&path).expect("a matrix")).expect("square");
-        let copy = folder.file("copy.petsc");
+        let copy = folder.path().join("copy.petsc");
         petsc::write(&copy, &a, Some(&[5.0, 7.0]), indices).expect("written");
         assert_eq!(fs::read(&copy).expect("there"), small(wide));
     }
-    let text = folder.with(b"%%MatrixMarket matrix coordinate real general\n");
+    let text = given(&folder, b"%%MatrixMarket matrix coordinate real general\n");
     assert!(!petsc::is_petsc_binary(&text).expect("read"));
-    assert!(!petsc::is_petsc_binary(&folder.with(b"")).expect("read"));
+    assert!(!petsc::is_petsc_binary(&given(&folder, b"")).expect("read"));
 }
 
 #[test]
@@ -102,11 +81,11 @@ fn index_sets_are_passed_over_and_unsorted_rows_sorted() {
     let folder = Folder::new("petsc-order");
     let set = Bytes::new(false).ints(&[1_211_218, 3, 0, 1, 2]);
     let a = set.ints(&[MAT, 1, 3, 3, 3, 2, 0, 1]).reals(&[3.0, 1.0, 2.0]);
-    let path = folder.with(&a.bytes);
-    assert_eq!(dense(&petsc::read(&path).expect("a matrix")), [[1.0, 2.0, 3.0]]);
+    let path = given(&folder, &a.bytes);
+    assert_eq!(dense_of(&petsc::read(&path).expect("a matrix")), [[1.0, 2.0, 3.0]]);
     let none = PetscFile::open(&path).expect("open").vector().expect_err("there is none");
     assert!(none.to_string().ends_with("there is no vector in this PETSc file"), "{none}");
-    let b = folder.with(&Bytes::new(true).ints(&[VEC, 1]).reals(&[1.0]).bytes);
+    let b = given(&folder, &Bytes::new(true).ints(&[VEC, 1]).reals(&[1.0]).bytes);
     let none = petsc::read(&b).expect_err("there is none").to_string();
     assert!(
         none.ends_with("there is no matrix in this PETSc file, only a vector of 1 entries"),
@@ -145,7 +124,7 @@ fn every_fault_names_its_byte() {
         ("byte 24: row 0: the value NaN is not finite", one(&[MAT, 1, 1, 1, 1, 0], &[f64::NAN])),
     ];
     for (wanted, bytes) in cases {
-        let path = folder.with(&bytes);
+        let path = given(&folder, &bytes);
         let told = match PetscFile::open(&path) {
             Ok(mut file) => file.matrix().expect_err(wanted),
             Err(e) => e,
@@ -158,15 +137,15 @@ fn every_fault_names_its_byte() {
         });
         assert!(on_ranks.iter().all(Result::is_err), "{wanted}: {on_ranks:?}");
     }
-    let path = folder.with(&one(&[VEC, 2], &[1.0, f64::NAN]));
+    let path = given(&folder, &one(&[VEC, 2], &[1.0, f64::NAN]));
     let told = petsc::read_vector(&path).expect_err("not finite").to_string();
     assert!(told.ends_with("byte 16: entry 1 is NaN, not finite"), "{told}");
-    let folder_itself = petsc::read(&folder.0).expect_err("a folder").to_string();
+    let folder_itself = petsc::read(folder.path()).expect_err("a folder").to_string();
     assert!(
         folder_itself.contains("it is a folder: only regular files are read"),
         "{folder_itself}"
     );
-    assert!(petsc::is_petsc_binary(&folder.file("missing")).is_err());
+    assert!(petsc::is_petsc_binary(&folder.path().join("missing")).is_err());
 }
 
 #[test]
@@ -174,18 +153,18 @@ fn other_precisions_are_told_by_the_length() {
     let folder = Folder::new("petsc-scalars");
     let header = || Bytes::new(false).ints(&[MAT, 2, 2, 2, 1, 1, 0, 1]);
     let complex = header().reals(&[1.0, 0.0, 2.0, 0.0]).ints(&[VEC, 1]).reals(&[5.0, 1.0]);
-    let told = petsc::read(&folder.with(&complex.bytes)).expect_err("complex").to_string();
+    let told = petsc::read(&given(&folder, &complex.bytes)).expect_err("complex").to_string();
     assert!(told.contains("values are complex, or have 128 bits; only f64"), "{told}");
     let mut single = header().bytes;
     [1f32, 2.0].iter().for_each(|v| single.extend(v.to_be_bytes()));
-    let told = petsc::read(&folder.with(&single)).expect_err("f32").to_string();
+    let told = petsc::read(&given(&folder, &single)).expect_err("f32").to_string();
     assert!(told.contains("values are f32; only f64 is read"), "{told}");
 }
 
 #[test]
 fn what_does_not_fit_is_not_written() {
     let folder = Folder::new("petsc-unwritten");
-    let path = folder.file("a.petsc");
+    let path = folder.path().join("a.petsc");
     let one = |v| DistCsr::solo(Csr::new(1, vec![0, 1], vec![0], vec![v]).expect("a matrix"));
     let a = one(1.0).expect("square");
     let told = |e: Error| e.to_string();
@@ -206,7 +185,7 @@ fn what_does_not_fit_is_not_written() {
             let ghost = Csr::new(0, vec![0, 0], vec![], vec![])?;
             let link = std::sync::Arc::new(precondor_core::comm::Solo);
             let a = DistCsr::from_parts(own, ghost, vec![], space, link)?;
-            return petsc::write(&folder.file("big.petsc"), &a, None, Indices::Bits32);
+            return petsc::write(&folder.path().join("big.petsc"), &a, None, Indices::Bits32);
         }
         // The other rank stands for one that has those rows: it joins the collectives only.
         comm.scope(|| {
@@ -217,7 +196,7 @@ fn what_does_not_fit_is_not_written() {
     let text = e[0].as_ref().expect_err("too many").to_string();
     assert!(text.contains("2147483648 rows and 0 entries need indices of 64 bits"), "{text}");
     // A folder that is not there fails on all ranks.
-    let nowhere = folder.file("no/such/folder/a.petsc");
+    let nowhere = folder.path().join("no/such/folder/a.petsc");
     let e = threads::run(3, |comm| {
         let space = Space::even(Comm::new(comm), 3);
         let a = DistCsr::from_rows(&space, &[0, 1], &[space.start()], &[1.0])?;
@@ -261,7 +240,7 @@ proptest! {
         rows in rows(), wrote in 1usize..4, reads in 1usize..5, wide: bool
     ) {
         let folder = Folder::new(&format!("petsc-trip-{wrote}{reads}{wide}"));
-        let path = folder.file("ab.petsc");
+        let path = folder.path().join("ab.petsc");
         let indices = if wide { Indices::Bits64 } else { Indices::Bits32 };
         let b: Vec<f64> = (0..rows.len()).map(|i| 1.0 / (i + 1) as f64).collect();
         for result in threads::run(wrote, |comm| {
@@ -304,7 +283,7 @@ proptest! {
         let len = bytes.len();
         change.into_iter().for_each(|(k, byte)| bytes[k % len] = byte);
         bytes.truncate(len - cut.min(len));
-        let path = folder.with(&bytes);
+        let path = given(&folder, &bytes);
         if let Ok(mut file) = PetscFile::open(&path) {
             let _ = (file.matrix(), file.vector());
             for result in threads::run(2, |comm| {

@@ -1,7 +1,7 @@
 //! Several right-hand sides of one matrix: a solve of each with one preconditioner, and one table.
 use crate::experiment::Task;
 use crate::fallback::Plan;
-use crate::measure::{self, Made, measure, measure_with};
+use crate::measure::{self, measure, measure_with};
 use crate::session::Session;
 use crate::{Status, formats, interrupt};
 use precondor::config;
@@ -10,7 +10,7 @@ use precondor_core::solver::Outcome;
 use precondor_core::{Error, Result};
 use serde::Serialize;
 use std::path::Path;
-use std::time::Instant;
+use std::time::Duration;
 
 /// A solve.
 #[derive(Serialize)]
@@ -63,13 +63,11 @@ pub fn solve(
         x: Vec::new(),
         interrupted: false,
     };
-    let start = Instant::now();
-    let m = match solver.backend {
+    let mut made = match solver.backend {
         // PETSc's solvers set up for themselves.
         Backend::Petsc => None,
         Backend::Precondor => Some(measure::set_up(session, task, method)?),
     };
-    let taken = start.elapsed();
     for (k, column) in task.columns().iter().enumerate() {
         if interrupt::wished(session)? {
             (all.interrupted, all.converged) = (true, false);
@@ -80,12 +78,14 @@ pub fn solve(
             StopRule::AbsoluteError => Some(measure::exact(session, column, solver.tolerance)?),
         };
         let (how, exact) = ((solver, plan), exact.as_deref());
-        let solved = match &m {
+        let solved = match &mut made {
             None => measure(session, column, method, how, exact, &mut |_| ())?,
-            Some(m) => {
-                let taken = if k == 0 { taken } else { std::time::Duration::ZERO };
-                let made = Made { m: m.as_ref(), taken, meter: session.meter() };
-                measure_with(session, column, (method, made), how, exact, &mut |_| ())?
+            Some(made) => {
+                let with = (method, &*made, session.meter());
+                let solved = measure_with(session, column, with, how, exact, &mut |_| ())?;
+                // It is there for the others.
+                made.taken = Duration::ZERO;
+                solved
             }
         };
         all.setup_seconds += solved.setup_seconds;

@@ -10,11 +10,11 @@ use precondor::report::format::seconds as shown;
 use precondor_core::Result;
 use precondor_core::comm::Communicator;
 use precondor_core::config::{Backend, MethodConfig, SolverConfig};
-use precondor_core::precond::Preconditioner;
+use precondor_core::ready::Ready;
 use precondor_core::solver::{self, Step};
 use serde_json::{Map, Value};
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What a solve took and gave.
 pub struct Measured {
@@ -41,11 +41,7 @@ pub struct Measured {
 }
 
 /// Sets up the preconditioner (none: M = I), which a signal may end. Collective.
-pub fn set_up(
-    session: &Session,
-    task: &Task,
-    method: Option<&MethodConfig>,
-) -> Result<Box<dyn Preconditioner>> {
+pub fn set_up(session: &Session, task: &Task, method: Option<&MethodConfig>) -> Result<Ready> {
     interrupt::guarded(|| config::solve::set_up(session, task, method))
 }
 
@@ -67,35 +63,25 @@ pub fn measure(
     if solver.backend == Backend::Petsc {
         return backend::measure(session, task, method, solver, watch);
     }
-    let (meter, start) = (session.meter(), Instant::now());
-    let m = set_up(session, task, method)?;
-    let made = Made { m: m.as_ref(), taken: start.elapsed(), meter };
-    measure_with(session, task, (method, made), (solver, plan), exact, watch)
+    let meter = session.meter();
+    let made = set_up(session, task, method)?;
+    measure_with(session, task, (method, &made, meter), (solver, plan), exact, watch)
 }
 
-/// An M that is there.
-pub struct Made<'a> {
-    /// M.
-    pub m: &'a dyn Preconditioner,
-    /// The time that it took to get it.
-    pub taken: Duration,
-    /// Who has counted since before that.
-    pub meter: Meter<'a>,
-}
-
-/// As [`measure`], with an M that is there. Collective.
+/// As [`measure`], with an M that is there and who has counted since before it was. Collective.
 pub fn measure_with(
     session: &Session,
     task: &Task,
-    (method, Made { m, taken, mut meter }): (Option<&MethodConfig>, Made<'_>),
+    (method, made, mut meter): (Option<&MethodConfig>, &Ready, Meter<'_>),
     (solver, plan): (&SolverConfig, &Plan),
     exact: Option<&[f64]>,
     watch: &mut dyn FnMut(&Step),
 ) -> Result<Measured> {
     let start = Instant::now();
-    let mut notes = [task.notes(), m.notes()].concat();
+    let m = made.m();
+    let mut notes = [task.notes(), made.notes()].concat();
     let foreseen = config::solve::look(solver, task, m, plan, &mut notes)?;
-    let mut seconds = [(taken + start.elapsed()).as_secs_f64(), 0.0];
+    let mut seconds = [(made.taken + start.elapsed()).as_secs_f64(), 0.0];
     meter.set_up(m, &task.b);
     let mut x = task.x0.clone();
     let mut watch = |step: &Step| {

@@ -1,53 +1,24 @@
 //! Preconditioners in files: `solve --save-preconditioner` and `--load-preconditioner`.
 use crate::experiment::Task;
-use crate::interrupt;
+use crate::measure;
 use crate::session::Session;
 use precondor_core::config::MethodConfig;
 use precondor_core::instance::Instance;
 use precondor_core::persist::{self, Opened};
+use precondor_core::ready::Ready;
 use precondor_core::{Error, Result, file};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-
-/// A file that a preconditioner is read from.
-pub struct Saved {
-    path: PathBuf,
-    opened: Opened,
-    taken: Duration,
-}
-
-impl Saved {
-    /// Reads the file, on the first rank. Collective.
-    pub fn read(session: &Session, path: &Path) -> Result<Saved> {
-        let start = Instant::now();
-        let opened = Opened::read(session.comm(), path)?;
-        Ok(Saved { path: path.to_owned(), opened, taken: start.elapsed() })
-    }
-
-    /// The file, as it was given.
-    pub fn name(&self) -> String {
-        self.path.display().to_string()
-    }
-}
-
-/// A preconditioner that is there, and how long that took.
-pub struct Got {
-    pub m: Box<dyn Instance>,
-    pub taken: Duration,
-    /// What to tell of it beside its own notes.
-    pub remarks: Vec<String>,
-}
+use std::path::Path;
 
 /// The method to use: the one of the configuration, or else of the file.
 pub fn method(
     session: &Session,
     given: Option<MethodConfig>,
-    saved: Option<&Saved>,
+    saved: Option<&Opened>,
 ) -> Result<Option<MethodConfig>> {
     let (None, Some(saved)) = (&given, saved) else { return Ok(given) };
-    let header = saved.opened.header();
+    let header = saved.header();
     let known = session.generator(&header.method);
-    known.map_err(|e| Error::file(&saved.path, e))?;
+    known.map_err(|e| Error::file(saved.path(), e))?;
     let (name, params) = (header.method.clone(), header.parameters.clone());
     Ok(Some(MethodConfig { name, params }))
 }
@@ -75,24 +46,11 @@ pub fn get(
     session: &Session,
     task: &Task,
     config: &MethodConfig,
-    saved: Option<&Saved>,
-) -> Result<Got> {
+    saved: Option<&Opened>,
+) -> Result<Ready> {
+    let Some(saved) = saved else { return measure::set_up(session, task, Some(config)) };
     let generator = session.comm().agree(session.generator(&config.name))?;
-    let start = Instant::now();
-    Ok(match saved {
-        Some(saved) => {
-            let loaded =
-                saved.opened.load(generator.as_ref(), &config.params, task.preconditioned());
-            let (m, remarks) = loaded?;
-            Got { m, taken: saved.taken + start.elapsed(), remarks }
-        }
-        None => {
-            let make = || generator.generate(&config.params, task.preconditioned());
-            let made = interrupt::guarded(make);
-            let m = made.map_err(|e| e.inside(config.name.as_str()))?;
-            Got { m, taken: start.elapsed(), remarks: Vec::new() }
-        }
-    })
+    saved.load(generator.as_ref(), &config.params, task.preconditioned())
 }
 
 /// Writes the preconditioner, whole or not at all; the first rank writes. Collective.

@@ -43,10 +43,10 @@ impl Session {
         let methods = Methods::search(&search)?;
         let plugins = methods.plugins();
         tell(plugins);
-        for problem in plugins.problems() {
+        for problem in plugins.problems_so_far() {
             tracing::warn!("plugin {}: {}", problem.path.display(), problem.reason);
         }
-        plugins.replaced().iter().for_each(|what| tracing::info!("{what}"));
+        plugins.replaced_so_far().iter().for_each(|what| tracing::info!("{what}"));
         Ok(Session {
             methods,
             counter: Counter::default(),
@@ -71,8 +71,8 @@ impl Session {
         Ok(session)
     }
 
-    /// Refuses methods that come from another library on rank 0. Ones that are missing are refused
-    /// when they are asked for. Collective.
+    /// Refuses methods that come from another library on rank 0, and libraries that are others there. Ones that are
+    /// missing are refused when they are asked for. Collective.
     fn check_plugins(&self) -> Result<()> {
         if self.comm().size() == 1 {
             return Ok(());
@@ -82,14 +82,14 @@ impl Session {
         let of_first = self.comm().broadcast(0, of_first)?;
         let of_first = String::from_utf8_lossy(&of_first);
         for theirs in of_first.lines() {
-            let method = |line: &str| line.split('\t').next().map(str::to_owned);
-            let here = mine.iter().find(|line| method(line) == method(theirs));
+            let what = |line: &str| line.split('\t').next().map(str::to_owned);
+            let here = mine.iter().find(|line| what(line) == what(theirs));
             if let Some(here) = here.filter(|here| *here != theirs) {
                 let told = |line: &str| line.split('\t').skip(1).collect::<Vec<_>>().join(", ");
                 return Err(Error::Plugin(format!(
-                    "method '{}' is another one than on rank 0: {}; there: {}; install the same \
-                     plugins for all ranks",
-                    method(here).unwrap_or_default(),
+                    "{} is another one than on rank 0: {}; there: {}; install the same plugins for \
+                     all ranks",
+                    what(here).unwrap_or_default(),
                     told(here),
                     told(theirs)
                 )));
@@ -98,18 +98,20 @@ impl Session {
         Ok(())
     }
 
-    /// Name, version and library of every method, a line each.
+    /// Name, version and library of every method that is known, then every library, a line each.
     fn libraries(&self) -> Result<Vec<String>> {
-        let mut lines = Vec::new();
-        for library in self.plugins().libraries() {
+        let (mut methods, mut libraries) = (Vec::new(), Vec::new());
+        for library in self.plugins().libraries_so_far() {
             let digest = library.digest()?;
             let file = library.path.file_name().unwrap_or_default().display().to_string();
+            let sum = format!("SHA-256 {digest:.16}…");
             for name in &library.methods {
                 let version = self.generator(name)?.version().to_owned();
-                lines.push(format!("{name}\tversion {version}\t{file} with SHA-256 {digest:.16}…"));
+                methods.push(format!("method '{name}'\tversion {version}\t{file} with {sum}"));
             }
+            libraries.push(format!("library {file}\t{sum}"));
         }
-        Ok(lines)
+        Ok([methods, libraries].concat())
     }
 
     /// Carries out what the first rank does for all: it prints, or writes files. Collective.
@@ -246,9 +248,10 @@ fn texts<'p>(params: &'p Value, found: &mut Vec<&'p str>) {
 
 /// Logs what was loaded.
 fn tell(plugins: &Plugins) {
-    let methods: usize = plugins.libraries().iter().map(|library| library.methods.len()).sum();
-    tracing::info!("{methods} methods in {} plugins", plugins.libraries().len());
-    for library in plugins.libraries() {
+    let libraries = plugins.libraries_so_far();
+    let methods: usize = libraries.iter().map(|library| library.methods.len()).sum();
+    tracing::info!("{methods} methods in {} plugins", libraries.len());
+    for library in libraries {
         tracing::debug!("{}: {}", library.path.display(), library.methods.join(", "));
     }
 }

@@ -2,17 +2,16 @@
 use crate::experiment::{self, Case, Known, Task};
 use crate::fallback::Plan;
 use crate::files::{self, print, print_json};
-use crate::measure::{self, Made, Measured, measure, measure_with};
-use crate::saved::{self, Saved};
+use crate::measure::{self, Measured, measure, measure_with};
 use crate::session::Session;
-use crate::{Status, columns, fallback, formats, interrupt, terminal};
+use crate::{Status, columns, fallback, formats, interrupt, saved, terminal};
 use indicatif::{ProgressBar, ProgressStyle};
 use precondor::report::Input;
 use precondor::report::format::{bytes, number, seconds};
 use precondor_core::comm::Communicator;
 use precondor_core::config::{Backend, MethodConfig, Node, SolverConfig, StopRule};
 use precondor_core::matrix::NullSpace;
-use precondor_core::precond::Preconditioner;
+use precondor_core::persist::Opened;
 use precondor_core::solver::{Norm, Outcome, Step, Switch};
 use precondor_core::{Error, Result};
 use serde::Serialize;
@@ -120,7 +119,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
     // Before it is read, so that a file that changes meanwhile is noticed.
     let of_saved: Vec<_> = saved.iter().map(|path| vec![path.to_path_buf()]).collect();
     session.look_at(&of_saved, std::iter::empty())?;
-    let saved = saved.map(|path| Saved::read(session, path)).transpose()?;
+    let saved = saved.map(|path| Opened::read(session.comm(), path)).transpose()?;
     let asked = asked(args, &root, session, saved.as_ref());
     let asked = session.comm().agree(asked)?;
     session.on_first(|| {
@@ -189,7 +188,7 @@ fn measured(
     session: &Session,
     Asked { solver, method, plan, .. }: &Asked,
     task: &Task,
-    saved: Option<&Saved>,
+    saved: Option<&Opened>,
 ) -> Result<(Measured, Result<()>)> {
     let exact = match solver.stop {
         StopRule::RelativeResidual => None,
@@ -206,14 +205,12 @@ fn measured(
     let mut kept = Ok(());
     let measured = match method.as_ref().filter(|_| in_file) {
         None => measure(session, task, method.as_ref(), how, exact, &mut watch),
-        Some(config) => saved::get(session, task, config, saved).and_then(|got| {
+        Some(config) => saved::get(session, task, config, saved).and_then(|made| {
             if let Some(path) = &args.save_preconditioner {
-                kept = saved::save(session, task, config, &*got.m, path);
+                kept = saved::save(session, task, config, made.m(), path);
             }
-            let m: &dyn Preconditioner = got.m.as_ref();
-            let made = (Some(config), Made { m, taken: got.taken, meter });
-            let measured = measure_with(session, task, made, how, exact, &mut watch)?;
-            Ok(Measured { notes: [got.remarks, measured.notes].concat(), ..measured })
+            let with = (Some(config), &made, meter);
+            measure_with(session, task, with, how, exact, &mut watch)
         }),
     };
     bar.finish_and_clear();
@@ -251,7 +248,7 @@ fn tell(
     Asked { case, solver, method, .. }: &Asked,
     task: &Task,
     (measured, reading): (&Measured, f64),
-    saved: Option<&Saved>,
+    saved: Option<&Opened>,
 ) -> Result<()> {
     let peak = peak_memory(session)?;
     let other = match &task.other {
@@ -264,13 +261,14 @@ fn tell(
             let mut summary = summary(task, solver, method.as_ref(), measured, peak);
             summary.files = session.files();
             summary.reading_seconds = reading;
-            summary.loaded_from = saved.map(Saved::name);
+            summary.loaded_from = saved.map(|file| file.path().display().to_string());
             (summary.preconditioner_matrix, summary.preconditioner_matrix_nnz) = other.unzip();
             print_json(&summary)
         }
         false => {
             let ranks = session.provenance().ranks();
-            let how = saved.map_or("set up".into(), |s| format!("read from {}", s.name()));
+            let how =
+                saved.map_or("set up".into(), |s| format!("read from {}", s.path().display()));
             let from = other.map_or(String::new(), |(path, nnz)| {
                 format!("; the preconditioner from matrix {path}: {nnz} entries")
             });
@@ -293,7 +291,7 @@ struct Asked {
     plan: Plan,
 }
 
-fn asked(args: &Args, root: &Node, session: &Session, saved: Option<&Saved>) -> Result<Asked> {
+fn asked(args: &Args, root: &Node, session: &Session, saved: Option<&Opened>) -> Result<Asked> {
     root.only(&["problem", "solver", "preconditioner"])?;
     let solver = match root.get("solver") {
         Some(section) => SolverConfig::from_node(section)?,

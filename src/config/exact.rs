@@ -14,7 +14,7 @@ use crate::Methods;
 use precondor_core::config::MethodConfig;
 use precondor_core::matrix::DistCsr;
 use precondor_core::precond::Preconditioner;
-use precondor_core::solver::{self, Criterion, Method, Outcome, Stop};
+use precondor_core::solver::{self, Algorithm, Criterion, Outcome, Stop};
 use precondor_core::{Error, Result};
 use serde_json::json;
 use std::ops::ControlFlow;
@@ -35,12 +35,13 @@ pub fn solution(
     tolerance: f64,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<Vec<f64>> {
-    let tries = [("ic", Method::Cg), ("jacobi", Method::Cg), ("ilu", GMRES), ("jacobi", GMRES)];
+    let tries =
+        [("ic", Algorithm::Cg), ("jacobi", Algorithm::Cg), ("ilu", GMRES), ("jacobi", GMRES)];
     let mut least = f64::INFINITY;
     for (name, method) in tries {
         let config = MethodConfig { name: name.into(), params: json!({}) };
         let made = solve::set_up(methods, task, Some(&config));
-        let refined = made.and_then(|m| refine(task, method, m.as_ref(), cancelled));
+        let refined = made.and_then(|m| refine(task, method, m.m(), cancelled));
         if methods.comm().any(cancelled())? {
             return Err(Error::Interrupted);
         }
@@ -62,12 +63,12 @@ pub fn solution(
     )))
 }
 
-const GMRES: Method = Method::Gmres { restart: 100 };
+const GMRES: Algorithm = Algorithm::Gmres { restart: 100 };
 
 /// x after refinement, and the norm of the last correction that did not shrink further.
 fn refine(
     task: &Task,
-    method: Method,
+    method: Algorithm,
     m: &dyn Preconditioner,
     cancelled: &dyn Fn() -> bool,
 ) -> Result<(Vec<f64>, f64)> {
@@ -140,7 +141,7 @@ mod tests {
         let entries = (0..n).map(|i| (i, i, 2.0 * c)).chain(beside);
         let a = DistCsr::solo(Csr::from_triplets(n, n, entries).unwrap()).unwrap();
         let task = Task::of(a, vec![c; n]);
-        let (x, size) = refine(&task, Method::Cg, &Identity, &|| false).unwrap();
+        let (x, size) = refine(&task, Algorithm::Cg, &Identity, &|| false).unwrap();
         let exact = |i: usize| ((i + 1) * (n - i)) as f64 / 2.0;
         let error = (0..n).map(|i| (x[i] - exact(i)).powi(2)).sum::<f64>().sqrt();
         assert!(error < 1e-9 && size < 1e-9, "{error:e}, {size:e}");

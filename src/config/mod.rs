@@ -160,15 +160,16 @@ impl Config {
         let task = comm.agree(case.task(0, methods)?.single())?;
         let task = task.under(&solver);
         let start = Instant::now();
-        let m = solve::set_up(methods, &task, method.as_ref())?;
-        let mut notes = [task.notes(), m.notes()].concat();
-        let foreseen = solve::look(&solver, &task, &*m, &plan, &mut notes)?;
+        let made = solve::set_up(methods, &task, method.as_ref())?;
+        let mut notes = [task.notes(), made.notes()].concat();
+        let m = made.m();
+        let foreseen = solve::look(&solver, &task, m, &plan, &mut notes)?;
         let setup = start.elapsed();
         let mut x = task.x0.clone();
         let start = Instant::now();
         let make = &mut |method: &_| solve::set_up(methods, &task, Some(method));
         let (report, spent) =
-            solve::run((&solver, &plan), &task, (&*m, foreseen), &mut x, None, watch, make)?;
+            solve::run((&solver, &plan), &task, (m, foreseen), &mut x, None, watch, make)?;
         let solve = start.elapsed();
         notes.extend(solve::remarks(&report, &solver));
         if let Some(whole) = &task.whole {

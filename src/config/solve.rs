@@ -4,29 +4,22 @@ use super::fallback::Plan;
 use super::spent::{Clock, Spent, Timed, TimedOperator};
 use crate::Methods;
 use precondor_core::config::{Assume, Check, MethodConfig, SolverConfig};
-use precondor_core::precond::{Identity, Preconditioner};
+use precondor_core::precond::Preconditioner;
+use precondor_core::ready::Ready;
 use precondor_core::solver::{
     self, AssumedDefinite, Fallback, Foreseen, Outside, Replacement, Report, Watcher,
 };
 use precondor_core::{Error, Result};
 
 /// Makes what takes the place of a preconditioner that failed.
-pub type Make<'a> = dyn FnMut(&MethodConfig) -> Result<Box<dyn Preconditioner>> + 'a;
+pub type Make<'a> = dyn FnMut(&MethodConfig) -> Result<Ready> + 'a;
 
 /// Sets up the preconditioner (none: M = I). Collective.
-pub fn set_up(
-    methods: &Methods,
-    task: &Task,
-    method: Option<&MethodConfig>,
-) -> Result<Box<dyn Preconditioner>> {
-    match method {
-        None => Ok(Box::new(Identity)),
-        Some(config) => {
-            let generator = methods.comm().agree(methods.get(&config.name))?;
-            let made = generator.generate(&config.params, task.preconditioned());
-            Ok(made.map_err(|e| e.inside(config.name.as_str()))?)
-        }
-    }
+pub fn set_up(methods: &Methods, task: &Task, method: Option<&MethodConfig>) -> Result<Ready> {
+    method.map_or_else(
+        || Ok(Ready::identity()),
+        |config| methods.set_up(&config.name, &config.params, task.preconditioned()),
+    )
 }
 
 /// Looks at the spectrum of MA where that is asked for; what it says about the solve is acted upon where it is
@@ -44,7 +37,7 @@ pub fn look(
     }
     let assumed = AssumedDefinite(m);
     let m: &dyn Preconditioner = if config.assume == Some(Assume::Spd) { &assumed } else { m };
-    match solver::foresee(&config.method(), task.system.a(), m, plan.contraction) {
+    match solver::foresee(&config.algorithm(), task.system.a(), m, plan.contraction) {
         Ok((said, foreseen)) => {
             notes.push(said);
             Ok(foreseen)
@@ -70,7 +63,7 @@ pub fn run(
     let (products, applications) = (Clock::default(), Clock::default());
     let a = &TimedOperator { a: task.system.a(), clock: products.clone() };
     let timed = |m| Timed { m, clock: applications.clone(), products: products.clone() };
-    let (b, iteration) = (&task.b, config.method());
+    let (b, iteration) = (&task.b, config.algorithm());
     let assumed = AssumedDefinite(m);
     let m: &dyn Preconditioner = if config.assume == Some(Assume::Spd) { &assumed } else { m };
     let m = &timed(m);
@@ -79,16 +72,15 @@ pub fn run(
         let mut chain = plan.chain(m);
         let mut next = |indefinite| {
             let method = chain.next(indefinite)?;
-            let made = make(&method);
-            let contraction = chain.made(made.as_deref().ok());
+            let made = make(&method).map(Ready::into_m);
+            let contraction = chain.made(made.as_deref().ok().map(|m| m as &dyn Preconditioner));
             let chosen = made.as_ref().ok().and_then(|m| m.delegate());
             let name = match chosen {
                 Some(chosen) => format!("{chosen}, chosen by {}", method.name),
                 None => method.name,
             };
             let timed = |m| Timed { m, clock: applications.clone(), products: products.clone() };
-            let made = made
-                .map(|m: Box<dyn Preconditioner>| Box::new(timed(m)) as Box<dyn Preconditioner>);
+            let made = made.map(|m| Box::new(timed(m)) as Box<dyn Preconditioner>);
             Some(Replacement { name, contraction, made })
         };
         let next = plan.replacement.is_some().then_some(&mut next as &mut solver::Next);
@@ -104,7 +96,7 @@ pub fn run(
 
 /// What there is to remark about how a solve went.
 pub fn remarks(report: &Report, config: &SolverConfig) -> Vec<String> {
-    report.hint(&config.method()).into_iter().chain(report.outside.and_then(outside)).collect()
+    report.hint(&config.algorithm()).into_iter().chain(report.outside.and_then(outside)).collect()
 }
 
 /// What of the right-hand side no x can reach, in words, where it is more than rounding.

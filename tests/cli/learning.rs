@@ -2,6 +2,7 @@
 //! matrices that were learnt by heart.
 use crate::support::{Folder, Ran, precondor, program, run};
 use serde_json::Value;
+use std::time::{Duration, Instant};
 
 /// Eight systems of two sizes in a folder, and the configuration of a short training on them.
 fn folder(name: &str) -> Folder {
@@ -159,16 +160,27 @@ fn the_report_of_a_training_has_its_course_also_across_an_interruption() {
     assert_eq!(course["step"].as_array().map(Vec::len), Some(steps.len()));
     let least = &course["tables"][0]["rows"][0]["values"]["validation_loss"];
     assert_eq!(least, &card(&folder)["metrics"]["validation_loss"], "{course}");
-    // A run that was cut short, as a kill leaves it: its last checkpoint, and numbers of steps after that.
-    let model = std::fs::read(folder.path().join("mine.safetensors")).expect("a model");
-    std::fs::remove_file(folder.path().join("mine.safetensors")).expect("removed");
-    let cut = run(program()
+    // A run that is killed and resumed ends with the same numbers as a whole one.
+    let long = ["--set", "train.steps=3000", "--force", "--report", report];
+    assert_eq!(train(&folder, &long).code, 0);
+    let whole = text("training.csv");
+    let checkpoint = folder.path().join("mine.safetensors.checkpoint");
+    let mut child = program()
         .arg("train")
         .arg(folder.path().join("train.toml"))
-        .args(["--report", report])
-        .env("PRECONDOR_TEST_STOP", "20"));
-    drop(cut);
-    let _ = model;
+        .args(long)
+        .spawn()
+        .expect("starts");
+    let begin = Instant::now();
+    while !checkpoint.exists() && begin.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    assert!(checkpoint.exists() && text("training.csv").len() < whole.len());
+    let resumed = train(&folder, &[&long[..], &["--resume"]].concat());
+    assert_eq!(resumed.code, 0, "{}", resumed.err);
+    assert_eq!(text("training.csv"), whole);
 }
 
 #[test]

@@ -3,20 +3,13 @@
 use crate::support::{Folder, precondor, solve};
 use precondor::core::Result;
 use precondor::core::comm::{Comm, threads};
+use precondor::core::matrix::DistCsr;
 use precondor::core::matrix::io::{boeing, matrix_market, numpy, scipy};
-use precondor::core::matrix::{Csr, DistCsr};
+use precondor_testkit::matrices::dense_of;
 use std::path::{Path, PathBuf};
 
 fn corpus(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(name)
-}
-
-fn dense(a: &Csr) -> Vec<Vec<f64>> {
-    let mut dense = vec![vec![0.0; a.n_cols()]; a.n_rows()];
-    for (i, row) in dense.iter_mut().enumerate() {
-        a.view().row(i).for_each(|(j, v)| row[j] = v);
-    }
-    dense
 }
 
 /// The rows that each of two ranks has, one after the other.
@@ -39,7 +32,7 @@ fn matrices_of_scipy_are_those_that_it_wrote_as_text() {
         let path = corpus(&format!("npz/{name}.npz"));
         let mut notes = Vec::new();
         let a = scipy::read_noting(&path, &mut notes).expect(name);
-        let (mut expected, found) = (dense(&known), dense(&a));
+        let (mut expected, found) = (dense_of(&known), dense_of(&a));
         if name == "stored" {
             // A third, rounded to f32 before it was written.
             expected[3][3] = f64::from(1.0f32 / 3.0);
@@ -81,7 +74,7 @@ fn arrays_of_numpy_are_columns() {
         );
     }
     let a = numpy::read_matrix(&corpus("npy/fortran.npy"), &mut Vec::new()).expect("a matrix");
-    assert_eq!(dense(&a), [[1.0, -2.0], [0.5, 3.0], [2.0, 0.25], [-1.0, 7.0]]);
+    assert_eq!(dense_of(&a), [[1.0, -2.0], [0.5, 3.0], [2.0, 0.25], [-1.0, 7.0]]);
     let folder = Folder::new("numpy-written");
     let path = folder.path().join("x.npy");
     numpy::write_rows(&path, 2, &[1.0, -2.0, 0.5, 3.0, 2.0, 0.25, -1.0, 7.0]).expect("written");
@@ -97,9 +90,9 @@ fn arrays_of_numpy_are_columns() {
 #[test]
 fn files_of_harwell_and_boeing_are_read_in_their_columns() {
     let read =
-        |name: &str| dense(&boeing::read_noting(&corpus(name), &mut Vec::new()).expect(name));
+        |name: &str| dense_of(&boeing::read_noting(&corpus(name), &mut Vec::new()).expect(name));
     let known = matrix_market::read(&corpus("matrix-market/scipy")).expect("SciPy's own text");
-    assert_eq!(read("boeing/scipy.rua"), dense(&known));
+    assert_eq!(read("boeing/scipy.rua"), dense_of(&known));
     let symmetric = [[4.0, -1.0, 0.0], [-1.0, 4.0, -1.5], [0.0, -1.5, 4.0]];
     assert_eq!(read("boeing/symmetric.rsa"), symmetric);
     let path = corpus("boeing/symmetric.rsa");

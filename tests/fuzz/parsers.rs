@@ -293,7 +293,7 @@ fn saved(world: &World, input: &[u8]) -> Result<()> {
     let opened = Opened::of(&Comm::solo(), Path::new("input"), || Ok(input.to_vec()))?;
     let header = opened.header();
     let generator = plugins().get(&header.method)?;
-    let (m, _) = opened.load(generator.as_ref(), &header.parameters, system)?;
+    let m = opened.load(generator.as_ref(), &header.parameters, system)?.into_m();
     let mut z = vec![0.0; system.a().n_own()];
     m.apply(&vec![1.0; z.len()], &mut z)
 }

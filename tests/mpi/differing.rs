@@ -279,5 +279,8 @@ fn another_library_that_the_environment_chooses_is_told() {
     std::fs::write(other.join(file), bytes).expect("written");
     let solve = ["solve", &config[..]];
     let job = split(&solve, &solve, Some(("PRECONDOR_PATH", &other)));
-    fails_with(&job, "rank 2: method 'jacobi' is another one than on rank 0: ");
+    fails_with(
+        &job,
+        "rank 2: library libprecondor_plugin_jacobi.so is another one than on rank 0: SHA-256 ",
+    );
 }

@@ -1,6 +1,7 @@
 //! What goes wrong on one rank ends all of them, soon, with one message.
 use crate::support::Folder;
 use crate::{example, fails_with, precondor, program};
+use precondor_testkit::compile::compile;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -77,7 +78,30 @@ fn plugins_that_differ_between_ranks_are_refused() {
     let job = mixed(&whole, &lacking, &spai);
     assert_eq!(job.status, Some(0), "{job:?}");
     let job = mixed(&whole, &other, &arguments);
-    fails_with(&job, "rank 2: method 'spai' is another one than on rank 0: version ");
+    fails_with(
+        &job,
+        "rank 2: library libprecondor_plugin_spai.so is another one than on rank 0: SHA-256 ",
+    );
+}
+
+#[test]
+fn a_library_that_crashes_ends_no_job_that_asks_for_another() {
+    let folder = Folder::new("mpi-crash");
+    let symbol = "-DNAME=precondor_plugin_crash";
+    let include = "bindings/abi/include";
+    compile(folder.path(), "crash", "tests/c/faulty.c", include, &["-DCRASH", symbol]);
+    let config = example("solve.toml");
+    let job = |method: &str| {
+        let mut command = crate::mpirun::launcher(2);
+        crate::support::isolate(&mut command);
+        command.env("PRECONDOR_PATH", folder.path()).arg(program());
+        command.args(["solve", &config, "--set", &format!("preconditioner.name={method}")]);
+        crate::mpirun::finish(command)
+    };
+    let solved = job("jacobi");
+    assert_eq!(solved.status, Some(0), "{solved:?}");
+    // Nothing else has it: the library is opened.
+    assert_ne!(job("crash").status, Some(0));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::support::{Petsc, Ran, finish, folder, mpirun, run};
 use precondor_core::comm::{Comm, threads};
 use precondor_core::matrix::{Csr, DistCsr, Space};
 use precondor_core::problem::Problem;
-use precondor_core::solver::{self, Criterion, Method, Outcome, Stop};
+use precondor_core::solver::{self, Algorithm, Criterion, Outcome, Stop};
 use precondor_core::system::System;
 use precondor_host::{Plugins, Search};
 use serde_json::{Value, json};
@@ -24,18 +24,18 @@ fn plugins() -> &'static Plugins {
 }
 
 /// A solver of ours and PETSc's options for the same one.
-fn solvers() -> [(Method, &'static str); 3] {
+fn solvers() -> [(Algorithm, &'static str); 3] {
     [
-        (Method::Cg, "-ksp_type cg"),
-        (Method::Gmres { restart: 30 }, "-ksp_type gmres -ksp_pc_side right"),
-        (Method::Richardson { damping: 1.0 }, "-ksp_type richardson"),
+        (Algorithm::Cg, "-ksp_type cg"),
+        (Algorithm::Gmres { restart: 30 }, "-ksp_type gmres -ksp_pc_side right"),
+        (Algorithm::Richardson { damping: 1.0 }, "-ksp_type richardson"),
     ]
 }
 
 /// Iterations of our solver on ranks as threads, for a system that `make` makes on each.
 fn ours(
     ranks: usize,
-    method: &Method,
+    method: &Algorithm,
     name: &str,
     params: &Value,
     make: &(dyn Fn(Comm) -> (System, Vec<f64>) + Sync),
@@ -134,8 +134,8 @@ fn ex2_needs_as_many_iterations_as_our_own_solvers() {
         for ranks in if petsc == Petsc::Wide { 1..=2 } else { 1..=3 } {
             for (name, options, definite, richardson) in METHODS {
                 for (method, ksp) in solvers() {
-                    let slow = matches!(method, Method::Richardson { .. }) && !richardson;
-                    if slow || (matches!(method, Method::Cg) && !definite) {
+                    let slow = matches!(method, Algorithm::Richardson { .. }) && !richardson;
+                    if slow || (matches!(method, Algorithm::Cg) && !definite) {
                         continue;
                     }
                     let what = format!("{name}, {ksp}, {ranks} ranks, {}", petsc.package());

@@ -86,3 +86,39 @@ fn a_plugin_that_fails_ends_the_solve_and_never_the_program() {
         }
     }
 }
+
+#[test]
+fn a_plugin_that_crashes_ends_no_program_that_asks_for_another() {
+    let Some(ex2) = Petsc::Narrow.tutorial("ex2") else { return };
+    let include = concat!("-I", env!("CARGO_MANIFEST_DIR"), "/bindings/abi/include");
+    let folder = folder("crashes");
+    let build = |name: &str, more: &[&str]| {
+        let plugin = folder.join(format!("libprecondor_plugin_{name}.so"));
+        let symbol = format!("-DNAME=precondor_plugin_{name}");
+        cc(&[&["-shared", "-fPIC", &symbol, include], more].concat(), "../c/faulty.c", &plugin);
+        plugin
+    };
+    let crash = build("crash", &["-DCRASH"]);
+    // It has a method of another name than its own.
+    build("odd", &["-DGENERATE_STATUS=PRECONDOR_BREAKDOWN"]);
+    let solve = |ranks: usize, options: &[&str]| {
+        let mut command = mpirun(ranks, &ex2);
+        command.arg("-dll_append").arg(library()).env("PRECONDOR_PATH", &folder);
+        finish({
+            command.args(options).arg("-ksp_converged_reason");
+            command
+        })
+    };
+    for ranks in 1..=2 {
+        solve(ranks, &["-pc_type", "precondor_jacobi"]).says(&["CONVERGED"]);
+        solve(ranks, &["-pc_type", "precondor", "-pc_precondor_name", "ilu"]).says(&["CONVERGED"]);
+        // Named, it is opened.
+        solve(ranks, &["-pc_type", "precondor_crash"]).fails_with(&["ignal"]);
+    }
+    std::fs::remove_file(crash).expect("removed");
+    let odd = ["-pc_type", "precondor", "-pc_precondor_name", "faulty"];
+    solve(1, &odd).says(&["faulty: told to fail in generate", "DIVERGED_PC_FAILED"]);
+    // What nothing has is told with all that there is.
+    let none = ["-pc_type", "precondor", "-pc_precondor_name", "missing"];
+    solve(1, &none).fails_with(&["no preconditioner 'missing'", "faulty", "jacobi"]);
+}

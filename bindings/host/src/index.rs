@@ -92,6 +92,12 @@ impl Index {
         Some(&entry.methods)
     }
 
+    /// The methods that the library at `path` had when it was last asked, whatever it is now.
+    pub(crate) fn methods_before(&self, path: &Path) -> impl Iterator<Item = String> {
+        let methods = self.libraries.get(path).map(|entry| entry.methods.as_slice());
+        methods.unwrap_or_default().iter().map(|method| method.name.clone())
+    }
+
     /// Keeps what the methods of a library said, where it has not changed since `stamp`.
     pub(crate) fn put(&mut self, path: &Path, stamp: Stamp, methods: Vec<MethodInfo>) {
         if stamp.settled() && Stamp::of(path).as_ref() == Some(&stamp) {

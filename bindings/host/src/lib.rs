@@ -11,7 +11,8 @@
 //!
 //! Plugins are loaded on Linux only; elsewhere every load is an error that says so.
 //!
-//! A library that was seen before is opened when one of its methods is to do something (`index.rs`, `deferred.rs`).
+//! A library that was seen before is opened when one of its methods is to do something (`index.rs`, `deferred.rs`); one that
+//! was not, in a program that cannot look at it in a child, when a method is asked for that it may have (`unseen.rs`).
 //! Libraries are leaked: what they made may outlive everything that could say when to unload them.
 #![deny(missing_docs)]
 
@@ -40,6 +41,8 @@ mod trust {
         Err(crate::library::elsewhere())
     }
 }
+
+mod unseen;
 
 pub use library::{accept, load_library};
 pub use nested::fault;

@@ -3,14 +3,15 @@ use crate::child::Step;
 use crate::library;
 use crate::search::{self, Search};
 use crate::services::{Onlooker, Services};
-use crate::sight;
+use crate::sight::{self, Seen};
+use crate::unseen::Unseen;
 use precondor_core::host::Host;
-use precondor_core::registry::{DynGenerator, Registry, note_old_method};
+use precondor_core::registry::{DynGenerator, Registry, note_old_method, there_already};
 use precondor_core::{Error, Result};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A file that was passed over, and why.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,16 +67,44 @@ impl Library {
 #[derive(Clone)]
 pub struct Plugins {
     registry: Arc<Registry>,
-    libraries: Vec<Library>,
-    problems: Vec<Problem>,
+    known: Listed,
+    unseen: Option<Arc<Unseen>>,
+    /// With what was unseen, once that is asked for.
+    all: OnceLock<Listed>,
     looked_in: Vec<PathBuf>,
     host: Arc<Services>,
+}
+
+/// What was found, for lists.
+#[derive(Clone, Default)]
+struct Listed {
+    libraries: Vec<Library>,
+    problems: Vec<Problem>,
     replaced: Vec<String>,
 }
 
+impl Listed {
+    /// The method of a library comes in the place of one that is listed, if any.
+    fn replace(&mut self, method: &dyn DynGenerator) {
+        let name = method.name();
+        let has = |library: &Library| library.methods.iter().any(|there| there == name);
+        if let Some(library) = self.libraries.iter_mut().find(|library| has(library)) {
+            library.methods.retain(|there| there != name);
+            self.problems.push(Problem::hidden(&library.path, name, method.origin()));
+        }
+    }
+}
+
+/// Says that a method of a library stands for a linked one.
+fn replaced(by: &dyn DynGenerator) -> String {
+    let (name, origin) = (by.name(), by.origin());
+    format!("method '{name}' comes from {origin}, in place of the one that is linked in")
+}
+
 impl Plugins {
-    /// Looks for plugins. One that was seen before is opened when one of its methods is to do something; libraries
-    /// that cannot be loaded are [`problems`](Plugins::problems), not errors.
+    /// Looks for plugins. One that was seen before is opened when one of its methods is to do something, one that was not
+    /// when a method is asked for that it may have, or when all are ([`look_in_children`](crate::look_in_children) says
+    /// how a program looks at once). Libraries that cannot be loaded are [`problems`](Plugins::problems), not errors.
     ///
     /// # Errors
     /// [`Error::File`] where the base folder is none.
@@ -91,27 +120,36 @@ impl Plugins {
     pub fn beside(linked: &[Arc<dyn DynGenerator>], search: &Search) -> Result<Self> {
         let found = search.find();
         let mut plugins = Self::none(&search.base)?;
-        plugins.problems = found.problems;
+        plugins.known.problems = found.problems;
         plugins.looked_in = found.looked_in;
         let files: Vec<PathBuf> = found.candidates.into_iter().map(|found| found.path).collect();
-        let mut registry = Registry::new();
-        for (file, methods) in files.iter().zip(sight::methods(&files, &plugins.host.peers)) {
-            match methods {
-                Ok(methods) => plugins.take(file, &methods, &mut registry),
-                Err(e) => plugins.problems.push(Problem::new(file, e)),
+        let (mut registry, mut unseen, mut places) = (Registry::new(), vec![], BTreeMap::new());
+        let seen = sight::look(&files, &plugins.host.peers);
+        for (place, (file, seen)) in files.iter().zip(seen).enumerate() {
+            match seen {
+                Seen::Known(Ok(methods)) => {
+                    let taken = plugins.take(file, &methods, &mut registry);
+                    places.extend(taken.into_iter().map(|name| (name, place)));
+                }
+                Seen::Known(Err(e)) => plugins.known.problems.push(Problem::new(file, e)),
+                Seen::Unseen(library) => unseen.push(library),
             }
         }
         let mut native = Registry::new();
         for method in linked {
             native.add(Arc::clone(method))?;
             match registry.get(method.name()) {
-                Err(_) => registry.add(Arc::clone(method))?,
-                Ok(by) => plugins.replaced.push(format!(
-                    "method '{}' comes from {}, in place of the one that is linked in",
-                    method.name(),
-                    by.origin()
-                )),
+                Err(_) => {
+                    places.insert(method.name().to_owned(), usize::MAX);
+                    registry.add(Arc::clone(method))?;
+                }
+                Ok(by) => plugins.known.replaced.push(replaced(&**by)),
             }
+        }
+        if !unseen.is_empty() {
+            let unseen = Arc::new(Unseen::new(unseen, places, &plugins.host.peers));
+            plugins.unseen = Some(Arc::clone(&unseen));
+            registry = registry.with_further(unseen);
         }
         plugins.complete(registry);
         Ok(plugins)
@@ -137,17 +175,18 @@ impl Plugins {
         };
         Ok(Plugins {
             registry: Arc::default(),
-            libraries: Vec::new(),
-            problems: Vec::new(),
+            known: Listed::default(),
+            unseen: None,
+            all: OnceLock::new(),
             looked_in: Vec::new(),
             host: Arc::new(Services::new(&Arc::default(), &base)),
-            replaced: Vec::new(),
         })
     }
 
     /// These are the methods, which find each other from now on.
     fn complete(&mut self, registry: Registry) {
         self.registry = Arc::new(registry);
+        self.all = OnceLock::new();
         self.host.peers.complete(&self.registry);
     }
 
@@ -157,7 +196,7 @@ impl Plugins {
     /// [`Error::Plugin`] where another one has its name.
     pub fn add(&mut self, method: Arc<dyn DynGenerator>) -> Result<()> {
         let mut registry = (*self.registry).clone();
-        registry.add(method)?;
+        self.add_to(&mut registry, method)?;
         self.complete(registry);
         Ok(())
     }
@@ -172,10 +211,18 @@ impl Plugins {
         let loaded = unsafe { library::open(path, &self.host.peers, &|_| {}) }?;
         let methods: Vec<String> = loaded.iter().map(|method| method.name().to_owned()).collect();
         let mut registry = (*self.registry).clone();
-        loaded.into_iter().try_for_each(|method| registry.add(method))?;
-        self.libraries.push(Library { path: path.to_owned(), methods: methods.clone() });
+        loaded.into_iter().try_for_each(|method| self.add_to(&mut registry, method))?;
+        self.known.libraries.push(Library { path: path.to_owned(), methods: methods.clone() });
         self.complete(registry);
         Ok(methods)
+    }
+
+    fn add_to(&self, registry: &mut Registry, method: Arc<dyn DynGenerator>) -> Result<()> {
+        let unseen = self.unseen.as_ref();
+        match unseen.and_then(|unseen| unseen.likely(method.name(), usize::MAX)) {
+            Some(there) => Err(there_already(&*method, &**there)),
+            None => registry.add(method),
+        }
     }
 
     /// Loads these libraries and no others; `told` hears of every step. Of methods with one name the first
@@ -194,22 +241,27 @@ impl Plugins {
             // SAFETY: only root and the user can have written the file, or put it where it is, which is
             // looked at before it is opened: it is trusted as the program itself.
             match unsafe { library::open(&file, &plugins.host.peers, told) } {
-                Ok(methods) => plugins.take(&file, &methods, &mut registry),
-                Err(e) => plugins.problems.push(Problem::new(&file, e)),
+                Ok(methods) => _ = plugins.take(&file, &methods, &mut registry),
+                Err(e) => plugins.known.problems.push(Problem::new(&file, e)),
             }
         }
         plugins.complete(registry);
         Ok(plugins)
     }
 
-    /// Takes the methods of a library that no library before it has.
-    fn take(&mut self, path: &Path, methods: &[Arc<dyn DynGenerator>], registry: &mut Registry) {
+    /// Takes the methods of a library that no library before it has, and gives their names.
+    fn take(
+        &mut self,
+        path: &Path,
+        methods: &[Arc<dyn DynGenerator>],
+        registry: &mut Registry,
+    ) -> Vec<String> {
         let mut taken = Vec::new();
         for method in methods {
             let name = method.name();
             match registry.get(name).map(|first| first.origin()) {
                 Ok(first) => {
-                    self.problems.push(Problem::hidden(path, name, first));
+                    self.known.problems.push(Problem::hidden(path, name, first));
                 }
                 // A name that is not there.
                 Err(_) => {
@@ -220,8 +272,41 @@ impl Plugins {
             }
         }
         if !taken.is_empty() || methods.is_empty() {
-            self.libraries.push(Library { path: path.to_owned(), methods: taken });
+            self.known.libraries.push(Library { path: path.to_owned(), methods: taken.clone() });
         }
+        taken
+    }
+
+    /// What was found, libraries that were unseen so far opened.
+    fn all(&self) -> &Listed {
+        let Some(unseen) = &self.unseen else { return &self.known };
+        self.all.get_or_init(|| {
+            unseen.open(|_| true);
+            let mut all = self.known.clone();
+            all.problems.extend(unseen.problems());
+            for library in unseen.libraries() {
+                let Some(Ok(methods)) = library.opened() else { continue };
+                let mut taken = Vec::new();
+                for method in methods {
+                    let name = method.name();
+                    match self.registry.get(name) {
+                        Ok(first) if !Arc::ptr_eq(first, method) => {
+                            let hidden = Problem::hidden(&library.path, name, first.origin());
+                            all.problems.push(hidden);
+                        }
+                        _ => {
+                            if unseen.is_linked(name) {
+                                all.replaced.push(replaced(&**method));
+                            }
+                            all.replace(&**method);
+                            taken.push(name.to_owned());
+                        }
+                    }
+                }
+                all.libraries.push(Library { path: library.path.clone(), methods: taken });
+            }
+            all
+        })
     }
 
     /// The method `name`.
@@ -229,7 +314,13 @@ impl Plugins {
     /// # Errors
     /// [`Error::Parameter`] listing the methods that are there and the folders that were looked in.
     pub fn get(&self, name: &str) -> Result<&Arc<dyn DynGenerator>> {
-        let method = self.registry.get(name).map_err(|e| search::not_found(e, &self.looked_in))?;
+        let method = self.registry.get(name).map_err(|e| {
+            let mut told = search::not_found(e, &self.looked_in).to_string();
+            for problem in self.unseen.iter().flat_map(|unseen| unseen.problems()) {
+                told += &format!("; not loaded: {}: {}", problem.path.display(), problem.reason);
+            }
+            Error::Parameter(told)
+        })?;
         note_old_method(name, &**method, &*self.host);
         Ok(method)
     }
@@ -238,18 +329,59 @@ impl Plugins {
     pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
     }
-    /// The libraries that have the methods.
+    /// The libraries that have the methods; opens those that were not looked at.
     pub fn libraries(&self) -> &[Library] {
-        &self.libraries
+        &self.all().libraries
     }
-    /// What was passed over.
+    /// What was passed over; opens libraries that were not looked at.
     pub fn problems(&self) -> &[Problem] {
-        &self.problems
+        &self.all().problems
     }
-    /// Linked methods that a library stands for, in words.
+    /// Linked methods that a library stands for, in words; opens libraries that were not looked at.
     pub fn replaced(&self) -> &[String] {
-        &self.replaced
+        &self.all().replaced
     }
+
+    /// All libraries; those that were not looked at have no methods here.
+    pub fn libraries_so_far(&self) -> Vec<Library> {
+        let unseen = self.unseen.iter().flat_map(|unseen| unseen.libraries());
+        let unseen = unseen.map(|l| Library { path: l.path.clone(), methods: Vec::new() });
+        self.known.libraries.iter().cloned().chain(unseen).collect()
+    }
+    /// What was passed over so far.
+    pub fn problems_so_far(&self) -> Vec<Problem> {
+        let late = self.unseen.iter().flat_map(|unseen| unseen.problems());
+        self.known.problems.iter().cloned().chain(late).collect()
+    }
+    /// Linked methods that a library stands for which was looked at, in words.
+    pub fn replaced_so_far(&self) -> &[String] {
+        &self.known.replaced
+    }
+
+    /// Opens the libraries that were not looked at in the folders that belong to this program, or to the library that
+    /// this code is in.
+    pub fn look_beside(&self) {
+        let Some(unseen) = &self.unseen else { return };
+        let beside: Vec<PathBuf> =
+            search::beside().iter().filter_map(|folder| folder.canonicalize().ok()).collect();
+        let is_beside = |path: &Path| beside.iter().any(|folder| path.parent() == Some(folder));
+        unseen.open(|library| is_beside(&library.path));
+    }
+
+    /// The methods so far, and names that further ones may have.
+    pub fn methods_so_far(&self) -> (Vec<&Arc<dyn DynGenerator>>, Vec<&str>) {
+        let mut methods: Vec<_> = self.registry.held().collect();
+        let mut names = Vec::new();
+        for library in self.unseen.iter().flat_map(|unseen| unseen.libraries()) {
+            match library.opened() {
+                Some(Ok(opened)) => methods.extend(opened),
+                Some(Err(_)) => {}
+                None => names.extend(library.names.iter().map(String::as_str)),
+            }
+        }
+        (methods, names)
+    }
+
     /// Folders that were looked in, in order.
     pub fn looked_in(&self) -> &[PathBuf] {
         &self.looked_in

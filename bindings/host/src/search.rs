@@ -102,13 +102,7 @@ impl Search {
                 }
             }
         }
-        if let Some(here) = own_folder() {
-            let above = here.parent().map(Path::to_owned);
-            // Cargo writes every library it builds into `deps`, and links it into its parent only where
-            // the library was asked for: there it may be old.
-            all.extend([here.join("deps"), here.clone()]);
-            all.extend(above.iter().flat_map(|f| [f.join("deps"), f.join("lib/precondor")]));
-        }
+        all.extend(beside());
         all.extend(data_folder());
         let mut seen = Vec::new();
         all.retain(|folder| {
@@ -162,6 +156,16 @@ fn same_file(a: &Path, b: &Path) -> std::io::Result<bool> {
 pub(crate) fn digest(path: &Path) -> std::io::Result<String> {
     let hash = Sha256::digest(input::read(path)?);
     Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Folders that belong to the program, or to the library that this code is in.
+pub(crate) fn beside() -> Vec<PathBuf> {
+    let Some(here) = own_folder() else { return Vec::new() };
+    let above = here.parent().map(Path::to_owned);
+    // Cargo writes every library it builds into `deps`, and links it into its parent only where
+    // the library was asked for: there it may be old.
+    let above = above.iter().flat_map(|f| [f.join("deps"), f.join("lib/precondor")]);
+    [here.join("deps"), here.clone()].into_iter().chain(above).collect()
 }
 
 /// Where a user's own plugins are.

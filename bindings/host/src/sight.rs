@@ -4,6 +4,7 @@ use crate::index::{Index, Stamp};
 use crate::library;
 use crate::probe::{MethodInfo, PATIENCE, looks_in_children, probe};
 use crate::services::Peers;
+use crate::unseen::Library;
 use precondor_core::registry::DynGenerator;
 use precondor_core::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -11,8 +12,16 @@ use std::sync::Arc;
 
 type Methods = Vec<Arc<dyn DynGenerator>>;
 
-/// The methods of each library, opened only where it is not known and not to be looked at in a child.
-pub(crate) fn methods(files: &[PathBuf], peers: &Arc<Peers>) -> Vec<Result<Methods>> {
+/// What there is to know of a library.
+pub(crate) enum Seen {
+    /// Its methods, or why there are none.
+    Known(Result<Methods>),
+    /// It was not looked at.
+    Unseen(Library),
+}
+
+/// Looks at each library: what is not known is asked in a child, where this program has children, and else left alone.
+pub(crate) fn look(files: &[PathBuf], peers: &Arc<Peers>) -> Vec<Seen> {
     let mut index = Index::read();
     let stamps: Vec<Option<Stamp>> = files.iter().map(|file| Stamp::of(file)).collect();
     let known = |file: &Path, stamp: &Option<Stamp>| {
@@ -25,24 +34,21 @@ pub(crate) fn methods(files: &[PathBuf], peers: &Arc<Peers>) -> Vec<Result<Metho
     let new = |k: &usize| known[*k].is_none() && stamps[*k].is_some() && looks_in_children();
     let mut asked = ask(files, &(0..files.len()).filter(new).collect::<Vec<_>>());
     let mut all = Vec::new();
-    for (k, known) in known.into_iter().enumerate() {
-        let (file, stamp) = (&files[k], &stamps[k]);
+    for (k, (known, stamp)) in known.into_iter().zip(stamps).enumerate() {
+        let file = &files[k];
         all.push(match (known, asked[k].take(), stamp) {
-            (Some(methods), _, _) => Ok(methods),
+            (Some(methods), _, _) => Seen::Known(Ok(methods)),
             (None, Some(Ok(infos)), Some(stamp)) => {
                 let methods = deferred::methods(file.clone(), stamp.clone(), &infos, peers);
-                index.put(file, stamp.clone(), infos);
-                Ok(methods)
+                index.put(file, stamp, infos);
+                Seen::Known(Ok(methods))
             }
-            (None, Some(Err(e)), _) => Err(e),
-            (None, _, stamp) => {
-                let methods = open(file, peers);
-                if let (Ok(methods), Some(stamp)) = (&methods, stamp) {
-                    let infos = methods.iter().map(|method| MethodInfo::of(&**method)).collect();
-                    index.put(file, stamp.clone(), infos);
-                }
-                methods
+            (None, Some(Err(e)), _) => Seen::Known(Err(e)),
+            (None, None, Some(stamp)) => {
+                Seen::Unseen(Library::new(k, file, stamp, index.methods_before(file)))
             }
+            // A file that is gone, or a system whose files have no stamps: the error tells.
+            (None, _, None) => Seen::Known(open(file, peers)),
         });
     }
     index.write();

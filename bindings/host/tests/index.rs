@@ -1,12 +1,10 @@
 //! Which libraries are opened: this test is a program that is called again, as one that looks at libraries in children,
 //! as one that does not, and as the child.
-#[path = "boundary/compile.rs"]
-mod compile;
-
-use compile::{Scratch, compile};
 use precondor_core::matrix::{Csr, DistCsr};
 use precondor_core::system::System;
 use precondor_host::{PROBE, Plugins, Search, look_in_children, probe_child};
+use precondor_testkit::compile::compile;
+use precondor_testkit::program::Folder;
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,9 +24,11 @@ fn main() -> ExitCode {
             lists(then);
         }
         ["itself", then @ ..] => lists(then),
+        ["uses", name] => uses(&found(), name),
         // What cargo says to a test.
         _ => {
             libraries_are_opened_when_they_are_needed();
+            one_that_is_not_known_is_opened_where_it_may_have_what_is_asked_for();
             an_index_is_not_believed_blindly();
             one_that_crashes_disables_nothing_else();
             println!("test index ... ok");
@@ -37,9 +37,13 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+fn found() -> Plugins {
+    Plugins::load(&Search { extra: vec![], base: ".".into() }).expect("a folder")
+}
+
 /// Prints the methods of `PRECONDOR_PATH` and the problems; then does what `then` says.
 fn lists(then: &[&str]) {
-    let plugins = Plugins::load(&Search { extra: vec![], base: ".".into() }).expect("a folder");
+    let plugins = found();
     for method in plugins.registry().iter() {
         println!("{} {} {}", method.name(), method.summary(), method.schema());
     }
@@ -48,6 +52,11 @@ fn lists(then: &[&str]) {
     if let (&"touch", [path]) = (word, path) {
         fs::write(path, fs::read(path).expect("there")).expect("written");
     }
+    uses(&plugins, name);
+}
+
+/// Sets a method up.
+fn uses(plugins: &Plugins, name: &str) {
     let a = Csr::new(1, vec![0, 1], vec![0], vec![1.0]).expect("a matrix");
     let system = System::new(DistCsr::solo(a).expect("square")).with_host(plugins.host());
     match plugins.get(name).and_then(|method| method.generate(&json!({}), &system)) {
@@ -58,7 +67,7 @@ fn lists(then: &[&str]) {
 
 /// A folder with a library that counts how often it is opened, and a folder for the index.
 struct Place {
-    folder: Scratch,
+    folder: Folder,
     trace: PathBuf,
     library: PathBuf,
     cache: PathBuf,
@@ -66,7 +75,7 @@ struct Place {
 
 impl Place {
     fn new() -> Place {
-        let folder = Scratch::new();
+        let folder = Folder::unnamed();
         let (trace, cache) = (folder.path().join("trace"), folder.path().join("cache"));
         let define = format!("-DTRACE=\"{}\"", trace.display());
         let library = compile(folder.path(), "faulty", SOURCE, INCLUDE, &[&define]);
@@ -76,6 +85,21 @@ impl Place {
     /// This program with these words, and what it prints.
     fn run(&self, words: &[&str]) -> String {
         self.run_as(|command| command.args(words))
+    }
+
+    /// Whether this program, which looks at nothing in children, sets a method up; else what it says. It lists nothing.
+    fn uses(&self, name: &str) -> Result<(), String> {
+        let ran = self.command().args(["uses", name]).output().expect("it starts");
+        let text = String::from_utf8_lossy(&ran.stdout).into_owned();
+        let used = ran.status.success() && text.ends_with("used\n") && !text.contains("not used");
+        if used { Ok(()) } else { Err(format!("{} {text}", ran.status)) }
+    }
+
+    /// Compiles a library of this name beside the first, whose method is `faulty`.
+    fn further(&self, name: &str, more: &[&str]) -> PathBuf {
+        let symbol = format!("-DNAME=precondor_plugin_{name}");
+        let more = [more, &[symbol.as_str()]].concat();
+        compile(self.folder.path(), name, SOURCE, INCLUDE, &more)
     }
 
     fn command(&self) -> Command {
@@ -151,6 +175,52 @@ fn libraries_are_opened_when_they_are_needed() {
     }
 }
 
+fn one_that_is_not_known_is_opened_where_it_may_have_what_is_asked_for() {
+    let place = Place::new();
+    let crash = place.further("crash", &["-DCRASH"]);
+    let ends = |said: Result<(), String>| {
+        let said = said.expect_err("a library crashed");
+        assert!(said.contains("signal: 6"), "{said}");
+    };
+    // The method of another library, known or not, by its name.
+    for _ in 0..2 {
+        assert_eq!(place.uses("jacobi"), Ok(()));
+        assert_eq!(place.opened(), 0);
+    }
+    // By its own name.
+    assert_eq!(place.uses("faulty"), Ok(()));
+    assert_eq!(place.opened(), 1);
+    // What nothing has that is known: all are opened, and a list is whole.
+    ends(place.uses("missing"));
+    ends(
+        place.command().arg("itself").output().map_err(|e| e.to_string()).and_then(|ran| {
+            if ran.status.success() { Ok(()) } else { Err(ran.status.to_string()) }
+        }),
+    );
+    fs::remove_file(&crash).expect("removed");
+    let said = place.uses("missing").expect_err("it is not there");
+    assert!(said.contains("no preconditioner 'missing'") && said.contains("faulty"), "{said}");
+    place.run(&["itself"]);
+
+    // A library of another name than its method, and one that has none and says why.
+    fs::remove_file(&place.library).expect("removed");
+    let define = format!("-DTRACE=\"{}\"", place.trace.display());
+    let odd = place.further("odd", &[&define]);
+    let newer = place.further("newer", &["-DNEWER_ABI"]);
+    assert_eq!(place.uses("faulty"), Ok(()));
+    let said = place.uses("missing").expect_err("it is not there");
+    assert!(said.contains("not loaded: ") && said.contains("it speaks plugin ABI"), "{said}");
+    fs::remove_file(newer).expect("removed");
+    // What it had before it was changed it may have still: nothing else is opened.
+    place.settle();
+    place.run(&["children"]);
+    place.further("crash", &["-DCRASH"]);
+    fs::write(&odd, fs::read(&odd).expect("there")).expect("written");
+    let before = place.opened();
+    assert_eq!(place.uses("faulty"), Ok(()));
+    assert_eq!(place.opened(), before + 1);
+}
+
 fn an_index_is_not_believed_blindly() {
     let place = Place::new();
     place.settle();
@@ -211,10 +281,8 @@ fn an_index_is_not_believed_blindly() {
 
 fn one_that_crashes_disables_nothing_else() {
     let place = Place::new();
-    let symbol = "-DNAME=precondor_plugin_crash";
-    compile(place.folder.path(), "crash", SOURCE, INCLUDE, &["-DCRASH", symbol]);
-    let symbol = "-DNAME=precondor_plugin_leaves";
-    compile(place.folder.path(), "leaves", SOURCE, INCLUDE, &["-DNEWER_ABI", symbol]);
+    place.further("crash", &["-DCRASH"]);
+    place.further("leaves", &["-DNEWER_ABI"]);
     for _ in 0..2 {
         let text = place.run(&["children", "use", "faulty"]);
         assert!(text.contains("used"), "{text}");

@@ -1,10 +1,8 @@
 //! Looking at libraries in a child process: this test is a program that is called again as the
 //! child.
-#[path = "boundary/compile.rs"]
-mod compile;
-
-use compile::{Scratch, compile};
 use precondor_host::{PATIENCE, PROBE, probe, probe_child};
+use precondor_testkit::compile::compile;
+use precondor_testkit::program::Folder;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,7 +11,7 @@ fn main() -> ExitCode {
     if args.get(1).is_some_and(|first| first == PROBE) {
         return probe_child(args[2].as_ref());
     }
-    let folder = Scratch::new();
+    let folder = Folder::unnamed();
     let include = "bindings/abi/include";
     let source = "tests/c/faulty.c";
 

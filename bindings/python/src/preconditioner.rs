@@ -4,52 +4,52 @@ use crate::methods::{methods, section};
 use crate::system::System;
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyUntypedArrayMethods};
 use precondor::core::config::MethodConfig;
-use precondor::core::instance::Instance;
+use precondor::core::instance::{Instance, Kept, poisoned};
 use precondor::core::matrix::{ExplicitKind, ExplicitView};
 use precondor::core::persist::{self, Opened};
-use precondor::core::registry::DynGenerator;
+use precondor::core::ready::Ready;
 use precondor::core::{file, precond};
 use precondor::{Error, Result};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::path::PathBuf;
-use std::sync::{Arc, RwLock, RwLockReadGuard, TryLockError};
-use std::time::Instant;
+use std::sync::{RwLock, RwLockReadGuard, TryLockError};
 
 /// M, with what it was made from; see `precondor.Preconditioner`.
 #[pyclass(frozen, module = "precondor._native")]
 pub struct Preconditioner {
-    method: Arc<dyn DynGenerator>,
     pub config: MethodConfig,
     size: usize,
     state: RwLock<State>,
 }
 
 struct State {
-    /// None after a refresh that failed.
-    m: Option<Box<dyn Instance>>,
+    /// Without an M after an update that failed.
+    kept: Kept,
     system: Py<System>,
-    seconds: f64,
+    /// Whether the last update was a refresh.
     refreshed: bool,
-    /// Of the file that it was read from.
-    remarks: Vec<String>,
 }
 
 /// M and its surroundings, for as long as it is looked at.
 pub struct Held<'a>(RwLockReadGuard<'a, State>);
 
 impl Held<'_> {
+    fn ready(&self) -> Result<&Ready> {
+        self.0.kept.ready().ok_or_else(poisoned)
+    }
+
     /// M.
     ///
     /// # Errors
     /// [`Error::Panicked`] where an update failed.
     pub fn m(&self) -> Result<&dyn Instance> {
-        self.0.m.as_deref().ok_or_else(precondor::core::instance::poisoned)
+        self.ready().map(Ready::m)
     }
 
     /// What M has to say, and the file that it came from.
     pub fn notes(&self) -> Result<Vec<String>> {
-        Ok([self.0.remarks.clone(), self.m()?.notes()].concat())
+        self.ready().map(Ready::notes)
     }
 }
 
@@ -68,16 +68,10 @@ impl Preconditioner {
         }
     }
 
-    fn made(
-        method: Arc<dyn DynGenerator>,
-        config: MethodConfig,
-        system: Py<System>,
-        made: (Box<dyn Instance>, f64, Vec<String>),
-    ) -> Self {
-        let (m, seconds, remarks) = made;
+    fn made((kept, config): (Kept, MethodConfig), system: Py<System>) -> Self {
         let size = system.get().core.a().n_own();
-        let state = State { m: Some(m), system, seconds, refreshed: false, remarks };
-        Preconditioner { method, config, size, state: RwLock::new(state) }
+        let state = State { kept, system, refreshed: false };
+        Preconditioner { config, size, state: RwLock::new(state) }
     }
 }
 
@@ -105,17 +99,15 @@ impl Preconditioner {
     fn new(py: Python<'_>, system: Bound<'_, System>, method: &str) -> PyResult<Self> {
         let node = section("preconditioner", method).map_err(exception)?;
         let (of, core) = (system.get(), &system.get().core);
-        let (generator, config, made) = without_python(py, || {
+        let made = without_python(py, || {
             let methods = methods()?;
             let config = methods.method(&node)?;
-            let generator = Arc::clone(methods.get(&config.name)?);
-            let start = Instant::now();
-            let made = generator.generate(&config.params, core);
-            let m = made.map_err(|e| e.inside(config.name.as_str()))?;
+            let mut kept = Kept::new(methods.get(&config.name)?, &config.params);
+            kept.update(core).map_err(|e| e.inside(config.name.as_str()))?;
             of.settle();
-            Ok((generator, config, (m, start.elapsed().as_secs_f64(), Vec::new())))
+            Ok((kept, config))
         })?;
-        Ok(Self::made(generator, config, system.unbind(), made))
+        Ok(Self::made(made, system.unbind()))
     }
 
     /// `M r` for a contiguous vector.
@@ -162,7 +154,7 @@ impl Preconditioner {
             );
             return Err(exception(Error::Data(why)));
         }
-        let kept = system.clone().unbind();
+        let made_from = system.clone().unbind();
         without_python(py, || {
             let busy = "another thread uses this preconditioner: update it afterwards";
             let mut state = match self.state.try_write() {
@@ -172,22 +164,11 @@ impl Preconditioner {
                     return Err(Error::Unsupported(busy.into()));
                 }
             };
-            let named = |e: Error| e.inside(self.config.name.as_str());
-            let start = Instant::now();
-            let refreshed = match state.m.take() {
-                Some(mut m) if self.method.capabilities().refresh => match m.refresh(core) {
-                    Ok(()) => Some(m),
-                    Err(Error::PatternChanged) => None,
-                    Err(error) => return Err(named(error)),
-                },
-                _ => None,
-            };
-            state.refreshed = refreshed.is_some();
-            let m = refreshed.map_or_else(|| self.method.generate(&self.config.params, core), Ok);
-            state.m = Some(m.map_err(named)?);
-            (state.system, state.seconds, state.remarks) =
-                (kept, start.elapsed().as_secs_f64(), Vec::new());
+            let before = state.kept.counts().refreshes;
+            state.kept.update(core).map_err(|e| e.inside(self.config.name.as_str()))?;
+            state.system = made_from;
             of.settle();
+            state.refreshed = state.kept.counts().refreshes > before;
             Ok(state.refreshed)
         })
     }
@@ -197,7 +178,8 @@ impl Preconditioner {
         without_python(py, || {
             let held = self.held()?;
             let system = &held.0.system.get().core;
-            let bytes = persist::gather(&*self.method, &self.config.params, held.m()?, system);
+            let method = held.0.kept.method();
+            let bytes = persist::gather(method, &self.config.params, held.m()?, system);
             let bytes = bytes.map_err(|e| e.inside(self.config.name.as_str()))?;
             file::replace(&path, |to| to.write_all(&bytes.unwrap_or_default()))
         })
@@ -255,7 +237,8 @@ impl Preconditioner {
         facts.set_item("nbytes", m.bytes())?;
         facts.set_item("notes", held.notes().map_err(exception)?)?;
         facts.set_item("delegate", m.delegate())?;
-        facts.set_item("setup_seconds", held.0.seconds)?;
+        let taken = held.ready().map_err(exception)?.taken;
+        facts.set_item("setup_seconds", taken.as_secs_f64())?;
         facts.set_item("refreshed", held.0.refreshed)?;
         Ok(facts)
     }
@@ -265,16 +248,15 @@ impl Preconditioner {
 #[pyfunction]
 pub fn load(py: Python<'_>, path: PathBuf, system: Bound<'_, System>) -> PyResult<Preconditioner> {
     let of = system.get();
-    let (method, config, made) = without_python(py, || {
-        let (methods, start) = (methods()?, Instant::now());
+    let made = without_python(py, || {
+        let methods = methods()?;
         let opened = Opened::read(methods.comm(), &path)?;
         let header = opened.header();
         let method = methods.get(&header.method).map_err(|e| Error::file(&path, e))?;
-        let config =
-            MethodConfig { name: header.method.clone(), params: header.parameters.clone() };
-        let (m, remarks) = opened.load(&**method, &config.params, &of.core)?;
+        let (name, params) = (header.method.clone(), header.parameters.clone());
+        let ready = opened.load(&**method, &params, &of.core)?;
         of.settle();
-        Ok((Arc::clone(method), config, (m, start.elapsed().as_secs_f64(), remarks)))
+        Ok((Kept::new(method, &params).with(ready), MethodConfig { name, params }))
     })?;
-    Ok(Preconditioner::made(method, config, system.unbind(), made))
+    Ok(Preconditioner::made(made, system.unbind()))
 }

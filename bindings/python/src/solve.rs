@@ -202,7 +202,7 @@ fn with_product(
     let mut x = x0.unwrap_or_else(|| vec![0.0; b.len()]);
     let start = Instant::now();
     let mut see = |step: &_| watch.see(step);
-    let report = solver::solve(&solver.method(), a, m, &b, &mut x, &solver.stop(None), &mut see);
+    let report = solver::solve(&solver.algorithm(), a, m, &b, &mut x, &solver.stop(None), &mut see);
     let report = report.map_err(|e| e.inside(solver.name()))?;
     notes.extend(steps::remarks(&report, solver));
     let (measure, before, taken) = (solver.measure(), Duration::ZERO, start.elapsed());

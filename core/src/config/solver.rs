@@ -2,7 +2,7 @@
 use super::backend::{Backend, check_options};
 use super::node::Node;
 use crate::Result;
-use crate::solver::{Criterion, Method, Norm, Stop};
+use crate::solver::{Algorithm, Criterion, Norm, Stop};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -235,7 +235,7 @@ impl SolverConfig {
         }
         let refused = match self.ksp {
             Some(_) => None,
-            None => self.method().refuses(self.norm.unwrap_or_default()),
+            None => self.algorithm().refuses(self.norm.unwrap_or_default()),
         };
         let at = || node.get("norm").or_else(|| node.get("side")).unwrap_or(node);
         refused.map_or(Ok(()), |why| Err(at().error(why)))
@@ -330,19 +330,21 @@ impl SolverConfig {
         if self.ksp.is_some() {
             return name.to_owned();
         }
-        match self.method() {
-            Method::Richardson { damping } => format!("{name} (damping {damping})"),
-            Method::Gmres { restart } | Method::FlexibleGmres { restart } => {
+        match self.algorithm() {
+            Algorithm::Richardson { damping } => format!("{name} (damping {damping})"),
+            Algorithm::Gmres { restart } | Algorithm::FlexibleGmres { restart } => {
                 format!("{name} (restart {restart})")
             }
-            Method::LeftGmres { restart } => format!("{name} (restart {restart}, on the left)"),
-            Method::Cg | Method::FlexibleCg | Method::Minres | Method::Bicgstab => name.to_owned(),
+            Algorithm::LeftGmres { restart } => format!("{name} (restart {restart}, on the left)"),
+            Algorithm::Cg | Algorithm::FlexibleCg | Algorithm::Minres | Algorithm::Bicgstab => {
+                name.to_owned()
+            }
         }
     }
 
     /// The limit of divergence: the one given, else one that stops nothing which would converge.
     pub fn divergence(&self) -> f64 {
-        self.divergence.unwrap_or_else(|| self.method().divergence())
+        self.divergence.unwrap_or_else(|| self.algorithm().divergence())
     }
 
     /// The stopping rule; `exact` is x*, for the rule that needs it.
@@ -370,17 +372,19 @@ impl SolverConfig {
     }
 
     /// The iteration with its parameters.
-    pub fn method(&self) -> Method {
+    pub fn algorithm(&self) -> Algorithm {
         let restart = self.restart.unwrap_or(30);
         match self.method {
-            SolverKind::Richardson => Method::Richardson { damping: self.damping.unwrap_or(1.0) },
-            SolverKind::Cg => Method::Cg,
-            SolverKind::FlexibleCg => Method::FlexibleCg,
-            SolverKind::Minres => Method::Minres,
-            SolverKind::Gmres if self.side == Some(Side::Left) => Method::LeftGmres { restart },
-            SolverKind::Gmres => Method::Gmres { restart },
-            SolverKind::FlexibleGmres => Method::FlexibleGmres { restart },
-            SolverKind::Bicgstab => Method::Bicgstab,
+            SolverKind::Richardson => {
+                Algorithm::Richardson { damping: self.damping.unwrap_or(1.0) }
+            }
+            SolverKind::Cg => Algorithm::Cg,
+            SolverKind::FlexibleCg => Algorithm::FlexibleCg,
+            SolverKind::Minres => Algorithm::Minres,
+            SolverKind::Gmres if self.side == Some(Side::Left) => Algorithm::LeftGmres { restart },
+            SolverKind::Gmres => Algorithm::Gmres { restart },
+            SolverKind::FlexibleGmres => Algorithm::FlexibleGmres { restart },
+            SolverKind::Bicgstab => Algorithm::Bicgstab,
         }
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// ```
 /// use precondor_core::matrix::{Csr, DistCsr, Operator, Space, Symmetry};
 /// use precondor_core::precond::{Identity, Preconditioner, Properties};
-/// use precondor_core::solver::{Criterion, Method, Outcome, Stop, solve};
+/// use precondor_core::solver::{Criterion, Algorithm, Outcome, Stop, solve};
 /// use precondor_core::Result;
 /// use std::{ops::ControlFlow, sync::Arc};
 ///
@@ -43,7 +43,7 @@ use std::sync::Arc;
 /// };
 /// let mut x = vec![0.0; 50];
 /// let mut watch = |_: &_| ControlFlow::Continue(());
-/// let report = solve(&Method::Cg, &a, &Identity, &[1.0; 50], &mut x, &stop, &mut watch)?;
+/// let report = solve(&Algorithm::Cg, &a, &Identity, &[1.0; 50], &mut x, &stop, &mut watch)?;
 /// // A solution that is even about the middle has 25 unknowns, found in as many iterations.
 /// assert_eq!((report.outcome, report.iterations), (Outcome::Converged, 25));
 /// assert!((x[0] - 25.0).abs() < 1e-9);

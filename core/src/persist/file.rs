@@ -6,6 +6,7 @@ use crate::comm::{Comm, Communicator};
 use crate::instance::Instance;
 use crate::matrix::{ExplicitKind, Space};
 use crate::precond::Properties;
+use crate::ready::Ready;
 use crate::registry::{DynGenerator, was_called};
 use crate::system::System;
 use crate::{Error, Result, input, schema};
@@ -13,6 +14,7 @@ use safetensors::tensor::Dtype;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Key of the header of a file.
 const KEY: &str = "precondor-preconditioner";
@@ -141,6 +143,8 @@ pub struct Opened {
     path: PathBuf,
     header: Header,
     bytes: Vec<u8>,
+    /// To read it.
+    taken: Duration,
 }
 
 impl Opened {
@@ -158,6 +162,7 @@ impl Opened {
     /// # Errors
     /// As [`read`](Opened::read).
     pub fn of(comm: &Comm, path: &Path, read: impl FnOnce() -> Result<Vec<u8>>) -> Result<Self> {
+        let start = Instant::now();
         comm.scope(|| {
             let (mut bytes, mut header) = (Vec::new(), Vec::new());
             if comm.rank() == 0 {
@@ -166,8 +171,13 @@ impl Opened {
             }
             let text = comm.broadcast(0, header)?;
             let header = serde_json::from_slice(&text).map_err(|e| Error::file(path, e))?;
-            Ok(Opened { path: path.to_owned(), header, bytes })
+            Ok(Opened { path: path.to_owned(), header, bytes, taken: start.elapsed() })
         })
+    }
+
+    /// The file, as it was named.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// What the file says about itself.
@@ -175,8 +185,7 @@ impl Opened {
         &self.header
     }
 
-    /// M for `system`, through `method` with `params`, and what a reader should know of it beyond
-    /// its own notes. Collective.
+    /// M for `system`, through `method` with `params`; its time is that of reading the file, too. Collective.
     ///
     /// # Errors
     /// [`Error::File`] where the file belongs to another method, another version, other parameters
@@ -186,7 +195,8 @@ impl Opened {
         method: &dyn DynGenerator,
         params: &Value,
         system: &System,
-    ) -> Result<(Box<dyn Instance>, Vec<String>)> {
+    ) -> Result<Ready> {
+        let start = Instant::now();
         let (a, header) = (system.a(), &self.header);
         let refuse = |why: String| Error::file(&self.path, why);
         header.belongs(method, params).map_err(refuse)?;
@@ -231,7 +241,7 @@ impl Opened {
         })?;
         let m = method.load(params, &mine, system);
         let m = m.map_err(|e| e.inside(self.path.display().to_string()))?;
-        Ok((m, remarks))
+        Ok(Ready::new(m, self.taken + start.elapsed(), remarks))
     }
 
     /// The bytes of each rank.

@@ -16,7 +16,7 @@ use crate::comm::Comm;
 use crate::kernel::random::{Purpose, Stream};
 use crate::matrix::{Csr, DistCsr, Space};
 use crate::precond::{Preconditioner, Properties};
-use crate::solver::{Criterion, Method, Stop, solve};
+use crate::solver::{Algorithm, Criterion, Stop, solve};
 use crate::system::System;
 use crate::{Error, Result};
 use schemars::JsonSchema;
@@ -266,7 +266,7 @@ impl Surface {
             divergence: f64::INFINITY,
         };
         let mut d = vec![0.0; u.len()];
-        solve(&Method::Cg, &a, &m, &rhs, &mut d, &stop, &mut |_| ControlFlow::Continue(()))?;
+        solve(&Algorithm::Cg, &a, &m, &rhs, &mut d, &stop, &mut |_| ControlFlow::Continue(()))?;
         let before = self.area(u, part);
         let mut scale = 1.0;
         for _ in 0..HALVINGS {

@@ -16,7 +16,7 @@
 //! the measure improves. Iterations of all stages count.
 use super::guard::Guard;
 use super::run::{Past, Stage};
-use super::{Method, Norm, Outcome, Report, Stop, Switch, Watcher, stage};
+use super::{Algorithm, Norm, Outcome, Report, Stop, Switch, Watcher, stage};
 use crate::Result;
 use crate::kernel::lanczos;
 use crate::matrix::{Operator, Symmetry};
@@ -69,7 +69,7 @@ const CHECK_STEPS: usize = 12;
 /// [`Error::Unsupported`](crate::Error::Unsupported) unless A and M are symmetric; what M and the
 /// communicator report.
 pub fn foresee(
-    method: &Method,
+    method: &Algorithm,
     a: &dyn Operator,
     m: &dyn Preconditioner,
     contraction: f64,
@@ -114,7 +114,7 @@ pub fn foresee(
         None => f64::INFINITY,
     };
     let rate = match *method {
-        Method::Richardson { damping } => {
+        Algorithm::Richardson { damping } => {
             (1.0 - damping * min).abs().max((1.0 - damping * max).abs())
         }
         _ => krylov,
@@ -139,7 +139,7 @@ const RESTART: usize = 30;
 /// where none is left the breakdown that is reported says so.
 #[allow(clippy::too_many_arguments, reason = "those of `solve`, and one more")]
 pub fn solve_with_fallback(
-    method: &Method,
+    method: &Algorithm,
     a: &dyn Operator,
     m: &dyn Preconditioner,
     b: &[f64],
@@ -153,11 +153,12 @@ pub fn solve_with_fallback(
         let why = format!("contraction {contraction} must be greater than 0 and at most 1");
         return Err(crate::Error::Parameter(why));
     }
-    let watching = |contraction, method: &Method| Guard::new(contraction, stop.tolerance, method);
-    let guard = |method: &Method| Some(watching(contraction, method));
+    let watching =
+        |contraction, method: &Algorithm| Guard::new(contraction, stop.tolerance, method);
+    let guard = |method: &Algorithm| Some(watching(contraction, method));
     // What goes on after a breakdown has its own conditions: A symmetric is asked when it matters.
     let can_replace = fallback.next.is_some();
-    let conjugate = matches!(method, Method::Cg | Method::FlexibleCg | Method::Minres);
+    let conjugate = matches!(method, Algorithm::Cg | Algorithm::FlexibleCg | Algorithm::Minres);
     let same = !conjugate && m.properties().positive_definite;
     let watched = if can_replace || same { guard(method) } else { None };
     let foreseen = fallback.foreseen.take().filter(|_| watched.is_some());
@@ -170,9 +171,9 @@ pub fn solve_with_fallback(
     if same && symmetric && at.sound {
         note(&mut at.report, "cg with the same preconditioner");
         let (first, done) = (at.report.history.first().copied(), at.report.iterations);
-        let watched = guard(&Method::Cg).filter(|_| can_replace);
+        let watched = guard(&Algorithm::Cg).filter(|_| can_replace);
         let watched = watched.map(|guard| guard.after(first, done));
-        at = stage(&Method::Cg, a, m, b, x, stop, watch, at.past(watched))?;
+        at = stage(&Algorithm::Cg, a, m, b, x, stop, watch, at.past(watched))?;
         if !failed(&at.report) {
             return Ok(at.report);
         }
@@ -194,13 +195,13 @@ pub fn solve_with_fallback(
         };
         let is = m.properties();
         let method = match symmetric && is.positive_definite && is.constant {
-            true if at.indefinite || *asked == Method::Minres => Method::Minres,
-            true => Method::Cg,
+            true if at.indefinite || *asked == Algorithm::Minres => Algorithm::Minres,
+            true => Algorithm::Cg,
             false if is.constant && norm == Norm::Preconditioned => {
-                Method::LeftGmres { restart: RESTART }
+                Algorithm::LeftGmres { restart: RESTART }
             }
-            false if is.constant => Method::Gmres { restart: RESTART },
-            false => Method::FlexibleGmres { restart: RESTART },
+            false if is.constant => Algorithm::Gmres { restart: RESTART },
+            false => Algorithm::FlexibleGmres { restart: RESTART },
         };
         if let Some(refused) = method.refuses(norm) {
             let why = reason(&at.report.outcome);

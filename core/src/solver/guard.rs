@@ -70,8 +70,8 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    pub fn new(contraction: f64, tolerance: f64, method: &super::Method) -> Self {
-        use super::Method::{Cg, FlexibleGmres, Gmres, LeftGmres, Richardson};
+    pub fn new(contraction: f64, tolerance: f64, method: &super::Algorithm) -> Self {
+        use super::Algorithm::{Cg, FlexibleGmres, Gmres, LeftGmres, Richardson};
         let cg = matches!(method, Cg);
         let stretch = match *method {
             Richardson { .. } => STRETCH,
@@ -217,11 +217,11 @@ impl Guard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::solver::Method;
+    use crate::solver::Algorithm;
 
-    const RICHARDSON: Method = Method::Richardson { damping: 1.0 };
+    const RICHARDSON: Algorithm = Algorithm::Richardson { damping: 1.0 };
 
-    fn first_trip(method: &Method, history: &[f64]) -> Option<(usize, String)> {
+    fn first_trip(method: &Algorithm, history: &[f64]) -> Option<(usize, String)> {
         let mut guard = Guard::new(0.7, 1e-5, method);
         guard.start(history[0]);
         (1..history.len()).find_map(|k| Some((k, guard.look(history[k], usize::MAX)?.why)))
@@ -249,23 +249,23 @@ mod tests {
         let near: Vec<f64> = falling(0.8, 12).iter().map(|m| 3e-5 * m).collect();
         assert_eq!(trip(&near), None);
         // Krylov methods may oscillate.
-        assert_eq!(first_trip(&Method::Bicgstab, &[1.0, 0.1, 50.0, 0.1]), None);
-        assert_eq!(first_trip(&Method::Bicgstab, &[1.0, 0.1, 101.0]).map(|t| t.0), Some(2));
+        assert_eq!(first_trip(&Algorithm::Bicgstab, &[1.0, 0.1, 50.0, 0.1]), None);
+        assert_eq!(first_trip(&Algorithm::Bicgstab, &[1.0, 0.1, 101.0]).map(|t| t.0), Some(2));
     }
 
     #[test]
     fn a_solve_that_nothing_is_asked_of_has_to_get_there_in_time() {
-        let trips = |method: &Method, rate: f64, allowed: usize| {
+        let trips = |method: &Algorithm, rate: f64, allowed: usize| {
             let mut guard = Guard::new(1.0, 1e-5, method);
             guard.start(1.0);
             (1..allowed).find(|&k| guard.look(rate.powi(k as i32), allowed - k).is_some())
         };
-        let gmres = Method::Gmres { restart: 30 };
+        let gmres = Algorithm::Gmres { restart: 30 };
         // 0.999 an iteration needs 11 508 of them.
         assert_eq!(trips(&RICHARDSON, 0.999, 12_000), None);
         assert_eq!(trips(&RICHARDSON, 0.999, 10_000), Some(STRETCH));
         assert_eq!(trips(&gmres, 0.999, 10_000), Some(120));
-        assert_eq!(trips(&Method::Cg, 0.999, 10_000), Some(LONG_STRETCH));
+        assert_eq!(trips(&Algorithm::Cg, 0.999, 10_000), Some(LONG_STRETCH));
         assert_eq!(trips(&gmres, 1.0, usize::MAX), Some(120));
     }
 
@@ -273,7 +273,7 @@ mod tests {
     fn nobody_stays_longer_than_was_promised() {
         // 0.1 an iteration to 1e-8: eight, and three more.
         let trip = |rate: f64, first: f64, before: usize| {
-            let mut guard = Guard::new(0.1, 1e-8, &Method::Cg);
+            let mut guard = Guard::new(0.1, 1e-8, &Algorithm::Cg);
             if before > 0 {
                 guard = guard.after(Some(1.0), before);
             }
@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn the_coefficients_of_cg_give_the_condition() {
         // By hand on diag(1, 9) with b = (1, 1), M = I: two steps find both eigenvalues.
-        let mut guard = Guard::new(0.7, 1e-8, &Method::Cg);
+        let mut guard = Guard::new(0.7, 1e-8, &Algorithm::Cg);
         let (r0, a0) = (2.0, 2.0 / 10.0);
         let r1 = [1.0 - a0, 1.0 - 9.0 * a0];
         let rr = r1[0] * r1[0] + r1[1] * r1[1];
@@ -316,7 +316,7 @@ mod tests {
 
     #[test]
     fn a_pause_of_cg_on_a_good_preconditioner_is_no_failure() {
-        let mut guard = Guard::new(0.7, 1e-8, &Method::Cg);
+        let mut guard = Guard::new(0.7, 1e-8, &Algorithm::Cg);
         guard.start(1.0);
         for k in 1..20 {
             guard.coefficients(1.0, if k == 1 { 0.0 } else { 1e-4 });

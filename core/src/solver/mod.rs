@@ -39,13 +39,13 @@
 //! On several ranks every decision rests on reductions that give all ranks the same bits. Two words
 //! ride along in each of them: a rank's failed `apply`, and its watcher's wish to stop. So either
 //! reaches all ranks without a message of its own.
+mod algorithm;
 mod assumed;
 mod bicgstab;
 mod cg;
 mod fallback;
 mod gmres;
 mod guard;
-mod method;
 mod minres;
 mod report;
 mod richardson;
@@ -58,9 +58,9 @@ use crate::precond::Preconditioner;
 use crate::{Error, Result};
 use run::{Halt, Past, Run, Stage};
 
+pub use algorithm::Algorithm;
 pub use assumed::AssumedDefinite;
 pub use fallback::{Fallback, Foreseen, Next, Replacement, foresee, solve_with_fallback};
-pub use method::Method;
 pub use report::{Outcome, Outside, Report, Switch};
 pub use run::{Residuals, residuals};
 pub use stop::{Criterion, Norm, Step, Stop, Watcher};
@@ -103,7 +103,7 @@ pub fn project_rhs(null: &NullSpaces, space: &Space, b: &mut [f64]) -> Result<Ou
 ///
 /// A panic in `apply` is [`Error::Panicked`] on one rank; on several ranks it ends the job.
 pub fn solve(
-    method: &Method,
+    method: &Algorithm,
     a: &dyn Operator,
     m: &dyn Preconditioner,
     b: &[f64],
@@ -117,7 +117,7 @@ pub fn solve(
 /// [`solve`], or one stage of it.
 #[allow(clippy::too_many_arguments, reason = "those of `solve`, and one more")]
 fn stage(
-    method: &Method,
+    method: &Algorithm,
     a: &dyn Operator,
     m: &dyn Preconditioner,
     b: &[f64],
@@ -150,20 +150,20 @@ fn stage(
     let mut r = vec![0.0; x.len()];
     let mut run = Run::new(method, a, m, b, stop, watch, past)?;
     let ended = run.start(x, &mut r).and_then(|()| match *method {
-        Method::Richardson { damping } => richardson::iterate(&mut run, damping, x, &mut r),
-        Method::Cg => cg::iterate(&mut run, false, x, &mut r),
-        Method::FlexibleCg => cg::iterate(&mut run, true, x, &mut r),
-        Method::Minres => minres::iterate(&mut run, x, &mut r),
-        Method::Gmres { restart } => {
+        Algorithm::Richardson { damping } => richardson::iterate(&mut run, damping, x, &mut r),
+        Algorithm::Cg => cg::iterate(&mut run, false, x, &mut r),
+        Algorithm::FlexibleCg => cg::iterate(&mut run, true, x, &mut r),
+        Algorithm::Minres => minres::iterate(&mut run, x, &mut r),
+        Algorithm::Gmres { restart } => {
             gmres::iterate(&mut run, restart, gmres::Form::Right, x, &mut r)
         }
-        Method::LeftGmres { restart } => {
+        Algorithm::LeftGmres { restart } => {
             gmres::iterate(&mut run, restart, gmres::Form::Left, x, &mut r)
         }
-        Method::FlexibleGmres { restart } => {
+        Algorithm::FlexibleGmres { restart } => {
             gmres::iterate(&mut run, restart, gmres::Form::Flexible, x, &mut r)
         }
-        Method::Bicgstab => bicgstab::iterate(&mut run, x, &mut r),
+        Algorithm::Bicgstab => bicgstab::iterate(&mut run, x, &mut r),
     });
     match ended {
         Ok(never) => match never {},

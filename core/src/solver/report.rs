@@ -1,5 +1,5 @@
 //! How a solve went.
-use super::Method;
+use super::Algorithm;
 
 /// How a solve ended. Not converging is no error.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,10 +112,10 @@ impl Report {
 
     /// What a user should try where the solve ended at the iteration limit and the history shows
     /// why.
-    pub fn hint(&self, method: &Method) -> Option<String> {
-        let &(Method::Gmres { restart }
-        | Method::LeftGmres { restart }
-        | Method::FlexibleGmres { restart }) = method
+    pub fn hint(&self, method: &Algorithm) -> Option<String> {
+        let &(Algorithm::Gmres { restart }
+        | Algorithm::LeftGmres { restart }
+        | Algorithm::FlexibleGmres { restart }) = method
         else {
             return None;
         };

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 
-/// A norm of the residual r = b − A x. Which method has which: [`Method::has`](super::Method::has).
+/// A norm of the residual r = b − A x. Which method has which: [`Algorithm::has`](super::Algorithm::has).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Hash)]
 #[serde(rename_all = "kebab-case")]
 pub enum Norm {
@@ -67,7 +67,7 @@ pub struct Stop<'a> {
     /// Iterations allowed.
     pub max_iterations: usize,
     /// Give up when the measure exceeds this many times its initial value; may be infinite.
-    /// [`Method::divergence`](super::Method::divergence) is a limit that disturbs nobody.
+    /// [`Algorithm::divergence`](super::Algorithm::divergence) is a limit that disturbs nobody.
     pub divergence: f64,
 }
 

@@ -3,18 +3,18 @@ use crate::common::*;
 use precondor_core::matrix::{Csr, DistCsr};
 use precondor_core::precond::{Identity, Preconditioner, Properties};
 use precondor_core::solver::{
-    Fallback, Method, Outcome, Replacement, Report, Stop, foresee, solve, solve_with_fallback,
+    Algorithm, Fallback, Outcome, Replacement, Report, Stop, foresee, solve, solve_with_fallback,
 };
 use precondor_core::{Error, Result};
 
-const RICHARDSON: Method = Method::Richardson { damping: 1.0 };
+const RICHARDSON: Algorithm = Algorithm::Richardson { damping: 1.0 };
 
 /// Sets a preconditioner up.
 type SetUp<'f> = dyn FnMut() -> Result<Box<dyn Preconditioner>> + 'f;
 
 /// Solves from zero, watched.
 fn watched(
-    method: Method,
+    method: Algorithm,
     a: &DistCsr,
     m: &dyn Preconditioner,
     stop: &Stop,
@@ -92,7 +92,7 @@ fn richardson_that_grows_or_crawls_goes_on_as_conjugate_gradients() {
         assert_eq!(switch.to, "cg with the same preconditioner");
         assert!(switch.reason.starts_with("the measure "), "{switch:?}");
         // CG is not disturbed by what went before: it starts from the best iterate.
-        let (cg, _) = run(Method::Cg, &dist, &m, &vector(144), &stop(1e-8)).unwrap();
+        let (cg, _) = run(Algorithm::Cg, &dist, &m, &vector(144), &stop(1e-8)).unwrap();
         assert!(report.iterations <= switch.iteration + cg.iterations + 1, "{report:?}");
     }
 }
@@ -106,7 +106,7 @@ fn a_preconditioner_that_is_not_finite_or_not_definite_is_replaced() {
         let (report, x) =
             watched(method, &dist, &nan, &stop(1e-8), 1.0, Some(&mut jacobi(&dist))).unwrap();
         solved(&a, &report, &x);
-        let kind = if method == Method::Minres { "minres" } else { "cg" };
+        let kind = if method == Algorithm::Minres { "minres" } else { "cg" };
         assert_eq!(told(&report), [format!("0: {kind} with jacobi")], "{method:?}");
         let why = "the preconditioner returned NaN in global row 70 at iteration 1";
         assert_eq!(report.switches[0].reason, why);
@@ -120,7 +120,8 @@ fn a_preconditioner_that_is_not_finite_or_not_definite_is_replaced() {
     assert_eq!(report.switches[1].to, "cg with jacobi");
     assert!(whys[0].contains("grew") && whys[1].starts_with("M is not positive definite"));
     let (report, _) =
-        watched(Method::Cg, &dist, &negative, &stop(1e-8), 1.0, Some(&mut jacobi(&dist))).unwrap();
+        watched(Algorithm::Cg, &dist, &negative, &stop(1e-8), 1.0, Some(&mut jacobi(&dist)))
+            .unwrap();
     assert_eq!((report.outcome, report.switches.len()), (Outcome::Converged, 1));
 }
 
@@ -131,7 +132,7 @@ fn conjugate_gradients_on_a_bad_condition_are_replaced_and_on_a_good_one_are_not
     // κ(MA) = 400²: M goes the wrong way.
     let wrong = scaled(400, |i| 1.0 + i as f64);
     let (report, x) =
-        watched(Method::Cg, &dist, &wrong, &stop(1e-8), 0.7, Some(&mut jacobi(&dist))).unwrap();
+        watched(Algorithm::Cg, &dist, &wrong, &stop(1e-8), 0.7, Some(&mut jacobi(&dist))).unwrap();
     solved(&a, &report, &x);
     let [switch] = &report.switches[..] else { panic!("{:?}", report.switches) };
     assert!((6..10).contains(&switch.iteration) && switch.to == "cg with jacobi", "{switch:?}");
@@ -139,7 +140,7 @@ fn conjugate_gradients_on_a_bad_condition_are_replaced_and_on_a_good_one_are_not
     // κ = 1 + a bit: the same rule lets it be.
     let good = scaled(400, |i| (1.0 + 0.3 * (i as f64).sin()) / (1.0 + i as f64));
     let (report, _) =
-        watched(Method::Cg, &dist, &good, &stop(1e-8), 0.7, Some(&mut never)).unwrap();
+        watched(Algorithm::Cg, &dist, &good, &stop(1e-8), 0.7, Some(&mut never)).unwrap();
     assert_eq!((report.outcome, report.switches.len()), (Outcome::Converged, 0));
 }
 
@@ -304,8 +305,8 @@ fn a_check_beforehand_foresees_what_would_happen() {
     let foreseen = foreseen.expect("1 − λmax < −1");
     assert!(foreseen.cg_works && foreseen.reason.starts_with(&said), "{foreseen:?}");
     assert_eq!(foresee(&RICHARDSON, &dist, &scaled(144, |_| 0.2), 1.0).unwrap().1, None);
-    assert_eq!(foresee(&Method::Cg, &dist, &m, 1.0).unwrap().1, None);
-    assert!(!foresee(&Method::Cg, &dist, &m, 0.5).unwrap().1.unwrap().cg_works);
+    assert_eq!(foresee(&Algorithm::Cg, &dist, &m, 1.0).unwrap().1, None);
+    assert!(!foresee(&Algorithm::Cg, &dist, &m, 0.5).unwrap().1.unwrap().cg_works);
     let nan = foresee(&RICHARDSON, &dist, &scaled(144, |_| f64::NAN), 1.0).unwrap().1.unwrap();
     assert!(!nan.cg_works && nan.reason.contains("not finite"), "{nan:?}");
     let general = Scaled { scale: vec![0.2; 144], properties: Properties::GENERAL };
@@ -353,7 +354,7 @@ impl Preconditioner for Unstable {
 fn gmres_misled_by_its_preconditioner_returns_the_best_it_had() {
     let a = laplace(12);
     let dist = DistCsr::solo(a.clone()).unwrap();
-    let method = Method::Gmres { restart: 30 };
+    let method = Algorithm::Gmres { restart: 30 };
     let (report, x) = run(method, &dist, &Unstable, &vector(144), &stop(1e-8)).unwrap();
     let Outcome::Breakdown(why) = &report.outcome else { panic!("{:?}", report.outcome) };
     assert!(why.starts_with("the correction of gmres took the relative residual from 1.0e0"));
@@ -371,13 +372,13 @@ fn stagnating_gmres_hints_at_the_restart() {
     let mut b = vec![0.0; n];
     b[0] = 1.0;
     let short = Stop { max_iterations: 100, ..stop(1e-10) };
-    let method = Method::Gmres { restart: 10 };
+    let method = Algorithm::Gmres { restart: 10 };
     let (report, _) = run(method, &dist, &Identity, &b, &short).unwrap();
     let hint = report.hint(&method).unwrap();
     assert!(hint.starts_with("gmres stagnates: the last 10 iterations"), "{hint}");
     assert!(hint.contains("raise 'restart'"), "{hint}");
-    assert_eq!(report.hint(&Method::Bicgstab), None);
-    let enough = Method::Gmres { restart: n };
+    assert_eq!(report.hint(&Algorithm::Bicgstab), None);
+    let enough = Algorithm::Gmres { restart: n };
     let (report, _) = run(enough, &dist, &Identity, &b, &short).unwrap();
     assert_eq!(report.hint(&enough), None);
 }

@@ -4,32 +4,11 @@ use precondor_core::comm::{Comm, threads};
 use precondor_core::matrix::io::{hypre_ij, matrix_market};
 use precondor_core::matrix::{Csr, DistCsr, Space};
 use precondor_core::{Error, Result};
+use precondor_testkit::program::Folder;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// A folder of this test that is removed in the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("precondor-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
-        fs::write(&path, text).unwrap();
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// The parts of `a` as hypre writes them, with indices from `base`.
 fn ij(a: &Csr, starts: &[u64], base: u64) -> Vec<String> {
@@ -60,9 +39,9 @@ fn ij_vector(x: &[f64], starts: &[u64], base: u64) -> Vec<String> {
 
 fn write_parts(folder: &Folder, name: &str, parts: &[String]) -> PathBuf {
     for (k, text) in parts.iter().enumerate() {
-        folder.write(&format!("{name}.{k:05}"), text);
+        folder.file(&format!("{name}.{k:05}"), text);
     }
-    folder.0.join(name)
+    folder.path().join(name)
 }
 
 /// The rows of `a` are the own rows of `part`, and the rows of all ranks make all of `a`.
@@ -156,7 +135,7 @@ fn every_fault_of_a_part_is_told_with_its_place() {
     second("huge", "2 9000000000000 2 9000000000000\n", "00001: 9000000000001 rows in files of");
     // Part 1 of three is not there; nor is any.
     let path = write_parts(&folder, "gap", &good.map(str::to_owned));
-    fs::rename(folder.0.join("gap.00001"), folder.0.join("gap.00002")).unwrap();
+    fs::rename(folder.path().join("gap.00001"), folder.path().join("gap.00002")).unwrap();
     let text = error_of(|comm| hypre_ij::read(&path, comm).map(|_| ()));
     assert!(text.contains("gap.00001") && text.contains("the last part is "), "{text}");
     // Files beside the parts with numbers that no part has: nothing goes through all numbers up to them.
@@ -167,19 +146,19 @@ fn every_fault_of_a_part_is_told_with_its_place() {
         ("000001", "stray.000001: it is numbered like a part of"),
     ] {
         let path = write_parts(&folder, "stray", &good.map(str::to_owned));
-        let beside = folder.0.join(format!("stray.{stray}"));
+        let beside = folder.path().join(format!("stray.{stray}"));
         fs::write(&beside, "").unwrap();
         let text = error_of(|comm| hypre_ij::read(&path, comm).map(|_| ()));
         assert!(text.contains(why), "{text}");
         fs::remove_file(beside).unwrap();
     }
     let path = write_parts(&folder, "folder", &good.map(str::to_owned));
-    fs::remove_file(folder.0.join("folder.00001")).unwrap();
-    fs::create_dir(folder.0.join("folder.00001")).unwrap();
+    fs::remove_file(folder.path().join("folder.00001")).unwrap();
+    fs::create_dir(folder.path().join("folder.00001")).unwrap();
     let text = error_of(|comm| hypre_ij::read(&path, comm).map(|_| ()));
     assert!(text.contains("folder.00001: is no file, as a part"), "{text}");
     second("overlap", "1 3 1 3\n", "00001:1: its rows start at 1, after those of ");
-    let text = error_of(|comm| hypre_ij::read(&folder.0.join("nothing"), comm).map(|_| ()));
+    let text = error_of(|comm| hypre_ij::read(&folder.path().join("nothing"), comm).map(|_| ()));
     assert!(text.contains("nothing.00000: there is no such file"), "{text}");
 }
 
@@ -222,7 +201,7 @@ fn the_first_rank_is_told_how_many_entries_were_added_up() {
     let folder = Folder::new("mm-notes");
     let text =
         "%%MatrixMarket matrix coordinate real general\n3 3 5\n1 1 1\n3 3 1\n3 1 1\n3 3 1\n3 1 1\n";
-    let path = folder.write("twice.mtx", text);
+    let path = folder.file("twice.mtx", text);
     for size in [1, 2, 3] {
         let notes = threads::run(size, |comm| {
             let mut notes = Vec::new();
@@ -237,13 +216,13 @@ fn the_first_rank_is_told_how_many_entries_were_added_up() {
         assert!(notes[1..].iter().all(Vec::is_empty));
         // A sum that is no number fails on all ranks.
         let text = "%%MatrixMarket matrix coordinate real general\n3 3 2\n3 3 1e308\n3 3 1e308\n";
-        let path = folder.write("infinite.mtx", text);
+        let path = folder.file("infinite.mtx", text);
         let told = threads::run(size, |comm| read_on_ranks(&path, &Comm::new(comm)).unwrap_err());
         assert!(told.iter().any(|e| e.to_string().contains("infinite.mtx: ")), "{told:?}");
     }
     // A vector of as many rows as the matrix may have a single entry, however long it is.
     let text = "%%MatrixMarket matrix coordinate real general\n3000000 1 1\n7 1 2.5\n";
-    let path = folder.write("load.mtx", text);
+    let path = folder.file("load.mtx", text);
     threads::run(2, |comm| {
         let space = Space::even(Comm::new(comm), 3_000_000);
         let x = matrix_market::read_vector_on_ranks(&path, &space, &mut Vec::new()).unwrap();
@@ -257,19 +236,19 @@ fn a_part_stands_for_all_and_binary_ones_are_refused() {
     let a = convection_diffusion(5);
     let name = write_parts(&folder, "A.IJ", &ij(&a, &[0, 7, 25], 0));
     for k in 0..2 {
-        let part = folder.0.join(format!("A.IJ.0000{k}"));
+        let part = folder.path().join(format!("A.IJ.0000{k}"));
         assert!(hypre_ij::is_part(&part) && !hypre_ij::is_hypre_ij(&part));
         assert_eq!(hypre_ij::name_of_part(&part), Some(name.clone()));
     }
     // Files that are only named so.
     let text = "%%MatrixMarket matrix coordinate real general\n1 1 1\n1 1 1\n";
-    folder.write("step.00000", text);
-    assert!(!hypre_ij::is_part(&folder.write("step.00001", text)));
-    assert!(!hypre_ij::is_part(&folder.0.join("A.IJ.00002")));
-    assert_eq!(hypre_ij::name_of_part(&folder.0.join("A.IJ.001")), None);
-    assert_eq!(hypre_ij::name_of_part(&folder.0.join(".00001")), None);
+    folder.file("step.00000", text);
+    assert!(!hypre_ij::is_part(&folder.file("step.00001", text)));
+    assert!(!hypre_ij::is_part(&folder.path().join("A.IJ.00002")));
+    assert_eq!(hypre_ij::name_of_part(&folder.path().join("A.IJ.001")), None);
+    assert_eq!(hypre_ij::name_of_part(&folder.path().join(".00001")), None);
     // hypre's binary parts.
-    let part = folder.write("B.IJ.00000.bin", "\u{1}\0\0\0");
+    let part = folder.file("B.IJ.00000.bin", "\u{1}\0\0\0");
     let name = hypre_ij::name_of_part(&part).unwrap();
     assert!(hypre_ij::is_part(&part) && hypre_ij::is_hypre_ij(&name));
     let text = error_of(|comm| hypre_ij::read(&name, comm).map(|_| ()));
@@ -281,13 +260,13 @@ fn a_part_stands_for_all_and_binary_ones_are_refused() {
     let parts = ij(&a, &[0, 7, 25], 0);
     for (k, text) in parts.iter().enumerate() {
         use std::io::Write;
-        let file = fs::File::create(folder.0.join(format!("Z.{k:05}"))).unwrap();
+        let file = fs::File::create(folder.path().join(format!("Z.{k:05}"))).unwrap();
         let mut packed = flate2::write::GzEncoder::new(file, flate2::Compression::default());
         packed.write_all(text.as_bytes()).unwrap();
         packed.finish().unwrap();
     }
-    assert!(hypre_ij::is_part(&folder.0.join("Z.00001")));
-    assert_rows(&hypre_ij::read(&folder.0.join("Z"), &Comm::solo()).unwrap(), &a);
+    assert!(hypre_ij::is_part(&folder.path().join("Z.00001")));
+    assert_rows(&hypre_ij::read(&folder.path().join("Z"), &Comm::solo()).unwrap(), &a);
 }
 
 const BAD: [(&str, &str); 5] = [
@@ -302,9 +281,9 @@ const BAD: [(&str, &str); 5] = [
 fn matrix_market_files_give_the_same_rows_on_any_number_of_ranks() {
     let folder = Folder::new("mm-ranks");
     let a = convection_diffusion(5);
-    let general = folder.0.join("general.mtx");
+    let general = folder.path().join("general.mtx");
     matrix_market::write(&general, &a, "").unwrap();
-    let symmetric = folder.0.join("symmetric.mtx");
+    let symmetric = folder.path().join("symmetric.mtx");
     matrix_market::write(&symmetric, &laplace(5), "").unwrap();
     let head = "%%MatrixMarket matrix ";
     let others = [
@@ -314,7 +293,7 @@ fn matrix_market_files_give_the_same_rows_on_any_number_of_ranks() {
         ("twice.mtx", "coordinate real symmetric\n3 3 5\n1 1 1\n3 1 2\n1 1 5\n1 3 4\n1 1 -6.5\n"),
         ("zeros.mtx", "coordinate real general\n3 3 2\n1 1 0\n3 2 0\n"),
     ];
-    let others = others.map(|(name, text)| folder.write(name, &format!("{head}{text}")));
+    let others = others.map(|(name, text)| folder.file(name, &format!("{head}{text}")));
     for path in [general, symmetric].iter().chain(&others) {
         let whole = matrix_market::read(path).unwrap();
         for size in [1, 2, 3, 5, 30] {
@@ -329,14 +308,14 @@ fn matrix_market_files_give_the_same_rows_on_any_number_of_ranks() {
 fn faults_of_matrix_market_files_are_told_on_all_ranks() {
     let folder = Folder::new("mm-faults");
     for (text, why) in BAD {
-        let path = folder.write("bad.mtx", &format!("%%MatrixMarket matrix {text}"));
+        let path = folder.file("bad.mtx", &format!("%%MatrixMarket matrix {text}"));
         let told = error_of(|comm| read_on_ranks(&path, comm).map(|_| ()));
         assert!(told.contains(&format!("bad.mtx{why}")), "{told}");
     }
-    let path = folder.0.join("nothing.mtx");
+    let path = folder.path().join("nothing.mtx");
     let told = error_of(|comm| read_on_ranks(&path, comm).map(|_| ()));
     assert!(told.contains("nothing.mtx"), "{told}");
-    let path = folder.0.join("long.mtx");
+    let path = folder.path().join("long.mtx");
     matrix_market::write_vector(&path, &[1.0; 5], "").unwrap();
     let told = error_of(|comm| {
         let space = Space::even(comm.clone(), 4);

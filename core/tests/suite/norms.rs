@@ -3,19 +3,19 @@ use crate::common::*;
 use precondor_core::matrix::{Csr, DistCsr};
 use precondor_core::precond::{Identity, Preconditioner, Properties};
 use precondor_core::solver::{
-    AssumedDefinite, Criterion, Method, Norm, Outcome, Stop, TRUST, solve,
+    Algorithm, AssumedDefinite, Criterion, Norm, Outcome, Stop, TRUST, solve,
 };
 use precondor_core::{Error, Result};
 
 const NORMS: [Norm; 3] = [Norm::Unpreconditioned, Norm::Preconditioned, Norm::Natural];
-const LEFT: Method = Method::LeftGmres { restart: 30 };
+const LEFT: Algorithm = Algorithm::LeftGmres { restart: 30 };
 
 fn solo(a: &Csr) -> DistCsr {
     DistCsr::solo(a.clone()).unwrap()
 }
 
 /// All methods with all the norms that they have.
-fn pairs() -> impl Iterator<Item = (Method, Norm)> {
+fn pairs() -> impl Iterator<Item = (Algorithm, Norm)> {
     let all = METHODS.into_iter().chain([LEFT]);
     all.flat_map(|method| NORMS.map(|norm| (method, norm)))
         .filter(|(method, norm)| method.has(*norm))
@@ -109,7 +109,7 @@ fn the_absolute_tolerance_stops_where_the_relative_one_of_that_size_does() {
         let idle = within(kind, 1e-9 * whole, 1e-4);
         assert_eq!(run(method, &dist, &m, &b, &idle).unwrap().0, relative, "{method:?} {kind:?}");
     }
-    let refused = run(Method::Cg, &dist, &Identity, &b, &within(Norm::Natural, -1.0, 1e-4));
+    let refused = run(Algorithm::Cg, &dist, &Identity, &b, &within(Norm::Natural, -1.0, 1e-4));
     assert!(refused.unwrap_err().to_string().contains("absolute tolerance -1"));
 }
 
@@ -143,8 +143,8 @@ fn left_gmres_is_gmres_on_the_preconditioned_matrix() {
     let c: Vec<f64> = b.iter().zip(&m).map(|(b, m)| b * m).collect();
     let general = Scaled { scale: m.clone(), properties: Properties::GENERAL };
     for restart in [5, 30] {
-        let right = Method::Gmres { restart };
-        let left = Method::LeftGmres { restart };
+        let right = Algorithm::Gmres { restart };
+        let left = Algorithm::LeftGmres { restart };
         let stop = within(Norm::Preconditioned, 0.0, 1e-9);
         let (report, x) = run(left, &solo(&a), &general, &b, &stop).unwrap();
         let (other, y) = run(right, &scaled, &Identity, &c, &self::stop(1e-9)).unwrap();
@@ -165,7 +165,8 @@ fn a_singular_preconditioner_is_told_where_its_norm_is_measured() {
     let a = solo(&laplace(4));
     for norm in [Norm::Preconditioned, Norm::Natural] {
         let (report, _) =
-            run(Method::Cg, &a, &spd(vec![0.0; 16]), &[1.0; 16], &within(norm, 0.0, 1e-8)).unwrap();
+            run(Algorithm::Cg, &a, &spd(vec![0.0; 16]), &[1.0; 16], &within(norm, 0.0, 1e-8))
+                .unwrap();
         assert!(report.outcome.reason().unwrap().contains("M is singular"), "{report:?}");
     }
 }
@@ -177,7 +178,7 @@ impl Preconditioner for Inner<'_> {
     fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
         z.fill(0.0);
         let stop = Stop { max_iterations: 6, ..stop(1e-12) };
-        solve(&Method::Cg, self.0, &Identity, r, z, &stop, &mut unwatched).map(|_| ())
+        solve(&Algorithm::Cg, self.0, &Identity, r, z, &stop, &mut unwatched).map(|_| ())
     }
     fn properties(&self) -> Properties {
         Properties { constant: false, ..Properties::SPD }
@@ -195,20 +196,20 @@ fn flexible_conjugate_gradients_take_an_m_that_changes_and_are_the_plain_ones_el
     let a = laplace(20);
     let (b, dist) = (vector(400), solo(&a));
     let m = Scaled::jacobi(&dist);
-    let (plain, x) = run(Method::Cg, &dist, &m, &b, &stop(1e-9)).unwrap();
-    let (same, y) = run(Method::FlexibleCg, &dist, &m, &b, &stop(1e-9)).unwrap();
+    let (plain, x) = run(Algorithm::Cg, &dist, &m, &b, &stop(1e-9)).unwrap();
+    let (same, y) = run(Algorithm::FlexibleCg, &dist, &m, &b, &stop(1e-9)).unwrap();
     assert_eq!(same.iterations, plain.iterations);
     assert!(distance(&x, &y) < 1e-8 * norm(&x));
-    let refused = run(Method::Cg, &dist, &Inner(&dist), &b, &stop(1e-9)).unwrap_err();
+    let refused = run(Algorithm::Cg, &dist, &Inner(&dist), &b, &stop(1e-9)).unwrap_err();
     assert!(matches!(&refused, Error::Unsupported(why) if why.contains("use flexible-cg")));
-    let refused = run(Method::Minres, &dist, &Inner(&dist), &b, &stop(1e-9)).unwrap_err();
+    let refused = run(Algorithm::Minres, &dist, &Inner(&dist), &b, &stop(1e-9)).unwrap_err();
     assert!(matches!(&refused, Error::Unsupported(why) if why.contains("use flexible-gmres")));
-    let (flexible, x) = run(Method::FlexibleCg, &dist, &Inner(&dist), &b, &stop(1e-9)).unwrap();
+    let (flexible, x) = run(Algorithm::FlexibleCg, &dist, &Inner(&dist), &b, &stop(1e-9)).unwrap();
     assert_eq!(flexible.outcome, Outcome::Converged);
     assert!(distance(&times(&a, &x), &b) <= TRUST * 1e-9 * norm(&b));
     assert!(2 * flexible.iterations < plain.iterations, "{} iterations", flexible.iterations);
     // It does not do worse than flexible GMRES needs it to.
-    let method = Method::FlexibleGmres { restart: 50 };
+    let method = Algorithm::FlexibleGmres { restart: 50 };
     let (gmres, _) = run(method, &dist, &Inner(&dist), &b, &stop(1e-9)).unwrap();
     assert!(flexible.iterations <= 2 * gmres.iterations);
 }
@@ -217,15 +218,15 @@ fn flexible_conjugate_gradients_take_an_m_that_changes_and_are_the_plain_ones_el
 fn what_is_assumed_of_m_lets_cg_run_and_is_still_looked_at() {
     let a = solo(&laplace(8));
     let general = |scale| Scaled { scale, properties: Properties::GENERAL };
-    let refused = run(Method::Cg, &a, &general(vec![0.25; 64]), &vector(64), &stop(1e-9));
+    let refused = run(Algorithm::Cg, &a, &general(vec![0.25; 64]), &vector(64), &stop(1e-9));
     assert!(refused.is_err());
     let jacobi = general(vec![0.25; 64]);
     let (report, _) =
-        run(Method::Cg, &a, &AssumedDefinite(&jacobi), &vector(64), &stop(1e-9)).unwrap();
-    let (known, _) = run(Method::Cg, &a, &Scaled::jacobi(&a), &vector(64), &stop(1e-9)).unwrap();
+        run(Algorithm::Cg, &a, &AssumedDefinite(&jacobi), &vector(64), &stop(1e-9)).unwrap();
+    let (known, _) = run(Algorithm::Cg, &a, &Scaled::jacobi(&a), &vector(64), &stop(1e-9)).unwrap();
     assert_eq!(report, known);
     let wrong = general((0..64).map(|i| if i < 40 { 0.25 } else { -0.25 }).collect());
-    for method in [Method::Cg, Method::Minres] {
+    for method in [Algorithm::Cg, Algorithm::Minres] {
         let (report, _) =
             run(method, &a, &AssumedDefinite(&wrong), &vector(64), &stop(1e-9)).unwrap();
         let why = report.outcome.reason().unwrap();

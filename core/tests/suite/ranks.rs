@@ -2,7 +2,7 @@
 use crate::common::*;
 use precondor_core::matrix::Csr;
 use precondor_core::precond::{Identity, Preconditioner, Properties};
-use precondor_core::solver::{Criterion, Method, Outcome, Step, Stop, solve};
+use precondor_core::solver::{Algorithm, Criterion, Outcome, Step, Stop, solve};
 use precondor_core::{Error, Result};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -151,7 +151,7 @@ fn an_error_of_the_last_application_of_a_cycle_is_not_lost() {
             let how = || Err(Error::Data("late".into()));
             let m = Failing { inner, here, at: 3, done: 0.into(), how };
             let stop = Stop { max_iterations, ..stop(1e-9) };
-            let method = Method::Gmres { restart: 2 };
+            let method = Algorithm::Gmres { restart: 2 };
             run(method, &a, &m, own(&a, &vector(64)), &stop).unwrap_err()
         });
         assert_eq!(errors[0], Error::Data("late".into()));
@@ -194,7 +194,7 @@ fn bad_data_on_one_rank_are_told_on_all() {
         let mut b = vector(36);
         b[guilty * 12 + 5] = f64::INFINITY;
         let errors = on_ranks(3, false, &a, |a| {
-            run(Method::Cg, &a, &Identity, own(&a, &b), &stop(1e-8)).unwrap_err()
+            run(Algorithm::Cg, &a, &Identity, own(&a, &b), &stop(1e-8)).unwrap_err()
         });
         let text = format!("the right-hand side b is inf in global row {}", guilty * 12 + 5);
         for (rank, e) in errors.into_iter().enumerate() {

@@ -2,7 +2,7 @@
 use crate::common::*;
 use precondor_core::matrix::{Csr, DistCsr};
 use precondor_core::precond::{Identity, Preconditioner, Properties};
-use precondor_core::solver::{APART, Criterion, Method, Norm, Outcome, Stop, residuals};
+use precondor_core::solver::{APART, Algorithm, Criterion, Norm, Outcome, Stop, residuals};
 
 /// Five-point Laplacian on m × m nodes; those of the border are held at values by `penalty` on the
 /// diagonal and in b.
@@ -58,7 +58,10 @@ fn penalties_are_solved_or_the_rows_are_named() {
             // Those that the penalty does not disturb solve it.
             let short = matches!(
                 method,
-                Method::Richardson { .. } | Method::Cg | Method::FlexibleCg | Method::Minres
+                Algorithm::Richardson { .. }
+                    | Algorithm::Cg
+                    | Algorithm::FlexibleCg
+                    | Algorithm::Minres
             );
             if short && penalty <= 1e80 {
                 assert_eq!(report.outcome, Outcome::Converged, "{what}");
@@ -67,7 +70,7 @@ fn penalties_are_solved_or_the_rows_are_named() {
         // A norm that sees all rows needs no second look.
         let natural = Criterion::Residual { norm: Norm::Preconditioned, absolute: 0.0 };
         let stop = Stop { criterion: natural, ..stop(1e-8) };
-        for method in [Method::Cg, Method::LeftGmres { restart: 30 }] {
+        for method in [Algorithm::Cg, Algorithm::LeftGmres { restart: 30 }] {
             let (report, x) = run(method, &dist, &Scaled::jacobi(&dist), &b, &stop).unwrap();
             assert_eq!(report.outcome, Outcome::Converged, "{method:?} {penalty:e}");
             assert!(distance(&x, &x_exact) < 1e-5 * norm(&x_exact), "{method:?} {penalty:e}");
@@ -82,7 +85,7 @@ fn a_look_at_rows_does_not_restart_gmres() {
     let x_exact = exact(&a, &b);
     let dist = DistCsr::solo(a).unwrap();
     for restart in [m * m, 20] {
-        let methods = [Method::Gmres { restart }, Method::FlexibleGmres { restart }];
+        let methods = [Algorithm::Gmres { restart }, Algorithm::FlexibleGmres { restart }];
         for method in methods {
             let solve = |tolerance| {
                 let stop = stop(tolerance);
@@ -129,7 +132,7 @@ fn rows_that_cannot_be_solved_in_time_are_no_success() {
     let (a, b, held) = penalised(15, 1e30);
     let dist = DistCsr::solo(a).unwrap();
     let few = Stop { max_iterations: 5, ..stop(1e-8) };
-    let (report, x) = run(Method::Cg, &dist, &Scaled::jacobi(&dist), &b, &few).unwrap();
+    let (report, x) = run(Algorithm::Cg, &dist, &Scaled::jacobi(&dist), &b, &few).unwrap();
     let Outcome::RowsUnsolved(why) = &report.outcome else { panic!("{:?}", report.outcome) };
     assert!(why.contains("rows are not solved") && why.contains("'preconditioned' norm"), "{why}");
     assert!(report.true_relative_residual < 1e-12 && report.scaled_residual > 1e-3);
@@ -183,7 +186,7 @@ fn mixed_units_are_no_divergence() {
     let a = DistCsr::solo(Csr::from_triplets(n, n, entries).unwrap()).unwrap();
     let b: Vec<f64> = d.clone();
     let y = |i: usize| ((i + 1) * (n - i)) as f64 / 2.0;
-    for method in [Method::Cg, Method::Minres] {
+    for method in [Algorithm::Cg, Algorithm::Minres] {
         let stop = Stop { divergence: method.divergence(), ..stop(1e-8) };
         let (report, x) = run(method, &a, &Scaled::jacobi(&a), &b, &stop).unwrap();
         assert_eq!(report.outcome, Outcome::Converged, "{method:?}");
@@ -192,7 +195,7 @@ fn mixed_units_are_no_divergence() {
     }
     // A limit that is asked for holds, and its message names the key.
     let (report, _) =
-        run(Method::Cg, &a, &Scaled::jacobi(&a), &b, &Stop { divergence: 1.5, ..stop(1e-8) })
+        run(Algorithm::Cg, &a, &Scaled::jacobi(&a), &b, &Stop { divergence: 1.5, ..stop(1e-8) })
             .unwrap();
     let Outcome::Diverged(why) = &report.outcome else { panic!("{:?}", report.outcome) };
     assert!(why.contains("'divergence' = 1.5e0"), "{why}");
@@ -226,7 +229,7 @@ fn richardson_may_grow_on_the_way() {
     // A = I and M = (I + 3S)⁻¹: I − M = −3S M is nilpotent, so that n steps end exactly.
     let n = 12;
     let a = DistCsr::solo(diagonal(&vec![1.0; n])).unwrap();
-    let method = Method::Richardson { damping: 1.0 };
+    let method = Algorithm::Richardson { damping: 1.0 };
     let limit = Stop { divergence: method.divergence(), max_iterations: 50, ..stop(1e-10) };
     let (report, x) = run(method, &a, &Rotated, &vec![1.0; n], &limit).unwrap();
     assert_eq!(report.outcome, Outcome::Converged, "{:?}", report.history);

@@ -4,7 +4,7 @@ use precondor_core::comm::{Comm, threads};
 use precondor_core::matrix::{Csr, DistCsr, NullSpace, NullSpaces, Operator, Space, Symmetry};
 use precondor_core::precond::{Identity, Preconditioner, Properties};
 use precondor_core::solver::{
-    Criterion, Fallback, Method, Outcome, Replacement, Stop, foresee, solve, solve_with_fallback,
+    Algorithm, Criterion, Fallback, Outcome, Replacement, Stop, foresee, solve, solve_with_fallback,
 };
 use precondor_core::system::System;
 use precondor_core::{Error, Result};
@@ -235,7 +235,8 @@ fn every_method_finds_the_least_squares_solution_of_smallest_norm() {
                     let null = NullSpaces::find(&a).unwrap().unwrap();
                     let a = a.with_null_spaces(null);
                     let jacobi = Scaled::jacobi(&a);
-                    let scale = if matches!(method, Method::Richardson { .. }) { 0.9 } else { 1.0 };
+                    let scale =
+                        if matches!(method, Algorithm::Richardson { .. }) { 0.9 } else { 1.0 };
                     let scale = jacobi.scale.iter().map(|s| s * scale).collect();
                     let m = Pushes(Scaled { scale, ..jacobi });
                     let mut x = vec![7.0; a.n_own()];
@@ -276,7 +277,7 @@ fn the_error_criterion_and_bounds_of_numbers_hold_for_singular_systems() {
         a.with_null_spaces(null)
     };
     let solved = |a: &DistCsr, b: &[f64], stop: &Stop| {
-        run(Method::Cg, a, &Scaled::jacobi(a), b, stop).unwrap()
+        run(Algorithm::Cg, a, &Scaled::jacobi(a), b, stop).unwrap()
     };
     // x* is known but for a constant.
     let shifted: Vec<f64> = exact.iter().map(|x| x + 5.0).collect();
@@ -317,7 +318,7 @@ fn an_unsymmetric_system_is_projected_on_both_sides() {
     assert!(distance(&left, &unit) > 0.1, "another one than the right");
     let b = vector(n);
     let exact = pseudo_solution(&a, &left, &b);
-    for method in [Method::Gmres { restart: 60 }, Method::Bicgstab] {
+    for method in [Algorithm::Gmres { restart: 60 }, Algorithm::Bicgstab] {
         for size in [1, 3] {
             let got = on_ranks(size, false, &a, |a| {
                 let given = NullSpace::new(a.space(), vec![own(&a, &left).to_vec()], "stationary");
@@ -339,7 +340,7 @@ fn an_unsymmetric_system_is_projected_on_both_sides() {
         let null = NullSpaces::find(&a).unwrap().unwrap();
         assert!(null.right.is_none());
         let a = a.with_null_spaces(null);
-        run(Method::Gmres { restart: 60 }, &a, &Scaled::jacobi(&a), own(&a, &b), &stop(1e-11))
+        run(Algorithm::Gmres { restart: 60 }, &a, &Scaled::jacobi(&a), own(&a, &b), &stop(1e-11))
             .unwrap()
     });
     assert_eq!(got[0].0.outcome, Outcome::Converged);
@@ -375,7 +376,7 @@ fn a_preconditioner_that_fails_is_told_of_by_row_within_the_range_too() {
         for told in on_ranks(size, false, &a, |a| {
             let null = NullSpaces::find(&a).unwrap().unwrap();
             let b = own(&a, &vector(25)).to_vec();
-            run(Method::Cg, &a.with_null_spaces(null), &Nan, &b, &stop(1e-8)).unwrap().0.outcome
+            run(Algorithm::Cg, &a.with_null_spaces(null), &Nan, &b, &stop(1e-8)).unwrap().0.outcome
         }) {
             let Outcome::Breakdown(why) = told else { panic!("{told:?}") };
             assert!(why.contains("NaN in global row 2"), "{why}");
@@ -402,7 +403,7 @@ fn a_watched_solve_and_the_look_before_it_stay_within_the_range() {
     };
     let mut fallback = Fallback { contraction: 0.9, next: Some(&mut replace), foreseen: None };
     let mut x = vec![0.0; n];
-    let method = Method::Richardson { damping: 1.0 };
+    let method = Algorithm::Richardson { damping: 1.0 };
     let report = solve_with_fallback(
         &method,
         &a,
@@ -417,7 +418,7 @@ fn a_watched_solve_and_the_look_before_it_stay_within_the_range() {
     assert_eq!(report.outcome, Outcome::Converged);
     assert!(!report.switches.is_empty() && report.outside.is_some());
     assert!(distance(&x, &exact) < 1e-7 * norm(&exact));
-    let (said, foreseen) = foresee(&Method::Cg, &a, &jacobi, 0.99).unwrap();
+    let (said, foreseen) = foresee(&Algorithm::Cg, &a, &jacobi, 0.99).unwrap();
     assert!(said.starts_with("spectrum of MA from 0.0"), "{said}");
     assert!(foreseen.is_none(), "{foreseen:?}");
 }
@@ -460,14 +461,14 @@ fn an_operator_with_nothing_but_a_product_counts_as_its_matrix() {
             }
             let free = Free { a: &a, symmetry: Symmetry::Unsymmetric("it has a wind".into()) };
             let mut x = vec![0.0; a.n_own()];
-            let why = solve(&Method::Cg, &free, &m, &b, &mut x, &stop(1e-9), &mut unwatched);
+            let why = solve(&Algorithm::Cg, &free, &m, &b, &mut x, &stop(1e-9), &mut unwatched);
             assert_eq!(
                 why.unwrap_err().to_string(),
                 "the method of conjugate gradients needs a symmetric matrix; it has a wind; use \
                  gmres or bicgstab"
             );
             let free = Free { a: &a, symmetry: Symmetry::Unknown };
-            let why = foresee(&Method::Cg, &free, &m, 0.9).unwrap_err().to_string();
+            let why = foresee(&Algorithm::Cg, &free, &m, 0.9).unwrap_err().to_string();
             assert!(why.contains("known to be symmetric"), "{why}");
         });
     }
@@ -480,7 +481,7 @@ fn an_indefinite_operator_of_unknown_symmetry_is_found_out() {
     let mut x = vec![0.0; 144];
     let mut watch = |_: &_| ControlFlow::Continue(());
     let report =
-        solve(&Method::Cg, &free, &Identity, &vector(144), &mut x, &stop(1e-9), &mut watch);
+        solve(&Algorithm::Cg, &free, &Identity, &vector(144), &mut x, &stop(1e-9), &mut watch);
     let Outcome::Breakdown(why) = report.unwrap().outcome else { panic!("not broken down") };
     assert!(why.starts_with("A is not positive definite"), "{why}");
 }

@@ -2,7 +2,7 @@
 use crate::common::*;
 use precondor_core::matrix::{Csr, DistCsr, Operator, Space, Symmetry};
 use precondor_core::precond::{Identity, Preconditioner, Properties};
-use precondor_core::solver::{Criterion, Method, Outcome, Stop, TRUST, solve};
+use precondor_core::solver::{Algorithm, Criterion, Outcome, Stop, TRUST, solve};
 use precondor_core::{Error, Result};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -43,11 +43,11 @@ fn general_methods_find_the_dense_solution_of_unsymmetric_and_indefinite_matrice
         let exact = dense_solve(&a, &b);
         let symmetric = dist.first_unsymmetric().unwrap().is_none();
         let general = [
-            Method::Gmres { restart: 150 },
-            Method::FlexibleGmres { restart: 150 },
-            Method::Bicgstab,
+            Algorithm::Gmres { restart: 150 },
+            Algorithm::FlexibleGmres { restart: 150 },
+            Algorithm::Bicgstab,
         ];
-        for method in general.into_iter().chain(symmetric.then_some(Method::Minres)) {
+        for method in general.into_iter().chain(symmetric.then_some(Algorithm::Minres)) {
             let (report, x) = run(method, &dist, &Identity, &b, &stop(1e-11)).unwrap();
             assert_eq!(report.outcome, Outcome::Converged, "{method:?}");
             assert!(distance(&x, &exact) < 1e-8 * norm(&exact), "{method:?}");
@@ -105,7 +105,7 @@ fn a_zero_right_hand_side_has_the_zero_solution() {
     }
     let criterion = Criterion::AbsoluteError(&[1.0; 9]);
     let (report, _) =
-        run(Method::Cg, &a, &Identity, &[0.0; 9], &Stop { criterion, ..stop(1e-8) }).unwrap();
+        run(Algorithm::Cg, &a, &Identity, &[0.0; 9], &Stop { criterion, ..stop(1e-8) }).unwrap();
     assert!(breakdown(&report.outcome).contains("x* is another vector"));
 }
 
@@ -118,7 +118,7 @@ fn richardson_contracts_as_its_eigenvalue_says() {
     let part = |k: f64| 2.0 - 2.0 * (std::f64::consts::PI * k / 9.0).cos();
     let rate = (1.0 - 0.7 * (part(2.0) + part(3.0)) / 4.0).abs();
     let a = solo(&laplace(m));
-    let method = Method::Richardson { damping: 0.7 };
+    let method = Algorithm::Richardson { damping: 0.7 };
     let (report, _) = run(method, &a, &Scaled::jacobi(&a), &b, &stop(1e-6)).unwrap();
     for (k, pair) in report.history.windows(2).enumerate() {
         assert!((pair[1] / pair[0] - rate).abs() < 1e-8, "step {k}: {}", pair[1] / pair[0]);
@@ -128,7 +128,7 @@ fn richardson_contracts_as_its_eigenvalue_says() {
 #[test]
 fn richardson_diverges_where_it_must() {
     let a = solo(&laplace(8));
-    let method = Method::Richardson { damping: 2.1 };
+    let method = Algorithm::Richardson { damping: 2.1 };
     let (report, x) = run(method, &a, &Scaled::jacobi(&a), &vector(64), &stop(1e-8)).unwrap();
     assert!(matches!(report.outcome, Outcome::Diverged(_)), "{report:?}");
     assert!(report.history.last().unwrap() > &1e6 && x.iter().all(|x| x.is_finite()));
@@ -146,7 +146,7 @@ fn the_error_of_conjugate_gradients_falls_in_the_energy_norm() {
     let mut energy = Vec::new();
     for k in 0..30 {
         let stop = Stop { max_iterations: k, ..stop(0.0) };
-        let (report, x) = run(Method::Cg, &dist, &Scaled::jacobi(&dist), &b, &stop).unwrap();
+        let (report, x) = run(Algorithm::Cg, &dist, &Scaled::jacobi(&dist), &b, &stop).unwrap();
         assert_eq!((report.outcome, report.iterations), (Outcome::IterationLimit, k));
         let e: Vec<f64> = exact.iter().zip(&x).map(|(x, y)| x - y).collect();
         energy.push(e.iter().zip(times(&a, &e)).map(|(e, ae)| e * ae).sum::<f64>().sqrt());
@@ -216,26 +216,26 @@ fn conjugate_gradients_take_products_from_a_preconditioner_that_gives_those_with
         assert_eq!(report.outcome, Outcome::Converged);
         (report.iterations, counted.1.into_inner(), x)
     };
-    let (its, products, x) = solved(&Scaled::jacobi(&dist), Method::Cg);
+    let (its, products, x) = solved(&Scaled::jacobi(&dist), Algorithm::Cg);
     let gives = Multiplies(Scaled::jacobi(&dist), &dist);
-    let (with, fewer, y) = solved(&gives, Method::Cg);
+    let (with, fewer, y) = solved(&gives, Algorithm::Cg);
     assert!(its > 40 && with.abs_diff(its) <= 1, "{its} and {with} iterations");
     assert!(distance(&x, &y) <= 1e-8 * norm(&x));
     // To see that it is A, and for the residual that is believed.
     assert_eq!((fewer, products > its), (products - its + 1, true));
     // Another matrix than A is seen and not used.
-    let (with, all, y) = solved(&Multiplies(Scaled::jacobi(&dist), &other), Method::Cg);
+    let (with, all, y) = solved(&Multiplies(Scaled::jacobi(&dist), &other), Algorithm::Cg);
     assert_eq!((with, &y), (its, &x));
     assert_eq!(all, products, "one product looks, and serves the first step");
     // M that changes is asked for nothing else.
-    assert_eq!(solved(&gives, Method::FlexibleCg).1, solved(&gives.0, Method::FlexibleCg).1);
+    assert_eq!(solved(&gives, Algorithm::FlexibleCg).1, solved(&gives.0, Algorithm::FlexibleCg).1);
 }
 
 #[test]
 fn conjugate_gradients_need_as_many_steps_as_there_are_eigenvalues() {
     let d: Vec<f64> = (0..60).map(|i| [1.0, 2.0, 5.0, 11.0][i % 4]).collect();
     let (report, _) =
-        run(Method::Cg, &solo(&diagonal(&d)), &Identity, &vector(60), &stop(1e-10)).unwrap();
+        run(Algorithm::Cg, &solo(&diagonal(&d)), &Identity, &vector(60), &stop(1e-10)).unwrap();
     assert_eq!((report.outcome, report.iterations), (Outcome::Converged, 4));
 }
 
@@ -243,7 +243,7 @@ fn conjugate_gradients_need_as_many_steps_as_there_are_eigenvalues() {
 fn minres_needs_as_many_steps_as_there_are_eigenvalues_of_either_sign() {
     let d: Vec<f64> = (0..60).map(|i| [1.0, -2.0, 5.0, -11.0][i % 4]).collect();
     let (report, x) =
-        run(Method::Minres, &solo(&diagonal(&d)), &Identity, &vector(60), &stop(1e-10)).unwrap();
+        run(Algorithm::Minres, &solo(&diagonal(&d)), &Identity, &vector(60), &stop(1e-10)).unwrap();
     assert_eq!((report.outcome, report.iterations), (Outcome::Converged, 4));
     assert!(d.iter().zip(&x).zip(vector(60)).all(|((d, x), b)| (d * x - b).abs() < 1e-9));
 }
@@ -252,8 +252,9 @@ fn minres_needs_as_many_steps_as_there_are_eigenvalues_of_either_sign() {
 fn minres_minimises_over_the_space_that_gmres_has() {
     let a = symmetric_indefinite(12);
     let (b, dist) = (vector(144), solo(&a));
-    let (short, x) = run(Method::Minres, &dist, &Identity, &b, &stop(1e-9)).unwrap();
-    let (long, _) = run(Method::Gmres { restart: 200 }, &dist, &Identity, &b, &stop(1e-9)).unwrap();
+    let (short, x) = run(Algorithm::Minres, &dist, &Identity, &b, &stop(1e-9)).unwrap();
+    let (long, _) =
+        run(Algorithm::Gmres { restart: 200 }, &dist, &Identity, &b, &stop(1e-9)).unwrap();
     assert!(distance(&x, &dense_solve(&a, &b)) < 1e-7 * norm(&x));
     for (k, (short, long)) in short.history.iter().zip(&long.history).take(30).enumerate() {
         assert!((short - long).abs() < 1e-8, "step {k}: {short} {long}");
@@ -269,8 +270,8 @@ fn minres_minimises_over_the_space_that_gmres_has() {
     let c: Vec<f64> = b.iter().zip(&root).map(|(b, s)| s * b).collect();
     for k in [1, 5, 12] {
         let stop = Stop { max_iterations: k, ..stop(0.0) };
-        let (_, x) = run(Method::Minres, &dist, &m, &b, &stop).unwrap();
-        let (_, y) = run(Method::Minres, &scaled, &Identity, &c, &stop).unwrap();
+        let (_, x) = run(Algorithm::Minres, &dist, &m, &b, &stop).unwrap();
+        let (_, y) = run(Algorithm::Minres, &scaled, &Identity, &c, &stop).unwrap();
         let y: Vec<f64> = y.iter().zip(&root).map(|(y, s)| s * y).collect();
         assert!(distance(&x, &y) < 1e-10 * norm(&x), "step {k}");
     }
@@ -279,24 +280,24 @@ fn minres_minimises_over_the_space_that_gmres_has() {
 #[test]
 fn minres_tells_a_singular_matrix_and_an_indefinite_preconditioner() {
     let a = solo(&diagonal(&[1.0, -2.0, 0.0, 4.0]));
-    let (report, x) = run(Method::Minres, &a, &Identity, &[1.0; 4], &stop(1e-12)).unwrap();
+    let (report, x) = run(Algorithm::Minres, &a, &Identity, &[1.0; 4], &stop(1e-12)).unwrap();
     assert!(breakdown(&report.outcome).starts_with("A is singular"), "{:?}", report.outcome);
     assert!(x.iter().all(|x| x.is_finite()) && report.true_relative_residual < 1.0);
     let m = Scaled { scale: vec![1.0, -1.0, 1.0, -1.0], properties: Properties::SPD };
     let a = solo(&diagonal(&[1.0, -2.0, 3.0, 4.0]));
-    let (report, _) = run(Method::Minres, &a, &m, &[1.0, 2.0, 1.0, 2.0], &stop(1e-12)).unwrap();
+    let (report, _) = run(Algorithm::Minres, &a, &m, &[1.0, 2.0, 1.0, 2.0], &stop(1e-12)).unwrap();
     let why = breakdown(&report.outcome);
     assert!(why.starts_with("M is not positive definite: rᵀMr = -"), "{why}");
     let unsymmetric = solo(&convection_diffusion(4));
     let refused =
-        run(Method::Minres, &unsymmetric, &Identity, &[1.0; 16], &stop(1e-8)).unwrap_err();
+        run(Algorithm::Minres, &unsymmetric, &Identity, &[1.0; 16], &stop(1e-8)).unwrap_err();
     assert!(refused.to_string().starts_with("minres needs a symmetric matrix"), "{refused}");
 }
 
 #[test]
 fn indefinite_matrices_and_preconditioners_are_named() {
     let a = solo(&symmetric_indefinite(12));
-    let (report, x) = run(Method::Cg, &a, &Identity, &vector(144), &stop(1e-10)).unwrap();
+    let (report, x) = run(Algorithm::Cg, &a, &Identity, &vector(144), &stop(1e-10)).unwrap();
     let why = breakdown(&report.outcome);
     assert!(why.starts_with("A is not positive definite: pᵀAp = -"), "{why}");
     assert!(why.ends_with(&format!("at iteration {}", report.iterations + 1)), "{why}");
@@ -305,7 +306,7 @@ fn indefinite_matrices_and_preconditioners_are_named() {
     let a = solo(&laplace(12));
     let scale = (0..144).map(|i| if i < 100 { 0.25 } else { -0.25 }).collect();
     let m = Scaled { scale, properties: Properties::SPD };
-    let (report, _) = run(Method::Cg, &a, &m, &vector(144), &stop(1e-10)).unwrap();
+    let (report, _) = run(Algorithm::Cg, &a, &m, &vector(144), &stop(1e-10)).unwrap();
     let why = breakdown(&report.outcome);
     assert!(why.starts_with("M is not positive definite: rᵀMr = -"), "{why}");
 }
@@ -316,7 +317,7 @@ fn gmres_ends_after_n_steps_and_never_grows() {
     let n = 20;
     let mut b = vec![0.0; n];
     b[0] = 1.0;
-    for method in [Method::Gmres { restart: 50 }, Method::FlexibleGmres { restart: 50 }] {
+    for method in [Algorithm::Gmres { restart: 50 }, Algorithm::FlexibleGmres { restart: 50 }] {
         let (report, x) =
             run(method, &solo(&cyclic_shift(n)), &Identity, &b, &stop(1e-10)).unwrap();
         assert_eq!((report.outcome, report.iterations), (Outcome::Converged, n));
@@ -325,7 +326,7 @@ fn gmres_ends_after_n_steps_and_never_grows() {
     }
     // Restarted too early, it stagnates for ever, and says no more than that.
     let short = Stop { max_iterations: 100, ..stop(1e-10) };
-    let method = Method::Gmres { restart: 10 };
+    let method = Algorithm::Gmres { restart: 10 };
     let (report, _) = run(method, &solo(&cyclic_shift(n)), &Identity, &b, &short).unwrap();
     assert_eq!((report.outcome, report.iterations), (Outcome::IterationLimit, 100));
 }
@@ -335,7 +336,7 @@ fn gmres_measures_the_true_residual_in_every_step() {
     let a = convection_diffusion(12);
     let (b, dist) = (vector(144), solo(&a));
     let m = Scaled::jacobi(&dist);
-    for method in [Method::Gmres { restart: 7 }, Method::FlexibleGmres { restart: 7 }] {
+    for method in [Algorithm::Gmres { restart: 7 }, Algorithm::FlexibleGmres { restart: 7 }] {
         let (long, _) = run(method, &dist, &m, &b, &stop(1e-10)).unwrap();
         assert!(long.history.windows(2).all(|pair| pair[1] <= pair[0] * (1.0 + 1e-12)));
         for k in [1, 3, 6, 7, 8, 20] {
@@ -353,12 +354,13 @@ fn gmres_stops_where_the_space_is_exhausted() {
     // The right-hand side spans an invariant space of dimension 2.
     let a = solo(&diagonal(&[1.0, 2.0, 3.0, 4.0]));
     let b = [1.0, 0.0, 1.0, 0.0];
-    let (report, x) = run(Method::Gmres { restart: 4 }, &a, &Identity, &b, &stop(1e-12)).unwrap();
+    let (report, x) =
+        run(Algorithm::Gmres { restart: 4 }, &a, &Identity, &b, &stop(1e-12)).unwrap();
     assert_eq!((report.outcome, report.iterations), (Outcome::Converged, 2));
     assert!(distance(&x, &[1.0, 0.0, 1.0 / 3.0, 0.0]) < 1e-14);
     // A singular matrix, and a right-hand side outside its range.
     let a = solo(&diagonal(&[1.0, 2.0, 0.0, 4.0]));
-    for method in [Method::Gmres { restart: 9 }, Method::FlexibleGmres { restart: 9 }] {
+    for method in [Algorithm::Gmres { restart: 9 }, Algorithm::FlexibleGmres { restart: 9 }] {
         let (report, x) = run(method, &a, &Identity, &[1.0; 4], &stop(1e-12)).unwrap();
         assert!(breakdown(&report.outcome).contains("A is singular"), "{:?}", report.outcome);
         assert!(x.iter().all(|x| x.is_finite()) && report.true_relative_residual < 1.0);
@@ -372,7 +374,7 @@ impl Preconditioner for InnerCg<'_> {
     fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
         z.fill(0.0);
         let stop = Stop { max_iterations: 8, ..stop(1e-12) };
-        solve(&Method::Cg, self.0, &Identity, r, z, &stop, &mut unwatched).map(|_| ())
+        solve(&Algorithm::Cg, self.0, &Identity, r, z, &stop, &mut unwatched).map(|_| ())
     }
     fn properties(&self) -> Properties {
         Properties { constant: false, ..Properties::GENERAL }
@@ -390,13 +392,13 @@ fn flexible_gmres_works_with_a_preconditioner_that_changes() {
     let (a, symmetric) = (convection_diffusion(20), solo(&laplace(20)));
     let (b, dist) = (vector(400), solo(&a));
     let m = InnerCg(&symmetric);
-    let method = Method::FlexibleGmres { restart: 30 };
+    let method = Algorithm::FlexibleGmres { restart: 30 };
     let (flexible, x) = run(method, &dist, &m, &b, &stop(1e-9)).unwrap();
     assert_eq!(flexible.outcome, Outcome::Converged);
     assert!(distance(&times(&a, &x), &b) <= 1.1e-9 * norm(&b));
     let (plain, _) = run(method, &dist, &Identity, &b, &stop(1e-9)).unwrap();
     assert!(2 * flexible.iterations < plain.iterations);
-    for method in [Method::Gmres { restart: 30 }, Method::Bicgstab, Method::Minres] {
+    for method in [Algorithm::Gmres { restart: 30 }, Algorithm::Bicgstab, Algorithm::Minres] {
         let refused = run(method, &symmetric, &m, &b, &stop(1e-9)).unwrap_err();
         assert!(matches!(&refused, Error::Unsupported(why) if why.contains("use flexible-gmres")));
     }
@@ -407,7 +409,7 @@ fn bicgstab_names_its_breakdown() {
     // Skew: rᵀAr = 0 for every r.
     let a = Csr::from_triplets(2, 2, [(0, 1, 1.0), (1, 0, -1.0)]).unwrap();
     let (report, _) =
-        run(Method::Bicgstab, &solo(&a), &Identity, &[1.0, 2.0], &stop(1e-8)).unwrap();
+        run(Algorithm::Bicgstab, &solo(&a), &Identity, &[1.0, 2.0], &stop(1e-8)).unwrap();
     let why = breakdown(&report.outcome);
     assert!(why.starts_with("r̂ᵀAMp") && why.contains("iteration 1"), "{why}");
 }
@@ -415,7 +417,7 @@ fn bicgstab_names_its_breakdown() {
 #[test]
 fn conjugate_gradients_refuse_what_they_cannot_use() {
     let unsymmetric = solo(&convection_diffusion(4));
-    let refused = run(Method::Cg, &unsymmetric, &Identity, &[1.0; 16], &stop(1e-8)).unwrap_err();
+    let refused = run(Algorithm::Cg, &unsymmetric, &Identity, &[1.0; 16], &stop(1e-8)).unwrap_err();
     assert_eq!(
         refused.to_string(),
         "the method of conjugate gradients needs a symmetric matrix; global row 0: a(0, 1) = -1 but \
@@ -427,7 +429,7 @@ fn conjugate_gradients_refuse_what_they_cannot_use() {
     {
         let properties = Properties { symmetric, ..Properties::GENERAL };
         let m = Scaled { scale: vec![0.25; 16], properties };
-        let refused = run(Method::Cg, &a, &m, &[1.0; 16], &stop(1e-8)).unwrap_err();
+        let refused = run(Algorithm::Cg, &a, &m, &[1.0; 16], &stop(1e-8)).unwrap_err();
         assert!(matches!(&refused, Error::Unsupported(why) if why.contains(word)), "{refused}");
         assert!(refused.to_string().contains("use gmres or bicgstab"));
     }
@@ -459,7 +461,7 @@ fn nan_from_the_preconditioner_is_told_with_row_and_iteration() {
         let m = Late(0.into());
         let (report, _) = run(method, &a, &m, &vector(64), &stop(1e-8)).unwrap();
         // The third application: BiCGStab does two an iteration, MINRES one before the first.
-        let early = matches!(method, Method::Bicgstab | Method::Minres);
+        let early = matches!(method, Algorithm::Bicgstab | Algorithm::Minres);
         let at = if early { 2 } else { 3 };
         assert_eq!(
             breakdown(&report.outcome),
@@ -476,11 +478,11 @@ fn bad_vectors_and_parameters_are_refused() {
     let good = [1.0; 9];
     let mut bad = good;
     bad[4] = f64::NAN;
-    let text = |b: &[f64], x: &[f64], method: Method, stop: &Stop| {
+    let text = |b: &[f64], x: &[f64], method: Algorithm, stop: &Stop| {
         let mut x = x.to_vec();
         solve(&method, &a, &Identity, b, &mut x, stop, &mut unwatched).unwrap_err().to_string()
     };
-    let cg = Method::Cg;
+    let cg = Algorithm::Cg;
     let short = "the right-hand side b has 8 entries for 9 rows";
     assert_eq!(text(&good[..8], &good, cg, &stop(1e-8)), short);
     assert_eq!(text(&bad, &good, cg, &stop(1e-8)), "the right-hand side b is NaN in global row 4");
@@ -497,13 +499,13 @@ fn bad_vectors_and_parameters_are_refused() {
     let limit = Stop { divergence: 0.5, ..stop(1e-8) };
     assert!(text(&good, &good, cg, &limit).contains("divergence limit 0.5"));
     for damping in [0.0, f64::INFINITY] {
-        let method = Method::Richardson { damping };
+        let method = Algorithm::Richardson { damping };
         assert!(text(&good, &good, method, &stop(1e-8)).contains("damping"));
     }
-    let method = Method::Gmres { restart: 0 };
+    let method = Algorithm::Gmres { restart: 0 };
     assert!(text(&good, &good, method, &stop(1e-8)).contains("restart must be at least 1"));
     let a = solo(&diagonal(&[1.0, f64::NAN]));
-    let nan = run(Method::Bicgstab, &a, &Identity, &[1.0; 2], &stop(1e-8)).unwrap_err();
+    let nan = run(Algorithm::Bicgstab, &a, &Identity, &[1.0; 2], &stop(1e-8)).unwrap_err();
     assert!(nan.to_string().contains("A holds NaN or infinity"), "{nan}");
 }
 
@@ -511,7 +513,7 @@ fn bad_vectors_and_parameters_are_refused() {
 fn a_tolerance_below_rounding_is_told_and_not_claimed() {
     let a = laplace(16);
     let dist = solo(&a);
-    for method in [Method::Cg, Method::Bicgstab, Method::Gmres { restart: 30 }] {
+    for method in [Algorithm::Cg, Algorithm::Bicgstab, Algorithm::Gmres { restart: 30 }] {
         let (report, x) = run(method, &dist, &Identity, &vector(256), &stop(1e-17)).unwrap();
         let why = breakdown(&report.outcome);
         assert!(why.contains("rounding allows no more"), "{method:?}: {why}");

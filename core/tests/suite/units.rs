@@ -2,7 +2,7 @@
 use crate::common::*;
 use precondor_core::matrix::{Csr, DistCsr};
 use precondor_core::precond::{Identity, Preconditioner};
-use precondor_core::solver::{Criterion, Method, Norm, Outcome, Report, Stop, solve};
+use precondor_core::solver::{Algorithm, Criterion, Norm, Outcome, Report, Stop, solve};
 
 fn scaled(a: &Csr, c: f64) -> Csr {
     let view = a.view();
@@ -11,20 +11,20 @@ fn scaled(a: &Csr, c: f64) -> Csr {
 }
 
 /// Every method, and the left-preconditioned form of GMRES with its norm.
-fn methods() -> impl Iterator<Item = (Method, Norm)> {
+fn methods() -> impl Iterator<Item = (Algorithm, Norm)> {
     let plain = METHODS.map(|method| (method, Norm::Unpreconditioned));
     let others = [
-        (Method::LeftGmres { restart: 30 }, Norm::Preconditioned),
-        (Method::Cg, Norm::Natural),
-        (Method::Minres, Norm::Natural),
-        (Method::Minres, Norm::Preconditioned),
-        (Method::Richardson { damping: 0.9 }, Norm::Preconditioned),
+        (Algorithm::LeftGmres { restart: 30 }, Norm::Preconditioned),
+        (Algorithm::Cg, Norm::Natural),
+        (Algorithm::Minres, Norm::Natural),
+        (Algorithm::Minres, Norm::Preconditioned),
+        (Algorithm::Richardson { damping: 0.9 }, Norm::Preconditioned),
     ];
     plain.into_iter().chain(others)
 }
 
 fn solve_scaled(
-    (method, norm): (Method, Norm),
+    (method, norm): (Algorithm, Norm),
     a: &Csr,
     (c, d): (f64, f64),
     jacobi: bool,
@@ -45,7 +45,7 @@ fn factors_in_a_and_b_change_no_count_and_scale_x() {
     let factors = [1.0, 2.1e11, 8.9e-12, 1e150, 1e-150, 1e200, 1e-200];
     for (method, jacobi) in methods().flat_map(|method| [(method, true), (method, false)]) {
         // Without a preconditioner Richardson's step has a unit, that of 1/A.
-        let stationary = matches!(method.0, Method::Richardson { .. });
+        let stationary = matches!(method.0, Algorithm::Richardson { .. });
         if stationary && !jacobi {
             continue;
         }

@@ -8,14 +8,12 @@
 use precondor_plugin_amg::{Amg, Params};
 use precondor_sdk::core::comm::Comm;
 use precondor_sdk::core::problem::Problem;
-use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
+use precondor_sdk::core::solver::{Algorithm, Criterion, Outcome, Stop, solve};
 use precondor_sdk::prelude::*;
-use precondor_sdk::serde_json::{Value, from_str, json};
+use precondor_sdk::serde_json::from_str;
+use precondor_testkit::families;
 use std::ops::ControlFlow;
 use std::time::Instant;
-
-#[path = "../../../benches/support/families.rs"]
-mod families;
 
 fn main() -> Result<()> {
     let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
@@ -42,7 +40,7 @@ fn main() -> Result<()> {
         let a = system.a();
         // The check of symmetry is kept with the matrix: not counted.
         a.first_unsymmetric()?;
-        let method = if symmetric { Method::Cg } else { Method::Bicgstab };
+        let method = if symmetric { Algorithm::Cg } else { Algorithm::Bicgstab };
         let mut y = vec![0.0; b.len()];
         let product = least(9, || a.spmv(&b, &mut y))?;
         for text in &parameters {

@@ -3,7 +3,7 @@ use precondor_plugin_amg::{Amg, Cycle, Keep, Ordering, Params, Recipe};
 use precondor_sdk::core::comm::Comm;
 use precondor_sdk::core::matrix::OwnedArrays;
 use precondor_sdk::core::problem::Problem;
-use precondor_sdk::core::solver::{Criterion, Method, Outcome, Report, Stop, solve};
+use precondor_sdk::core::solver::{Algorithm, Criterion, Outcome, Report, Stop, solve};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, json};
 use std::ops::ControlFlow;
@@ -24,7 +24,7 @@ fn generate(doc: Value, system: &System) -> Cycle {
     Amg::generate(&params(doc), system).expect("the method works")
 }
 
-fn run(system: &System, m: &Cycle, b: &[f64], method: &Method) -> Report {
+fn run(system: &System, m: &Cycle, b: &[f64], method: &Algorithm) -> Report {
     let stop = Stop {
         criterion: Criterion::RelativeResidual,
         tolerance: 1e-8,
@@ -41,7 +41,7 @@ fn iterations(doc: Value, (system, b): &(System, Vec<f64>)) -> usize {
     let m = generate(doc, system);
     let symmetric = system.a().first_unsymmetric().expect("one rank").is_none();
     assert!(!symmetric || m.properties().positive_definite, "{:?}", m.notes());
-    let report = run(system, &m, b, if symmetric { &Method::Cg } else { &Method::Bicgstab });
+    let report = run(system, &m, b, if symmetric { &Algorithm::Cg } else { &Algorithm::Bicgstab });
     assert_eq!(report.outcome, Outcome::Converged, "{:?}", m.notes());
     report.iterations
 }
@@ -143,7 +143,7 @@ fn badly_scaled_unknowns_cost_few_iterations() {
         if name == "poisson" {
             // That this is what does it.
             let given = generate(json!({"scaling": "given"}), &scaled.0);
-            let report = run(&scaled.0, &given, &scaled.1, &Method::Cg);
+            let report = run(&scaled.0, &given, &scaled.1, &Algorithm::Cg);
             assert!(report.iterations > 3 * its, "{} and {its}", report.iterations);
         }
     }
@@ -313,7 +313,7 @@ fn rows_that_smoothing_solves_are_left_out_of_coarser_levels() {
         // Small in norm says nothing of the other rows: M alone is looked at.
         let free: Vec<f64> =
             b.iter().enumerate().map(|(i, b)| if fixed(i) { 0.0 } else { *b }).collect();
-        let report = run(&stiff, &m, &free, &Method::Cg);
+        let report = run(&stiff, &m, &free, &Algorithm::Cg);
         assert_eq!(report.outcome, Outcome::Converged, "{penalty:e}: {:?}", m.notes());
         assert!(report.iterations <= plain + 3, "{penalty:e}: {} of {plain}", report.iterations);
     }
@@ -354,7 +354,7 @@ fn a_refresh_may_keep_the_coarsening_or_the_interpolation() {
             let fresh = Amg::generate(&params, &other).expect("it works");
             Amg::refresh(&mut m, &params, &other).expect("the same pattern");
             let its = [&m, &fresh].map(|m| {
-                let report = run(&other, m, &b, &Method::Cg);
+                let report = run(&other, m, &b, &Algorithm::Cg);
                 assert_eq!(report.outcome, Outcome::Converged);
                 report.iterations
             });
@@ -408,7 +408,7 @@ fn any_method_smooths() {
     }
     // An unsymmetric S is not proved to keep M definite.
     let m = generate(json!({"method": "spai"}), &system);
-    let report = run(&system, &m, &b, &Method::Bicgstab);
+    let report = run(&system, &m, &b, &Algorithm::Bicgstab);
     assert!(report.outcome == Outcome::Converged && report.iterations <= sweeps, "{report:?}");
     // Unsymmetric S: S before, Sᵀ after keeps M symmetric.
     let m = generate(json!({"method": "ilu"}), &system);

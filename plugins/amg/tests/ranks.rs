@@ -2,7 +2,7 @@
 use precondor_plugin_amg::{Amg, Params};
 use precondor_sdk::core::comm::{Comm, threads};
 use precondor_sdk::core::problem::Problem;
-use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
+use precondor_sdk::core::solver::{Algorithm, Criterion, Outcome, Stop, solve};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, from_value, json};
 use std::ops::ControlFlow;
@@ -26,7 +26,7 @@ fn solved(ranks: usize, problem: &Value, params: &Value) -> (usize, f64, Vec<Str
         let mut x = vec![0.0; b.len()];
         let mut go_on = |_: &_| ControlFlow::Continue(());
         let report =
-            solve(&Method::Cg, system.a(), &m, &b, &mut x, &stop, &mut go_on).expect("valid");
+            solve(&Algorithm::Cg, system.a(), &m, &b, &mut x, &stop, &mut go_on).expect("valid");
         assert_eq!(report.outcome, Outcome::Converged, "{:?}", m.notes());
         (report.iterations, report.history.last().copied().unwrap_or(0.0), m.notes())
     });

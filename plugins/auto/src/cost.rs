@@ -12,7 +12,7 @@
 use precondor_sdk::core::comm::Communicator;
 use precondor_sdk::core::kernel::random::{Purpose, Stream};
 use precondor_sdk::core::schema::named_method;
-use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
+use precondor_sdk::core::solver::{Algorithm, Criterion, Outcome, Stop, solve};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::Value;
 use std::ops::ControlFlow;
@@ -113,8 +113,8 @@ pub fn run(
     };
     let symmetric = a.first_unsymmetric()?.is_none();
     let (method, vectors) = match symmetric && m.properties().positive_definite {
-        true => (Method::Cg, CG_VECTORS),
-        false => (Method::Gmres { restart: RESTART }, GMRES_VECTORS),
+        true => (Algorithm::Cg, CG_VECTORS),
+        false => (Algorithm::Gmres { restart: RESTART }, GMRES_VECTORS),
     };
     let stream = Stream::new(Purpose::Training, seed, index, &[a.n_global()]);
     let rows = a.space().start()..a.space().start() + a.n_own() as u64;

@@ -53,10 +53,11 @@ pub struct Solve {
     first: usize,
     ranks: usize,
     ordering: Ordering,
-    work: Mutex<Work>,
+    work: Mutex<Whole>,
 }
 
-struct Work {
+/// The whole matrix, factorised, and how vectors reach all of its rows.
+struct Whole {
     factor: Factor,
     gather: Gather,
     whole: Vec<f64>,
@@ -82,7 +83,7 @@ impl Generator for Cholesky {
         let whole = whole(a)?;
         let factor = Factor::new(&whole, params.ordering)?;
         let work =
-            Work { factor, gather: Gather::new(a.space()), whole: vec![0.0; whole.n_rows()] };
+            Whole { factor, gather: Gather::new(a.space()), whole: vec![0.0; whole.n_rows()] };
         let (first, ranks) = (a.space().start() as usize, a.space().comm().size());
         let ordering = params.ordering;
         Ok(Solve { pattern: whole, first, ranks, ordering, work: Mutex::new(work) })
@@ -124,7 +125,7 @@ fn whole(a: &DistCsr) -> Result<Csr> {
 impl Preconditioner for Solve {
     fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
         let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        let Work { factor, gather, whole } = &mut *work;
+        let Whole { factor, gather, whole } = &mut *work;
         gather.whole(r, whole)?;
         factor.solve(whole);
         z.copy_from_slice(&whole[self.first..self.first + z.len()]);

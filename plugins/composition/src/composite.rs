@@ -82,6 +82,7 @@ pub struct Composed {
     work: Mutex<Work>,
 }
 
+/// What an application works in.
 struct Work {
     /// Products with Aᵀ, where there are any.
     back: Option<Back>,

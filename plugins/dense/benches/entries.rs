@@ -8,7 +8,7 @@ use precondor_plugin_spai::{Fsai, Spai};
 use precondor_sdk::core::comm::Comm;
 use precondor_sdk::core::problem::{Poisson, Problem, Rhs};
 use precondor_sdk::core::registry::Native;
-use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
+use precondor_sdk::core::solver::{Algorithm, Criterion, Outcome, Stop, solve};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, json};
 use std::ops::ControlFlow;
@@ -63,10 +63,10 @@ fn main() -> Result<()> {
                 let m = host.inner(method, &params, &system)?;
                 entries += m.stored_entries() as f64 / b.len() as f64;
                 bytes += m.bytes() as f64 / b.len() as f64;
-                let richardson = Method::Richardson { damping: 1.0 };
-                let solvers = [Method::Cg, Method::Gmres { restart: 100 }, richardson];
+                let richardson = Algorithm::Richardson { damping: 1.0 };
+                let solvers = [Algorithm::Cg, Algorithm::Gmres { restart: 100 }, richardson];
                 for (sum, solver) in sums.iter_mut().zip(solvers) {
-                    if solver == Method::Cg && !m.properties().positive_definite {
+                    if solver == Algorithm::Cg && !m.properties().positive_definite {
                         *sum = None;
                         continue;
                     }

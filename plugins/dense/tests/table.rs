@@ -5,7 +5,7 @@ use precondor_plugin_dense::inverse::Inverse;
 use precondor_sdk::core::comm::Comm;
 use precondor_sdk::core::problem::{Poisson, Problem};
 use precondor_sdk::core::registry::Native;
-use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
+use precondor_sdk::core::solver::{Algorithm, Criterion, Outcome, Stop, solve};
 use precondor_sdk::serde_json::json;
 use std::ops::ControlFlow;
 
@@ -40,7 +40,7 @@ fn thresholds_are_absolute_as_in_the_published_table() {
             let stop = Stop { criterion, tolerance: 1e-5, max_iterations: 1000, divergence: 1e8 };
             let mut x = vec![0.0; b.len()];
             let (method, watch) =
-                (Method::Richardson { damping: 1.0 }, &mut |_: &_| ControlFlow::Continue(()));
+                (Algorithm::Richardson { damping: 1.0 }, &mut |_: &_| ControlFlow::Continue(()));
             let report = solve(&method, system.a(), &*m, &b, &mut x, &stop, watch).expect("solved");
             assert_eq!(report.outcome, Outcome::Converged, "{threshold}");
             iterations += report.iterations;

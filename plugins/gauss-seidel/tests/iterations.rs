@@ -3,14 +3,14 @@
 use precondor_plugin_gauss_seidel::{GaussSeidel, Params, Sweep};
 use precondor_sdk::core::comm::Comm;
 use precondor_sdk::core::problem::Problem;
-use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
+use precondor_sdk::core::solver::{Algorithm, Criterion, Outcome, Stop, solve};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, json};
 use std::ops::ControlFlow;
 
 /// Iterations from x = 0, and x.
 fn iterations(
-    method: Method,
+    method: Algorithm,
     sweep: Sweep,
     (system, b): &(System, Vec<f64>),
     (criterion, tolerance): (Criterion, f64),
@@ -35,9 +35,9 @@ fn richardson_takes_as_many_steps_as_in_the_calibration_of_the_problem() {
         let counts = (0..count).map(|index| {
             let problem = problem(json!({"kind": "poisson", "level": level, "shift": 0.25}), index);
             let tight = (Criterion::RelativeResidual, 1e-12);
-            let (_, exact) = iterations(Method::Cg, Sweep::Symmetric, &problem, tight);
+            let (_, exact) = iterations(Algorithm::Cg, Sweep::Symmetric, &problem, tight);
             let rule = (Criterion::AbsoluteError(&exact), 1e-5);
-            let richardson = Method::Richardson { damping: 1.0 };
+            let richardson = Algorithm::Richardson { damping: 1.0 };
             iterations(richardson, Sweep::Forward, &problem, rule).0
         });
         let mean = counts.sum::<usize>() as f64 / count as f64;
@@ -51,7 +51,7 @@ fn symmetric_sweeps_make_cg_as_fast_as_ssor_elsewhere() {
         let params = json!({"kind": "poisson", "level": level, "shift": 0.25, "rhs": "random"});
         let counts = (0..5).map(|index| {
             let rule = (Criterion::RelativeResidual, 1e-8);
-            iterations(Method::Cg, Sweep::Symmetric, &problem(params.clone(), index), rule).0
+            iterations(Algorithm::Cg, Sweep::Symmetric, &problem(params.clone(), index), rule).0
         });
         let mean = counts.sum::<usize>() as f64 / 5.0;
         assert!((mean / expected - 1.0).abs() < 0.06, "level {level}: {mean}, expected {expected}");

@@ -3,7 +3,7 @@
 use precondor_plugin_ilu::{Ic, Ilu, ic, ilu};
 use precondor_sdk::core::comm::{Comm, threads};
 use precondor_sdk::core::problem::Problem;
-use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
+use precondor_sdk::core::solver::{Algorithm, Criterion, Outcome, Stop, solve};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::json;
 use std::ops::ControlFlow;
@@ -15,7 +15,7 @@ fn problem(level: u32, rhs: &str, index: u64, comm: Comm) -> (System, Vec<f64>) 
 
 /// Iterations from x = 0 to a relative residual of 1e-8.
 fn iterations<G: Generator>(
-    method: Method,
+    method: Algorithm,
     params: &G::Params,
     (system, b): &(System, Vec<f64>),
 ) -> usize {
@@ -36,7 +36,7 @@ fn ic_makes_cg_as_fast_as_elsewhere() {
     for (level, expected) in [(5, 37.0), (7, 133.0)] {
         let counts = (0..5).map(|index| {
             let problem = problem(level, "random", index, Comm::solo());
-            iterations::<Ic>(Method::Cg, &ic::Params::default(), &problem)
+            iterations::<Ic>(Algorithm::Cg, &ic::Params::default(), &problem)
         });
         let mean = counts.sum::<usize>() as f64 / 5.0;
         assert!((mean / expected - 1.0).abs() < 0.06, "level {level}: {mean}, expected {expected}");
@@ -46,7 +46,7 @@ fn ic_makes_cg_as_fast_as_elsewhere() {
 /// More fill, fewer iterations; more ranks, more.
 #[test]
 fn fill_saves_iterations_and_ranks_cost_some() {
-    let method = Method::Gmres { restart: 100 };
+    let method = Algorithm::Gmres { restart: 100 };
     let on = |ranks: usize, level: u32| {
         let params = ilu::Params { level: Some(level), ..ilu::Params::default() };
         let counts = threads::run(ranks, |comm| {

@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used)]
 use precondor_plugin_ilu::Ilu;
 use precondor_sdk::core::registry::Native;
-use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
+use precondor_sdk::core::solver::{Algorithm, Criterion, Outcome, Stop, solve};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -102,7 +102,7 @@ fn iterations(a: &Csr, params: Value) -> (usize, Vec<String>) {
     let criterion = Criterion::RelativeResidual;
     let stop = Stop { criterion, tolerance: 1e-8, max_iterations: 300, divergence: 1e300 };
     let watch = &mut |_: &_| ControlFlow::Continue(());
-    let method = Method::Gmres { restart: 30 };
+    let method = Algorithm::Gmres { restart: 30 };
     let report = solve(&method, system.a(), &*m, &b, &mut x, &stop, watch).unwrap();
     assert_eq!(report.outcome, Outcome::Converged, "{params} {:?}", m.notes());
     assert!(report.true_relative_residual <= 1e-8);

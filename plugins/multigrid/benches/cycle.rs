@@ -4,7 +4,7 @@
 use precondor_plugin_multigrid::{Kind, Multigrid, Params};
 use precondor_sdk::core::comm::Comm;
 use precondor_sdk::core::problem::{Poisson, Problem, Rhs};
-use precondor_sdk::core::solver::{Criterion, Method, Stop, solve};
+use precondor_sdk::core::solver::{Algorithm, Criterion, Stop, solve};
 use precondor_sdk::prelude::*;
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -46,7 +46,7 @@ fn main() -> Result<()> {
             let solved = least(5, || {
                 x.fill(0.0);
                 let mut watch = |_: &_| ControlFlow::Continue(());
-                let report = solve(&Method::Cg, a, &m, &b, &mut x, &stop, &mut watch)?;
+                let report = solve(&Algorithm::Cg, a, &m, &b, &mut x, &stop, &mut watch)?;
                 iterations = report.iterations;
                 Ok(())
             })?;

@@ -8,7 +8,7 @@ use precondor_plugin_spai::{Fsai, Spai};
 use precondor_sdk::core::comm::Comm;
 use precondor_sdk::core::problem::{Poisson, Problem, Rhs};
 use precondor_sdk::core::registry::Native;
-use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
+use precondor_sdk::core::solver::{Algorithm, Criterion, Outcome, Stop, solve};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, json};
 use std::ops::ControlFlow;
@@ -36,7 +36,7 @@ fn smoothers() -> Vec<(&'static str, Value, f64)> {
 }
 
 /// Mean iterations to 1e-8 of the residual; none where a run did not get there in 200.
-fn iterations(method: Method, level: u32, params: &Value) -> Result<Option<f64>> {
+fn iterations(method: Algorithm, level: u32, params: &Value) -> Result<Option<f64>> {
     let host = methods::Methods::of([
         Native::<Multigrid>::method(),
         Native::<GaussSeidel>::method(),
@@ -76,7 +76,7 @@ fn main() -> Result<()> {
         let mut cells = Vec::new();
         let mut last = None;
         for two_grid in [true, false] {
-            for method in [Method::Richardson { damping: 1.0 }, Method::Cg] {
+            for method in [Algorithm::Richardson { damping: 1.0 }, Algorithm::Cg] {
                 let mut params = params.clone();
                 if two_grid {
                     params["levels"] = json!(2);

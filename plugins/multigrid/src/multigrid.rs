@@ -91,10 +91,11 @@ pub struct Cycle {
     ranks: usize,
     properties: Properties,
     notes: Vec<String>,
-    work: Mutex<Work>,
+    work: Mutex<Hierarchy>,
 }
 
-struct Work {
+/// The levels, with what they work in.
+struct Hierarchy {
     gather: Gather,
     /// The residual of all ranks, then the result; nothing on one rank.
     whole: Vec<f64>,
@@ -232,7 +233,7 @@ fn cycle(params: &Params, grid: Grid, kept: Option<Kept>, system: &System) -> Re
         constant: true,
         rank_independent: true,
     };
-    let work = Work {
+    let work = Hierarchy {
         gather: Gather::new(a.space()),
         whole: sized(whole, if ranks > 1 { 2 * grid.nodes() } else { 0 }),
         before: params.before,
@@ -256,7 +257,7 @@ fn may_coarsen(grid: Grid, levels: usize, limit: Option<u32>) -> bool {
     more && grid.nodes() > SMALL && grid.mx > 2 && grid.my > 2
 }
 
-impl Work {
+impl Hierarchy {
     /// The cycle from level `number` on; its right-hand side is in place, and so is the result.
     fn cycle(&mut self, number: usize) -> Result<()> {
         let Some(Level { a, smoother, r, z, rest }) = self.levels.get_mut(number) else {

@@ -6,7 +6,7 @@ use precondor_sdk::core::kernel::grid::{Grid, SEVEN_POINT};
 use precondor_sdk::core::matrix::Csr;
 use precondor_sdk::core::problem::{Poisson, Problem};
 use precondor_sdk::core::registry::Native;
-use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
+use precondor_sdk::core::solver::{Algorithm, Criterion, Outcome, Stop, solve};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, json};
 use std::ops::ControlFlow;
@@ -204,7 +204,7 @@ fn small_and_narrow_grids_are_solved_directly() {
     }
 }
 
-fn iterations(params: &Value, level: u32, method: Method, tolerance: f64) -> usize {
+fn iterations(params: &Value, level: u32, method: Algorithm, tolerance: f64) -> usize {
     let problem = Problem::Poisson(Poisson { seed: 3, ..Poisson::at_level(level) });
     let (system, b) = problem.generate(Comm::solo()).unwrap();
     let m = generate(params, &system).unwrap();
@@ -224,9 +224,9 @@ fn iterations_do_not_grow_with_the_grid() {
     for level in [5, 6, 7, 8] {
         for (smoother, range) in [("chebyshev", 8..=10), ("gauss-seidel", 10..=12)] {
             let params = json!({"smoother": smoother});
-            let cg = iterations(&params, level, Method::Cg, 1e-8);
+            let cg = iterations(&params, level, Algorithm::Cg, 1e-8);
             assert!(range.contains(&cg), "{smoother} at level {level}: {cg}");
-            let alone = iterations(&params, level, Method::Richardson { damping: 1.0 }, 1e-8);
+            let alone = iterations(&params, level, Algorithm::Richardson { damping: 1.0 }, 1e-8);
             assert!(alone <= 30, "{smoother} at level {level}: {alone} without acceleration");
         }
     }

@@ -5,7 +5,7 @@ use precondor_plugin_reference::{FastPoisson, Reference};
 use precondor_sdk::core::comm::Comm;
 use precondor_sdk::core::problem::{Poisson, Problem, Tetrahedra};
 use precondor_sdk::core::registry::{DynGenerator, Native};
-use precondor_sdk::core::solver::{Criterion, Method, Stop, solve};
+use precondor_sdk::core::solver::{Algorithm, Criterion, Stop, solve};
 use precondor_sdk::serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ fn main() {
                     Stop { criterion, tolerance: 1e-8, max_iterations: 100, divergence: 1e6 };
                 let (mut x, mut watch) = (vec![0.0; b.len()], |_: &_| ControlFlow::Continue(()));
                 let (report, solved) =
-                    timed(|| solve(&Method::Cg, a, &*m, &b, &mut x, &stop, &mut watch).unwrap());
+                    timed(|| solve(&Algorithm::Cg, a, &*m, &b, &mut x, &stop, &mut watch).unwrap());
                 *count = report.iterations;
                 for (times, time) in times.iter_mut().zip([setup, apply, setup + solved]) {
                     times.push(time);

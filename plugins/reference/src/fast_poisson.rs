@@ -65,10 +65,11 @@ pub struct FastSolve {
     /// Modes that this rank solves for, times the layers.
     entries: usize,
     notes: Vec<String>,
-    work: Mutex<Work>,
+    work: Mutex<Steps>,
 }
 
-struct Work {
+/// The steps of an application, with what they work in.
+struct Steps {
     solver: Solver<f64>,
     /// How nodes reach the rank whose slab their layer is in, and the whole layers there; nothing on one rank.
     whole: Option<(Redistribution<f64>, Vec<f64>)>,
@@ -91,7 +92,7 @@ impl FastSolve {
         } else {
             None
         };
-        let work = Mutex::new(Work { solver: Solver::new(operator, &slabs, comm, 0)?, whole });
+        let work = Mutex::new(Steps { solver: Solver::new(operator, &slabs, comm, 0)?, whole });
         let shape = format!("structured grid of {lattice}");
         Ok(FastSolve {
             lattice,
@@ -173,7 +174,7 @@ impl Generator for FastPoisson {
 impl Preconditioner for FastSolve {
     fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
         let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        let Work { solver, whole } = &mut *work;
+        let Steps { solver, whole } = &mut *work;
         let (host, layer, own) = (&*self.host, self.layer, &self.own);
         let part = |nodes: &Range<usize>| &r[nodes.start - own.start..nodes.end - own.start];
         let Some((moved, rows)) = whole else {

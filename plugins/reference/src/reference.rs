@@ -137,10 +137,11 @@ pub struct Wrapped {
     lattice: Lattice,
     properties: Properties,
     notes: Vec<String>,
-    work: Mutex<Work>,
+    work: Mutex<Steps>,
 }
 
-struct Work {
+/// The steps of an application, with what they work in.
+struct Steps {
     /// Everything but what is done at bad nodes, where single precision does it.
     single: Option<Box<Single>>,
     wrap: Wrap,
@@ -373,7 +374,7 @@ fn wrap(
         if let Some(single) = made {
             notes.insert(0, format!("structured grid of {lattice}"));
             let single = Some(Box::new(single));
-            let work = Work { single, wrap: Wrap::new(0), bad, reference: [vec![], vec![]] };
+            let work = Steps { single, wrap: Wrap::new(0), bad, reference: [vec![], vec![]] };
             return Ok(Wrapped {
                 a: a.clone(),
                 host: Arc::clone(system.host()),
@@ -415,7 +416,7 @@ fn wrap(
     }
     let (n, wrapped, mapped) = (a.n_own(), smoother.is_some(), transfer.is_some());
     let length = |needed: bool| if needed { n } else { 0 };
-    let work = Work {
+    let work = Steps {
         single: None,
         wrap: Wrap::new(length(wrapped)),
         bad,
@@ -451,7 +452,7 @@ impl Wrapped {
 impl Preconditioner for Wrapped {
     fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
         let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
-        let Work { single, wrap, bad, reference } = &mut *work;
+        let Steps { single, wrap, bad, reference } = &mut *work;
         if let Some(single) = single {
             return single.apply(&self.a, bad.as_mut(), &*self.host, r, z);
         }

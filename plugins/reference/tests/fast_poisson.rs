@@ -6,7 +6,7 @@ use precondor_sdk::core::kernel::separable::{Axis, Separable};
 use precondor_sdk::core::matrix::{NullSpace, NullSpaces, Space};
 use precondor_sdk::core::problem::{Problem, Tetrahedra};
 use precondor_sdk::core::registry::{Native, Registry};
-use precondor_sdk::core::solver::{Criterion, Method, Outcome, Report, Stop, solve};
+use precondor_sdk::core::solver::{Algorithm, Criterion, Outcome, Report, Stop, solve};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, json};
 use std::ops::ControlFlow;
@@ -22,7 +22,7 @@ fn solved(system: &System, m: &dyn Preconditioner, b: &[f64]) -> Report {
     let criterion = Criterion::RelativeResidual;
     let stop = Stop { criterion, tolerance: 1e-8, max_iterations: 100, divergence: 1e6 };
     let (mut x, mut watch) = (vec![0.0; b.len()], |_: &_| ControlFlow::Continue(()));
-    let report = solve(&Method::Cg, system.a(), m, b, &mut x, &stop, &mut watch).unwrap();
+    let report = solve(&Algorithm::Cg, system.a(), m, b, &mut x, &stop, &mut watch).unwrap();
     assert_eq!(report.outcome, Outcome::Converged);
     report
 }

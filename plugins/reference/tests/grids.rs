@@ -4,7 +4,7 @@ use precondor_plugin_reference::Reference;
 use precondor_sdk::core::comm::Comm;
 use precondor_sdk::core::problem::{Poisson, Problem, Tetrahedra};
 use precondor_sdk::core::registry::Native;
-use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
+use precondor_sdk::core::solver::{Algorithm, Criterion, Outcome, Stop, solve};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, json};
 use std::ops::ControlFlow;
@@ -20,7 +20,7 @@ fn count(params: &Value, problem: &Problem, index: u64) -> usize {
     let criterion = Criterion::RelativeResidual;
     let stop = Stop { criterion, tolerance: 1e-8, max_iterations: 100, divergence: 1e6 };
     let (mut x, mut watch) = (vec![0.0; b.len()], |_: &_| ControlFlow::Continue(()));
-    let report = solve(&Method::Cg, system.a(), &*m, &b, &mut x, &stop, &mut watch).unwrap();
+    let report = solve(&Algorithm::Cg, system.a(), &*m, &b, &mut x, &stop, &mut watch).unwrap();
     assert_eq!(report.outcome, Outcome::Converged);
     report.iterations
 }

@@ -9,7 +9,7 @@ use precondor_sdk::core::kernel::separable::fit::fit;
 use precondor_sdk::core::matrix::{Csr, Space};
 use precondor_sdk::core::problem::{Poisson, Problem};
 use precondor_sdk::core::registry::Native;
-use precondor_sdk::core::solver::{Criterion, Method, Outcome, Report, Stop, solve};
+use precondor_sdk::core::solver::{Algorithm, Criterion, Outcome, Report, Stop, solve};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, json};
 use std::ops::ControlFlow;
@@ -171,7 +171,7 @@ fn without_sweeps_no_bit_depends_on_the_number_of_ranks() {
 }
 
 fn run(
-    method: Method,
+    method: Algorithm,
     tolerance: f64,
     system: &System,
     m: &dyn Preconditioner,
@@ -194,10 +194,10 @@ fn counts(level: u32, params: &Value) -> [f64; 2] {
     for index in 0..systems {
         let (system, b) = poisson(&Comm::solo(), level, index);
         let m = generate(params, &system).unwrap();
-        let cg = run(Method::Cg, 1e-8, &system, &*m, &b);
+        let cg = run(Algorithm::Cg, 1e-8, &system, &*m, &b);
         sums[1] += cg.iterations;
         if params["smoother"] != "none" {
-            let method = Method::Richardson { damping: 1.0 };
+            let method = Algorithm::Richardson { damping: 1.0 };
             sums[0] += run(method, 1e-5, &system, &*m, &b).iterations;
         }
     }
@@ -257,7 +257,7 @@ fn units_of_the_matrix_change_no_count() {
             let values = own.iter().map(|v| c * v).collect();
             let system = system.for_matrix(system.a().with_values(values, vec![]).unwrap());
             let m = generate(&params, &system).unwrap();
-            run(Method::Richardson { damping: 1.0 }, 1e-5, &system, &*m, &b).iterations
+            run(Algorithm::Richardson { damping: 1.0 }, 1e-5, &system, &*m, &b).iterations
         };
         let once = count(1.0);
         for c in [2.0, 1e3, 2.1e11, 8.9e-12, 4225.0, 1e100, 1e-100] {

@@ -7,7 +7,7 @@ use precondor_plugin_spai::Fsai;
 use precondor_sdk::core::comm::Comm;
 use precondor_sdk::core::problem::{Poisson, Problem};
 use precondor_sdk::core::registry::Native;
-use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
+use precondor_sdk::core::solver::{Algorithm, Criterion, Outcome, Stop, solve};
 use precondor_sdk::serde_json::{Value, json};
 use std::ops::ControlFlow;
 
@@ -31,7 +31,7 @@ fn iterations(solver: Value, level: u32) -> usize {
     let criterion = Criterion::RelativeResidual;
     let stop = Stop { criterion, tolerance: 1e-8, max_iterations: 300, divergence: 1e6 };
     let (mut x, mut watch) = (vec![0.0; b.len()], |_: &_| ControlFlow::Continue(()));
-    let report = solve(&Method::Cg, system.a(), &*m, &b, &mut x, &stop, &mut watch);
+    let report = solve(&Algorithm::Cg, system.a(), &*m, &b, &mut x, &stop, &mut watch);
     let report = report.expect("solved");
     assert_eq!(report.outcome, Outcome::Converged, "{params}");
     report.iterations

@@ -6,14 +6,14 @@ use precondor_plugin_schwarz::Schwarz;
 use precondor_sdk::core::comm::{Comm, threads};
 use precondor_sdk::core::problem::Problem;
 use precondor_sdk::core::registry::Native;
-use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
+use precondor_sdk::core::solver::{Algorithm, Criterion, Outcome, Stop, solve};
 use precondor_sdk::serde_json::{Value, json};
 use std::ops::ControlFlow;
 
 use precondor_testkit::methods;
 
 /// Iterations from x = 0 to a relative residual of 1e-8 on 63 × 63 nodes, the same on all ranks.
-fn iterations(method: Method, ranks: usize, params: &Value) -> usize {
+fn iterations(method: Algorithm, ranks: usize, params: &Value) -> usize {
     let host = methods::Methods::of([
         Native::<Schwarz>::method(),
         Native::<Ilu>::method(),
@@ -42,7 +42,7 @@ fn iterations(method: Method, ranks: usize, params: &Value) -> usize {
 const RANKS: [usize; 4] = [1, 2, 4, 8];
 
 /// Iterations on 1, 2, 4 and 8 ranks with 0, 1 and 2 layers of overlap.
-fn table(method: Method, params: &Value) -> [[usize; 4]; 3] {
+fn table(method: Algorithm, params: &Value) -> [[usize; 4]; 3] {
     [0, 1, 2].map(|overlap| {
         RANKS.map(|ranks| {
             let mut params = params.clone();
@@ -52,14 +52,14 @@ fn table(method: Method, params: &Value) -> [[usize; 4]; 3] {
     })
 }
 
-const GMRES: Method = Method::Gmres { restart: 200 };
+const GMRES: Algorithm = Algorithm::Gmres { restart: 200 };
 
 #[test]
 fn iterations_are_those_of_the_documentation() {
     let (ilu, ic) = (json!("ilu"), json!("ic"));
     let ssor = json!({"name": "gauss-seidel", "sweep": "symmetric"});
     let nearly_exact = json!({"name": "ilu", "drop_tolerance": 1e-4});
-    let documented: [(Method, Value, &str, [[usize; 4]; 3]); 9] = [
+    let documented: [(Algorithm, Value, &str, [[usize; 4]; 3]); 9] = [
         (GMRES, ilu.clone(), "restricted", [[67, 76, 74, 87], [67, 68, 68, 69], [67, 67, 67, 67]]),
         (GMRES, ilu, "additive", [[67, 76, 74, 87], [67, 88, 89, 89], [67, 91, 90, 86]]),
         (
@@ -82,13 +82,13 @@ fn iterations_are_those_of_the_documentation() {
         ),
         (GMRES, nearly_exact, "additive", [[6, 35, 49, 62], [6, 21, 28, 35], [6, 17, 22, 27]]),
         (
-            Method::Cg,
+            Algorithm::Cg,
             ic.clone(),
             "weighted",
             [[68, 77, 80, 90], [68, 70, 71, 74], [68, 70, 71, 73]],
         ),
-        (Method::Cg, ic, "additive", [[68, 77, 80, 90], [68, 90, 92, 92], [68, 94, 93, 89]]),
-        (Method::Cg, ssor, "weighted", [[80, 94, 97, 103], [80, 86, 86, 88], [80, 85, 79, 88]]),
+        (Algorithm::Cg, ic, "additive", [[68, 77, 80, 90], [68, 90, 92, 92], [68, 94, 93, 89]]),
+        (Algorithm::Cg, ssor, "weighted", [[80, 94, 97, 103], [80, 86, 86, 88], [80, 85, 79, 88]]),
     ];
     for (method, inner, variant, expected) in documented {
         let found = table(method, &json!({"method": inner, "variant": variant}));

@@ -371,7 +371,7 @@ fn errors_of_the_inner_method_name_rows_of_the_whole_matrix_on_all_ranks() {
 /// error writes the section that helps.
 #[test]
 fn overlap_helps_where_a_rank_has_no_entries_of_its_own() {
-    use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
+    use precondor_sdk::core::solver::{Algorithm, Criterion, Outcome, Stop, solve};
     let n = 40;
     let mut a = vec![vec![0.0; 2 * n]; 2 * n];
     for i in 0..n {
@@ -403,7 +403,7 @@ fn overlap_helps_where_a_rank_has_no_entries_of_its_own() {
         let criterion = Criterion::RelativeResidual;
         let stop = Stop { criterion, tolerance: 1e-8, max_iterations: 100, divergence: 1e5 };
         let watch = &mut |_: &_| std::ops::ControlFlow::Continue(());
-        let method = Method::Gmres { restart: 30 };
+        let method = Algorithm::Gmres { restart: 30 };
         let report = solve(&method, system.a(), &m, &b, &mut x, &stop, watch).unwrap();
         assert_eq!(report.outcome, Outcome::Converged);
         report.iterations

@@ -18,7 +18,7 @@ use precondor_core::matrix::NullSpace;
 use precondor_core::persist::Digest;
 use precondor_core::reuse::{Reuse, Solve, UNKNOWN, Wear};
 use precondor_core::solver::{
-    Method, Norm, Outcome, Report, Residuals, Step, TRUST, project_rhs, residuals,
+    Algorithm, Norm, Outcome, Report, Residuals, Step, TRUST, project_rhs, residuals,
 };
 use precondor_core::system::System;
 use precondor_core::{Error, Result};
@@ -336,9 +336,10 @@ fn preconditioner(
             }
         }
         Some(ours) => {
-            let m = set_up(session, task, Some(ours))?;
+            let made = set_up(session, task, Some(ours))?;
+            notes.extend(made.notes());
+            let m = made.into_m();
             let size = (m.stored_entries(), m.bytes());
-            notes.extend(m.notes());
             if ksp.type_name()?.as_deref() == Some("cg") && !m.properties().positive_definite {
                 notes.push(
                     "cg has no theory for an M that may not be symmetric and positive".into(),
@@ -413,15 +414,15 @@ fn configured(
         Some(Side::Right) => _ = ksp.set_side(KspSide::Right)?,
         None => {}
     }
-    match config.method() {
+    match config.algorithm() {
         _ if config.ksp.is_some() => {}
-        Method::Richardson { damping } => _ = ksp.set_damping(damping)?,
-        Method::Gmres { restart }
-        | Method::LeftGmres { restart }
-        | Method::FlexibleGmres { restart } => {
+        Algorithm::Richardson { damping } => _ = ksp.set_damping(damping)?,
+        Algorithm::Gmres { restart }
+        | Algorithm::LeftGmres { restart }
+        | Algorithm::FlexibleGmres { restart } => {
             ksp.set_restart(restart)?;
         }
-        Method::Cg | Method::FlexibleCg | Method::Minres | Method::Bicgstab => {}
+        Algorithm::Cg | Algorithm::FlexibleCg | Algorithm::Minres | Algorithm::Bicgstab => {}
     }
     Ok(ksp)
 }

@@ -1,16 +1,14 @@
 //! A run that goes on from one system to the next: with the preconditioner, as [`Reuse`] says, and from the last solution.
 use super::runs::Run;
 use crate::experiment::Task;
-use crate::measure::{self, Made, Measured, measure, measure_with};
+use crate::measure::{self, Measured, measure, measure_with};
 use crate::session::Session;
 use crate::{backend, interrupt, limit};
 use precondor_core::Result;
 use precondor_core::config::Backend;
-use precondor_core::instance::{Kept, Setup};
-use precondor_core::precond::Preconditioner;
+use precondor_core::instance::{Kept, Setup, poisoned};
 use precondor_core::reuse::{Last, Reuse, Solve};
 use precondor_core::solver::{Outcome, Step};
-use std::time::Instant;
 
 /// What a run takes along.
 enum Follower {
@@ -111,14 +109,15 @@ fn once(
     exact: Option<&[f64]>,
     watch: &mut Watch,
 ) -> Result<Measured> {
-    let (meter, start) = (session.meter(), Instant::now());
+    let meter = session.meter();
     let system = task.preconditioned();
-    let m = interrupt::guarded(|| if anew { kept.renew(system) } else { kept.update(system) });
-    let m = m.map_err(|e| e.inside(measure::name(run.method.as_ref())))?;
-    let m: &dyn Preconditioner = m;
-    let made = Made { m, taken: start.elapsed(), meter };
-    let (method, how) = (run.method.as_ref(), (&run.solver, &run.plan));
-    let mut measured = measure_with(session, task, (method, made), how, exact, watch)?;
+    let m = interrupt::guarded(|| {
+        if anew { kept.renew(system) } else { kept.update(system) }.map(|_| ())
+    });
+    m.map_err(|e| e.inside(measure::name(run.method.as_ref())))?;
+    let made = kept.ready().ok_or_else(poisoned)?;
+    let (with, how) = ((run.method.as_ref(), made, meter), (&run.solver, &run.plan));
+    let mut measured = measure_with(session, task, with, how, exact, watch)?;
     measured.notes.extend(kept.changed().then(|| CHANGED.to_owned()));
     kept.solved(Solve::from(&measured.report));
     Ok(measured)

@@ -3,7 +3,7 @@
 use super::journal::Journal;
 use crate::experiment::Case;
 use crate::report::csv::Solve;
-use crate::report::{self, Course, End, Method, Raw, Tally};
+use crate::report::{self, Course, End, Pairing, Raw, Tally};
 use crate::terminal::clean;
 use indicatif::{ProgressBar, ProgressStyle};
 use precondor::report::Input;
@@ -65,7 +65,7 @@ impl Event {
 
 /// Events, added up.
 pub struct Ledger<'a> {
-    methods: &'a [Method],
+    methods: &'a [Pairing],
     cases: &'a [Case],
     ranks: usize,
     repeats: u32,
@@ -95,7 +95,7 @@ struct Open {
 
 impl<'a> Ledger<'a> {
     pub fn new(
-        (methods, cases): (&'a [Method], &'a [Case]),
+        (methods, cases): (&'a [Pairing], &'a [Case]),
         repeats: u32,
         ranks: usize,
         shown: bool,

@@ -61,7 +61,7 @@ use precondor_core::config::{self, Node};
 use runs::Asked;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use work::Work;
+use work::UnderWay;
 
 /// Compare methods on the same systems
 ///
@@ -176,7 +176,7 @@ fn solved(session: &Session, asked: &Asked, found: &Found, ledger: &mut Ledger) 
         return interrupt::gracefully(|| process::all(session, asked, found, ledger));
     }
     let (done, ended) = (ledger.done.clone(), ledger.ended.clone());
-    let mut work = Work { session, asked, done, ended, tolerant: asked.of_many_files() };
+    let mut work = UnderWay { session, asked, done, ended, tolerant: asked.of_many_files() };
     interrupt::gracefully(|| work.all(&mut |event| ledger.take(event)))
 }
 

@@ -4,7 +4,7 @@
 //! It is told which files patterns have found and which solves are done, and tells [`Event`]s.
 use super::ledger::{Event, Key, Ledger};
 use super::runs::Asked;
-use super::work::Work;
+use super::work::UnderWay;
 use crate::interrupt;
 use crate::patterns::Found;
 use crate::report::Failure;
@@ -26,7 +26,7 @@ pub struct Told {
 
 /// The worker's side: does what is not done, and tells of it.
 pub fn work(session: &Session, asked: &Asked, Told { done, ended, .. }: Told) -> Result<()> {
-    let mut work = Work { session, asked, done, ended, tolerant: true };
+    let mut work = UnderWay { session, asked, done, ended, tolerant: true };
     interrupt::gracefully(|| {
         work.all(&mut |event| {
             child::say(&event);

@@ -3,7 +3,7 @@ use super::follow;
 use super::ledger::Key;
 use crate::experiment::{self, Case};
 use crate::fallback::{self, Plan};
-use crate::report::Method;
+use crate::report::Pairing;
 use crate::session::Session;
 use crate::{keys, measure};
 use precondor::config::backend::is_petsc;
@@ -95,8 +95,8 @@ impl Asked {
     }
 
     /// The rows of the tables.
-    pub fn methods(&self) -> Vec<Method> {
-        let method = |run: &Run| Method {
+    pub fn methods(&self) -> Vec<Pairing> {
+        let method = |run: &Run| Pairing {
             label: run.label.clone(),
             group: run.group.clone(),
             solver: run.solver.clone(),

@@ -19,7 +19,7 @@ use std::time::Instant;
 pub type Teller<'t> = dyn FnMut(Event) -> Result<()> + 't;
 
 /// A comparison under way.
-pub struct Work<'a> {
+pub struct UnderWay<'a> {
     pub session: &'a Session,
     pub asked: &'a Asked,
     /// Solves that are done already, in another process.
@@ -30,7 +30,7 @@ pub struct Work<'a> {
     pub tolerant: bool,
 }
 
-impl Work<'_> {
+impl UnderWay<'_> {
     /// All runs on all systems. Leaves with [`Error::Interrupted`] on all ranks where any was asked to end. Collective.
     pub fn all(&mut self, tell: &mut Teller) -> Result<()> {
         (0..self.asked.cases.len()).try_for_each(|case| self.case(case, tell))

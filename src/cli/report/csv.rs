@@ -1,5 +1,5 @@
 //! Raw numbers of a comparison, one line a solve and one line an iteration.
-use super::{Comparison, End, Entry, Method};
+use super::{Comparison, End, Entry, Pairing};
 use crate::files::Draft;
 use crate::measure::told;
 use crate::traffic::{Extent, Sent};
@@ -25,7 +25,7 @@ pub struct Solve<'a> {
     pub system: u64,
     pub n: u64,
     pub nnz: u64,
-    pub method: &'a Method,
+    pub method: &'a Pairing,
     pub ranks: usize,
 }
 

@@ -1,5 +1,5 @@
 //! A comparison as a document: a section for each case, with what its solves took and what ranks sent.
-use super::{Case, Comparison, End, Method, Tally, reading, spread, stop, suite, totals};
+use super::{Case, Comparison, End, Pairing, Tally, reading, spread, stop, suite, totals};
 use crate::files;
 use precondor::report::plot::{self, Curve, Points};
 use precondor::report::{Cell, Column, Document, Figure, Iterations, Row, Section, Table};
@@ -63,7 +63,7 @@ pub fn fields(object: Value) -> Map<String, Value> {
 }
 
 /// The row of a method; none of its cells yet.
-pub fn row(method: &Method, colour: usize) -> Row {
+pub fn row(method: &Pairing, colour: usize) -> Row {
     let (label, group) = (method.label.clone(), method.group.clone());
     Row { label, group, colour: Some(colour), ..Row::default() }
 }
@@ -85,7 +85,7 @@ fn overview(comparison: &Comparison) -> Section {
     let column = |(k, case): (usize, &Case)| {
         Column::new(&format!("case_{k}"), &case.label, &format!("n = {}", case.n)).marked()
     };
-    let line = |(k, method): (usize, &Method)| Row {
+    let line = |(k, method): (usize, &Pairing)| Row {
         cells: [Cell::Text(method.solver.name().into())]
             .into_iter()
             .chain(comparison.tallies.iter().map(|case| counted(&case[k])))
@@ -162,7 +162,7 @@ fn told_apart(comparison: &Comparison, case: usize, rows: &std::ops::Range<usize
     fastest.filter(|equal| equal.len() < good.len()).unwrap_or_default()
 }
 
-fn solved(method: &Method, tally: &Tally, k: usize, fast: &[usize]) -> Row {
+fn solved(method: &Pairing, tally: &Tally, k: usize, fast: &[usize]) -> Row {
     let seconds = |of: Option<f64>| Cell::of(of, Cell::Seconds);
     let cells = vec![
         Cell::Text(method.solver.name().into()),
@@ -212,7 +212,7 @@ fn system(end: &End) -> Value {
 /// plans are those of every one on the same grid.
 fn sent(comparison: &Comparison, case: usize) -> Option<Table> {
     let tallies = comparison.methods.iter().zip(&comparison.tallies[case]).enumerate();
-    let line = |(k, (method, tally)): (usize, (&Method, &Tally))| {
+    let line = |(k, (method, tally)): (usize, (&Pairing, &Tally))| {
         let (count, sent) = tally.sent()?;
         let flow = |t: &Traffic| Cell::Sent(t.bytes() as f64, t.messages() as f64);
         let each = |total: u64| total as f64 / count.max(1) as f64;
@@ -267,7 +267,7 @@ fn convergence(comparison: &Comparison, case: usize) -> Vec<Figure> {
         };
         let methods = comparison.methods.iter().enumerate();
         let shown = methods.filter(|(_, method)| method.solver.measure() == measure);
-        let curve = |(k, method): (usize, &'_ Method)| (k, method.label.clone());
+        let curve = |(k, method): (usize, &'_ Pairing)| (k, method.label.clone());
         let named: Vec<(usize, String)> = shown.map(curve).collect();
         let curves = named.iter().map(|(k, label)| Curve {
             label,
@@ -297,7 +297,7 @@ fn convergence(comparison: &Comparison, case: usize) -> Vec<Figure> {
 
 /// What stands behind each label.
 fn methods(comparison: &Comparison) -> Section {
-    let line = |(k, method): (usize, &Method)| {
+    let line = |(k, method): (usize, &Pairing)| {
         let given = match method.parameters.as_str() {
             "" => "defaults",
             given => given,

@@ -34,7 +34,7 @@ pub struct Comparison {
     /// What is written in that file.
     pub text: String,
     pub provenance: Provenance,
-    pub methods: Vec<Method>,
+    pub methods: Vec<Pairing>,
     pub cases: Vec<Case>,
     pub tallies: Vec<Vec<Tally>>,
     /// How often every solve was done.
@@ -46,7 +46,7 @@ pub struct Comparison {
 }
 
 /// A method with its solver: a row of every table.
-pub struct Method {
+pub struct Pairing {
     pub label: String,
     pub group: String,
     pub solver: SolverConfig,

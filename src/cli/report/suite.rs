@@ -3,7 +3,7 @@
 //! The profile of a method is the share ρ(τ) of systems that it solves with at most τ times what the best method takes
 //! there: E. D. Dolan, J. J. Moré, *Benchmarking optimization software with performance profiles*, Mathematical
 //! Programming 91 (2002). ρ(1) is the share where it is the best, and the right end the share that it solves at all.
-use super::{Case, Comparison, Entry, Method, document};
+use super::{Case, Comparison, Entry, Pairing, document};
 use precondor::report::format::{mean, number};
 use precondor::report::plot::{self, Points};
 use precondor::report::{Cell, Column, Figure, Row, Section, Table, csv};
@@ -174,7 +174,7 @@ fn profiles(comparison: &Comparison) -> Vec<Curves> {
 /// Failures, means and shares of every run.
 fn summary(comparison: &Comparison) -> Table {
     let all: Vec<Values> = MEASURES.iter().map(|measure| values(comparison, measure)).collect();
-    let row = |(k, method): (usize, &Method)| {
+    let row = |(k, method): (usize, &Pairing)| {
         let systems = all[0][k].len() as u64;
         let solved = all[0][k].iter().flatten().count() as u64;
         let means = MEASURES.iter().zip(&all).map(|(measure, values)| {

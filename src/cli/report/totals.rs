@@ -1,6 +1,6 @@
 //! What the systems of a sequence took in all, run by run.
 use super::tally::Totals;
-use super::{Comparison, Method, Tally, document};
+use super::{Comparison, Pairing, Tally, document};
 use precondor::report::{Cell, Column, Row, Table, csv};
 
 /// The table of a case whose systems are a sequence.
@@ -31,7 +31,7 @@ pub fn table(comparison: &Comparison, case: usize) -> Option<Table> {
     })
 }
 
-fn row(method: &Method, tally: &Tally, k: usize) -> Row {
+fn row(method: &Pairing, tally: &Tally, k: usize) -> Row {
     let Totals { made, iterations, products, seconds: [setup, solve] } = *tally.totals();
     let (solved, ..) = tally.solved();
     let all = tally.total() - tally.failed();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use precondor_core::host::{Alone, Host};
 use precondor_core::prelude::*;
 use precondor_core::problem::{Families, Poisson, Problem};
-use precondor_core::solver::{Criterion, Method, Outcome, Stop, solve};
+use precondor_core::solver::{Algorithm, Criterion, Outcome, Stop, solve};
 use precondor_core::train::{Progress, Trainable, Training, Watch};
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ pub fn system(level: u32, shift: f64, index: u64) -> System {
 
 /// Iterations and solution of a solve that converges.
 pub fn run(
-    method: Method,
+    method: Algorithm,
     a: &DistCsr,
     m: &dyn Preconditioner,
     b: &[f64],
@@ -33,12 +33,25 @@ pub fn run(
     (report.iterations, x)
 }
 
+/// Iterations of conjugate gradients from zero to a relative residual of 1e-8.
+///
+/// # Errors
+/// What the solver reports.
+pub fn cg_iterations(a: &DistCsr, b: &[f64], m: &dyn Preconditioner) -> Result<usize> {
+    let criterion = Criterion::RelativeResidual;
+    let stop =
+        Stop { criterion, tolerance: 1e-8, max_iterations: 100_000, divergence: f64::INFINITY };
+    let mut x = vec![0.0; b.len()];
+    let watch = &mut |_: &_| ControlFlow::Continue(());
+    Ok(solve(&Algorithm::Cg, a, m, b, &mut x, &stop, watch)?.iterations)
+}
+
 /// Richardson iterations with ω = 1 from zero with b = 1, until ‖x − x*‖ < 1e-5.
 pub fn absolute_iterations(a: &DistCsr, m: &dyn Preconditioner) -> usize {
     let ones = vec![1.0; a.n_own()];
-    let gmres = Method::Gmres { restart: 100 };
+    let gmres = Algorithm::Gmres { restart: 100 };
     let exact = run(gmres, a, m, &ones, (Criterion::RelativeResidual, 1e-12)).1;
-    let method = Method::Richardson { damping: 1.0 };
+    let method = Algorithm::Richardson { damping: 1.0 };
     run(method, a, m, &ones, (Criterion::AbsoluteError(&exact), 1e-5)).0
 }
 

@@ -7,6 +7,12 @@ pub fn to_dense(a: &DistCsr) -> Dense {
     dense(a.n_own(), |i, j| a.own().view().get(i, j))
 }
 
+/// The entries of a matrix in one memory, square or not.
+pub fn dense_of(a: &Csr) -> Dense {
+    let row = |i| (0..a.n_cols()).map(|j| a.view().get(i, j)).collect();
+    (0..a.n_rows()).map(row).collect()
+}
+
 /// M on one rank, column by column.
 pub fn applied(m: &dyn Preconditioner, n: usize) -> Dense {
     let column = |j: usize| {

@@ -1,6 +1,7 @@
 //! Running the program.
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A folder of its own for a test; gone when dropped.
 pub struct Folder(PathBuf);
@@ -12,6 +13,12 @@ impl Folder {
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).expect("a folder");
         Folder(path.canonicalize().expect("it is there"))
+    }
+
+    /// A new one, empty, of a name that no other has.
+    pub fn unnamed() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        Folder::new(&format!("unnamed-{}", NEXT.fetch_add(1, Ordering::Relaxed)))
     }
 
     /// Where it is.

@@ -2,7 +2,7 @@
 use precondor_core::comm::{Comm, threads};
 use precondor_core::matrix::{Csr, DistCsr, Space};
 use precondor_core::precond::{Preconditioner, Properties};
-use precondor_core::solver::{Criterion, Method, Report, Step, Stop, solve};
+use precondor_core::solver::{Algorithm, Criterion, Report, Step, Stop, solve};
 use precondor_core::{Error, Result};
 use std::ops::ControlFlow;
 
@@ -199,7 +199,7 @@ pub fn unwatched(_: &Step) -> ControlFlow<()> {
 
 /// Solves from zero and hands back the report and x.
 pub fn run(
-    method: Method,
+    method: Algorithm,
     a: &DistCsr,
     m: &dyn Preconditioner,
     b: &[f64],
@@ -211,12 +211,12 @@ pub fn run(
 }
 
 /// All iterations.
-pub const METHODS: [Method; 7] = [
-    Method::Richardson { damping: 0.9 },
-    Method::Cg,
-    Method::FlexibleCg,
-    Method::Minres,
-    Method::Gmres { restart: 30 },
-    Method::FlexibleGmres { restart: 30 },
-    Method::Bicgstab,
+pub const METHODS: [Algorithm; 7] = [
+    Algorithm::Richardson { damping: 0.9 },
+    Algorithm::Cg,
+    Algorithm::FlexibleCg,
+    Algorithm::Minres,
+    Algorithm::Gmres { restart: 30 },
+    Algorithm::FlexibleGmres { restart: 30 },
+    Algorithm::Bicgstab,
 ];

@@ -23,7 +23,7 @@ use precondor_sdk::core::host::Level;
 use precondor_sdk::core::kernel::bands::Bands;
 use precondor_sdk::core::problem::{Families, Poisson, Problem};
 use precondor_sdk::core::registry::{DynGenerator, NativeTrainable};
-use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
+use precondor_sdk::core::solver::{Algorithm, Criterion, Outcome, Stop, solve};
 use precondor_sdk::core::train::{Training, Unwatched};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, json};
@@ -82,27 +82,28 @@ fn main() -> Result<()> {
             let m = method.generate(&json!({"model": "model", "newton": newton}), &system)?;
             seconds.push(start.elapsed().as_secs_f64());
             let exact = solution(system.a(), &b)?;
-            let mut run = |label: String, solver: Method, criterion: Criterion<'_>| -> Result<()> {
-                let mut x = vec![0.0; b.len()];
-                let stop =
-                    Stop { criterion, tolerance: 1e-5, max_iterations: 1000, divergence: 1e6 };
-                let report = solve(&solver, system.a(), &*m, &b, &mut x, &stop, &mut |_| {
-                    ControlFlow::Continue(())
-                })?;
-                let converged = report.outcome == Outcome::Converged;
-                let count = if converged { report.iterations } else { usize::MAX };
-                counts.entry(label).or_default().push(count);
-                Ok(())
-            };
+            let mut run =
+                |label: String, solver: Algorithm, criterion: Criterion<'_>| -> Result<()> {
+                    let mut x = vec![0.0; b.len()];
+                    let stop =
+                        Stop { criterion, tolerance: 1e-5, max_iterations: 1000, divergence: 1e6 };
+                    let report = solve(&solver, system.a(), &*m, &b, &mut x, &stop, &mut |_| {
+                        ControlFlow::Continue(())
+                    })?;
+                    let converged = report.outcome == Outcome::Converged;
+                    let count = if converged { report.iterations } else { usize::MAX };
+                    counts.entry(label).or_default().push(count);
+                    Ok(())
+                };
             for damping in [0.6, 0.7, 0.8, 1.0] {
-                let richardson = Method::Richardson { damping };
+                let richardson = Algorithm::Richardson { damping };
                 let error = Criterion::AbsoluteError(&exact);
                 run(format!("ω = {damping:.1}, error"), richardson, error)?;
             }
-            let richardson = Method::Richardson { damping: 1.0 };
+            let richardson = Algorithm::Richardson { damping: 1.0 };
             run("ω = 1.0, residual".into(), richardson, Criterion::RelativeResidual)?;
             if m.properties().positive_definite {
-                run("PCG, error".into(), Method::Cg, Criterion::AbsoluteError(&exact))?;
+                run("PCG, error".into(), Algorithm::Cg, Criterion::AbsoluteError(&exact))?;
             }
         }
         seconds.sort_by(f64::total_cmp);

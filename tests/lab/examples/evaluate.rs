@@ -19,7 +19,7 @@ use precondor_plugin_mlp::reference::train::Weights;
 use precondor_plugin_mlp::reference::{Params, ReferenceMap};
 use precondor_sdk::core::kernel::lanczos;
 use precondor_sdk::core::problem::Problem;
-use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
+use precondor_sdk::core::solver::{Algorithm, Criterion, Outcome, Stop, solve};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, from_value, json};
 
@@ -102,7 +102,7 @@ struct Counts {
 }
 
 fn iterations(
-    method: &Method,
+    method: &Algorithm,
     a: &DistCsr,
     m: &dyn Preconditioner,
     b: &[f64],
@@ -119,7 +119,7 @@ fn iterations(
 fn exact(a: &DistCsr, m: &dyn Preconditioner, b: &[f64]) -> Result<Vec<f64>> {
     let (mut x, mut r) = (vec![0.0; a.n_own()], b.to_vec());
     for _ in 0..3 {
-        let cg = iterations(&Method::Cg, a, m, &r, (Criterion::RelativeResidual, 1e-9))?;
+        let cg = iterations(&Algorithm::Cg, a, m, &r, (Criterion::RelativeResidual, 1e-9))?;
         x.iter_mut().zip(&cg.1).for_each(|(x, d)| *x += d);
         a.spmv(&x, &mut r)?;
         r.iter_mut().zip(b).for_each(|(r, b)| *r = b - *r);
@@ -132,18 +132,18 @@ fn measure(plan: &Plan, weights: &Weights, system: &System, b: &[f64]) -> Result
     let params: Params =
         from_value(plan.params.clone()).map_err(|e| Error::Parameter(e.to_string()))?;
     let m = Trusted(ReferenceMap::with(weights, system, &params)?);
-    let richardson = Method::Richardson { damping: 1.0 };
+    let richardson = Algorithm::Richardson { damping: 1.0 };
     let relative = (Criterion::RelativeResidual, plan.tolerance);
     let mut counts = Counts {
         richardson: iterations(&richardson, a, &m, b, relative)?.0,
-        cg: iterations(&Method::Cg, a, &m, b, relative)?.0,
+        cg: iterations(&Algorithm::Cg, a, &m, b, relative)?.0,
         ..Counts::default()
     };
     if plan.absolute {
         let exact = exact(a, &m, b)?;
         let error = (Criterion::AbsoluteError(&exact), 1e-5);
         counts.richardson_error = iterations(&richardson, a, &m, b, error)?.0;
-        counts.cg_error = iterations(&Method::Cg, a, &m, b, error)?.0;
+        counts.cg_error = iterations(&Algorithm::Cg, a, &m, b, error)?.0;
     }
     if plan.lanczos {
         let options = lanczos::Options { max_steps: 60, tolerance: 1e-4 };

@@ -20,12 +20,10 @@ use precondor_plugin_mlp::fsai::{MlpFsai, Params};
 use precondor_plugin_spai::{Fsai, FsaiParams};
 use precondor_sdk::core::config;
 use precondor_sdk::core::problem::Problem;
-use precondor_sdk::core::solver::{Criterion, Method, Stop, solve};
+use precondor_sdk::core::solver::{Algorithm, Criterion, Stop, solve};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, json};
-
-#[path = "../../../benches/support/processor.rs"]
-mod processor;
+use precondor_testkit::processor;
 
 /// What a method took.
 #[derive(Clone, Copy, Default)]
@@ -50,7 +48,7 @@ fn take<M: Preconditioner>(
     let mut x = vec![0.0; b.len()];
     let start = processor::seconds();
     let watch = &mut |_: &_| ControlFlow::Continue(());
-    let report = solve(&Method::Cg, a, &m, b, &mut x, &stop, watch)?;
+    let report = solve(&Algorithm::Cg, a, &m, b, &mut x, &stop, watch)?;
     let solve = processor::seconds() - start;
     let (iterations, entries) = (report.iterations, m.stored_entries());
     Ok((Taken { iterations, entries, setup, solve }, m))

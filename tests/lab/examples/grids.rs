@@ -8,25 +8,12 @@
 //! network's factor unseen, and with what the checks chose, for a right-hand side of ones and (mean) three
 //! random ones; then the note that tells why.
 #![allow(clippy::unwrap_used)]
-use std::ops::ControlFlow;
-
 use precondor_neural::random::Random;
 use precondor_plugin_mlp::fsai::{MlpFsai, Params};
 use precondor_plugin_spai::{Fsai, FsaiParams};
-use precondor_sdk::core::solver::{Criterion, Method, Stop, solve};
 use precondor_sdk::prelude::*;
-
-#[path = "../../../plugins/mlp/tests/mlp/grids.rs"]
-mod grids;
-
-fn iterations(a: &DistCsr, b: &[f64], m: &dyn Preconditioner) -> Result<usize> {
-    let criterion = Criterion::RelativeResidual;
-    let stop =
-        Stop { criterion, tolerance: 1e-8, max_iterations: 100_000, divergence: f64::INFINITY };
-    let mut x = vec![0.0; b.len()];
-    let watch = &mut |_: &_| ControlFlow::Continue(());
-    Ok(solve(&Method::Cg, a, m, b, &mut x, &stop, watch)?.iterations)
-}
+use precondor_testkit::grids;
+use precondor_testkit::learning::cg_iterations as iterations;
 
 fn main() -> Result<()> {
     let sizes: Vec<usize> = std::env::args().skip(1).map(|m| m.parse().unwrap()).collect();

@@ -15,7 +15,7 @@ use precondor_plugin_mlp::reference::train::{TrainParams, Weights};
 use precondor_plugin_mlp::reference::{MlpReference, ReferenceMap};
 use precondor_sdk::core::host::Alone;
 use precondor_sdk::core::problem::{Families, Poisson, Problem};
-use precondor_sdk::core::solver::{Criterion, Method, Stop, solve};
+use precondor_sdk::core::solver::{Algorithm, Criterion, Stop, solve};
 use precondor_sdk::core::train::{Trainable, Training, Unwatched};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{from_str, from_value, to_value};
@@ -34,7 +34,7 @@ fn count(weights: &Weights, level: u32, meshes: u64) -> Result<String> {
             max_iterations: 99,
             divergence: 1e8,
         };
-        let method = Method::Richardson { damping: 1.0 };
+        let method = Algorithm::Richardson { damping: 1.0 };
         let mut x = vec![0.0; b.len()];
         let report = solve(&method, a, &m, &b, &mut x, &stop, &mut |_| ControlFlow::Continue(()))?;
         counts.push(report.iterations);

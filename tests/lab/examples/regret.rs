@@ -17,18 +17,16 @@ use precondor_plugin_auto::auto::Auto;
 use precondor_plugin_auto::cost::{Limits, Run, best, run};
 use precondor_plugin_auto::features::Features;
 use precondor_plugin_auto::forest::{Forest, Growth};
-use precondor_plugin_auto::model::{Kind, LOST, Model, Record, loss};
+use precondor_plugin_auto::model::{Kind, Model, Record, loss};
 use precondor_plugin_auto::train::{TrainParams, label};
 use precondor_sdk::core::comm::Comm;
 use precondor_sdk::core::problem::Problem;
 use precondor_sdk::core::registry::{Native, NativeTrainable, Registry};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{self, Value, json};
+use precondor_testkit::processor;
 use std::path::Path;
 use std::sync::Arc;
-
-#[path = "../../../benches/support/processor.rs"]
-mod processor;
 
 /// Problems that the model was not trained on.
 fn foreign() -> Vec<Value> {

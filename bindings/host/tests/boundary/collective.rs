@@ -1,6 +1,5 @@
 //! Failure on one rank ends the set-up on all of them, wherever each of them is.
 
-use crate::compile::{Scratch, compile};
 use crate::methods;
 use crate::support::{tridiagonal, without_hanging};
 use precondor_core::Error;
@@ -9,6 +8,8 @@ use precondor_core::host::Host;
 use precondor_core::registry::{DynGenerator, Native, Registry};
 use precondor_core::system::System;
 use precondor_host::services;
+use precondor_testkit::compile::compile;
+use precondor_testkit::program::Folder;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ fn ends(
 #[test]
 fn a_failure_before_any_operation_reaches_all_ranks() {
     without_hanging(|| {
-        let folder = Scratch::new();
+        let folder = Folder::unnamed();
         std::fs::write(folder.path().join("message.txt"), "the same for all").expect("written");
         let host = services(&Arc::new(Registry::new()), folder.path());
         for method in [methods::named("steps"), Native::<methods::Steps>::method()] {
@@ -74,7 +75,7 @@ fn a_failure_before_any_operation_reaches_all_ranks() {
 #[test]
 fn a_file_that_rank_0_cannot_read_is_an_error_on_all_ranks() {
     without_hanging(|| {
-        let folder = Scratch::new();
+        let folder = Folder::unnamed();
         let host = services(&Arc::new(Registry::new()), folder.path());
         let got = ends(&*methods::named("steps"), &json!({}), 3, None, &host);
         assert!(matches!(&got[0], Some(Error::File { .. })), "{got:?}");
@@ -87,7 +88,7 @@ fn a_file_that_rank_0_cannot_read_is_an_error_on_all_ranks() {
 #[test]
 fn a_zero_row_is_an_error_on_all_ranks_also_in_c() {
     without_hanging(|| {
-        let folder = Scratch::new();
+        let folder = Folder::unnamed();
         let include = "bindings/abi/include";
         let file = compile(folder.path(), "jacobi_c", "tests/c/jacobi.c", include, &[]);
         let in_c = crate::support::load(&file).expect("a plugin").remove(0);

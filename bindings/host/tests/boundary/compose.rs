@@ -1,6 +1,5 @@
 //! Methods inside methods, and loops that the host runs for them.
 
-use crate::compile::Scratch;
 use crate::methods;
 use crate::support::{applied, tridiagonal, without_hanging};
 use precondor_bridge::host as bridge;
@@ -10,6 +9,7 @@ use precondor_core::registry::{Native, Registry};
 use precondor_core::system::System;
 use precondor_core::{Error, Result};
 use precondor_host::{fault, services};
+use precondor_testkit::program::Folder;
 use serde_json::json;
 use std::ops::Range;
 use std::path::Path;
@@ -54,7 +54,7 @@ fn a_method_inside_a_method_is_that_method() {
 fn a_failure_inside_an_inner_method_reaches_all_ranks_and_names_it() {
     without_hanging(|| {
         let registry = registry();
-        let folder = Scratch::new();
+        let folder = Folder::unnamed();
         std::fs::write(folder.path().join("message.txt"), "the same for all").expect("written");
         let host = services(&registry, folder.path());
         let method = registry.get("wrapper").expect("there");

@@ -1,6 +1,5 @@
 //! Saved and loaded across the boundary; what is refused.
 
-use crate::compile::{Scratch, compile};
 use crate::methods;
 use crate::support::{applied, on_space, solo, tridiagonal, without_hanging};
 use precondor_core::comm::{Comm, threads};
@@ -9,6 +8,8 @@ use precondor_core::persist::{Header, Opened, gather, seal};
 use precondor_core::registry::{DynGenerator, Native};
 use precondor_core::system::System;
 use precondor_core::{Error, Result};
+use precondor_testkit::compile::compile;
+use precondor_testkit::program::Folder;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -74,12 +75,14 @@ fn what_was_saved_on_some_ranks_is_loaded_on_others() {
                     let system = System::new(tridiagonal(comm.clone(), 7, None));
                     let fresh = method.generate(&json!({}), &system).expect("generates");
                     let opened = open(&comm, file).expect("sound");
-                    let (m, remarks) =
-                        opened.load(&*method, &json!({}), &system).expect("the same matrix");
+                    let loaded = opened.load(&*method, &json!({}), &system);
+                    let made = loaded.expect("the same matrix");
+                    let m = made.m();
                     let n = system.a().n_own();
-                    assert_eq!(applied(&*m, n), applied(&*fresh, n));
+                    assert_eq!(applied(m, n), applied(&*fresh, n));
                     assert_eq!(m.properties(), fresh.properties());
                     let then = opened.header().starts.len() - 1;
+                    let remarks = made.remarks();
                     assert_eq!(remarks.is_empty(), then == ranks, "{remarks:?}");
                 });
             }
@@ -167,9 +170,13 @@ fn a_file_of_another_method_or_matrix_is_refused() {
     // Other values are told, not refused.
     let zeros = System::new(on_space(&Space::solo(5), Some(2)));
     let opened = open(&Comm::solo(), &good).expect("sound");
-    let (m, remarks) = opened.load(&*keeper, &json!({}), &zeros).expect("the same pattern");
+    let made = opened.load(&*keeper, &json!({}), &zeros).expect("the same pattern");
+    let remarks = made.remarks();
     assert!(remarks[0].contains("A has other values"), "{remarks:?}");
-    assert_eq!(applied(&*m, 5), applied(&*keeper.generate(&json!({}), &solo(5)).expect("M"), 5));
+    assert_eq!(
+        applied(made.m(), 5),
+        applied(&*keeper.generate(&json!({}), &solo(5)).expect("M"), 5)
+    );
 }
 
 #[test]
@@ -207,7 +214,7 @@ fn a_method_without_persist_says_so() {
 #[test]
 fn a_plugin_in_c_keeps_bytes_of_its_own_for_the_same_rows() {
     without_hanging(|| {
-        let folder = Scratch::new();
+        let folder = Folder::unnamed();
         let library =
             compile(folder.path(), "jacobi_c", "tests/c/jacobi.c", "bindings/abi/include", &[]);
         let method = crate::support::load(&library).expect("a plugin").remove(0);
@@ -224,7 +231,7 @@ fn a_plugin_in_c_keeps_bytes_of_its_own_for_the_same_rows() {
                 let comm = Comm::new(backend);
                 let system = System::new(tridiagonal(comm.clone(), 7, None));
                 let opened = open(&comm, &file).expect("sound");
-                let (m, _) = opened.load(&*method, &params, &system)?;
+                let m = opened.load(&*method, &params, &system)?.into_m();
                 let fresh = method.generate(&params, &system).expect("generates");
                 let n = system.a().n_own();
                 assert_eq!(applied(&*m, n), applied(&*fresh, n));

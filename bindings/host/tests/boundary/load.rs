@@ -1,6 +1,5 @@
 //! Real libraries, really loaded: in Rust, in C, and one from the past.
 
-use crate::compile::{Scratch, compile};
 use crate::support::{applied, on_space, tridiagonal};
 use precondor_core::comm::{Comm, threads};
 use precondor_core::invariance::Invariances;
@@ -9,9 +8,11 @@ use precondor_core::registry::{DynGenerator, Native};
 use precondor_core::schema;
 use precondor_core::system::System;
 use precondor_host::{Plugins, Search};
+use precondor_testkit::compile::compile;
+use precondor_testkit::program::Folder;
 use serde_json::json;
 
-fn plugins(extra: &[&Scratch]) -> Plugins {
+fn plugins(extra: &[&Folder]) -> Plugins {
     let extra = extra.iter().map(|s| s.path().to_path_buf()).collect();
     Plugins::load(&Search { extra, base: ".".into() }).expect("a base folder")
 }
@@ -56,7 +57,7 @@ fn loaded_equals_linked_in_bit_for_bit() {
 
 #[test]
 fn a_plugin_in_c_gives_the_bits_of_the_one_in_rust() {
-    let folder = Scratch::new();
+    let folder = Folder::unnamed();
     compile(folder.path(), "jacobi_c", "tests/c/jacobi.c", "bindings/abi/include", &[]);
     let plugins = plugins(&[&folder]);
     let library = plugins.libraries().iter().find(|l| l.methods == ["jacobi-c"]);
@@ -77,7 +78,7 @@ fn a_plugin_in_c_gives_the_bits_of_the_one_in_rust() {
 
 #[test]
 fn a_plugin_frozen_at_abi_1_0_still_works() {
-    let folder = Scratch::new();
+    let folder = Folder::unnamed();
     let (source, include) = ("tests/c/frozen-1.0/jacobi.c", "tests/c/frozen-1.0");
     compile(folder.path(), "frozen", source, include, &[]);
     let plugins = plugins(&[&folder]);

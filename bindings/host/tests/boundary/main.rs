@@ -1,7 +1,6 @@
 //! The plugin boundary from the host's side: what loads, what is refused, what is contained.
 mod again;
 mod collective;
-mod compile;
 mod compose;
 mod contain;
 mod keep;

@@ -1,9 +1,10 @@
 //! Libraries that a host must not load, and what it says about them.
 
-use crate::compile::{Scratch, compile};
 use crate::support::{load, solo};
 use precondor_core::Error;
 use precondor_host::{Plugins, Search};
+use precondor_testkit::compile::compile;
+use precondor_testkit::program::Folder;
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ fn reason(plugins: &Plugins, name: &str) -> String {
 
 #[test]
 fn every_fault_of_a_library_is_named() {
-    let folder = Scratch::new();
+    let folder = Folder::unnamed();
     let cases = [
         ("NEWER_ABI", "it speaks plugin ABI 2.3, this program 1.1: use a newer Precondor"),
         ("OLDER_ABI", "it speaks plugin ABI 0.0, this program 1.1: rebuild the plugin"),
@@ -52,7 +53,7 @@ fn every_fault_of_a_library_is_named() {
 
 #[test]
 fn what_is_no_plugin_is_refused_with_the_reason() {
-    let folder = Scratch::new();
+    let folder = Folder::unnamed();
     let named = |name: &str| folder.path().join(format!("libprecondor_plugin_{name}.so"));
     fs::write(named("text"), "not a library at all, but long enough for the head of one".repeat(3))
         .expect("written");
@@ -97,7 +98,7 @@ fn what_is_no_plugin_is_refused_with_the_reason() {
 
 #[test]
 fn a_newer_minor_version_and_no_methods_are_fine() {
-    let folder = Scratch::new();
+    let folder = Folder::unnamed();
     compile(folder.path(), "faulty", "tests/c/faulty.c", INCLUDE, &["-DNEWER_MINOR"]);
     let none = ["-DNONE", "-DNAME=precondor_plugin_none"];
     let none = compile(folder.path(), "none", "tests/c/faulty.c", INCLUDE, &none);
@@ -109,7 +110,7 @@ fn a_newer_minor_version_and_no_methods_are_fine() {
 
 #[test]
 fn what_a_method_hands_out_is_checked() {
-    let folder = Scratch::new();
+    let folder = Folder::unnamed();
     let method = |name: &str, fault: &str| {
         let symbol = format!("-DNAME=precondor_plugin_{name}");
         let defines: &[&str] = &[fault, &symbol];
@@ -134,7 +135,7 @@ fn what_a_method_hands_out_is_checked() {
 
 #[test]
 fn a_folder_that_cannot_be_read_is_told() {
-    let folder = Scratch::new();
+    let folder = Folder::unnamed();
     let file = folder.path().join("plugins");
     fs::write(&file, "a file where a folder is expected").expect("written");
     let plugins = search(&[&file]);
@@ -143,7 +144,7 @@ fn a_folder_that_cannot_be_read_is_told() {
 
 #[test]
 fn the_first_copy_wins_and_another_version_behind_it_is_told() {
-    let (first, second, third) = (Scratch::new(), Scratch::new(), Scratch::new());
+    let (first, second, third) = (Folder::unnamed(), Folder::unnamed(), Folder::unnamed());
     let file = compile(first.path(), "faulty", "tests/c/faulty.c", INCLUDE, &[]);
     let name = "libprecondor_plugin_faulty.so";
     fs::copy(&file, second.path().join(name)).expect("copied");
@@ -160,7 +161,7 @@ fn the_first_copy_wins_and_another_version_behind_it_is_told() {
 
 #[test]
 fn two_libraries_with_one_method_are_told_and_the_first_wins() {
-    let folder = Scratch::new();
+    let folder = Folder::unnamed();
     compile(folder.path(), "faulty", "tests/c/faulty.c", INCLUDE, &[]);
     let twin = ["-DNAME=precondor_plugin_twin"];
     compile(folder.path(), "twin", "tests/c/faulty.c", INCLUDE, &twin);
@@ -168,7 +169,7 @@ fn two_libraries_with_one_method_are_told_and_the_first_wins() {
     let text = reason(&plugins, "libprecondor_plugin_twin.so");
     assert!(text.contains("method 'faulty'") && text.contains("which comes first"), "{text}");
     // The folder decides, not the alphabet.
-    let earlier = Scratch::new();
+    let earlier = Folder::unnamed();
     compile(earlier.path(), "a", "tests/c/faulty.c", INCLUDE, &["-DNAME=precondor_plugin_a"]);
     let plugins = search(&[folder.path(), earlier.path()]);
     let text = reason(&plugins, "libprecondor_plugin_a.so");
@@ -179,7 +180,7 @@ fn two_libraries_with_one_method_are_told_and_the_first_wins() {
 
 #[test]
 fn an_unknown_method_lists_what_is_there_and_where_it_looked() {
-    let folder = Scratch::new();
+    let folder = Folder::unnamed();
     let plugins = search(&[folder.path()]);
     let text = plugins.get("jacoby").err().expect("unknown").to_string();
     assert!(text.contains("did you mean 'jacobi'?"), "{text}");

@@ -1,9 +1,10 @@
 //! Files that others could have written, or put in the way of: none of them is loaded.
 //!
 //! Only root can give files away. Whoever else runs these tests checks the rest.
-use crate::compile::{Scratch, compile};
 use crate::support::load;
 use precondor_host::Search;
+use precondor_testkit::compile::compile;
+use precondor_testkit::program::Folder;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
@@ -15,12 +16,12 @@ const NAME: &str = "libprecondor_plugin_x.so";
 
 /// A library in `scratch/above/inside`, as far as a search is concerned.
 struct Place {
-    scratch: Scratch,
+    scratch: Folder,
 }
 
 impl Place {
     fn new() -> Self {
-        let place = Place { scratch: Scratch::new() };
+        let place = Place { scratch: Folder::unnamed() };
         fs::create_dir_all(place.inside()).expect("folders");
         fs::write(place.file(), "").expect("a file");
         for path in [place.above(), place.inside(), place.file()] {
@@ -63,7 +64,7 @@ fn mode(path: &Path, mode: u32) {
 
 /// Whether this user may give files away.
 fn root() -> bool {
-    let scratch = Scratch::new();
+    let scratch = Folder::unnamed();
     chown(scratch.path(), Some(STRANGER), None).is_ok()
 }
 
@@ -130,7 +131,7 @@ fn what_belongs_to_another_user_is_refused() {
 
 #[test]
 fn a_link_and_what_it_leads_to_are_both_looked_at() {
-    let (place, ours) = (Place::new(), Scratch::new());
+    let (place, ours) = (Place::new(), Folder::unnamed());
     // A link to the file, in a folder of ours.
     let link = ours.path().join(NAME);
     symlink(place.file(), &link).expect("linked");
@@ -141,7 +142,7 @@ fn a_link_and_what_it_leads_to_are_both_looked_at() {
         mode(&path, 0o755);
     }
     // A link to a folder, in one that everybody may put things into.
-    let open = Scratch::new();
+    let open = Folder::unnamed();
     mode(open.path(), 0o1777);
     let way = open.path().join("way");
     symlink(place.inside(), &way).expect("linked");
@@ -182,7 +183,7 @@ fn what_is_no_regular_file_is_refused_without_opening_it() {
 /// A library whose initialisers leave a file behind.
 #[test]
 fn nothing_of_a_library_runs_before_it_is_looked_at() {
-    let folder = Scratch::new();
+    let folder = Folder::unnamed();
     let trace = folder.path().join("ran");
     let define = format!("-DTRACE=\"{}\"", trace.display());
     let include = "bindings/abi/include";

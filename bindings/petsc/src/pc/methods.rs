@@ -5,6 +5,7 @@ use precondor_core::Result;
 use precondor_core::registry::DynGenerator;
 use precondor_core::schema::OLD_NAME;
 use precondor_host::{Plugins, Search};
+use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::ptr::null;
 use std::sync::OnceLock;
@@ -29,8 +30,23 @@ pub(super) fn type_of(method: &str) -> String {
     format!("{TYPE}_{}", method.replace('-', "_"))
 }
 
+/// The types of the methods so far, and of those that libraries which were not looked at may have.
+pub(super) fn types(plugins: &Plugins) -> BTreeSet<String> {
+    let (methods, names) = plugins.methods_so_far();
+    let of_methods = methods.into_iter().flat_map(|method| types_of(&**method));
+    of_methods.chain(names.into_iter().map(type_of)).collect()
+}
+
+/// The method that the name of a type stands for.
+pub(super) fn method_of(plugins: &Plugins, name: &str) -> Option<String> {
+    let (methods, names) = plugins.methods_so_far();
+    let known = methods.into_iter().find(|method| types_of(&***method).iter().any(|t| t == name));
+    let known = known.map(|method| method.name());
+    known.or_else(|| names.into_iter().find(|n| type_of(n) == name)).map(str::to_owned)
+}
+
 /// The type of a method, and the one of what it was called before.
-pub(super) fn types_of(method: &dyn DynGenerator) -> Vec<String> {
+fn types_of(method: &dyn DynGenerator) -> Vec<String> {
     let schema = method.schema();
     let names = std::iter::once(method.name()).chain(schema[OLD_NAME].as_str());
     names.map(type_of).collect()

@@ -1,7 +1,7 @@
 //! Loading: which PETSc and which MPI run here, which methods there are, and their types.
 use super::callback::{Trouble, guard};
 use super::context::{self, Context};
-use super::methods::{TYPE, plugins, type_name, types_of};
+use super::methods::{TYPE, method_of, plugins, type_name, types};
 use super::{apply, coordinates, host, options, setup, solved, view};
 use crate::Petsc;
 use crate::api::{Api, MPI_Comm, Object, RawPc, code, text};
@@ -59,14 +59,15 @@ unsafe fn add_types(api: &'static Api) -> Result<()> {
     same_mpi(&precondor_mpi::library(), api.mpi().as_deref())?;
     stay_loaded();
     let plugins = plugins()?;
+    // PETSc asks for a type by its name and for no other: all of ours have one.
+    plugins.look_beside();
     // SAFETY: the caller's promise.
     if unsafe { first_rank(api) } {
-        for problem in plugins.problems() {
+        for problem in plugins.problems_so_far() {
             host::warn(&format!("{}: {}", problem.path.display(), problem.reason));
         }
     }
-    let methods = plugins.registry().iter().flat_map(|method| types_of(&**method));
-    for name in std::iter::once(TYPE.to_owned()).chain(methods) {
+    for name in std::iter::once(TYPE.to_owned()).chain(types(plugins)) {
         // SAFETY: the caller's promise; the function has the type asked for.
         unsafe { api.PCRegister(text(&name).as_ptr(), Some(create))? };
     }
@@ -183,9 +184,7 @@ unsafe extern "C" fn create(pc: RawPc) -> c_int {
                 let (read, forget) = (Some(options::read as _), Some(forget as _));
                 api.PetscObjectAddOptionsHandler(pc.cast(), read, forget, std::ptr::null_mut())?;
             }
-            let registry = plugins()?.registry();
-            let fixed = registry.iter().find(|method| types_of(&***method).contains(&name));
-            let context = Context::new(fixed.map(|method| method.name().to_owned()));
+            let context = Context::new(method_of(plugins()?, &name));
             if let Some(old) = context::insert(pc, context) {
                 old.free(api)?;
             }

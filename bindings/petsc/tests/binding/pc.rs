@@ -1,7 +1,7 @@
 //! Preconditioners: PETSc's, and ours inside PETSc.
 use crate::support::{petsc, processes, system, told};
 use precondor_core::precond::{Preconditioner, Properties};
-use precondor_core::solver::{self, Criterion, Method, Outcome, Stop};
+use precondor_core::solver::{self, Algorithm, Criterion, Outcome, Stop};
 use precondor_core::system::System;
 use precondor_core::{Error as Ours, Result as Done};
 use precondor_petsc::{Error, Ksp, Mat, Norm, Pc, Petsc, Ranks, Tolerances, Vec as Vector, Viewer};
@@ -85,10 +85,10 @@ fn counts() {
         divergence: 1e5,
     };
     let ours = [
-        ("cg", Method::Cg),
-        ("gmres", Method::Gmres { restart: 30 }),
-        ("bcgs", Method::Bicgstab),
-        ("richardson", Method::Richardson { damping: 0.9 }),
+        ("cg", Algorithm::Cg),
+        ("gmres", Algorithm::Gmres { restart: 30 }),
+        ("bcgs", Algorithm::Bicgstab),
+        ("richardson", Algorithm::Richardson { damping: 0.9 }),
     ];
     for (kind, method) in ours {
         let m = Jacobi::new(&system);

@@ -86,6 +86,7 @@ def train(
     method: str,
     parameters: str,
     systems: List[System],
+    learn: int,
     problems: str,
     resume: Optional[bytes],
     checkpoint: Optional[_Path],

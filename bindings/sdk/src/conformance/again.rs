@@ -106,8 +106,9 @@ impl<G: Generator> Kit<G> {
             for m in self.both(&system) {
                 let bytes = persist::gather(&*method, &self.params, &*m, &system).expect("saved");
                 let loaded = open(bytes).load(&*method, &self.params, &system);
-                let (loaded, remarks) = loaded.expect("it was saved so");
-                assert!(remarks.is_empty(), "{remarks:?}");
+                let loaded = loaded.expect("it was saved so");
+                assert!(loaded.remarks().is_empty(), "{:?}", loaded.remarks());
+                let loaded = loaded.into_m();
                 let across = self.load_across(&m.save().expect("saved"), &system).expect("loads");
                 let [was, is, there] = [&m, &loaded, &across].map(|m| seen(&**m, space.n_own()));
                 let was = was.loaded();
@@ -121,9 +122,9 @@ impl<G: Generator> Kit<G> {
                 assert!(text.contains("keeps each rank's part as it is"), "{text}");
                 return;
             }
-            let (loaded, _) = loaded.expect("its rows are spread anew");
+            let loaded = loaded.expect("its rows are spread anew");
             let first = space.start();
-            let z = applied(&*loaded, &r(first..first + space.n_own() as u64));
+            let z = applied(loaded.m(), &r(first..first + space.n_own() as u64));
             for (i, z) in z.iter().enumerate() {
                 let off = (z - expected[first as usize + i]).abs();
                 assert!(off <= 1e-12 * largest, "row {i} of what one rank saved, off by {off:e}");

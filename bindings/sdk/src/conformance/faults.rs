@@ -4,7 +4,7 @@ use precondor_core::comm::{Comm, Communicator, Exchange, HaloPlan, IN_COLLECTIVE
 use precondor_core::matrix::Space;
 use precondor_core::precond::{Generator, Preconditioner, Properties};
 use precondor_core::registry::parameters;
-use precondor_core::solver::{Criterion, Method, Stop, solve};
+use precondor_core::solver::{Algorithm, Criterion, Stop, solve};
 use precondor_core::{Error, Result};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -78,7 +78,7 @@ impl<G: Generator> Kit<G> {
                     let m = self.make(&system)?;
                     let at = (real.rank() == guilty).then_some(at);
                     let b = vector(system.a().n_own(), 1);
-                    let (method, stop) = (Method::Richardson { damping: 1.0 }, ONE_STEP);
+                    let (method, stop) = (Algorithm::Richardson { damping: 1.0 }, ONE_STEP);
                     let m = Inside { m, fuse, at };
                     let mut x = vec![0.0; b.len()];
                     let watch = &mut |_: &_| ControlFlow::Continue(());

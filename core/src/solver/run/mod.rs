@@ -19,7 +19,7 @@ mod units;
 
 use super::fallback::Foreseen;
 use super::guard::Guard;
-use super::{Criterion, Method, Norm, Outcome, Report, Stop, Switch, Watcher};
+use super::{Algorithm, Criterion, Norm, Outcome, Report, Stop, Switch, Watcher};
 use crate::matrix::Operator;
 use crate::precond::Preconditioner;
 use crate::{Error, Result};
@@ -142,7 +142,7 @@ pub(super) struct Run<'a> {
 
 impl<'a> Run<'a> {
     pub fn new(
-        method: &Method,
+        method: &Algorithm,
         a: &'a dyn Operator,
         m: &'a dyn Preconditioner,
         b: &'a [f64],
@@ -155,7 +155,7 @@ impl<'a> Run<'a> {
         if !later {
             history.reserve(stop.max_iterations.min(HISTORY));
         }
-        let units = Units::of(a, b, matches!(method, Method::Richardson { .. }))?;
+        let units = Units::of(a, b, matches!(method, Algorithm::Richardson { .. }))?;
         let mut run = Run {
             a,
             m,

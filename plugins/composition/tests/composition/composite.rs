@@ -132,7 +132,7 @@ fn sums_are_what_their_parts_are() {
 
 #[test]
 fn a_product_solves_in_fewer_iterations_than_a_sum() {
-    use precondor_sdk::core::solver::{Criterion, Method, Stop, solve};
+    use precondor_sdk::core::solver::{Algorithm, Criterion, Stop, solve};
     let a = crate::dense::laplacian(24);
     let iterations = |kind: &str, ranks: &[usize]| {
         on_ranks(&a, ranks, |system| {
@@ -149,7 +149,7 @@ fn a_product_solves_in_fewer_iterations_than_a_sum() {
             };
             let b: Vec<f64> = (0..a.n_own()).map(|i| (a.global_row(i) as f64).sin()).collect();
             let watch = &mut |_: &_| std::ops::ControlFlow::Continue(());
-            let (mut x, method) = (vec![0.0; b.len()], Method::Cg);
+            let (mut x, method) = (vec![0.0; b.len()], Algorithm::Cg);
             solve(&method, &a, &*m, &b, &mut x, &stop, watch).unwrap().iterations
         })
     };

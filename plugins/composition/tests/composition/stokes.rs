@@ -3,11 +3,11 @@ use crate::dense::on_ranks;
 use crate::support::made_with;
 use crate::systems::{Order, stokes};
 use precondor_sdk::conformance::json;
-use precondor_sdk::core::solver::{Criterion, Method, Outcome, Stop, solve};
+use precondor_sdk::core::solver::{Algorithm, Criterion, Outcome, Stop, solve};
 use precondor_sdk::serde_json::Value;
 
 /// Iterations until the residual is 1e-8 of the right-hand side.
-fn iterations(method: Method, m: usize, order: Order, params: &Value, rows: &[usize]) -> usize {
+fn iterations(method: Algorithm, m: usize, order: Order, params: &Value, rows: &[usize]) -> usize {
     let (a, fields) = stokes(m, order);
     let pressures = fields.iter().filter(|&&f| f == 1).count();
     // The mass matrix of the pressures, times h² as the equations are.
@@ -38,7 +38,7 @@ fn iterations(method: Method, m: usize, order: Order, params: &Value, rows: &[us
     all[0]
 }
 
-const GMRES: Method = Method::Gmres { restart: 100 };
+const GMRES: Algorithm = Algorithm::Gmres { restart: 100 };
 const ORDERS: [Order; 3] = [Order::Last, Order::First, Order::Mixed];
 
 #[test]
@@ -63,8 +63,8 @@ fn the_zero_block_may_stand_anywhere() {
         (GMRES, "full", "lumped", 53),
         (GMRES, "lower", "diag", 57),
         (GMRES, "upper", "diag", 53),
-        (Method::FlexibleGmres { restart: 100 }, "full", "diag", 45),
-        (Method::Minres, "diag", "diag", 110),
+        (Algorithm::FlexibleGmres { restart: 100 }, "full", "diag", 45),
+        (Algorithm::Minres, "diag", "diag", 110),
     ] {
         let params = json!({
             "methods": ["ic"], "factorisation": factorisation, "approximation": approximation
@@ -79,7 +79,7 @@ fn minres_takes_the_block_diagonal_and_no_other() {
     let params =
         json!({"methods": ["ic", "jacobi"], "matrix": "mass.mtx", "factorisation": "diag"});
     for order in ORDERS {
-        assert!(iterations(Method::Minres, 8, order, &params, &[]) <= 60);
+        assert!(iterations(Algorithm::Minres, 8, order, &params, &[]) <= 60);
     }
     let (a, _) = stokes(4, Order::Last);
     let is = |factorisation: &str| {
@@ -101,7 +101,7 @@ fn minres_takes_the_block_diagonal_and_no_other() {
 #[test]
 fn ranks_without_a_row_of_a_field_take_the_same_iterations() {
     let n = 2 * 8 * 7 + 63;
-    for (factorisation, method) in [("full", GMRES), ("diag", Method::Minres)] {
+    for (factorisation, method) in [("full", GMRES), ("diag", Algorithm::Minres)] {
         let params = json!({"methods": ["fsai"], "factorisation": factorisation});
         for order in [Order::Last, Order::First] {
             let its = |rows: &[usize]| iterations(method, 8, order, &params, rows);

@@ -22,6 +22,7 @@ pub(crate) struct Coarse {
     work: Mutex<Work>,
 }
 
+/// What an application works in, a number for each coarse node.
 struct Work {
     mine: Vec<f64>,
     all: Vec<f64>,

@@ -10,7 +10,7 @@ use precondor_sdk::core::kernel::pattern::{Bound, MAX_ROW, Part, Pattern};
 use precondor_sdk::core::kernel::reach::Reach;
 use precondor_sdk::prelude::*;
 
-use super::features::{FEATURES, Surroundings, Work as Description};
+use super::features::{Description, FEATURES, Surroundings};
 use super::row;
 use precondor_neural::net::{Activations, Net};
 

@@ -36,7 +36,7 @@ pub struct Surroundings<'a> {
 }
 
 /// What a row is described in; all zero between rows.
-pub struct Work {
+pub struct Description {
     /// Row i of N, of N², of |N|², and of the product of N's lower part with N, by local number.
     row: Vec<f64>,
     square: Vec<f64>,
@@ -46,11 +46,11 @@ pub struct Work {
     touched: Vec<u32>,
 }
 
-impl Work {
+impl Description {
     /// For rows with so many local numbers.
     pub fn new(n_columns: usize) -> Self {
         let zero = || vec![0.0; n_columns];
-        Work {
+        Description {
             row: zero(),
             square: zero(),
             absolute: zero(),
@@ -111,12 +111,12 @@ impl<'a> Surroundings<'a> {
         i: usize,
         pattern: &[u32],
         g: &[f64],
-        work: &mut Work,
+        work: &mut Description,
         mut put: impl FnMut(&[f64; FEATURES]),
     ) {
         let me = self.reach.numbering().of_own(i);
         let (columns, diagonal) = (&pattern[..pattern.len() - 1], g[g.len() - 1]);
-        let Work { row, square, absolute, lower, neighbours, touched } = work;
+        let Description { row, square, absolute, lower, neighbours, touched } = work;
         self.reach.visit(me, |c, v| {
             if c != me {
                 row[c as usize] = v;

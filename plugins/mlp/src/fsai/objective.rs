@@ -23,7 +23,7 @@ use precondor_sdk::prelude::*;
 
 use super::ends::{Pair, ends};
 use super::factor::{Gather, Plain, normal, scaled};
-use super::features::{FEATURES, Surroundings, Work};
+use super::features::{Description, FEATURES, Surroundings};
 use super::row;
 use precondor_neural::net::{Activations, Net};
 use precondor_neural::number::Number;
@@ -129,7 +129,7 @@ impl<T: Number> Sample<T> {
         let plain = Plain::new(host, &scaled, power)?;
         let surroundings = Surroundings::new(&plain.reach);
         let (mut work, mut gather) =
-            (Work::new(surroundings.len()), Gather::new(surroundings.len()));
+            (Description::new(surroundings.len()), Gather::new(surroundings.len()));
         let (mut features, mut blocks) = (Vec::new(), Vec::new());
         let mut ratios = plain.entries.clone();
         let row_ptr = &plain.pattern.row_ptr;

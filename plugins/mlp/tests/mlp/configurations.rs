@@ -6,38 +6,20 @@ use precondor_neural::model::{Kind, Reader};
 use precondor_plugin_mlp::fsai::{self, MlpFsai};
 use precondor_plugin_mlp::reference::MlpReference;
 use precondor_plugin_mlp::reference::train;
-use precondor_sdk::core::config;
 use precondor_sdk::core::problem::Problem;
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{Value, to_value};
-
-/// Section `[train]` with all defaults spelt out, and `[data]`.
-fn training<T: Serialize + serde::de::DeserializeOwned + JsonSchema + 'static>(
-    file: &Path,
-) -> (Value, Value, String) {
-    let root = config::read(file).unwrap();
-    let params: T = root.get("train").unwrap().read().unwrap();
-    let method = root.get("model").unwrap().get("method").unwrap().text().unwrap().to_owned();
-    (to_value(params).unwrap(), root.get("data").unwrap().json(), method)
-}
+use precondor_testkit::shipped::{Training, models};
 
 #[test]
 fn shipped_models_were_made_by_the_configurations_beside_them() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
-    let mut models = 0;
-    for entry in std::fs::read_dir(&folder).unwrap() {
-        let file = entry.unwrap().path();
-        let name = file.file_stem().unwrap().to_str().unwrap();
-        if file.extension().unwrap() != "toml" {
-            continue;
-        }
-        models += 1;
-        let (params, data, method) = match name {
-            _ if name == MlpFsai::NAME => training::<fsai::TrainParams>(&file),
-            _ => training::<train::TrainParams>(&file),
+    models(&folder, |name, file, bytes| {
+        let Training { method, params, data } = match name {
+            _ if name == MlpFsai::NAME => Training::read::<fsai::TrainParams>(file),
+            _ => Training::read::<train::TrainParams>(file),
         };
-        let bytes = std::fs::read(folder.join(name).with_extension("safetensors")).unwrap();
-        let card = Reader::new(&bytes, &method, Kind::Model).unwrap().card;
+        let card = Reader::new(bytes, &method, Kind::Model).unwrap().card;
         assert_eq!(card.training, params, "{name}");
         if method == MlpFsai::NAME {
             // What came to be a parameter since then has its default.
@@ -47,7 +29,7 @@ fn shipped_models_were_made_by_the_configurations_beside_them() {
             };
             assert_eq!(of(&card.samples), of(&data));
             assert!(card.metrics["validation_loss"].as_f64().unwrap() < -0.05);
-            continue;
+            return;
         }
         let sections = match &data {
             Value::Array(sections) => sections.clone(),
@@ -64,10 +46,7 @@ fn shipped_models_were_made_by_the_configurations_beside_them() {
         let samples: Vec<_> = card.samples.as_array().unwrap().iter().map(of).collect();
         assert_eq!(samples, families, "{name}");
         assert!(card.metrics["loss"].as_f64().unwrap() < 1e-3, "{name}");
-    }
-    let shipped = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path());
-    let shipped = shipped.filter(|path| path.extension().unwrap() == "safetensors");
-    assert_eq!(models, shipped.count(), "every model has its configuration");
+    });
 }
 
 #[test]
@@ -75,9 +54,9 @@ fn the_example_trains_the_default_model() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let example = root.join("examples/train-mlp-reference.toml");
     let shipped = root.join("plugins/mlp/models/mlp-reference-spd.toml");
-    let of = |file: &Path| training::<train::TrainParams>(file);
+    let of = |file: &Path| Training::read::<train::TrainParams>(file);
     assert_eq!(of(&example), of(&shipped));
-    assert_eq!(of(&example).2, MlpReference::NAME);
+    assert_eq!(of(&example).method, MlpReference::NAME);
     let params = train::TrainParams::default();
-    assert_eq!(of(&example).0, to_value(params).unwrap());
+    assert_eq!(of(&example).params, to_value(params).unwrap());
 }

@@ -3,9 +3,7 @@
 
 mod configurations;
 mod counts;
-mod foreign;
 mod fsai;
-mod grids;
 mod methods;
 mod ranks;
 mod training;

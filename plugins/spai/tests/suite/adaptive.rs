@@ -3,7 +3,7 @@ use crate::common::*;
 use precondor_plugin_spai::{Factored, Fsai, FsaiParams};
 use precondor_sdk::core::comm::Comm;
 use precondor_sdk::core::problem::{Diffusion, Problem, Rhs};
-use precondor_sdk::core::solver::{Criterion, Method, Outcome, Step, Stop, solve};
+use precondor_sdk::core::solver::{Algorithm, Criterion, Outcome, Step, Stop, solve};
 use precondor_sdk::prelude::*;
 use std::ops::ControlFlow;
 
@@ -153,7 +153,8 @@ fn fewer_iterations_than_the_pattern_of_a_squared_on_no_more_entries() {
         let criterion = Criterion::RelativeResidual;
         let stop = Stop { criterion, tolerance: 1e-8, max_iterations: 5000, divergence: 1e8 };
         let (mut x, mut unwatched) = (vec![0.0; b.len()], |_: &Step| ControlFlow::Continue(()));
-        let report = solve(&Method::Cg, system.a(), &m, b, &mut x, &stop, &mut unwatched).unwrap();
+        let report =
+            solve(&Algorithm::Cg, system.a(), &m, b, &mut x, &stop, &mut unwatched).unwrap();
         assert_eq!(report.outcome, Outcome::Converged);
         (report.iterations, m.stored_entries())
     };

@@ -1,13 +1,13 @@
 //! Figure 3: setup, iterations and time of all kinds of methods for 225 unknowns, to 10⁻³ and to 10⁻¹⁰.
 //!
 //! The paper prints 10⁻³ over both of its lists; the rates say that the second is for 10⁻¹⁰.
-use super::lab::{Counter, Lab, Method, Rule, Sample, median};
+use super::lab::{Candidate, Counter, Lab, Rule, Sample, median};
 use super::library::{Library, once};
 use super::trial::its;
 use super::{Wanted, paper, pictures, recipes};
 use precondor::report::{Cell, Column, Row, Section, Table};
 use precondor_core::Result;
-use precondor_core::solver::Method as Solver;
+use precondor_core::solver::Algorithm;
 use serde_json::{Value, json};
 
 /// Levels that can be asked for.
@@ -22,8 +22,8 @@ const REPEATED: usize = 3;
 const EXACT: f64 = 1e-8;
 
 struct Line {
-    method: Method,
-    solver: Solver,
+    method: Candidate,
+    solver: Algorithm,
     name: &'static str,
     /// Seconds of training, where it was trained here.
     training: Option<f64>,
@@ -56,7 +56,7 @@ pub fn run(lab: &Lab<'_>, library: &Library<'_>, wanted: &Wanted) -> Result<Sect
     let (mut tables, mut figures) = (Vec::new(), Vec::new());
     for level in wanted.levels(&LEVELS, &SHOWN)? {
         let lines = lines(lab, library, level, &mut notes)?;
-        let methods: Vec<Method> = lines.iter().map(|line| line.method.clone()).collect();
+        let methods: Vec<Candidate> = lines.iter().map(|line| line.method.clone()).collect();
         lab.refuse_training_seeds(&methods)?;
         let mut found: Vec<Found> = lines.iter().map(|_| Found::default()).collect();
         for index in 0..wanted.matrices.unwrap_or(SYSTEMS) {
@@ -86,9 +86,9 @@ fn lines(
     notes: &mut Vec<String>,
 ) -> Result<Vec<Line>> {
     let (stationary, krylov) = ("Richardson", "Krylov and direct");
-    let richardson = |damping: f64| Solver::Richardson { damping };
-    let line = |group, label: &str, config: &Value, solver: Solver, name| Line {
-        method: Method::new(group, label, config, 1.0),
+    let richardson = |damping: f64| Algorithm::Richardson { damping };
+    let line = |group, label: &str, config: &Value, solver: Algorithm, name| Line {
+        method: Candidate::new(group, label, config, 1.0),
         solver,
         name,
         training: None,
@@ -113,19 +113,19 @@ fn lines(
     }
     let pgp = |variant: &str| json!({ "name": "mlp-reference", "variant": variant });
     let symmetric = json!({ "name": "spai", "symmetrize": true });
-    let gmres = Solver::Gmres { restart: 100 };
+    let gmres = Algorithm::Gmres { restart: 100 };
     all.extend([
         line(stationary, "mlp-reference (spd)", &pgp("spd"), one, "ω = 1"),
         line(stationary, "mlp-reference (stencil)", &pgp("stencil"), one, "ω = 1"),
         line(stationary, "reference (unlearned)", &json!("reference"), one, "ω = 1"),
         line(stationary, "SPAI-1", &json!("spai"), one, "ω = 1"),
         line(stationary, "ILU(0)", &json!("ilu"), one, "ω = 1"),
-        line(krylov, "SPAI-1, symmetrized", &symmetric, Solver::Cg, "CG"),
+        line(krylov, "SPAI-1, symmetrized", &symmetric, Algorithm::Cg, "CG"),
         line(krylov, "ILU(0), GMRES", &json!("ilu"), gmres, "GMRES"),
-        line(krylov, "IC(0)-CG", &json!("ic"), Solver::Cg, "CG"),
-        line(krylov, "mlp-reference (spd), CG", &pgp("spd"), Solver::Cg, "CG"),
-        line(krylov, "reference (unlearned), CG", &json!("reference"), Solver::Cg, "CG"),
-        line(krylov, "multigrid V(1,1), CG", &json!("multigrid"), Solver::Cg, "CG"),
+        line(krylov, "IC(0)-CG", &json!("ic"), Algorithm::Cg, "CG"),
+        line(krylov, "mlp-reference (spd), CG", &pgp("spd"), Algorithm::Cg, "CG"),
+        line(krylov, "reference (unlearned), CG", &json!("reference"), Algorithm::Cg, "CG"),
+        line(krylov, "multigrid V(1,1), CG", &json!("multigrid"), Algorithm::Cg, "CG"),
         line(krylov, "exact inverse", &json!("inverse"), one, "direct"),
         line(krylov, "sparse Cholesky", &json!("cholesky"), one, "direct"),
     ]);
@@ -141,9 +141,9 @@ impl Found {
             Ok(ready) => ready,
             Err(e) => return once(&mut self.remarks, e.to_string()),
         };
-        self.setup.push(ready.setup_seconds);
+        self.setup.push(ready.taken.as_secs_f64());
         for (k, tolerance) in TOLERANCES.into_iter().enumerate() {
-            let solve = sample.solve(ready.m.as_ref(), &line.solver, Rule::Error(tolerance));
+            let solve = sample.solve(ready.m(), &line.solver, Rule::Error(tolerance));
             match &solve {
                 Ok(solve) => {
                     self.solve[k].push(solve.seconds);

@@ -10,8 +10,9 @@ use precondor::models;
 use precondor::report::Iterations;
 use precondor_core::comm::Comm;
 use precondor_core::config::MethodConfig;
-use precondor_core::precond::{Identity, Preconditioner};
+use precondor_core::precond::Preconditioner;
 use precondor_core::problem::{Poisson, Problem};
+use precondor_core::ready::Ready;
 use precondor_core::schema::named_method;
 use precondor_core::solver::{self, AssumedDefinite, Criterion, Outcome, Report, Stop};
 use precondor_core::{Error, Result};
@@ -24,7 +25,7 @@ pub const TOLERANCE: f64 = 1e-5;
 /// Iterations allowed: of Richardson's method, and of the others.
 const LIMITS: [usize; 2] = [500_000, 20_000];
 /// Restart length of GMRES, which stands in where M is not symmetric positive definite.
-const GMRES: solver::Method = solver::Method::Gmres { restart: 100 };
+const GMRES: solver::Algorithm = solver::Algorithm::Gmres { restart: 100 };
 
 /// The surroundings of an experiment.
 pub struct Lab<'a> {
@@ -41,19 +42,13 @@ pub struct Sample {
 
 /// A method as a row of a table.
 #[derive(Clone)]
-pub struct Method {
+pub struct Candidate {
     pub label: String,
     pub group: &'static str,
     /// `None`: M = I.
     pub config: Option<MethodConfig>,
     /// ω of Richardson's iteration.
     pub damping: f64,
-}
-
-/// A preconditioner that was set up.
-pub struct Ready {
-    pub m: Box<dyn Preconditioner>,
-    pub setup_seconds: f64,
 }
 
 /// When a solve stops.
@@ -71,12 +66,12 @@ pub struct Solve {
     pub seconds: f64,
 }
 
-impl Method {
+impl Candidate {
     /// `preconditioner` as a configuration has it: a name, or an object with `name`.
     pub fn new(group: &'static str, label: &str, preconditioner: &Value, damping: f64) -> Self {
         let config = named_method(preconditioner);
         let config = config.map(|(name, params)| MethodConfig { name, params });
-        Method { label: label.to_owned(), group, config, damping }
+        Candidate { label: label.to_owned(), group, config, damping }
     }
 
     /// Whether the method is there, with all methods that it names inside.
@@ -116,7 +111,7 @@ impl Lab<'_> {
     ///
     /// # Errors
     /// [`Error::Parameter`] naming the model and the seed.
-    pub fn refuse_training_seeds(&self, methods: &[Method]) -> Result<()> {
+    pub fn refuse_training_seeds(&self, methods: &[Candidate]) -> Result<()> {
         for config in methods.iter().filter_map(|method| method.config.as_ref()) {
             self.refuse_training_seed(config)?;
         }
@@ -148,10 +143,8 @@ impl Lab<'_> {
     ///
     /// # Errors
     /// What it reports.
-    pub fn set_up(&self, task: &Task, method: &Method) -> Result<Ready> {
-        let start = Instant::now();
-        let m = solve::set_up(self.methods, task, method.config.as_ref())?;
-        Ok(Ready { m, setup_seconds: start.elapsed().as_secs_f64() })
+    pub fn set_up(&self, task: &Task, method: &Candidate) -> Result<Ready> {
+        solve::set_up(self.methods, task, method.config.as_ref())
     }
 }
 
@@ -161,7 +154,7 @@ impl Sample {
     /// # Errors
     /// What the solver reports.
     pub fn richardson(&self, m: &dyn Preconditioner, damping: f64, rule: Rule) -> Result<Solve> {
-        self.solve(m, &solver::Method::Richardson { damping }, rule)
+        self.solve(m, &solver::Algorithm::Richardson { damping }, rule)
     }
 
     /// Solves with conjugate gradients where M is symmetric positive definite, declared or seen to
@@ -176,10 +169,10 @@ impl Sample {
         rule: Rule,
     ) -> Result<(Solve, Option<&'static str>)> {
         if m.properties().positive_definite {
-            return Ok((self.solve(m, &solver::Method::Cg, rule)?, None));
+            return Ok((self.solve(m, &solver::Algorithm::Cg, rule)?, None));
         }
         if spectrum.is_some_and(Spectrum::is_definite) {
-            return Ok((self.solve(&AssumedDefinite(m), &solver::Method::Cg, rule)?, None));
+            return Ok((self.solve(&AssumedDefinite(m), &solver::Algorithm::Cg, rule)?, None));
         }
         Ok((self.solve(m, &GMRES, rule)?, Some("gmres")))
     }
@@ -191,7 +184,7 @@ impl Sample {
     pub fn solve(
         &self,
         m: &dyn Preconditioner,
-        method: &solver::Method,
+        method: &solver::Algorithm,
         rule: Rule,
     ) -> Result<Solve> {
         let (criterion, tolerance) = match rule {
@@ -199,7 +192,7 @@ impl Sample {
             Rule::Residual(tolerance) => (Criterion::RelativeResidual, tolerance),
         };
         let max_iterations = match method {
-            solver::Method::Richardson { .. } => LIMITS[0],
+            solver::Algorithm::Richardson { .. } => LIMITS[0],
             _ => LIMITS[1],
         };
         let stop = Stop { criterion, tolerance, max_iterations, divergence: 1e5 };
@@ -215,11 +208,6 @@ impl Sample {
     pub fn spectrum(&self, m: &dyn Preconditioner, damping: f64) -> Option<Spectrum> {
         spectrum::of(self.task.system.a(), m, damping).ok().flatten()
     }
-}
-
-/// M = I.
-pub fn identity() -> Ready {
-    Ready { m: Box::new(Identity), setup_seconds: 0.0 }
 }
 
 /// Counts of a solver over systems.

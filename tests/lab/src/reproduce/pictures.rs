@@ -1,5 +1,5 @@
 //! Pictures of the experiments: convergence, spectra, and where the entries of A, A⁻¹ and M are.
-use super::lab::{Lab, Method, Sample};
+use super::lab::{Candidate, Lab, Sample};
 use super::spectrum;
 use nalgebra::DMatrix;
 use precondor::report::Figure;
@@ -27,12 +27,12 @@ pub fn convergence<'a>(
 ///
 /// # Errors
 /// What a method reports; [`Error::Unsupported`] for more unknowns than [`spectrum::PICTURE`].
-pub fn spectra(lab: &Lab<'_>, sample: &Sample, methods: &[&Method]) -> Result<Option<Figure>> {
+pub fn spectra(lab: &Lab<'_>, sample: &Sample, methods: &[&Candidate]) -> Result<Option<Figure>> {
     let a = sample.task.system.a();
     let mut all = vec![("A".to_owned(), spectrum::moduli(a, None)?)];
     for method in methods {
         let ready = lab.set_up(&sample.task, method)?;
-        all.push((method.label.clone(), spectrum::moduli(a, Some(ready.m.as_ref()))?));
+        all.push((method.label.clone(), spectrum::moduli(a, Some(ready.m()))?));
     }
     let n = a.n_own() as f64;
     let points = all.iter().enumerate().map(|(colour, (label, values))| Points {
@@ -62,14 +62,14 @@ pub fn magnitudes(matrix: &DMatrix<f64>, what: &str) -> Figure {
 ///
 /// # Errors
 /// [`Error::Data`] for a singular A; what a method reports.
-pub fn entries(lab: &Lab<'_>, sample: &Sample, methods: &[&Method]) -> Result<Vec<Figure>> {
+pub fn entries(lab: &Lab<'_>, sample: &Sample, methods: &[&Candidate]) -> Result<Vec<Figure>> {
     let a = spectrum::dense(sample.task.system.a());
     let inverse = a.clone().try_inverse();
     let inverse = inverse.ok_or_else(|| Error::Data("A is singular".into()))?;
     let mut figures = vec![magnitudes(&a, "A"), magnitudes(&inverse, "A⁻¹")];
     for method in methods {
         let ready = lab.set_up(&sample.task, method)?;
-        let m = spectrum::dense_of(ready.m.as_ref(), a.nrows())?;
+        let m = spectrum::dense_of(ready.m(), a.nrows())?;
         figures.push(magnitudes(&m, &format!("M of {}", method.label)));
     }
     Ok(figures)

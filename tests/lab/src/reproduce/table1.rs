@@ -3,7 +3,7 @@
 //!
 //! Every form of `reference` that needs no training is a row of its own, so that the best one is
 //! there for each level and solver.
-use super::lab::{self, Lab, Method, TOLERANCE, mean, median};
+use super::lab::{Candidate, Lab, TOLERANCE, mean, median};
 use super::library::{self, Library, Recipe};
 use super::trial::{Scope, Trial, its};
 use super::{Wanted, paper, pictures, recipes};
@@ -11,6 +11,7 @@ use precondor::models;
 use precondor::report::format;
 use precondor::report::{Cell, Column, Figure, Row, Section, Table};
 use precondor_core::Result;
+use precondor_core::ready::Ready;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -31,7 +32,7 @@ struct Level {
     level: u32,
     n: u64,
     nnz: u64,
-    methods: Vec<Method>,
+    methods: Vec<Candidate>,
     trials: Vec<Trial>,
 }
 
@@ -96,7 +97,7 @@ fn methods(
     library: &Library<'_>,
     level: u32,
     notes: &mut Vec<String>,
-) -> Result<Vec<Method>> {
+) -> Result<Vec<Candidate>> {
     let form = |smoother: &str, damping: Option<f64>, c: f64| -> Value {
         let mut form = json!({ "name": "reference", "smoother": smoother, "interpolation": c });
         if let Some(damping) = damping {
@@ -105,10 +106,10 @@ fn methods(
         form
     };
     let mut all = vec![
-        Method::new(LOCAL, "Jacobi 0.7", &json!({ "name": "jacobi", "damping": 0.7 }), 1.0),
-        Method::new(LOCAL, "Gauss–Seidel", &json!("gauss-seidel"), 1.0),
-        Method::new(GLOBAL, "multigrid V(1,1)", &json!("multigrid"), 1.0),
-        Method::new(GLOBAL, "A0⁻¹, ω = 0.8", &json!("fast-poisson"), 0.8),
+        Candidate::new(LOCAL, "Jacobi 0.7", &json!({ "name": "jacobi", "damping": 0.7 }), 1.0),
+        Candidate::new(LOCAL, "Gauss–Seidel", &json!("gauss-seidel"), 1.0),
+        Candidate::new(GLOBAL, "multigrid V(1,1)", &json!("multigrid"), 1.0),
+        Candidate::new(GLOBAL, "A0⁻¹, ω = 0.8", &json!("fast-poisson"), 0.8),
     ];
     for (label, smoother, damping) in [
         ("Jacobi", "jacobi", Some([0.5, 0.6])),
@@ -120,7 +121,7 @@ fn methods(
             let damping = damping.map(|of| of[k]);
             let said = damping.map_or(String::new(), |omega| format!(" {omega}"));
             let label = format!("reference: {label}{said}, P = {map}");
-            all.push(Method::new(GLOBAL, &label, &form(smoother, damping, c), 1.0));
+            all.push(Candidate::new(GLOBAL, &label, &form(smoother, damping, c), 1.0));
         }
     }
     // Each model that comes with the method and is a variant of it.
@@ -128,7 +129,7 @@ fn methods(
     for model in brought.unwrap_or_default() {
         let config = json!({ "name": "mlp-reference", "variant": model.label });
         let method =
-            Method::new(LEARNED, &format!("mlp-reference ({})", model.label), &config, 1.0);
+            Candidate::new(LEARNED, &format!("mlp-reference ({})", model.label), &config, 1.0);
         if method.is_there(lab.methods) {
             all.push(method);
         }
@@ -139,7 +140,7 @@ fn methods(
     for recipe in recipes::dense(lab.methods, library.budget, level) {
         let config = Some(library.method(&recipe, level, notes)?);
         let Recipe { label, damping, .. } = recipe;
-        all.push(Method { label, group: DENSE, config, damping });
+        all.push(Candidate { label, group: DENSE, config, damping });
     }
     if level > recipes::LARGEST {
         let why = format!(
@@ -154,9 +155,9 @@ fn methods(
     Ok(all)
 }
 
-fn measure(lab: &Lab<'_>, wanted: &Wanted, level: u32, methods: Vec<Method>) -> Result<Level> {
-    let none = Method { label: "none (M = I)".into(), group: LOCAL, config: None, damping: 0.0 };
-    let methods: Vec<Method> = std::iter::once(none).chain(methods).collect();
+fn measure(lab: &Lab<'_>, wanted: &Wanted, level: u32, methods: Vec<Candidate>) -> Result<Level> {
+    let none = Candidate { label: "none (M = I)".into(), group: LOCAL, config: None, damping: 0.0 };
+    let methods: Vec<Candidate> = std::iter::once(none).chain(methods).collect();
     let mut trials: Vec<Trial> = methods.iter().map(|_| Trial::default()).collect();
     let (mut n, mut nnz) = (0, 0);
     let count = systems(wanted, level);
@@ -170,7 +171,7 @@ fn measure(lab: &Lab<'_>, wanted: &Wanted, level: u32, methods: Vec<Method>) -> 
                 method.label
             ));
             let ready = match &method.config {
-                None => Ok(lab::identity()),
+                None => Ok(Ready::identity()),
                 Some(_) => lab.set_up(&sample.task, method),
             };
             match ready {
@@ -180,7 +181,7 @@ fn measure(lab: &Lab<'_>, wanted: &Wanted, level: u32, methods: Vec<Method>) -> 
                         richardson: method.config.is_some() && !(local && level > STATIONARY),
                         best_damping: !local,
                         // Thousands of steps of GMRES else.
-                        krylov: level <= STATIONARY || ready.m.properties().symmetric,
+                        krylov: level <= STATIONARY || ready.m().properties().symmetric,
                         ..Scope::USUAL
                     };
                     trial.take(&sample, index, method, &ready, what);
@@ -277,7 +278,7 @@ fn details(level: &Level) -> Table {
         Column::new("setup_seconds", "setup", "median"),
         Column::new("solve_seconds", "solve", "residual").marked(),
     ];
-    let row = |(method, trial): (&Method, &Trial)| {
+    let row = |(method, trial): (&Candidate, &Trial)| {
         let ends = trial.ends();
         let radius = trial.radius().filter(|_| method.config.is_some());
         let steps = trial.spectra.iter().filter_map(|s| s.steps).max();
@@ -357,12 +358,12 @@ fn readings(level: &Level, table: &Table) -> Vec<String> {
 fn spectra(lab: &Lab<'_>, all: &[Level]) -> Result<Option<Figure>> {
     let Some(level) = all.iter().find(|level| level.level == 4) else { return Ok(None) };
     let sample = lab.sample(4, 0, TOLERANCE)?;
-    let methods: Vec<&Method> = level.methods.iter().filter(|m| is_drawn(m)).collect();
+    let methods: Vec<&Candidate> = level.methods.iter().filter(|m| is_drawn(m)).collect();
     pictures::spectra(lab, &sample, &methods)
 }
 
 /// Whether a method is in the pictures: of the unlearned forms, two.
-fn is_drawn(method: &Method) -> bool {
+fn is_drawn(method: &Candidate) -> bool {
     let form = method.label.strip_prefix("reference: ");
     method.config.is_some()
         && form.is_none_or(|form| form.starts_with("sym") && form.ends_with('E'))

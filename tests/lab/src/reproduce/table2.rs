@@ -1,6 +1,6 @@
 //! Table 2: numbers stored for A as a dense, a sparse and a symmetric banded matrix, and the bytes of
 //! each M in three precisions.
-use super::lab::{Lab, Method};
+use super::lab::{Candidate, Lab};
 use super::{Wanted, paper};
 use precondor::report::{Cell, Column, Row, Section, Table};
 use precondor_core::Result;
@@ -74,7 +74,7 @@ fn storage(lab: &Lab<'_>, levels: &[u32]) -> Result<Table> {
 /// What each M keeps.
 fn preconditioners(lab: &Lab<'_>, level: u32) -> Result<Table> {
     let (sparse, global) = ("sparse or dense M", "with a global part");
-    let new = |group, label: &str, config| Method::new(group, label, &config, 1.0);
+    let new = |group, label: &str, config| Candidate::new(group, label, &config, 1.0);
     let mut methods = vec![
         new(sparse, "Jacobi", json!("jacobi")),
         new(sparse, "SPAI-1", json!("spai")),
@@ -97,7 +97,7 @@ fn preconditioners(lab: &Lab<'_>, level: u32) -> Result<Table> {
     let mut rows = Vec::new();
     for method in &methods {
         let ready = lab.set_up(&task, method)?;
-        let numbers = ready.m.stored_entries() as u64;
+        let numbers = ready.m().stored_entries() as u64;
         let values = |width: u64| Cell::Bytes((width * numbers) as f64);
         rows.push(Row {
             label: method.label.clone(),
@@ -108,7 +108,7 @@ fn preconditioners(lab: &Lab<'_>, level: u32) -> Result<Table> {
                 values(8),
                 values(4),
                 values(2),
-                Cell::Bytes(ready.m.bytes() as f64),
+                Cell::Bytes(ready.m().bytes() as f64),
             ],
             ..Row::default()
         });

@@ -1,6 +1,6 @@
 //! Table 3: what the dense network is told of the matrix (its bands, or all of it), the damping it is
 //! used with, how many matrices it was trained on and for how long; and what its assembly costs.
-use super::lab::{Lab, Method, Rule, Sample, TOLERANCE, median};
+use super::lab::{Candidate, Lab, Rule, Sample, TOLERANCE, median};
 use super::library::{Library, Recipe, once};
 use super::{Wanted, recipes};
 use precondor::report::{Cell, Column, Row, Section, Table};
@@ -97,15 +97,15 @@ fn row(
     let trained = library.trained(recipe, level, notes)?;
     let model = precondor::models::of_file(&trained.file)?;
     let config = json!({ "name": recipe.method, "model": trained.file });
-    let method = Method::new("", &recipe.label, &config, recipes::DAMPING);
+    let method = Candidate::new("", &recipe.label, &config, recipes::DAMPING);
     lab.refuse_training_seeds(std::slice::from_ref(&method))?;
     let mut counters: Vec<super::lab::Counter> = Vec::new();
     counters.resize_with(DAMPINGS.len() + 1, Default::default);
     let mut assembly = Vec::new();
     for sample in samples {
         let ready = lab.set_up(&sample.task, &method)?;
-        assembly.push(ready.setup_seconds);
-        let m = ready.m.as_ref();
+        assembly.push(ready.taken.as_secs_f64());
+        let m = ready.m();
         for (damping, counter) in DAMPINGS.iter().zip(&mut counters) {
             counter.add(&sample.richardson(m, *damping, Rule::Error(TOLERANCE)));
         }
@@ -141,9 +141,10 @@ fn assembly(
             let recipe = recipes::varied(inputs, 2, 1);
             let trained = library.trained(&recipe, level, &mut aside)?;
             let config = json!({ "name": recipe.method, "model": trained.file });
-            let method = Method::new("", &recipe.label, &config, 1.0);
-            let seconds: Result<Vec<f64>> =
-                (0..REPEATED).map(|_| Ok(lab.set_up(&task, &method)?.setup_seconds)).collect();
+            let method = Candidate::new("", &recipe.label, &config, 1.0);
+            let seconds: Result<Vec<f64>> = (0..REPEATED)
+                .map(|_| Ok(lab.set_up(&task, &method)?.taken.as_secs_f64()))
+                .collect();
             cells.push(weights(&precondor::models::of_file(&trained.file)?.card));
             cells.push(Cell::of(median(&seconds?), Cell::Seconds));
         }

@@ -1,7 +1,7 @@
 //! Table 4: inverses without their small entries, for 225 unknowns: the exact one (ω = 1) and the
 //! network's (ω = 0.8), beside SPAI and FSAI with as many entries; M split into a coarse and a sparse
 //! part; and fewer bits an entry.
-use super::lab::{Lab, Method, Sample, TOLERANCE, mean};
+use super::lab::{Candidate, Lab, Sample, TOLERANCE, mean};
 use super::library::{Library, once};
 use super::trial::{Scope, Trial, its};
 use super::{Wanted, paper, pictures, recipes};
@@ -22,7 +22,7 @@ struct Line {
     /// ε.
     threshold: Option<f64>,
     paper: Option<(f64, &'static str)>,
-    method: Method,
+    method: Candidate,
 }
 
 pub fn run(lab: &Lab<'_>, library: &Library<'_>, wanted: &Wanted) -> Result<Section> {
@@ -63,7 +63,7 @@ pub fn run(lab: &Lab<'_>, library: &Library<'_>, wanted: &Wanted) -> Result<Sect
             );
         }
         let lines = thresholds(lab, &samples[0], &network, level)?;
-        let drawn: Vec<Method> = lines
+        let drawn: Vec<Candidate> = lines
             .iter()
             .filter(|line| {
                 // The exact inverse as it is stands there already.
@@ -82,7 +82,7 @@ pub fn run(lab: &Lab<'_>, library: &Library<'_>, wanted: &Wanted) -> Result<Sect
             splittings(level, &network),
         )?);
         tables.push(measure("precision", "Bits an entry", precisions(&network))?);
-        let drawn: Vec<&Method> = drawn.iter().collect();
+        let drawn: Vec<&Candidate> = drawn.iter().collect();
         figures.extend(pictures::entries(lab, &samples[0], &drawn)?);
         figures.extend(pictures::spectra(lab, &samples[0], &drawn)?);
     }
@@ -107,8 +107,8 @@ fn thresholds(lab: &Lab<'_>, first: &Sample, network: &Value, level: u32) -> Res
     let (mut exact, mut learned, mut spai, mut fsai) = (vec![], vec![], vec![], vec![]);
     let n = first.task.b.len() as f64;
     let entries = |config: &Value| -> Result<f64> {
-        let method = Method::new("", "", config, 1.0);
-        Ok(lab.set_up(&first.task, &method)?.m.stored_entries() as f64)
+        let method = Candidate::new("", "", config, 1.0);
+        Ok(lab.set_up(&first.task, &method)?.m().stored_entries() as f64)
     };
     for &(threshold, share, iterations) in &paper::TABLE_4_EXACT {
         let label = |what: &str| format!("{what}, ε = {threshold}");
@@ -117,10 +117,10 @@ fn thresholds(lab: &Lab<'_>, first: &Sample, network: &Value, level: u32) -> Res
         exact.push(Line {
             threshold: Some(threshold),
             paper: (level == 4).then_some((share, iterations)),
-            method: Method::new(EXACT, &label("inverse"), &config, 1.0),
+            method: Candidate::new(EXACT, &label("inverse"), &config, 1.0),
         });
         let config = filtered(network, json!({ "threshold": threshold }));
-        let method = Method::new(NETWORK, &label("network"), &config, recipes::DAMPING);
+        let method = Candidate::new(NETWORK, &label("network"), &config, recipes::DAMPING);
         learned.push(Line { threshold: Some(threshold), paper: None, method });
         if threshold == 0.0 {
             continue;
@@ -130,7 +130,7 @@ fn thresholds(lab: &Lab<'_>, first: &Sample, network: &Value, level: u32) -> Res
             if entries(&config)? >= target {
                 let config = filtered(&config, json!({ "keep": target / n }));
                 let label = format!("SPAI of A^{power}, {:.0} a row", target / n);
-                let method = Method::new(SPAI, &label, &config, 1.0);
+                let method = Candidate::new(SPAI, &label, &config, 1.0);
                 spai.push(Line { threshold: None, paper: None, method });
                 break;
             }
@@ -148,14 +148,14 @@ fn thresholds(lab: &Lab<'_>, first: &Sample, network: &Value, level: u32) -> Res
             let config = json!({ "name": "fsai", "power": power });
             let label = format!("FSAI of A^{power}");
             if !fsai.iter().any(|line: &Line| line.method.label == label) {
-                let method = Method::new(FSAI, &label, &config, 1.0);
+                let method = Candidate::new(FSAI, &label, &config, 1.0);
                 fsai.push(Line { threshold: None, paper: None, method });
             }
         }
     }
     for (group, name) in [(SPAI, "spai"), (FSAI, "fsai")] {
         let method =
-            Method::new(group, &format!("{} of A", name.to_uppercase()), &json!(name), 1.0);
+            Candidate::new(group, &format!("{} of A", name.to_uppercase()), &json!(name), 1.0);
         let line = Line { threshold: None, paper: None, method };
         let list = if name == "spai" { &mut spai } else { &mut fsai };
         if !list.iter().any(|there| there.method.label == format!("{} of A^1", name.to_uppercase()))
@@ -164,7 +164,7 @@ fn thresholds(lab: &Lab<'_>, first: &Sample, network: &Value, level: u32) -> Res
         }
     }
     // The same pattern and as many numbers as FSAI of A.
-    let method = Method::new(FSAI, "mlp-fsai of A", &json!("mlp-fsai"), 1.0);
+    let method = Candidate::new(FSAI, "mlp-fsai of A", &json!("mlp-fsai"), 1.0);
     if method.is_there(lab.methods) {
         fsai.push(Line { threshold: None, paper: None, method });
     }
@@ -176,7 +176,7 @@ fn splittings(level: u32, network: &Value) -> Vec<Line> {
     let (split, global) = ("coarse part and sparse remainder", "stencils around a reference solve");
     let mut lines = Vec::new();
     let mut push = |group, label: String, config: &Value, damping| {
-        let method = Method::new(group, &label, config, damping);
+        let method = Candidate::new(group, &label, config, damping);
         lines.push(Line { threshold: None, paper: None, method });
     };
     for threshold in [0.01, 0.02, 0.05, 0.1] {
@@ -208,7 +208,7 @@ fn precisions(network: &Value) -> Vec<Line> {
             let mut more = more.clone();
             more["precision"] = precision.into();
             let config = filtered(&method, more);
-            let method = Method::new(what, &format!("{what}, {precision}"), &config, damping);
+            let method = Candidate::new(what, &format!("{what}, {precision}"), &config, damping);
             lines.push(Line { threshold: None, paper: None, method });
         }
     }
@@ -223,7 +223,7 @@ fn table(
     (id, title): (&str, &str),
     lines: Vec<Line>,
 ) -> Result<Table> {
-    let methods: Vec<Method> = lines.iter().map(|line| line.method.clone()).collect();
+    let methods: Vec<Candidate> = lines.iter().map(|line| line.method.clone()).collect();
     lab.refuse_training_seeds(&methods)?;
     let mut trials: Vec<Trial> = lines.iter().map(|_| Trial::default()).collect();
     for (index, sample) in samples.iter().enumerate() {

@@ -1,8 +1,9 @@
 //! A method tried on several systems: counts, spectra, sizes, times.
-use super::lab::{Counter, Method, Ready, Rule, Sample, Solve, TOLERANCE, mean, median};
+use super::lab::{Candidate, Counter, Rule, Sample, Solve, TOLERANCE, mean, median};
 use super::library::once;
 use super::spectrum::Spectrum;
 use precondor::report::{Cell, Iterations};
+use precondor_core::ready::Ready;
 
 /// What is tried.
 #[derive(Clone, Copy)]
@@ -62,18 +63,18 @@ impl Trial {
         &mut self,
         sample: &Sample,
         index: u64,
-        method: &Method,
+        method: &Candidate,
         ready: &Ready,
         what: Scope,
     ) {
-        let m = ready.m.as_ref();
+        let m = ready.m();
         let entries = m.stored_entries() as f64;
         let n = sample.task.b.len() as f64;
         self.entries.push(entries);
         self.shares.push(entries / (n * n));
         self.ratios.push(entries / sample.task.nnz.max(1) as f64);
         self.bytes.push(m.bytes() as f64);
-        self.setup.push(ready.setup_seconds);
+        self.setup.push(ready.taken.as_secs_f64());
         // The dense product of an unsymmetric M costs as much as many solves: for the first system.
         let spectrum = match what.spectrum && (m.properties().symmetric || index == 0) {
             true => sample.spectrum(m, if method.damping > 0.0 { method.damping } else { 1.0 }),
@@ -98,11 +99,11 @@ impl Trial {
         &mut self,
         sample: &Sample,
         index: u64,
-        method: &Method,
+        method: &Candidate,
         ready: &Ready,
         spectrum: Option<Spectrum>,
     ) {
-        let (m, residual) = (ready.m.as_ref(), Rule::Residual(TOLERANCE));
+        let (m, residual) = (ready.m(), Rule::Residual(TOLERANCE));
         let by_error = sample.richardson(m, method.damping, Rule::Error(TOLERANCE));
         let by_residual = sample.richardson(m, method.damping, residual);
         self.error.add(&by_error);
@@ -180,8 +181,12 @@ mod tests {
     use precondor::config::experiment::Task;
     use precondor_core::Result;
     use precondor_core::comm::Comm;
+    use precondor_core::instance::{Instance, no_refresh};
+    use precondor_core::persist::no_persist;
     use precondor_core::precond::{Preconditioner, Properties};
     use precondor_core::problem::{Poisson, Problem};
+    use precondor_core::system::System;
+    use std::time::Duration;
 
     /// Damped Jacobi.
     struct Jacobi(Vec<f64>);
@@ -202,6 +207,15 @@ mod tests {
         }
     }
 
+    impl Instance for Jacobi {
+        fn refresh(&mut self, _: &System) -> Result<()> {
+            Err(no_refresh("this one"))
+        }
+        fn save(&self) -> Result<Vec<u8>> {
+            Err(no_persist("this one"))
+        }
+    }
+
     #[test]
     fn counts_of_a_stationary_method_are_predicted_by_its_spectrum() {
         let (system, b) =
@@ -212,8 +226,8 @@ mod tests {
         let task = Task::of(a.clone(), b);
         let sample = Sample { task, exact: exact.as_slice().to_vec() };
         let scale = (0..a.n_own()).map(|i| 0.7 / a.diagonal(i)).collect();
-        let ready = Ready { m: Box::new(Jacobi(scale)), setup_seconds: 0.0 };
-        let method = Method { label: "Jacobi".into(), group: "", config: None, damping: 1.0 };
+        let ready = Ready::new(Box::new(Jacobi(scale)), Duration::ZERO, Vec::new());
+        let method = Candidate { label: "Jacobi".into(), group: "", config: None, damping: 1.0 };
         let mut trial = Trial::default();
         trial.take(&sample, 0, &method, &ready, Scope { best_damping: true, ..Scope::USUAL });
         trial.predict(&sample, 1.0);

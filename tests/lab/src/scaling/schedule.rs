@@ -21,7 +21,7 @@
 use precondor_core::comm::count::{Flow, Traffic};
 use precondor_core::comm::predict::Rank;
 use precondor_core::config::{SolverConfig, StopRule};
-use precondor_core::solver::{Method, Norm};
+use precondor_core::solver::{Algorithm, Norm};
 
 /// What a number of iterations asks for, the same on every rank.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,7 +77,7 @@ pub fn of(solver: &SolverConfig, n: u64, count: u64) -> Demand {
         StopRule::AbsoluteError => Measured::Error,
         StopRule::RelativeResidual => Measured::Residual(solver.norm.unwrap_or_default()),
     };
-    iterations(&solver.method(), measured, (n, solver.max_iterations), count)
+    iterations(&solver.algorithm(), measured, (n, solver.max_iterations), count)
 }
 
 /// What decides when to stop.
@@ -92,7 +92,7 @@ pub enum Measured {
 /// Iterations 1 to `count` of a solve of `n` unknowns that never starts anew, from the first measure
 /// to the last. GMRES lowers its restart to `n` and to `max_iterations`.
 pub fn iterations(
-    method: &Method,
+    method: &Algorithm,
     measured: Measured,
     (n, max_iterations): (u64, usize),
     count: u64,
@@ -113,13 +113,13 @@ pub fn iterations(
     };
     let none = Demand::default();
     match *method {
-        Method::Richardson { .. } => match norm {
+        Algorithm::Richardson { .. } => match norm {
             Norm::Unpreconditioned => all(none, Demand::of(1, 1, 1, 4, 5)),
             _ => all(Demand::of(0, 1, 0, 0, 0), Demand::of(1, 1, 1, 6, 7)),
         },
-        Method::Cg | Method::FlexibleCg => {
+        Algorithm::Cg | Algorithm::FlexibleCg => {
             // rᵀz, in the flexible form with zᵀq.
-            let dots = if *method == Method::Cg { 1 } else { 2 };
+            let dots = if *method == Algorithm::Cg { 1 } else { 2 };
             let first = Demand::of(0, 1, 1, 2 + 2 * dots, 2 * dots);
             match norm {
                 Norm::Unpreconditioned => all(none, Demand::of(1, 0, 2, 8, 10).and(first)),
@@ -127,19 +127,19 @@ pub fn iterations(
                 Norm::Preconditioned => all(first, Demand::of(1, 1, 2, 4 + 8, 14)),
             }
         }
-        Method::Minres => {
+        Algorithm::Minres => {
             let each = match norm {
                 Norm::Natural => Demand::of(1, 1, 2, 8, 17),
                 _ => Demand::of(1, 1, 3, 12, 22),
             };
             all(Demand::of(0, 1, 1, 4, 4), each)
         }
-        Method::Bicgstab => all(Demand::of(0, 0, 1, 4, 2), Demand::of(2, 2, 3, 20, 26)),
-        Method::Gmres { restart }
-        | Method::LeftGmres { restart }
-        | Method::FlexibleGmres { restart } => {
-            let left = matches!(method, Method::LeftGmres { .. });
-            let keeps = by_error || matches!(method, Method::FlexibleGmres { .. });
+        Algorithm::Bicgstab => all(Demand::of(0, 0, 1, 4, 2), Demand::of(2, 2, 3, 20, 26)),
+        Algorithm::Gmres { restart }
+        | Algorithm::LeftGmres { restart }
+        | Algorithm::FlexibleGmres { restart } => {
+            let left = matches!(method, Algorithm::LeftGmres { .. });
+            let keeps = by_error || matches!(method, Algorithm::FlexibleGmres { .. });
             let m = (restart as u64).min(n).min(max_iterations as u64).max(1);
             let cycle = |length: u64| {
                 let start = Demand::of(0, 0, 0, 0, 1);
@@ -177,17 +177,17 @@ mod tests {
 
     #[test]
     fn an_iteration_asks_for_what_the_solvers_say() {
-        let one = |method: Method| iterations(&method, PLAIN, (1000, 1000), 1);
-        assert_eq!(one(Method::Richardson { damping: 1.0 }), Demand::of(1, 1, 1, 4, 5));
-        assert_eq!(one(Method::Cg), Demand::of(1, 1, 3, 12, 12));
-        assert_eq!(one(Method::Bicgstab), Demand::of(2, 2, 4, 24, 28));
-        assert_eq!(one(Method::Gmres { restart: 5 }), Demand::of(1, 1, 2, 12, 14));
+        let one = |method: Algorithm| iterations(&method, PLAIN, (1000, 1000), 1);
+        assert_eq!(one(Algorithm::Richardson { damping: 1.0 }), Demand::of(1, 1, 1, 4, 5));
+        assert_eq!(one(Algorithm::Cg), Demand::of(1, 1, 3, 12, 12));
+        assert_eq!(one(Algorithm::Bicgstab), Demand::of(2, 2, 4, 24, 28));
+        assert_eq!(one(Algorithm::Gmres { restart: 5 }), Demand::of(1, 1, 2, 12, 14));
     }
 
     #[test]
     fn cycles_of_gmres_add_up() {
         let at =
-            |restart, count| iterations(&Method::Gmres { restart }, PLAIN, (1000, 1000), count);
+            |restart, count| iterations(&Algorithm::Gmres { restart }, PLAIN, (1000, 1000), count);
         // Two cycles of three and one more iteration: two corrections.
         let three = at(3, 3);
         assert_eq!(three, Demand::of(3, 3, 6, 12 + 16 + 20, 1 + 13 + 21 + 29));
@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(at(3, 6), three.times(2).and(between));
         assert_eq!(at(3, 0), Demand::default());
         // The restart is at most n and the iterations allowed.
-        let lowered = iterations(&Method::Gmres { restart: 30 }, PLAIN, (1000, 3), 3);
+        let lowered = iterations(&Algorithm::Gmres { restart: 30 }, PLAIN, (1000, 3), 3);
         assert_eq!(lowered, three);
     }
 }

@@ -8,7 +8,7 @@ use precondor_core::matrix::ExplicitKind;
 use precondor_core::precond::{Identity, Preconditioner};
 use precondor_core::problem::{Poisson, Problem};
 use precondor_core::registry::{DynGenerator, Native, NativeTrainable};
-use precondor_core::solver::{Criterion, Method, Norm, Outcome, Step, Stop, solve};
+use precondor_core::solver::{Algorithm, Criterion, Norm, Outcome, Step, Stop, solve};
 use precondor_core::system::System;
 use precondor_testkit::methods::Methods;
 use serde_json::{Value, json};
@@ -204,7 +204,7 @@ fn setups_fetch_what_was_predicted() {
 /// What the ranks sent from the first measure to the last in `count` iterations.
 fn iterating(
     at: (usize, usize),
-    method: Method,
+    method: Algorithm,
     params: Option<(&Arc<dyn DynGenerator>, &Value)>,
     measured: Measured,
     count: usize,
@@ -237,21 +237,21 @@ fn iterating(
 #[test]
 fn iterations_send_what_was_predicted() {
     let solvers = [
-        Method::Richardson { damping: 0.1 },
-        Method::Cg,
-        Method::FlexibleCg,
-        Method::Minres,
-        Method::LeftGmres { restart: 3 },
-        Method::Bicgstab,
-        Method::Gmres { restart: 3 },
-        Method::FlexibleGmres { restart: 2 },
+        Algorithm::Richardson { damping: 0.1 },
+        Algorithm::Cg,
+        Algorithm::FlexibleCg,
+        Algorithm::Minres,
+        Algorithm::LeftGmres { restart: 3 },
+        Algorithm::Bicgstab,
+        Algorithm::Gmres { restart: 3 },
+        Algorithm::FlexibleGmres { restart: 2 },
     ];
     let fsai = Native::<precondor_plugin_spai::Fsai>::method();
     for at in LAYOUTS {
         let (grid, params) = (layout(at), json!({}));
         let products = predict::product(grid, &Stencil::seven());
         let norms = [Norm::Unpreconditioned, Norm::Preconditioned, Norm::Natural];
-        let all = solvers.into_iter().flat_map(|solver: Method| {
+        let all = solvers.into_iter().flat_map(|solver: Algorithm| {
             let norms = norms.into_iter().filter(move |&norm| solver.has(norm));
             let residuals = norms.map(Measured::Residual);
             residuals.chain([Measured::Error]).map(move |measured| (solver, measured))

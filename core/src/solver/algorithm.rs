@@ -5,7 +5,7 @@ use crate::{Error, Result};
 
 /// A solver and its own parameters.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Method {
+pub enum Algorithm {
     /// x ← x + ω M (b − A x).
     Richardson {
         /// ω.
@@ -40,27 +40,27 @@ pub enum Method {
 /// Growth of the residual of Richardson's iteration that nothing but divergence explains in practice.
 const RICHARDSON_GROWTH: f64 = 1e30;
 
-impl Method {
+impl Algorithm {
     /// What a user types.
     pub fn name(&self) -> &'static str {
         match self {
-            Method::Richardson { .. } => "richardson",
-            Method::Cg => "cg",
-            Method::FlexibleCg => "flexible-cg",
-            Method::Minres => "minres",
-            Method::Gmres { .. } | Method::LeftGmres { .. } => "gmres",
-            Method::FlexibleGmres { .. } => "flexible-gmres",
-            Method::Bicgstab => "bicgstab",
+            Algorithm::Richardson { .. } => "richardson",
+            Algorithm::Cg => "cg",
+            Algorithm::FlexibleCg => "flexible-cg",
+            Algorithm::Minres => "minres",
+            Algorithm::Gmres { .. } | Algorithm::LeftGmres { .. } => "gmres",
+            Algorithm::FlexibleGmres { .. } => "flexible-gmres",
+            Algorithm::Bicgstab => "bicgstab",
         }
     }
 
     /// Whether the method measures residuals in `norm`, at no more than a reduction an iteration.
     pub fn has(&self, norm: Norm) -> bool {
         match self {
-            Method::Cg | Method::FlexibleCg | Method::Minres => true,
-            Method::Richardson { .. } => norm != Norm::Natural,
-            Method::LeftGmres { .. } => norm == Norm::Preconditioned,
-            Method::Gmres { .. } | Method::FlexibleGmres { .. } | Method::Bicgstab => {
+            Algorithm::Cg | Algorithm::FlexibleCg | Algorithm::Minres => true,
+            Algorithm::Richardson { .. } => norm != Norm::Natural,
+            Algorithm::LeftGmres { .. } => norm == Norm::Preconditioned,
+            Algorithm::Gmres { .. } | Algorithm::FlexibleGmres { .. } | Algorithm::Bicgstab => {
                 norm == Norm::Unpreconditioned
             }
         }
@@ -70,14 +70,14 @@ impl Method {
     pub fn refuses(&self, norm: Norm) -> Option<String> {
         let own = match self {
             _ if self.has(norm) => return None,
-            Method::LeftGmres { .. } => {
+            Algorithm::LeftGmres { .. } => {
                 "gmres with side = 'left' measures the preconditioned residual: norm = 'preconditioned'"
             }
-            Method::Gmres { .. } => {
+            Algorithm::Gmres { .. } => {
                 "gmres with side = 'right' measures the unpreconditioned residual; with side = 'left' \
                  it measures the preconditioned one"
             }
-            Method::Richardson { .. } => {
+            Algorithm::Richardson { .. } => {
                 "richardson measures the unpreconditioned or the preconditioned residual; the natural \
                  norm belongs to cg and minres"
             }
@@ -92,7 +92,7 @@ impl Method {
     /// not occur.
     pub fn divergence(&self) -> f64 {
         match self {
-            Method::Richardson { .. } => RICHARDSON_GROWTH,
+            Algorithm::Richardson { .. } => RICHARDSON_GROWTH,
             _ => f64::INFINITY,
         }
     }
@@ -100,9 +100,9 @@ impl Method {
     /// What errors call a method that needs a symmetric A and a symmetric positive definite M.
     pub(super) fn symmetric(&self) -> Option<&'static str> {
         match self {
-            Method::Cg => Some("the method of conjugate gradients"),
-            Method::FlexibleCg => Some("flexible-cg"),
-            Method::Minres => Some("minres"),
+            Algorithm::Cg => Some("the method of conjugate gradients"),
+            Algorithm::FlexibleCg => Some("flexible-cg"),
+            Algorithm::Minres => Some("minres"),
             _ => None,
         }
     }
@@ -117,16 +117,18 @@ impl Method {
         }
         match *self {
             // The error is measured, whatever the residual would be.
-            Method::LeftGmres { .. } if matches!(stop.criterion, Criterion::RelativeResidual) => {
+            Algorithm::LeftGmres { .. }
+                if matches!(stop.criterion, Criterion::RelativeResidual) =>
+            {
                 let why = self.refuses(Norm::Unpreconditioned).unwrap_or_default();
                 Err(Error::Unsupported(why))
             }
-            Method::Richardson { damping } if damping == 0.0 || !damping.is_finite() => {
+            Algorithm::Richardson { damping } if damping == 0.0 || !damping.is_finite() => {
                 fail(format!("damping {damping} must be a finite number other than 0"))
             }
-            Method::Gmres { restart: 0 }
-            | Method::LeftGmres { restart: 0 }
-            | Method::FlexibleGmres { restart: 0 } => fail("restart must be at least 1".into()),
+            Algorithm::Gmres { restart: 0 }
+            | Algorithm::LeftGmres { restart: 0 }
+            | Algorithm::FlexibleGmres { restart: 0 } => fail("restart must be at least 1".into()),
             _ => Ok(()),
         }
     }
@@ -135,8 +137,10 @@ impl Method {
     pub(super) fn check_preconditioner(&self, m: &dyn Preconditioner) -> Result<()> {
         let is = m.properties();
         let flexible = match self {
-            Method::Cg => Some("flexible-cg"),
-            Method::Richardson { .. } | Method::FlexibleCg | Method::FlexibleGmres { .. } => None,
+            Algorithm::Cg => Some("flexible-cg"),
+            Algorithm::Richardson { .. }
+            | Algorithm::FlexibleCg
+            | Algorithm::FlexibleGmres { .. } => None,
             _ => Some("flexible-gmres"),
         };
         if let Some(use_this) = flexible.filter(|_| !is.constant) {

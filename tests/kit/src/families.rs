@@ -1,12 +1,13 @@
-//! The thirteen families of matrices that multigrid methods are measured on, at any size. Whoever includes this has
-//! serde_json's `Value` and `json` in scope.
-use super::{Value, json};
+//! The thirteen families of matrices that multigrid methods are measured on, at any size.
+use serde_json::{Value, json};
 
 /// What is asked of a family.
 pub struct Family {
+    /// Its name.
     pub name: &'static str,
     /// A `[problem]`, its right-hand side normal.
     pub problem: Value,
+    /// Whether its matrices are.
     pub symmetric: bool,
 }
 

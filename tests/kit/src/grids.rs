@@ -1,5 +1,5 @@
 //! Matrices of regular grids: constant coefficients, stretched axes, two and three dimensions.
-use precondor_sdk::prelude::*;
+use precondor_core::prelude::*;
 
 /// What a grid is made of: nodes along the axes, and the couplings along them.
 struct Axes<'a> {

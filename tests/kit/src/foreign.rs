@@ -1,22 +1,20 @@
 //! Symmetric positive definite matrices unlike those that `mlp-fsai` was trained on.
 
-use precondor_neural::random::Random;
-use precondor_sdk::core::problem::Problem;
-use precondor_sdk::prelude::*;
-use precondor_sdk::serde_json::{Value, json};
+use precondor_core::prelude::*;
+use precondor_core::problem::Problem;
+use serde_json::{Value, json};
 
 type Entries = Vec<(usize, usize, f64)>;
 
-/// A name and a matrix each.
-pub fn all() -> Vec<(&'static str, System)> {
+/// A name and a matrix each; `random` draws numbers in `[0, 1)`.
+pub fn all(random: &mut dyn FnMut() -> f64) -> Vec<(&'static str, System)> {
     let grid = |value: Value| entries_of(&problem(&value));
     let poisson = || grid(json!({"kind": "poisson", "nodes": 31, "shift": 0.25, "seed": 5}));
     let with = |(n, entries): (usize, Entries), change: &dyn Fn(usize, usize, f64) -> f64| {
         of(n, entries.into_iter().map(|(i, j, v)| (i, j, change(i, j, v))).collect())
     };
-    let mut random = Random::new(8, 0);
-    let signs: Vec<f64> = (0..961).map(|_| (random.unit() - 0.5).signum()).collect();
-    let order = shuffled(961, &mut random);
+    let signs: Vec<f64> = (0..961).map(|_| (random() - 0.5).signum()).collect();
+    let order = shuffled(961, random);
     let colour = |k: usize| (k % 31 + k / 31) % 2;
     vec![
         ("plane stress, bar of 40 × 4 elements", bar(40, 4)),
@@ -27,8 +25,8 @@ pub fn all() -> Vec<(&'static str, System)> {
         ("bilinear elements, 10 times as wide as high", nine_point(31, 10.0)),
         ("mass matrix of bilinear elements", mass(31)),
         ("chain of 500 springs", chain(500)),
-        ("random graph, 1000 nodes of about 6 neighbours", graph(1000, 3000, &mut random)),
-        ("compactly supported kernel, 600 random points", kernel(600, 0.11, &mut random)),
+        ("random graph, 1000 nodes of about 6 neighbours", graph(1000, 3000, random)),
+        ("compactly supported kernel, 600 random points", kernel(600, 0.11, random)),
         ("shifted grid, unknowns with random signs", {
             with(poisson(), &|i, j, v| signs[i] * signs[j] * v)
         }),
@@ -74,8 +72,8 @@ fn renumbered((n, entries): (usize, Entries), place: impl Fn(usize) -> usize) ->
 }
 
 /// 0 … n − 1 in random order.
-fn shuffled(n: usize, random: &mut Random) -> Vec<usize> {
-    let keys: Vec<f64> = (0..n).map(|_| random.unit()).collect();
+fn shuffled(n: usize, random: &mut dyn FnMut() -> f64) -> Vec<usize> {
+    let keys: Vec<f64> = (0..n).map(|_| random()).collect();
     let mut order: Vec<usize> = (0..n).collect();
     order.sort_by(|&a, &b| keys[a].total_cmp(&keys[b]));
     order
@@ -145,9 +143,9 @@ fn chain(n: usize) -> System {
 }
 
 /// The Laplacian of a random graph, and 0.01 on its diagonal.
-fn graph(n: usize, edges: usize, random: &mut Random) -> System {
+fn graph(n: usize, edges: usize, random: &mut dyn FnMut() -> f64) -> System {
     let mut entries: Entries = (0..n).map(|i| (i, i, 0.01)).collect();
-    let mut node = || (random.unit() * n as f64) as usize % n;
+    let mut node = || (random() * n as f64) as usize % n;
     for _ in 0..edges {
         let (i, j) = (node(), node());
         if i != j {
@@ -158,8 +156,8 @@ fn graph(n: usize, edges: usize, random: &mut Random) -> System {
 }
 
 /// Wendland's (1 − r)⁴(4r + 1) of distances over `radius` between points of the unit square.
-fn kernel(n: usize, radius: f64, random: &mut Random) -> System {
-    let points: Vec<[f64; 2]> = (0..n).map(|_| [random.unit(), random.unit()]).collect();
+fn kernel(n: usize, radius: f64, random: &mut dyn FnMut() -> f64) -> System {
+    let points: Vec<[f64; 2]> = (0..n).map(|_| [random(), random()]).collect();
     let mut entries = Vec::new();
     for (i, j) in (0..n).flat_map(|i| (0..n).map(move |j| (i, j))) {
         let r = (points[i][0] - points[j][0]).hypot(points[i][1] - points[j][1]) / radius;
