@@ -1,11 +1,11 @@
-//! The nodal equations of an electrical network: currents out of resistors, and of sources that voltages control.
+//! The nodal equations of an electrical network of resistors, and of gyrators if asked.
 //!
 //! Nodes are joined to a tree of long branches, a third of as many loops close it between nodes near each other,
 //! and one node in ten hangs on one of the `rails`. Conductances are 10^(decades · U), U even in ±½; one node in
 //! twenty is earthed. A = D − G with D the sums of a node's conductances: an irreducible M-matrix, definite, with
-//! few entries a row, whose couplings lie `decades` apart. Into a share `sources` of the nodes a source
-//! feeds g(v_q − v_r), g at most the conductance of the node's branch, with which A is not symmetric; in units spread over `units` decades A is SAS,
-//! S = diag(10^(units · U)), on the left and on the right.
+//! few entries a row, whose couplings lie `decades` apart. A share `gyrators` of the nodes p feeds a current g v_p into
+//! another node q, which feeds −g v_q into p, g at most the conductance of p's branch: the symmetric part of A is as
+//! without. In units spread over `units` decades A is SAS, S = diag(10^(units · U)).
 //!
 //! References: C.-W. Ho, A. Ruehli, P. Brennan, *The modified nodal approach to network analysis*, IEEE Trans.
 //! Circuits and Systems 22 (1975); what the network looks like follows the power networks `494_bus` and
@@ -33,9 +33,9 @@ pub struct Circuit {
     /// Nodes that one node in ten is joined to: rows as long.
     #[schemars(range(min = 0, max = 1000))]
     pub rails: usize,
-    /// Share of the nodes that a controlled source feeds.
+    /// Share of the nodes that a gyrator joins to another, with which A is not symmetric.
     #[schemars(range(min = 0.0, max = 1.0))]
-    pub sources: f64,
+    pub gyrators: f64,
     /// Decades that the units of the unknowns lie apart.
     #[schemars(range(min = 0.0, max = 16.0))]
     pub units: f64,
@@ -48,7 +48,7 @@ pub struct Circuit {
 impl Default for Circuit {
     fn default() -> Self {
         let (nodes, decades) = (400, 3.0);
-        Circuit { nodes, decades, rails: 2, sources: 0.0, units: 0.0, seed: 0, rhs: Rhs::Ones }
+        Circuit { nodes, decades, rails: 2, gyrators: 0.0, units: 0.0, seed: 0, rhs: Rhs::Ones }
     }
 }
 
@@ -69,9 +69,9 @@ enum Draw {
     Railed,
     Rail,
     Earthed,
-    Sourced,
-    Source,
-    Gain,
+    Gyrated,
+    Other,
+    Gyration,
     Number,
     Unit,
     Conductance,
@@ -89,7 +89,7 @@ impl Circuit {
         for (name, value) in [("decades", self.decades), ("units", self.units)] {
             check(name, value, (0.0..=16.0).contains(&value), "within 0..16")?;
         }
-        check("sources", self.sources, (0.0..=1.0).contains(&self.sources), "within 0..1")?;
+        check("gyrators", self.gyrators, (0.0..=1.0).contains(&self.gyrators), "within 0..1")?;
         if self.rails > 1000 {
             return Err(Error::Parameter(format!("'rails': {} is not within 0..1000", self.rails)));
         }
@@ -168,10 +168,10 @@ impl Circuit {
             if p == 0 || even(p, Draw::Earthed) < EARTHED {
                 add(p, p, conductance());
             }
-            if p > 1 && even(p, Draw::Sourced) < self.sources {
-                let (g, q) = (branch * even(p, Draw::Gain), back(p, Draw::Source, 1));
+            if p > 0 && even(p, Draw::Gyrated) < self.gyrators {
+                let (g, q) = (branch * even(p, Draw::Gyration), back(p, Draw::Other, 1));
+                add(q, p, -g);
                 add(p, q, g);
-                add(p, p - 1 - usize::from(q == p - 1), -g);
             }
         }
         rows

@@ -51,11 +51,11 @@ pub struct Cycle {
     host: Arc<dyn Host>,
     /// Its levels are those of all of A.
     whole: bool,
-    work: Mutex<Work>,
+    work: Mutex<Hierarchy>,
 }
 
 /// What an application works on.
-pub(crate) enum Work {
+pub(crate) enum Hierarchy {
     /// Fewer unknowns than are solved directly.
     Direct(Inverse<f64>),
     Levels(Box<Levels>),
@@ -113,7 +113,7 @@ impl Generator for Amg {
         {
             return Err(Error::PatternChanged);
         }
-        let old = std::mem::replace(old, Work::nothing());
+        let old = std::mem::replace(old, Hierarchy::nothing());
         *m = make(params, system, Some(old))?;
         Ok(())
     }
@@ -125,7 +125,7 @@ fn kept(params: &Params, system: &System) -> Option<u64> {
 }
 
 /// M for a system, in what is left of an earlier one. Collective.
-fn make(params: &Params, system: &System, old: Option<Work>) -> Result<Cycle> {
+fn make(params: &Params, system: &System, old: Option<Hierarchy>) -> Result<Cycle> {
     params.check()?;
     let pattern = kept(params, system);
 
@@ -141,7 +141,7 @@ fn make(params: &Params, system: &System, old: Option<Work>) -> Result<Cycle> {
     }
     let made = if spread {
         let old = match old {
-            Some(Work::Spread(old)) => Some(*old),
+            Some(Hierarchy::Spread(old)) => Some(*old),
             _ => None,
         };
         parallel::setup(params, system, block, old)?
@@ -210,30 +210,30 @@ impl Levels {
     }
 }
 
-impl Work {
+impl Hierarchy {
     /// No unknowns.
     pub fn nothing() -> Self {
-        Work::Direct(Inverse::empty())
+        Hierarchy::Direct(Inverse::empty())
     }
 
     pub fn apply(&mut self, host: &dyn Host, r: &[f64], z: &mut [f64]) -> Result<()> {
         match self {
-            Work::Direct(inverse) => {
+            Hierarchy::Direct(inverse) => {
                 inverse.solve(r, z);
                 Ok(())
             }
-            Work::Levels(levels) => levels.apply(host, r, z),
-            Work::Single(levels) => {
+            Hierarchy::Levels(levels) => levels.apply(host, r, z),
+            Hierarchy::Single(levels) => {
                 let Single { all, steps, frame } = &mut **levels;
                 all.apply(host, *steps, frame, r, z)
             }
-            Work::Spread(spread) => spread.apply(r, z),
+            Hierarchy::Spread(spread) => spread.apply(r, z),
         }
     }
     pub fn stored_entries(&self) -> usize {
         match self {
-            Work::Direct(inverse) => inverse.stored_entries(),
-            Work::Levels(levels) => {
+            Hierarchy::Direct(inverse) => inverse.stored_entries(),
+            Hierarchy::Levels(levels) => {
                 let coarse = match &levels.coarse {
                     Lower::None => 0,
                     Lower::Single(coarse) => coarse.stored_entries(),
@@ -241,14 +241,14 @@ impl Work {
                 };
                 levels.finest.stored_entries() + coarse
             }
-            Work::Single(levels) => levels.all.stored_entries(),
-            Work::Spread(spread) => spread.stored_entries(),
+            Hierarchy::Single(levels) => levels.all.stored_entries(),
+            Hierarchy::Spread(spread) => spread.stored_entries(),
         }
     }
     pub fn bytes(&self) -> usize {
         match self {
-            Work::Direct(inverse) => 8 * inverse.stored_entries(),
-            Work::Levels(levels) => {
+            Hierarchy::Direct(inverse) => 8 * inverse.stored_entries(),
+            Hierarchy::Levels(levels) => {
                 let coarse = match &levels.coarse {
                     Lower::None => 0,
                     Lower::Single(coarse) => coarse.bytes(),
@@ -256,14 +256,14 @@ impl Work {
                 };
                 levels.finest.bytes() + coarse + levels.frame.bytes()
             }
-            Work::Single(levels) => levels.all.bytes() + levels.frame.bytes(),
-            Work::Spread(spread) => spread.bytes(),
+            Hierarchy::Single(levels) => levels.all.bytes() + levels.frame.bytes(),
+            Hierarchy::Spread(spread) => spread.bytes(),
         }
     }
 }
 
 impl Cycle {
-    fn work(&self) -> MutexGuard<'_, Work> {
+    fn work(&self) -> MutexGuard<'_, Hierarchy> {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -280,7 +280,7 @@ impl Preconditioner for Cycle {
         let host = &*self.host;
         let mut work = self.work();
         let levels = match &mut *work {
-            Work::Levels(levels) if self.whole && levels.multiplies() => levels,
+            Hierarchy::Levels(levels) if self.whole && levels.multiplies() => levels,
             _ => return Err(Error::Unsupported("this hierarchy gives no product".into())),
         };
         let applied = levels.apply(host, r, z).and_then(|()| levels.multiply(host, r, y));

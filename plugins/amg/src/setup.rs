@@ -1,5 +1,5 @@
 //! How the levels of a rank's block are made.
-use crate::amg::{Levels, Lower, Single, Work};
+use crate::amg::{Hierarchy, Levels, Lower, Single};
 use crate::blocks;
 use crate::coarsening::{self, Scheme};
 use crate::coarsest::Inverse;
@@ -23,7 +23,7 @@ const SPAN: f64 = 1e25;
 
 /// What setup gives.
 pub(crate) struct Setup {
-    pub work: Work,
+    pub work: Hierarchy,
     pub symmetric: bool,
     pub definite: bool,
     pub notes: Vec<String>,
@@ -46,7 +46,7 @@ pub(crate) fn setup(
     system: &System,
     symmetric: bool,
     unknowns: Unknowns,
-    old: Option<Work>,
+    old: Option<Hierarchy>,
 ) -> Result<Setup> {
     let a = system.a();
     let own = a.own().view();
@@ -104,14 +104,14 @@ pub(crate) fn setup(
         let first = First { a, scale, known: of_rows };
         let mut sweeps = |_: usize, _: &Rows<'_, f32>| Ok(Smoother::GaussSeidel);
         let old = match old {
-            Some(Work::Single(old)) => Some(old.all),
+            Some(Hierarchy::Single(old)) => Some(old.all),
             _ => None,
         };
         let made = Coarse::new(&plan, first, old, &mut sweeps, host, &mut sizes)?;
         if let Made::Whole(all) = made {
             let frame = Frame { order, scaling };
             let notes = describe(&plan, &sizes, block, &frame, "");
-            let work = Work::Single(Box::new(Single { all, steps: plan.steps, frame }));
+            let work = Hierarchy::Single(Box::new(Single { all, steps: plan.steps, frame }));
             return Ok(Setup { work, symmetric: false, definite: false, notes });
         }
         return Err(Error::Breakdown("the coarsest matrix is singular".into()));
@@ -125,7 +125,7 @@ pub(crate) fn setup(
         notes: traits.note.into_iter().collect(),
     };
     let (old_down, vectors, old_coarse) = match old {
-        Some(Work::Levels(old)) => {
+        Some(Hierarchy::Levels(old)) => {
             let Levels { mut finest, coarse, .. } = *old;
             (finest.down.take(), finest.vectors(), coarse)
         }
@@ -158,7 +158,7 @@ pub(crate) fn setup(
     let steps = plan.steps;
     let most = steps[0].max(steps[1]);
     let finest = Level::new(&rows, symmetric, smoother, down, most, vectors);
-    let work = Work::Levels(Box::new(Levels { finest, coarse, steps, frame }));
+    let work = Hierarchy::Levels(Box::new(Levels { finest, coarse, steps, frame }));
     Ok(Setup { work, symmetric: is_symmetric, definite, notes })
 }
 
@@ -322,9 +322,9 @@ pub(crate) fn block_size(params: &Params, system: &System) -> Result<usize> {
 }
 
 /// A block that is small enough to be inverted.
-fn direct(rows: &Rows<'_, f64>, symmetric: bool, old: Option<Work>) -> Result<Setup> {
+fn direct(rows: &Rows<'_, f64>, symmetric: bool, old: Option<Hierarchy>) -> Result<Setup> {
     let room = match old {
-        Some(Work::Direct(inverse)) => inverse.into_entries(),
+        Some(Hierarchy::Direct(inverse)) => inverse.into_entries(),
         _ => vec![],
     };
     let sure = if symmetric { Inverse::definite(rows, 0.0, room)? } else { None };
@@ -335,7 +335,7 @@ fn direct(rows: &Rows<'_, f64>, symmetric: bool, old: Option<Work>) -> Result<Se
     };
     let inverse = inverse.ok_or_else(|| Error::Breakdown("A is singular".into()))?;
     let notes = vec![format!("{} unknowns, solved directly", rows.len())];
-    Ok(Setup { work: Work::Direct(inverse), symmetric, definite, notes })
+    Ok(Setup { work: Hierarchy::Direct(inverse), symmetric, definite, notes })
 }
 
 /// What a reader of a report should know of the levels.

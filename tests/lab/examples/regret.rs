@@ -47,7 +47,7 @@ fn foreign() -> Vec<Value> {
         json!({"kind": "convection", "nodes": 120, "peclet": 3}),
         json!({"kind": "convection", "nodes": 70, "peclet": 300}),
         json!({"kind": "circuit", "nodes": 15000, "decades": 5, "rails": 4}),
-        json!({"kind": "circuit", "nodes": 4000, "decades": 2, "sources": 0.2, "units": 3}),
+        json!({"kind": "circuit", "nodes": 4000, "decades": 2, "gyrators": 0.2, "units": 3}),
         json!({"kind": "helmholtz", "nodes": 90, "waves": 1.2}),
     ]
 }

@@ -7,7 +7,7 @@
 //!
 //! Cost: an application exchanges ghost entries five times a level (two Chebyshev steps before and after, the
 //! residual between; two transfers more) and gathers the residual once.
-use crate::amg::Work;
+use crate::amg::Hierarchy;
 use crate::coarsening::Scheme;
 use crate::hierarchy::Size;
 use crate::interpolation::Truncation;
@@ -60,7 +60,7 @@ struct Tail {
     /// Right-hand side and solution on own rows.
     own: [Vec<f64>; 2],
     first: usize,
-    work: Box<Work>,
+    work: Box<Hierarchy>,
 }
 
 /// The levels of a symmetric matrix. Collective; `old` are those before the values changed.
@@ -141,7 +141,7 @@ pub(crate) fn setup(
     }
     all.extend(notes);
     let spread = Spread { levels, tail, steps: plan.steps, host: Arc::clone(host) };
-    let work = Work::Spread(Box::new(spread));
+    let work = Hierarchy::Spread(Box::new(spread));
     Ok(Setup { work, symmetric, definite, notes: all })
 }
 
@@ -250,7 +250,7 @@ impl Tail {
             None => Default::default(),
         };
         let mut made = setup::setup(&of_tail, &alone, true, unknowns, work)?;
-        let work = Box::new(std::mem::replace(&mut made.work, Work::nothing()));
+        let work = Box::new(std::mem::replace(&mut made.work, Hierarchy::nothing()));
         b.resize(n, 0.0);
         x.resize(n, 0.0);
         let own = own.map(|mut vector: Vec<f64>| {
