@@ -260,7 +260,10 @@ fn renamed(value: &mut Value, of: &str) {
                 fields.insert("$ref".into(), "#/$defs/method".into());
                 return;
             }
-            if let Some(Value::String(target)) = fields.get_mut("$ref") {
+            // What has no name of its own refers to what has one already.
+            if let Some(Value::String(target)) = fields.get_mut("$ref")
+                && !of.is_empty()
+            {
                 *target = target.replacen("#/$defs/", &format!("#/$defs/{of}."), 1);
             }
             fields.retain(|key, _| !key.starts_with("x-"));
