@@ -70,7 +70,7 @@ fn descriptions_are_in_words() {
     assert!(describe("auto").contains(
         "candidates: list of at least 2 tables of `apply`, `apply_rows`, `method`, `setup`, `setup_rows`; method jacobi, "
     ));
-    assert!(describe("auto").contains("      best: fsai 0, gauss-seidel"), "{}", describe("auto"));
+    assert!(describe("auto").contains("      best: amg "), "{}", describe("auto"));
 }
 
 /// What is learned may be wrong: every such method says what a solve goes on with.

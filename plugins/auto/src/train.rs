@@ -172,22 +172,25 @@ fn fit(model: &mut Model, params: &TrainParams) -> Result<()> {
     Ok(())
 }
 
-/// What tables call a candidate: its name, with its number where the name is there twice.
+/// What tables call a candidate: its name, with its parameters where the name is there twice.
 ///
 /// # Errors
 /// As [`Candidate::named`].
 pub fn label(candidates: &[Candidate], candidate: &Candidate) -> Result<String> {
-    let (name, _) = candidate.named()?;
-    let mut same = Vec::new();
-    for (k, other) in candidates.iter().enumerate() {
-        if other.named()?.0 == name {
-            same.push(k);
-        }
+    let (name, params) = candidate.named()?;
+    let mut same = 0;
+    for other in candidates {
+        same += usize::from(other.named()?.0 == name);
     }
-    let place = same.iter().position(|&k| candidates[k] == *candidate);
-    Ok(match place {
-        Some(place) if same.len() > 1 => format!("{name} {}", place + 1),
-        _ => name,
+    let fields = params.as_object().into_iter().flatten();
+    let words = fields.map(|(key, value)| match value {
+        Value::String(text) => format!("{key} {text}"),
+        value => format!("{key} {value}"),
+    });
+    let words: Vec<String> = words.collect();
+    Ok(match same > 1 && !words.is_empty() {
+        true => format!("{name} ({})", words.join(", ")),
+        false => name,
     })
 }
 

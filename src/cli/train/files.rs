@@ -15,6 +15,7 @@
 //! Files make one family; how many there are takes the place of the training parameters that say how many systems
 //! to make.
 use crate::experiment::{self, Case};
+use crate::keys;
 use precondor::Methods;
 use precondor_core::Result;
 use precondor_core::comm::Comm;
@@ -61,6 +62,8 @@ pub fn asked(
         return Ok(None);
     }
     let counts = Counts::of(schema);
+    let mut known = [keys::of::<keys::Suite>(), keys::of::<keys::Held>()].concat();
+    known.push("label".to_owned());
     let (mut learn, mut held, mut share) = (Vec::new(), Vec::new(), None);
     for section in data.items() {
         let mut section = section.clone();
@@ -68,6 +71,7 @@ pub fn asked(
             let why = "this section has no 'matrices', and others do: training is on files or on model problems";
             return Err(section.error(why.to_owned()));
         }
+        section.only(&known)?;
         let validation = section.take("validation");
         let whole = match validation.as_ref().map(|node| (node, node.json())) {
             None => false,
