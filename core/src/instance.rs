@@ -3,7 +3,7 @@
 //! [`Generator::generate`] gives a type of its own for each method; a registry gives an
 //! [`Instance`], which remembers the parameters it was made with. [`Kept`] follows a sequence of
 //! systems with one: it refreshes where only values change, generates anew where the pattern does, leaves it as it is
-//! where a policy ([`Reuse`](crate::reuse::Reuse)) says so, and counts all three.
+//! where a policy ([`Reuse`]) says so, and counts all three.
 use crate::comm::{Comm, Communicator};
 use crate::kernel::random;
 use crate::matrix::{DistCsr, Explicit, Space};
