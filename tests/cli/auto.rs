@@ -62,7 +62,8 @@ fn where_a_shows_that_it_is_not_definite_the_next_choice_is_another_method_that_
     all.sort_unstable();
     all.dedup();
     assert_eq!(all.len(), tried, "nothing that failed is chosen again: {result}");
-    assert!(chosen.contains(&"ilu"), "{result}");
+    // What the forest thinks of, once, and then what takes any matrix.
+    assert!(chosen.iter().position(|name| *name == "ilu").is_some_and(|k| k < 2), "{result}");
 }
 
 #[test]

@@ -226,7 +226,12 @@ impl Generator for Auto {
         let foreign = if definite { Vec::new() } else { model.foreign(&seen) };
         let (order, reasons) = if foreign.is_empty() {
             let votes = forest.votes(&seen, model.candidates.len());
-            (by_preference(model, &votes), reasons(model, &votes, &seen)?)
+            let mut order = by_preference(model, &votes);
+            // What looks definite and was seen not to be is rare in the training: one try.
+            if allows && !definite {
+                order.truncate(1);
+            }
+            (order, reasons(model, &votes, &seen)?)
         } else {
             let why = match foreign.iter().any(|(_, _, [low, high])| low <= high) {
                 true => format!("unlike all of that kind in the training: {}", listed(&foreign)),

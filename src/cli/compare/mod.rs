@@ -41,6 +41,7 @@ mod process;
 mod runs;
 mod work;
 
+#[cfg(feature = "petsc")]
 pub use follow::{CHANGED, together};
 pub use runs::Run;
 pub use work::solve_once;

@@ -166,7 +166,7 @@ fn left_out(model: &Model, trained: &TrainParams) -> Result<()> {
     kinds.sort_unstable();
     kinds.dedup();
     println!(
-        "| kind left out | systems | chosen | regret, mean (max) | lost at first | best constant choice of the others: regret, lost |"
+        "| kind left out | systems | first choice | passed over | regret, mean (max) | always what is best on the others |"
     );
     println!("|---|---|---|---|---|---|");
     let mut all = Vec::new();
