@@ -160,7 +160,7 @@ impl Model {
 
     /// Features of `seen` outside the range of the training systems, with that range.
     pub fn unknown(&self, seen: &Features) -> Vec<(usize, f32, [f32; 2])> {
-        self.outside(seen, |_| true)
+        self.outside(seen, |_| true, |[low, high]| SLACK * (high - low))
     }
 
     /// As [`unknown`](Model::unknown), among the training systems that are like it in that they are, or are not,
@@ -170,7 +170,11 @@ impl Model {
         let alike = |record: &Record| {
             record.seen().is_ok_and(|other| other.allows_conjugate_gradients() == kind)
         };
-        let mut outside = self.outside(seen, alike);
+        // Features change somewhat with the size.
+        let margin = |[low, high]: [f32; 2]| {
+            (0.5 * (high - low)).max(0.1 * low.abs().max(high.abs())).max(0.05)
+        };
+        let mut outside = self.outside(seen, alike, margin);
         outside.retain(|&(k, ..)| NAMES[k] != "log-unknowns");
         outside
     }
@@ -179,6 +183,7 @@ impl Model {
         &self,
         seen: &Features,
         of: impl Fn(&Record) -> bool,
+        margin: impl Fn([f32; 2]) -> f32,
     ) -> Vec<(usize, f32, [f32; 2])> {
         let records: Vec<&Record> = self.runs.iter().filter(|record| of(record)).collect();
         let outside = |(k, &value): (usize, &f32)| {
@@ -186,7 +191,7 @@ impl Model {
             let ends = trained.fold([f32::INFINITY, f32::NEG_INFINITY], |[low, high], v| {
                 [low.min(v), high.max(v)]
             });
-            let slack = SLACK * (ends[1] - ends[0]);
+            let slack = margin(ends);
             let inside = value >= ends[0] - slack && value <= ends[1] + slack;
             (!inside).then_some((k, value, ends))
         };

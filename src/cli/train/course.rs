@@ -1,6 +1,6 @@
 //! How a training run goes: a page with its curves, and the numbers in CSV and JSON.
 //!
-//! `training.csv` is written with every checkpoint; a run that is resumed goes on from what is there, up to the step
+//! `training.csv` is written before every checkpoint, so that it has all that led there; a run that is resumed goes on from what is there, up to the step
 //! that it resumes from.
 use crate::files;
 use precondor::report::{
@@ -62,7 +62,10 @@ impl Course {
             true => read(&before)?,
             false => Vec::new(),
         };
-        Ok(Course { folder: folder.to_owned(), _claim: claim, steps })
+        let course = Course { folder: folder.to_owned(), _claim: claim, steps };
+        // Numbers of another run do not stay.
+        course.keep()?;
+        Ok(course)
     }
 
     pub fn progress(&mut self, told: &Progress) {

@@ -391,8 +391,8 @@ impl Watch for Watcher<'_> {
 
     fn checkpoint(&mut self, state: &[u8]) -> Result<()> {
         if self.first {
-            write(self.checkpoint, state)?;
             self.course.as_ref().map_or(Ok(()), Course::keep)?;
+            write(self.checkpoint, state)?;
         }
         self.saved = true;
         Ok(())
