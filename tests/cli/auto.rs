@@ -67,6 +67,21 @@ fn where_a_shows_that_it_is_not_definite_the_next_choice_is_another_method_that_
 }
 
 #[test]
+fn a_large_problem_of_convection_stays_with_what_was_chosen() {
+    let folder = Folder::new("auto-convection");
+    // Larger than in the training; M in single precision promises GMRES more than it keeps, a restart mends it.
+    let config = folder.file(
+        "config.toml",
+        "[problem]\nkind = 'convection'\nnodes = 400\n[solver]\nmethod = 'gmres'\ntolerance = 1e-8\n\
+         [preconditioner]\nname = 'auto'\n",
+    );
+    let result = converged(&run(program().arg("solve").arg(config).arg("--json")));
+    assert_eq!(result["notes"][0], "chosen: amg", "{result}");
+    assert!(result["fallback"].as_array().is_none_or(Vec::is_empty), "{result}");
+    assert!(result["iterations"].as_u64().is_some_and(|n| n < 60), "{result}");
+}
+
+#[test]
 fn what_the_forest_has_not_seen_goes_to_what_takes_any_matrix() {
     let folder = Folder::new("auto-foreign");
     // A cyclic shift and a little more: nothing on the diagonal.

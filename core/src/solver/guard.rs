@@ -4,8 +4,9 @@
 //!
 //! A solve trips the guard where
 //! - the measure exceeds its best value of this stage [`GROWTH`] times ([`OSCILLATION`] times where
-//!   it may oscillate: all methods but Richardson's), or, in Richardson's iteration, rises
-//!   [`RISES`] times running;
+//!   it may oscillate: neither in Richardson's iteration nor in GMRES), or, in Richardson's iteration, rises
+//!   [`RISES`] times running. GMRES never lets it grow; that of a cycle may turn out to have been less than
+//!   the true one, where M rounds in single precision, and the next cycle begins with that;
 //! - it has not converged [`NEAR`] iterations after those that the contraction asked for takes from where
 //!   the solve began (at least [`WINDOW`]): whatever M promises, a solve does not stay with it longer;
 //! - over the last [`WINDOW`] iterations it fell by less, an iteration, than the contraction that is
@@ -54,6 +55,8 @@ pub(super) struct Guard {
     tolerance: f64,
     /// Richardson's iteration, whose measure must not oscillate.
     stationary: bool,
+    /// Times its best value that the measure may reach.
+    growth: f64,
     /// The measure at the start of the stage and after the last iterations, up to a window.
     recent: [f64; WINDOW + 1],
     steps: usize,
@@ -80,10 +83,16 @@ impl Guard {
             }
             _ => LONG_STRETCH,
         };
+        let growth = match *method {
+            Richardson { .. } => GROWTH,
+            Gmres { .. } | LeftGmres { .. } | FlexibleGmres { .. } => f64::INFINITY,
+            _ => OSCILLATION,
+        };
         Guard {
             contraction,
             tolerance,
             stationary: matches!(method, Richardson { .. }),
+            growth,
             recent: [f64::NAN; WINDOW + 1],
             steps: 0,
             best: f64::INFINITY,
@@ -128,8 +137,7 @@ impl Guard {
         self.recent[WINDOW] = now;
         (self.steps, self.done) = (self.steps + 1, self.done + 1);
         self.rises = if now > before { self.rises + 1 } else { 0 };
-        let limit = if self.stationary { GROWTH } else { OSCILLATION };
-        if now > limit * self.best || self.stationary && self.rises == RISES {
+        if now > self.growth * self.best || self.stationary && self.rises == RISES {
             let why = format!("the measure grew from {:.1e} to {now:.1e}", self.best);
             return Some(Trip { why, slow: false });
         }
@@ -251,6 +259,9 @@ mod tests {
         // Krylov methods may oscillate.
         assert_eq!(first_trip(&Algorithm::Bicgstab, &[1.0, 0.1, 50.0, 0.1]), None);
         assert_eq!(first_trip(&Algorithm::Bicgstab, &[1.0, 0.1, 101.0]).map(|t| t.0), Some(2));
+        // What a cycle of GMRES promised too much of is no growth.
+        let gmres = Algorithm::Gmres { restart: 30 };
+        assert_eq!(first_trip(&gmres, &[1.0, 1e-5, 0.1, 1e-4]), None);
     }
 
     #[test]
