@@ -133,6 +133,26 @@ impl Preconditioner for Identity {
     }
 }
 
+/// M = diag(d), d > 0.
+#[derive(Clone, Debug)]
+pub struct Diagonal(pub Vec<f64>);
+
+impl Preconditioner for Diagonal {
+    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
+        z.iter_mut().zip(r).zip(&self.0).for_each(|((z, r), d)| *z = d * r);
+        Ok(())
+    }
+    fn properties(&self) -> Properties {
+        Properties::SPD
+    }
+    fn stored_entries(&self) -> usize {
+        self.0.len()
+    }
+    fn bytes(&self) -> usize {
+        size_of_val(self.0.as_slice())
+    }
+}
+
 /// Optional parts that a method offers; `plugins describe` lists them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {

@@ -1,10 +1,9 @@
 //! Signals: what is done by then is kept and told, and the status says which signal it was.
 use crate::plugins::faulty;
-use crate::support::{Folder, program};
+use crate::support::{Folder, program, wait_for};
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
-use std::time::{Duration, Instant};
 
 /// The program, started; its standard error is for [`Started::until`].
 struct Started {
@@ -75,15 +74,6 @@ fn at_each_signal(
         let ended = started.end();
         assert_eq!(ended.code, Some(status), "{}", ended.err);
         then(&ended, name);
-    }
-}
-
-/// Waits until there is a file.
-fn wait_for(path: &Path) {
-    let begin = Instant::now();
-    while !path.exists() {
-        assert!(begin.elapsed() < Duration::from_secs(120), "no {}", path.display());
-        std::thread::sleep(Duration::from_millis(2));
     }
 }
 

@@ -1,8 +1,7 @@
 //! `train` on matrices in files: what is learnt from and what is held back, how it is told, and that nobody boasts with
 //! matrices that were learnt by heart.
-use crate::support::{Folder, Ran, precondor, program, run};
+use crate::support::{Folder, Ran, precondor, program, run, wait_for};
 use serde_json::Value;
-use std::time::{Duration, Instant};
 
 /// Eight systems of two sizes in a folder, and the configuration of a short training on them.
 fn folder(name: &str) -> Folder {
@@ -170,10 +169,7 @@ fn the_report_of_a_training_has_its_course_also_across_an_interruption() {
         .args(long)
         .spawn()
         .expect("starts");
-    let begin = Instant::now();
-    while !checkpoint.exists() && begin.elapsed() < Duration::from_secs(60) {
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    wait_for(&checkpoint);
     child.kill().expect("killed");
     child.wait().expect("ended");
     assert!(checkpoint.exists() && text("training.csv").len() < whole.len());

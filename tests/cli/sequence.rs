@@ -1,10 +1,9 @@
 //! `compare` with `sequence = true`: what runs take along, and what all systems take together.
 use crate::plugins::faulty;
-use crate::support::{Folder, Ran, matrix, precondor, program, run, solve};
+use crate::support::{Folder, Ran, matrix, precondor, program, run, solve, wait_for_lines};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 fn compare(folder: &Folder, text: &str, args: &[&str]) -> Ran {
     let path = folder.file("sequence.toml", text);
@@ -276,19 +275,6 @@ fn a_system_that_fails_is_counted_and_the_next_goes_on_from_the_last_good_soluti
     assert!(notes.contains("failed after 40 iterations (iteration-limit)"), "{notes}");
 }
 
-/// Waits until there is a file with this many lines.
-fn wait_for(path: &Path, lines: usize) {
-    let begin = Instant::now();
-    while std::fs::read_to_string(path).map_or(0, |text| text.matches('\n').count()) < lines {
-        assert!(
-            begin.elapsed() < Duration::from_secs(120),
-            "no {lines} lines in {}",
-            path.display()
-        );
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 /// Neither preconditioner nor solution of a process that was killed is left: its sequence is begun again.
 #[test]
 fn totals_after_a_kill_and_a_resumption_are_those_of_one_run() {
@@ -313,7 +299,7 @@ fn totals_after_a_kill_and_a_resumption_are_those_of_one_run() {
         .expect("it starts");
     // What was asked for, the first system, its first run; the second waits for ever.
     let journal = report.join("solves.jsonl");
-    wait_for(&journal, 3);
+    wait_for_lines(&journal, 3);
     child.kill().and_then(|()| child.wait()).expect("killed");
     faulty(&folder, "NO_FAULT_BUT_NAN");
     let resumed = run(&mut begin(&report, true));

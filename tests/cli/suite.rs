@@ -1,7 +1,7 @@
 //! `compare` with `[problem] matrices`: numbers over the suite, what one bad matrix or method does to the others, going
 //! on after a kill.
 use crate::plugins::faulty;
-use crate::support::{Folder, Ran, matrix, precondor, program, run};
+use crate::support::{Folder, Ran, matrix, precondor, program, run, wait_for_lines};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -199,19 +199,6 @@ fn a_solve_ends_at_its_time_limit() {
     assert!(system["iterations"].as_u64().is_some_and(|many| many > 0), "{system}");
 }
 
-/// Waits until there is a file with this many lines.
-fn wait_for(path: &Path, lines: usize) {
-    let begin = Instant::now();
-    while std::fs::read_to_string(path).map_or(0, |text| text.matches('\n').count()) < lines {
-        assert!(
-            begin.elapsed() < Duration::from_secs(120),
-            "no {lines} lines in {}",
-            path.display()
-        );
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 #[test]
 fn what_a_killed_comparison_has_done_is_not_done_again() {
     let folder = folder("suite-killed");
@@ -232,7 +219,7 @@ fn what_a_killed_comparison_has_done_is_not_done_again() {
     let mut child =
         begin(false).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
     // What was asked for, the first system, its first run.
-    wait_for(&journal, 3);
+    wait_for_lines(&journal, 3);
     let worker =
         Command::new("pgrep").args(["-P", &child.id().to_string()]).output().expect("pgrep");
     let worker = String::from_utf8(worker.stdout).expect("a number").trim().to_owned();
@@ -283,7 +270,7 @@ fn an_interrupted_suite_says_how_to_go_on() {
         .arg("--report")
         .arg(&report);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-    wait_for(&report.join("solves.jsonl"), 3);
+    wait_for_lines(&report.join("solves.jsonl"), 3);
     assert!(
         Command::new("kill")
             .args(["-INT", &child.id().to_string()])

@@ -1,11 +1,10 @@
 //! `tune`: what is found holds on systems that were held out, nothing is said of others, and the best so far survives.
 use crate::plugins::faulty;
-use crate::support::{Folder, Ran, precondor, program, run};
+use crate::support::{Folder, Ran, precondor, program, run, wait_for};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 /// Iterations follow from the seed, times do not.
 const COUNTED: &str = "measure = 'iterations'\nconfigurations = 60\nbudget = 600\n";
@@ -247,11 +246,7 @@ fn a_signal_leaves_the_best_so_far() {
     command.arg("tune").arg(&config).arg("--output").arg(&output);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     // It is there as soon as something is better than others, while the race goes on.
-    let begin = Instant::now();
-    while !output.exists() {
-        assert!(begin.elapsed() < Duration::from_secs(120), "nothing was written");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_for(&output);
     let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(sent.expect("kill").success());
     let ended = child.wait_with_output().expect("it ends");

@@ -245,7 +245,7 @@ mod tests {
     use super::*;
     use crate::comm::{Comm, threads};
     use crate::matrix::Csr;
-    use crate::precond::Properties;
+    use crate::precond::Diagonal;
     use crate::problem::{Poisson, Problem};
 
     const TIGHT: Options = Options { max_steps: 2000, tolerance: 1e-10 };
@@ -254,25 +254,6 @@ mod tests {
         let n = values.len();
         let entries = values.iter().enumerate().map(|(i, &v)| (i, i, v));
         DistCsr::solo(Csr::from_triplets(n, n, entries).expect("valid")).expect("square")
-    }
-
-    /// M = diag(values).
-    struct Scaling(Vec<f64>);
-
-    impl Preconditioner for Scaling {
-        fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
-            z.iter_mut().zip(r).zip(&self.0).for_each(|((z, r), s)| *z = r * s);
-            Ok(())
-        }
-        fn properties(&self) -> Properties {
-            Properties::SPD
-        }
-        fn stored_entries(&self) -> usize {
-            self.0.len()
-        }
-        fn bytes(&self) -> usize {
-            0
-        }
     }
 
     #[test]
@@ -325,7 +306,7 @@ mod tests {
             let similar = Csr::from_triplets(a.n_own(), a.n_own(), entries).expect("valid");
             let similar = DistCsr::solo(similar).expect("square");
             let want = of_matrix(&similar, &TIGHT).expect("finite");
-            let found = of_preconditioned(a, &Scaling(scale), &TIGHT).expect("definite");
+            let found = of_preconditioned(a, &Diagonal(scale), &TIGHT).expect("definite");
             assert!(found.converged && want.converged);
             assert!((found.min / want.min - 1.0).abs() < 1e-8, "{found:?} {want:?}");
             assert!((found.max / want.max - 1.0).abs() < 1e-8, "{found:?} {want:?}");
@@ -365,7 +346,7 @@ mod tests {
         let found = of_matrix(&a, &TIGHT).expect("symmetric");
         assert!((found.min + 3.0).abs() < 1e-12 && (found.max - 2.0).abs() < 1e-12);
         assert_eq!(found.condition(), None);
-        let one = Scaling(vec![1.0; 3]);
+        let one = Diagonal(vec![1.0; 3]);
         let got = of_preconditioned(&a, &one, &TIGHT).expect_err("indefinite");
         assert!(matches!(got, Error::Breakdown(_)), "{got}");
         let got = of_matrix(&diagonal(&[1.0, f64::NAN]), &TIGHT).expect_err("not finite");
@@ -392,7 +373,7 @@ mod tests {
             [(k, k, big), (l, l, big), (k, l, -big * (1.0 - 1e-15)), (l, k, -big * (1.0 - 1e-15))]
         });
         let a = DistCsr::solo(Csr::from_triplets(2 * n, 2 * n, pairs).expect("valid"));
-        let found = of_preconditioned(&a.expect("square"), &Scaling(vec![1e-18; 2 * n]), &TIGHT);
+        let found = of_preconditioned(&a.expect("square"), &Diagonal(vec![1e-18; 2 * n]), &TIGHT);
         assert!(found.as_ref().is_ok_and(|found| found.max > 1.9), "{found:?}");
     }
 }

@@ -10,10 +10,10 @@
 //! References: C.-W. Ho, A. Ruehli, P. Brennan, *The modified nodal approach to network analysis*, IEEE Trans.
 //! Circuits and Systems 22 (1975); what the network looks like follows the power networks `494_bus` and
 //! `1138_bus` (I. Duff, R. Grimes, J. Lewis, *Users' Guide for the Harwell–Boeing Collection*, 1992).
-use super::{Rhs, check};
+use super::{Rhs, check, of_rows};
 use crate::comm::Comm;
 use crate::kernel::random::{Purpose, Stream};
-use crate::matrix::{DistCsr, Space};
+use crate::matrix::Space;
 use crate::system::System;
 use crate::{Error, Result};
 use schemars::JsonSchema;
@@ -108,15 +108,11 @@ impl Circuit {
         let stream = |tag| Stream::new(purpose, self.seed, index, &[n as u64, tag]);
         let space = Space::even(comm.clone(), n as u64);
         let own = space.start()..space.start() + space.n_own() as u64;
-        let a = self.rows(n, stream(0));
-        let (mut row_ptr, mut cols, mut values) = (vec![0u32], Vec::new(), Vec::new());
-        for row in own.clone() {
-            cols.extend(a[row as usize].keys());
-            values.extend(a[row as usize].values());
-            row_ptr.push(cols.len() as u32);
-        }
+        let rows = self.rows(n, stream(0));
         comm.scope(|| {
-            let a = DistCsr::from_rows(&space, &row_ptr, &cols, &values)?;
+            let a = of_rows(&space, |row| {
+                rows[row as usize].iter().map(|(&col, &value)| (col, value))
+            })?;
             Ok((System::new(a), self.rhs.of_rows(own.clone(), stream(1), |_| 1.0)))
         })
     }

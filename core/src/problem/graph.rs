@@ -5,10 +5,10 @@
 //! of the weights: somewhat fewer than n unknowns, in random order.
 //!
 //! Reference: M. Penrose, *Random Geometric Graphs*, Oxford 2003.
-use super::{Rhs, check};
+use super::{Rhs, check, of_rows};
 use crate::comm::Comm;
 use crate::kernel::random::{Purpose, Stream};
-use crate::matrix::{DistCsr, Space};
+use crate::matrix::Space;
 use crate::system::System;
 use crate::{Error, Result};
 use schemars::JsonSchema;
@@ -82,20 +82,15 @@ impl Graph {
         let mean = kept.iter().map(|&p| degree(p)).sum::<f64>() / kept.len() as f64;
         let space = Space::even(comm.clone(), kept.len() as u64);
         let own = space.start()..space.start() + space.n_own() as u64;
-        let (mut row_ptr, mut cols, mut values) = (vec![0u32], Vec::new(), Vec::new());
-        let mut row: Vec<(u64, f64)> = Vec::new();
-        for k in own.clone() {
+        let row = |k: u64| {
             let p = kept[k as usize];
-            row.clear();
-            row.push((k, degree(p) + self.shift * mean));
+            let mut row = vec![(k, degree(p) + self.shift * mean)];
             row.extend(near.of(p).map(|q| (number[q], -weight(p, q))));
             row.sort_by_key(|&(col, _)| col);
-            cols.extend(row.iter().map(|&(col, _)| col));
-            values.extend(row.iter().map(|&(_, value)| value));
-            row_ptr.push(cols.len() as u32);
-        }
+            row
+        };
         comm.scope(|| {
-            let a = DistCsr::from_rows(&space, &row_ptr, &cols, &values)?;
+            let a = of_rows(&space, row)?;
             let rhs = self.rhs.of_rows(own.clone(), stream(1), |_| 1.0);
             let places = own.clone().flat_map(|k| places[kept[k as usize]]).collect();
             Ok((System::new(a).with_aux("coordinates", 2, places)?, rhs))

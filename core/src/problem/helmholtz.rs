@@ -7,10 +7,10 @@
 //!
 //! Reference: O. Ernst, M. Gander, *Why it is difficult to solve Helmholtz problems with classical iterative
 //! methods*, Lecture Notes in Computational Science and Engineering 83, Springer 2012.
-use super::{Rhs, check};
+use super::{Rhs, check, of_rows};
 use crate::comm::Comm;
 use crate::kernel::random::{Purpose, Stream};
-use crate::matrix::{DistCsr, Space};
+use crate::matrix::Space;
 use crate::system::System;
 use crate::{Error, Result};
 use schemars::JsonSchema;
@@ -71,25 +71,20 @@ impl Helmholtz {
         let rows = space.start()..space.start() + space.n_own() as u64;
         let h = 1.0 / (m + 1) as f64;
         let square = (std::f64::consts::TAU * self.waves * h).powi(2);
-        let (mut row_ptr, mut cols, mut values) = (vec![0u32], Vec::new(), Vec::new());
-        for row in rows.clone() {
+        let entries = |row: u64| {
             let [i, j] = [row % step, row / step];
             let diagonal = 4.0 - square * (self.deviation * media.normal(row)).exp();
-            let row = [
+            let all = [
                 (j > 0).then(|| (row - step, -1.0)),
                 (i > 0).then(|| (row - 1, -1.0)),
                 Some((row, diagonal)),
                 (i + 1 < step).then(|| (row + 1, -1.0)),
                 (j + 1 < step).then(|| (row + step, -1.0)),
             ];
-            for (col, value) in row.into_iter().flatten() {
-                cols.push(col);
-                values.push(value);
-            }
-            row_ptr.push(cols.len() as u32);
-        }
+            all.into_iter().flatten()
+        };
         comm.scope(|| {
-            let a = DistCsr::from_rows(&space, &row_ptr, &cols, &values)?;
+            let a = of_rows(&space, entries)?;
             let rhs = self.rhs.of_rows(rows.clone(), stream(1), |_| h * h);
             let node = |row: u64| [row % step, row / step];
             let places = rows.clone().flat_map(|r| node(r).map(|i| (i + 1) as f64 * h)).collect();

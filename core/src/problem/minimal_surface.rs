@@ -15,7 +15,7 @@ use super::p1::Triangle;
 use crate::comm::Comm;
 use crate::kernel::random::{Purpose, Stream};
 use crate::matrix::{Csr, DistCsr, Space};
-use crate::precond::{Preconditioner, Properties};
+use crate::precond::Diagonal;
 use crate::solver::{Algorithm, Criterion, Stop, solve};
 use crate::system::System;
 use crate::{Error, Result};
@@ -137,25 +137,6 @@ struct Linearised {
     rhs: Vec<f64>,
 }
 
-/// Scaling by the diagonal.
-struct Diagonal(Vec<f64>);
-
-impl Preconditioner for Diagonal {
-    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        z.iter_mut().zip(r).zip(&self.0).for_each(|((z, r), d)| *z = r / d);
-        Ok(())
-    }
-    fn properties(&self) -> Properties {
-        Properties::SPD
-    }
-    fn stored_entries(&self) -> usize {
-        self.0.len()
-    }
-    fn bytes(&self) -> usize {
-        size_of_val(self.0.as_slice())
-    }
-}
-
 impl Surface {
     /// The height at a node, the outer ones among them.
     fn at(&self, u: &[f64], [i, j]: [usize; 2], part: f64) -> f64 {
@@ -258,7 +239,7 @@ impl Surface {
     fn step(&self, u: &[f64], part: f64) -> Result<Vec<f64>> {
         let Linearised { row_ptr, cols, values, rhs } = self.linearised(u, part);
         let a = DistCsr::solo(Csr::new(u.len(), row_ptr, cols, values)?)?;
-        let m = Diagonal((0..u.len()).map(|i| a.diagonal(i)).collect());
+        let m = Diagonal((0..u.len()).map(|i| 1.0 / a.diagonal(i)).collect());
         let stop = Stop {
             criterion: Criterion::RelativeResidual,
             tolerance: TOLERANCE,

@@ -39,12 +39,14 @@ pub use tetrahedra::Tetrahedra;
 
 use crate::comm::Comm;
 use crate::kernel::random::{Purpose, Stream};
+use crate::matrix::{DistCsr, Space};
 use crate::registry::parameters;
 use crate::system::System;
 use crate::train::Samples;
 use crate::{Error, Result, schema};
 use serde_json::Value;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The kinds of problems: their variants, their names, and what each does alike.
 macro_rules! kinds {
@@ -191,6 +193,22 @@ impl<const D: usize> Place<D> {
     fn block(&self, blocks: f64) -> u64 {
         self.0.iter().rev().fold(0, |block, x| (block << 16) + (x * blocks) as u64)
     }
+}
+
+/// The matrix out of the rows that this rank owns, each given as its columns, in increasing order, and entries. Collective.
+fn of_rows<R: IntoIterator<Item = (u64, f64)>>(
+    space: &Arc<Space>,
+    row: impl Fn(u64) -> R,
+) -> Result<DistCsr> {
+    let (mut row_ptr, mut cols, mut values) = (vec![0u32], Vec::new(), Vec::new());
+    for number in space.start()..space.start() + space.n_own() as u64 {
+        for (col, value) in row(number) {
+            cols.push(col);
+            values.push(value);
+        }
+        row_ptr.push(cols.len() as u32);
+    }
+    DistCsr::from_rows(space, &row_ptr, &cols, &values)
 }
 
 /// Inner nodes a side, out of `level` or `nodes`.

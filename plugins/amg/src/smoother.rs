@@ -17,6 +17,7 @@ use crate::number::Number;
 use crate::rows::Rows;
 use precondor_sdk::core::kernel::chebyshev::Chebyshev;
 use precondor_sdk::core::kernel::smoothing::{Named, Traits, damped};
+use precondor_sdk::core::precond::Diagonal;
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::Value;
 
@@ -151,7 +152,8 @@ impl Wish<'_> {
             return Ok((Box::new(named), traits));
         }
         let a = system.a();
-        let weights = |weight: &dyn Fn(usize) -> f64| Weights((0..a.n_own()).map(weight).collect());
+        let weights =
+            |weight: &dyn Fn(usize) -> f64| Diagonal((0..a.n_own()).map(weight).collect());
         match self.kind {
             Some(Kind::L1Jacobi) => {
                 let weight = |i| 1.0 / a.global_entries(i).map(|(_, v)| v.abs()).sum::<f64>();
@@ -167,7 +169,7 @@ impl Wish<'_> {
                 let weights = weights(&weight);
                 let (damping, traits) =
                     damped(&weights, self.damping, "spai-0", level, system, self.symmetric)?;
-                let weights = Weights(weights.0.into_iter().map(|w| damping * w).collect());
+                let weights = Diagonal(weights.0.into_iter().map(|w| damping * w).collect());
                 Ok((Box::new(Plain(weights)), traits))
             }
             _ => {
@@ -196,9 +198,6 @@ pub(crate) fn incomplete(
     Ok((smoother, Traits { note, ..Traits::PROVED }))
 }
 
-/// One weight a row.
-struct Weights(Vec<f64>);
-
 /// A symmetric S that needs no product with A.
 struct Plain<P>(P);
 
@@ -217,22 +216,6 @@ impl<P: Preconditioner> Step<f64> for Plain<P> {
     }
     fn bytes(&self) -> usize {
         self.0.bytes()
-    }
-}
-
-impl Preconditioner for Weights {
-    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        z.iter_mut().zip(r).zip(&self.0).for_each(|((z, r), w)| *z = w * r);
-        Ok(())
-    }
-    fn properties(&self) -> Properties {
-        Properties::SPD
-    }
-    fn stored_entries(&self) -> usize {
-        self.0.len()
-    }
-    fn bytes(&self) -> usize {
-        8 * self.0.len()
     }
 }
 

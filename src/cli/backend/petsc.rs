@@ -44,11 +44,20 @@ pub fn measure(
     let (mats, options) = (Mats::new(petsc, task)?, Given::new(petsc, config, method)?);
     let ksp = configured(petsc, &options, mats.both(), config)?;
     let mut held = Held { ksp, mats, options, of: Default::default() };
-    let how = (&mut held, Setup::SetUp);
-    let solved = solve(petsc, how, session, task, method, config, watch);
+    let asked = Asked { petsc, session, task, method, config };
+    let solved = solve(&asked, (&mut held, Setup::SetUp), watch);
     let unused = unused(&held.options);
     let solved = solved?;
     unused.map(|()| solved)
+}
+
+/// What a solve is made of.
+struct Asked<'a> {
+    petsc: &'a Petsc,
+    session: &'a Session,
+    task: &'a Task,
+    method: Option<&'a MethodConfig>,
+    config: &'a SolverConfig,
 }
 
 /// Options of one solve, in the database until this is dropped.
@@ -119,18 +128,13 @@ impl Kept {
         Kept { reuse, setup_cost: setup_cost.unwrap_or(UNKNOWN), wear: Wear::default(), held: None }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what a solve is made of")]
     fn solve(
         &mut self,
-        petsc: &Petsc,
+        asked: &Asked<'_>,
         (held, how): (&mut Held, Setup),
-        session: &Session,
-        task: &Task,
-        method: Option<&MethodConfig>,
-        config: &SolverConfig,
         watch: &mut dyn FnMut(&Step),
     ) -> Result<Measured> {
-        let solved = solve(petsc, (held, how), session, task, method, config, watch)?;
+        let solved = solve(asked, (held, how), watch)?;
         if how == Setup::SetUp {
             unused(&held.options)?;
         }
@@ -196,7 +200,8 @@ pub fn follow(
             (held, if kept.wear.is_over(kept.reuse) { Setup::Refreshed } else { Setup::Kept })
         }
     };
-    let mut solved = kept.solve(petsc, (&mut held, how), session, task, method, config, watch)?;
+    let asked = Asked { petsc, session, task, method, config };
+    let mut solved = kept.solve(&asked, (&mut held, how), watch)?;
     let stopped = session.comm().any(interrupt::asked() || limit::cut())?;
     let failed = solved.report.outcome != Outcome::Converged && !stopped;
     // What PETSc keeps for new values may be what fails, as bounds of spectra.
@@ -204,8 +209,7 @@ pub fn follow(
         false => how,
         true => {
             held = new(of)?;
-            let anew = (&mut held, Setup::SetUp);
-            let second = kept.solve(petsc, anew, session, task, method, config, watch)?;
+            let second = kept.solve(&asked, (&mut held, Setup::SetUp), watch)?;
             solved = together(solved, second);
             Setup::SetUp
         }
@@ -229,14 +233,11 @@ fn unused(options: &Given) -> Result<()> {
 
 /// Solves with what is `held`, whose preconditioner PETSc makes, makes for new values or leaves as it is.
 fn solve(
-    petsc: &Petsc,
+    asked: &Asked<'_>,
     (held, how): (&mut Held, Setup),
-    session: &Session,
-    task: &Task,
-    method: Option<&MethodConfig>,
-    config: &SolverConfig,
     watch: &mut dyn FnMut(&Step),
 ) -> Result<Measured> {
+    let &Asked { petsc, session, task, method, config } = asked;
     let (a, space) = (task.system.a(), task.system.a().space());
     let Held { ksp, mats, .. } = held;
     let mat = &mats.a;

@@ -74,6 +74,9 @@ impl UnderWay<'_> {
         let exact = reference(&asked.runs, &task, session)?;
         for key in keys {
             let run = &asked.runs[key.run];
+            if learnt(run, &task, session).is_err() {
+                continue;
+            }
             let one = || one((run, &mut follows[key.run]), &task, session, exact.as_deref());
             let (_, _) = limit::within(run.limit, one)?;
             interrupt::check(session)?;
@@ -113,7 +116,7 @@ impl UnderWay<'_> {
         };
         let (n, nnz) = (task.system.a().n_global(), task.nnz);
         tell(Event::Made(number, system, Info { n, nnz, side: traffic::side(&task.system) }))?;
-        let mut failed = BTreeSet::new();
+        let (mut failed, mut looked) = (BTreeSet::new(), BTreeSet::new());
         for key in todo {
             let run = &asked.runs[key.run];
             if failed.contains(&key.run) {
@@ -128,8 +131,12 @@ impl UnderWay<'_> {
                 continue;
             }
             tell(Event::Begin(key))?;
-            let one = || one((run, &mut follows[key.run]), &task, session, exact.as_deref());
-            let (end, course) = limit::within(run.limit, one)?;
+            let (end, course) = match looked.insert(key.run).then(|| learnt(run, &task, session)) {
+                Some(Err(failure)) => (Err(failure), Course::default()),
+                _ => limit::within(run.limit, || {
+                    one((run, &mut follows[key.run]), &task, session, exact.as_deref())
+                })?,
+            };
             // What a signal cut short is not counted.
             let whole = end.as_ref().is_ok_and(Entry::converged);
             if interrupt::wished(session)? && !whole {
@@ -154,9 +161,20 @@ fn reference(runs: &[Run], task: &Task, session: &Session) -> Result<Option<Vec<
 
 /// One solve of a system with nothing kept of others. Collective.
 pub fn solve_once(run: &Run, task: &Task, session: &Session) -> Result<End> {
+    if let Err(failure) = learnt(run, task, session) {
+        return Ok(Err(failure));
+    }
     let mut alone = Follow::new(run, session)?;
     let work = || one((run, &mut alone), task, session, None);
     limit::within(run.limit, work).map(|(end, _)| end)
+}
+
+/// Fails where a model of the run was trained on the matrix of `task`. Collective.
+fn learnt(run: &Run, task: &Task, session: &Session) -> std::result::Result<(), Failure> {
+    let methods = run.method.iter().chain(&run.plan.replacement);
+    let a = task.preconditioned().a();
+    let mut seen = methods.map(|method| session.not_trained_on(&method.params, a));
+    seen.try_for_each(|known| known.map_err(|e| Failure::new(e.to_string())))
 }
 
 /// One solve: how it ended, and its course. Collective.
@@ -166,11 +184,6 @@ fn one(
     session: &Session,
     exact: Option<&[f64]>,
 ) -> Result<(End, Course)> {
-    let params = run.method.iter().chain(&run.plan.replacement).map(|method| &method.params);
-    let seen = params.map(|params| session.not_trained_on(params, task.preconditioned().a()));
-    if let Err(e) = seen.collect::<Result<()>>() {
-        return Ok((Err(Failure::new(e.to_string())), Course::default()));
-    }
     let exact = exact.filter(|_| run.solver.stop == StopRule::AbsoluteError);
     let task = task.under(&run.solver);
     let task: &Task = &task;
