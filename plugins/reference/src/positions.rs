@@ -15,11 +15,11 @@
 //!
 //! Cost: given, a few sums over the nodes, one gather; estimated, an application of M for each axis; then the rows looked at.
 use precondor_sdk::core::comm::Communicator;
-use precondor_sdk::core::kernel::lattice::{Entry, Lattice, STEPS, Step};
+use precondor_sdk::core::kernel::lattice::{Lattice, STEPS, Step};
 use precondor_sdk::core::kernel::magnitude::near_one;
-use precondor_sdk::core::kernel::random::samples;
 use precondor_sdk::core::kernel::separable::{Axis, Separable};
 use precondor_sdk::prelude::*;
+use std::ops::Range;
 
 /// Where the positions of the nodes come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -120,12 +120,7 @@ impl Shifts {
         let Some(frame) = frame else {
             return Ok(Err("the coordinates do not span the grid".into()));
         };
-        let mut axes = vec![vec![0.0; a.n_own()]; lattice.dimension];
-        let d = lattice.dimension;
-        for (i, place) in places.chunks_exact(d).enumerate() {
-            let shift = frame.shift(lattice.place(a.space().start() + i as u64), place);
-            axes.iter_mut().zip(shift).for_each(|(axis, s)| axis[i] = s as f32);
-        }
+        let axes = (0..lattice.dimension).map(|k| frame.shifts(a, lattice, places, k)).collect();
         Shifts { axes }.checked(a, operator)
     }
 
@@ -151,25 +146,30 @@ impl Shifts {
         if let Some(why) = useless {
             return Ok(Err(why));
         }
-        let (n, mut axes) = (a.n_own(), Vec::with_capacity(lattice.dimension));
-        let (mut r, mut z) = (vec![0.0; n], vec![0.0; n]);
-        for axis in 0..lattice.dimension {
-            let last = lattice.dims[axis] - 1;
-            lattice.runs(a, |run| {
-                run.each(|row, place, entries| {
-                    let mut sum: f64 = entries.iter().map(|e| along(e, axis) * e.1).sum();
-                    if !lattice.periodic[axis] && [0, last].contains(&place[axis]) {
+        let mut loads = vec![vec![0.0; a.n_own()]; lattice.dimension];
+        lattice.runs(a, |run| {
+            for (axis, load) in loads.iter_mut().enumerate() {
+                let along = run.steps.iter().map(|&step| f64::from(STEPS[step][axis]));
+                let (m, walls) = (lattice.dims[axis], !lattice.periodic[axis]);
+                for (i, to) in load[run.row..][..run.count].iter_mut().enumerate() {
+                    let values = run.of(i);
+                    let at = run.place[axis] + if axis == 0 { i } else { 0 };
+                    *to = -along.clone().zip(values).map(|(step, v)| step * v).sum::<f64>();
+                    if walls && (at == 0 || at + 1 == m) {
                         // What is held by the walls of the node.
-                        let whole: f64 = entries.iter().map(|e| e.1).sum();
-                        sum -= if place[axis] == 0 { -whole } else { whole };
+                        let whole: f64 = values.iter().sum();
+                        *to -= if at == 0 { whole } else { -whole };
                     }
-                    r[row] = -sum;
-                    Ok(())
-                })
-            })?;
-            solve(&r, &mut z)?;
-            axes.push(z.iter().map(|d| *d as f32).collect());
-        }
+                }
+            }
+            Ok(())
+        })?;
+        let mut z = vec![0.0; a.n_own()];
+        let solved = loads.iter().map(|load| {
+            solve(load, &mut z)?;
+            Ok(z.iter().map(|d| *d as f32).collect())
+        });
+        let axes = solved.collect::<Result<_>>()?;
         Shifts { axes }.checked(a, operator)
     }
 
@@ -182,16 +182,24 @@ impl Shifts {
         let lattice = operator.lattice();
         let held: Vec<[bool; 2]> = operator.axes.iter().map(walls).collect();
         let mut farthest = 0.0f64;
-        for i in 0..a.n_own() {
-            let place = lattice.place(a.global_row(i));
+        for (nodes, place) in rows(a, lattice) {
             for (k, axis) in self.axes.iter_mut().enumerate() {
-                let ends = [place[k] == 0, place[k] + 1 == lattice.dims[k]];
-                let open = |end: usize| ends[end] && !held[k][end] && !lattice.periodic[k];
-                if open(0) || open(1) {
-                    axis[i] = 0.0;
+                let axis = &mut axis[nodes.clone()];
+                let open = |at: usize| {
+                    let ends = [at == 0, at + 1 == lattice.dims[k]];
+                    !lattice.periodic[k] && (0..2).any(|end| ends[end] && !held[k][end])
+                };
+                if k > 0 && open(place[k]) {
+                    axis.fill(0.0);
+                } else if k == 0 {
+                    let last = axis.len() - 1;
+                    for i in [0, last].into_iter().filter(|i| open(place[0] + i)) {
+                        axis[i] = 0.0;
+                    }
                 }
-                let size = f64::from(axis[i].abs());
-                farthest = if size.is_finite() { farthest.max(size) } else { f64::INFINITY };
+                let known = axis.iter().all(|d| d.is_finite());
+                let most = axis.iter().fold(0.0f32, |most, d| most.max(d.abs()));
+                farthest = farthest.max(if known { f64::from(most) } else { f64::INFINITY });
             }
         }
         let mut all = [farthest];
@@ -215,16 +223,17 @@ impl Shifts {
 
     /// ‖A (i + δ)‖ / ‖A i‖ over some rows away from walls, each relative to the size of its entries. Collective.
     fn left(&self, a: &DistCsr, lattice: Lattice) -> Result<f64> {
-        let chosen = samples(a.n_global(), SAMPLES);
-        let widened = |axis: &Vec<f32>| axis.iter().map(|d| f64::from(*d)).collect::<Vec<f64>>();
         let (start, mut sums) = (a.space().start(), [[0.0; 2]; 2]);
         for (k, axis) in self.axes.iter().enumerate() {
-            let there = a.on_ghosts(&widened(axis))?;
+            let there = match a.space().comm().size() {
+                1 => vec![],
+                _ => a.on_ghosts(&axis.iter().map(|d| f64::from(*d)).collect::<Vec<f64>>())?,
+            };
             let at = |col: u64| match col.checked_sub(start).map(|j| j as usize) {
                 Some(j) if j < axis.len() => f64::from(axis[j]),
                 _ => a.ghost_ids().binary_search(&col).map_or(0.0, |j| there[j]),
             };
-            for row in (0..a.n_own()).filter(|&i| chosen(start + i as u64)) {
+            for row in sampled(a) {
                 let place = lattice.place(start + row as u64);
                 let inside = |k: usize| {
                     lattice.periodic[k]
@@ -249,9 +258,24 @@ impl Shifts {
     }
 }
 
-/// How far along an axis an entry is from the diagonal.
-fn along((step, _): &Entry, axis: usize) -> f64 {
-    f64::from(STEPS[*step][axis])
+/// The own nodes in runs along x, and where each run begins.
+fn rows(a: &DistCsr, lattice: Lattice) -> impl Iterator<Item = (Range<usize>, [usize; 3])> {
+    let (n, start) = (a.n_own(), a.space().start());
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        let (first, place) = (next, lattice.place(start + next as u64));
+        next = (first + lattice.dims[0] - place[0]).min(n);
+        (first < n).then_some((first..next, place))
+    })
+}
+
+/// Some of the own rows, chosen by their numbers: one out of every so many, anywhere among them.
+fn sampled(a: &DistCsr) -> impl Iterator<Item = usize> {
+    let (start, end) = (a.space().start(), a.space().start() + a.n_own() as u64);
+    let every = a.n_global().div_ceil(SAMPLES).max(1);
+    let anywhere = move |k: u64| k * every + (k.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % every;
+    let own = (start / every..=end / every).map(anywhere).filter(move |k| (start..end).contains(k));
+    own.map(move |k| (k - start) as usize)
 }
 
 /// Adds to an unevaluated sum.
@@ -288,17 +312,18 @@ struct Frame {
 impl Frame {
     /// None where the coordinates do not span the space. Collective.
     fn fitted(a: &DistCsr, lattice: Lattice, places: &[f64]) -> Result<Option<Self>> {
-        let (d, start) = (lattice.dimension, a.space().start());
+        let d = lattice.dimension;
         let middle = lattice.dims.map(|m| 0.5 * (m as f64 - 1.0));
         // Of each coordinate itself, and times how far the node is from the middle along each axis.
         let mut sums = [[0.0; 2]; 12];
-        for (i, place) in places.chunks_exact(d).enumerate() {
-            let node = lattice.place(start + i as u64);
-            for (c, x) in place.iter().enumerate() {
-                add(&mut sums[4 * c], *x);
-                for k in 0..d {
-                    add(&mut sums[4 * c + 1 + k], x * (node[k] as f64 - middle[k]));
+        for (own, place) in rows(a, lattice) {
+            let mut off: [f64; 3] = std::array::from_fn(|k| place[k] as f64 - middle[k]);
+            for at in places[d * own.start..d * own.end].chunks_exact(d) {
+                for (x, sums) in at.iter().zip(sums.chunks_exact_mut(4)) {
+                    add(&mut sums[0], *x);
+                    off.iter().zip(&mut sums[1..]).take(d).for_each(|(off, sum)| add(sum, x * off));
                 }
+                off[0] += 1.0;
             }
         }
         let sums = totals(a, sums)?;
@@ -319,15 +344,21 @@ impl Frame {
         Ok(inverse.map(|inverse| Frame { dimension: d, centre: [centre, middle], inverse }))
     }
 
-    /// How far the node is from its place, in spacings.
-    fn shift(&self, node: [usize; 3], place: &[f64]) -> [f64; 3] {
-        let Frame { dimension, centre: [centre, middle], inverse } = self;
-        let off = |k: usize| {
-            let parts = place.iter().zip(centre).zip(inverse[k]);
-            let at: f64 = parts.map(|((x, centre), of)| of * (x - centre)).sum();
-            at - (node[k] as f64 - middle[k])
-        };
-        std::array::from_fn(|k| if k < *dimension { off(k) } else { 0.0 })
+    /// How far the own nodes are from their places along an axis, in spacings.
+    fn shifts(&self, a: &DistCsr, lattice: Lattice, places: &[f64], axis: usize) -> Vec<f32> {
+        let Frame { dimension: d, centre: [centre, middle], inverse } = self;
+        let mut shifts = Vec::with_capacity(a.n_own());
+        for (own, place) in rows(a, lattice) {
+            let first = place[axis] as f64 - middle[axis];
+            let each = if axis == 0 { 1.0 } else { 0.0 };
+            let nodes = places[d * own.start..d * own.end].chunks_exact(*d);
+            shifts.extend(nodes.enumerate().map(|(i, place)| {
+                let parts = place.iter().zip(centre).zip(inverse[axis]);
+                let at: f64 = parts.map(|((x, centre), of)| of * (x - centre)).sum();
+                (at - (first + each * i as f64)) as f32
+            }));
+        }
+        shifts
     }
 }
 
