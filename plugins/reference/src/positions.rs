@@ -6,7 +6,8 @@
 //!   walls, which lie one spacing beyond the last nodes, included. The right-hand side is local, and so is most of δ: one application of
 //!   M for each axis gives it to a tenth or two.
 //!
-//! Neither is believed. Beyond [`FARTHEST`] from its place a node is none of the grid; and of some five hundred rows chosen by their
+//! Neither is believed. Beyond [`FARTHEST`] from its place a node is none of the grid (one that is only estimated to be there, between flat
+//! cells, is held to it); and of some five hundred rows chosen by their
 //! numbers, away from walls, A (i + δ) has to leave less than [`EXPLAINED`] of A i. Then P knows nothing of positions,
 //! and a note says why.
 //!
@@ -167,7 +168,7 @@ impl Shifts {
         let mut z = vec![0.0; a.n_own()];
         let solved = loads.iter().map(|load| {
             solve(load, &mut z)?;
-            Ok(z.iter().map(|d| *d as f32).collect())
+            Ok(z.iter().map(|d| d.clamp(-FARTHEST, FARTHEST) as f32).collect())
         });
         let axes = solved.collect::<Result<_>>()?;
         Shifts { axes }.checked(a, operator)

@@ -88,9 +88,9 @@ impl Shifted {
             let [uu, dd] = [product(at + o + q), product(at - o - q)];
             let [ud, du] = [product(at + o - q), product(at + q - o)];
             let value = |(x, a, b): (&[f32], &[f32], &[f32]), i: usize| x[i] * a[i] * b[i];
-            for i in 0..n {
+            for (i, out) in out.iter_mut().enumerate() {
                 let alike = value(uu, i) + value(dd, i);
-                out[i] += 0.25 * (alike - (value(ud, i) + value(du, i)));
+                *out += 0.25 * (alike - (value(ud, i) + value(du, i)));
             }
         }
     }

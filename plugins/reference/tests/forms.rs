@@ -1,7 +1,9 @@
 //! The post-only form, and interpolation at the nodes' positions: against dense algebra, in both precisions, on ranks and threads; counts.
 #![allow(clippy::unwrap_used)]
-use precondor_plugin_reference::Reference;
-use precondor_sdk::core::comm::Comm;
+use precondor_plugin_reference::{Params, Reference, Source, Variant, traffic};
+use precondor_sdk::core::comm::count::Counted;
+use precondor_sdk::core::comm::predict::Layout;
+use precondor_sdk::core::comm::{Comm, threads};
 use precondor_sdk::core::matrix::Csr;
 use precondor_sdk::core::problem::{Poisson, Problem, Tetrahedra};
 use precondor_sdk::core::registry::Native;
@@ -300,6 +302,33 @@ fn no_bit_depends_on_the_number_of_ranks() {
             }
         }
     }
+}
+
+#[test]
+fn what_an_application_sends_is_predicted() {
+    for (variant, degree) in
+        [(Variant::Symmetric, None), (Variant::PostOnly, None), (Variant::PostOnly, Some(2))]
+    {
+        let params = Params { variant, degree, bad_nodes: Some(0.0), ..Params::default() };
+        let predicted = traffic::reference(Layout { m: 15, p: 3 }, &params).unwrap();
+        let sent = threads::run(3, |world| {
+            let counted = Counted::new(world);
+            let counter = counted.counter();
+            let problem = triangles(4, 0.25, 3);
+            let (system, b) = problem.generate(Comm::new(Arc::new(counted))).unwrap();
+            let comm = system.a().space().comm();
+            let m = comm.scope(|| Reference::generate(&params, &system)).unwrap();
+            let (before, mut z) = (counter.read(), vec![0.0; b.len()]);
+            m.apply(&b, &mut z).unwrap();
+            counter.read() - before
+        });
+        for (sent, predicted) in sent.iter().zip(&predicted) {
+            assert_eq!(*sent, predicted.traffic, "{variant:?} {degree:?}");
+        }
+    }
+    // Whether there are any positions, only the system tells.
+    let params = Params { positions: Source::Auto, bad_nodes: Some(0.0), ..Params::default() };
+    assert!(traffic::reference(Layout { m: 15, p: 3 }, &params).is_none());
 }
 
 #[test]
