@@ -7,6 +7,7 @@
 #![deny(missing_docs)]
 mod bad;
 mod fast_poisson;
+mod params;
 mod planes;
 mod positions;
 mod reference;
@@ -17,8 +18,9 @@ pub mod traffic;
 mod transfer;
 
 pub use fast_poisson::{FastPoisson, FastSolve, Params as FastPoissonParams};
+pub use params::{Params, Precision, Variant};
 pub use positions::Source;
-pub use reference::{Params, Precision, Reference, Variant, Wrapped};
+pub use reference::{Reference, Wrapped};
 pub use smoother::Kind;
 
 precondor_sdk::export_plugin!(Reference, FastPoisson);

@@ -17,9 +17,9 @@
 //! Cost, n nodes, k couplings a node: setup one pass over A; apply 2d products (post-only d) of 4(k + 1) bytes and 4k + 7 flops a node, and
 //! one solve with A0; held are k + 2 numbers a node of A, 5 of vectors and those of the solve, of 4 bytes each.
 use crate::bad::Bad;
+use crate::params::Variant;
 use crate::planes::{Layers, Planes, Stage};
 use crate::positions::Shifts;
-use crate::reference::Variant;
 use crate::shifted::Shifted;
 use crate::smoother::ratio;
 use precondor_sdk::core::kernel::chebyshev::Chebyshev;
