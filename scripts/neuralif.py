@@ -8,7 +8,7 @@ the order of a set of CPython (3.8 or later), for `precondor-lab learned --neura
     python scripts/neuralif.py FOLDER [COUNT]
 
 As `apps/synthetic.py` of github.com/paulhausner/neural-incomplete-factorization makes them for mode 'test': n = 10000, of 100
-matrices the first COUNT (100), system k from seed 103600 + k. A has some 1 million entries, 16 MB a file."""
+matrices the first COUNT (100), system k from seed 103600 + k. A has some 1 million entries, 12 MB a file."""
 import pathlib
 import sys
 

@@ -170,7 +170,7 @@ impl Found {
         verdict: &Verdict,
     ) -> Option<String> {
         let fsai = self.record.methods.iter().position(|of| of.label == "FSAI")?;
-        Some(match verdict.break_even(k, fsai, training?) {
+        Some(match verdict.break_even_alike(k, fsai, training?) {
             Some(systems) => {
                 format!("against FSAI the training is won back after {systems} systems")
             }

@@ -11,6 +11,8 @@ pub struct Verdict {
     /// The best of those that did not learn, and of those that did, in each measure.
     pub classical: [Option<usize>; 3],
     pub learned: [Option<usize>; 3],
+    /// `[method][system]`.
+    times: Values,
 }
 
 /// Places in [`MEASURES`].
@@ -32,7 +34,7 @@ impl Verdict {
         };
         let [classical, learned] =
             [false, true].map(|learned| [TIME, ITERATIONS, PRODUCTS].map(|k| best(k, learned)));
-        Verdict { means, classical, learned }
+        Verdict { means, classical, learned, times: values[TIME].clone() }
     }
 
     /// The best learned method over the best other one.
@@ -51,10 +53,23 @@ impl Verdict {
         }
     }
 
-    /// Systems until `seconds` of training are won back by `of` against `other`; none where it is no faster.
+    /// Systems until `seconds` of training are won back by `of` against `other`; none where it is not faster on every system
+    /// that was tried, so that nothing is read into the noise of a clock.
     pub fn break_even(&self, of: usize, other: usize, seconds: f64) -> Option<f64> {
         let saved = self.means[TIME][other]? - self.means[TIME][of]?;
-        (saved > 0.0).then(|| (seconds / saved).ceil())
+        let mut pairs = self.times[of].iter().zip(&self.times[other]);
+        let always = pairs.all(|(ours, theirs)| match (ours, theirs) {
+            (Some(ours), Some(theirs)) => ours < theirs,
+            (ours, None) => ours.is_some(),
+            (None, Some(_)) => false,
+        });
+        (always && saved > 0.0).then(|| (seconds / saved).ceil())
+    }
+
+    /// As [`break_even`](Self::break_even) against a method whose M costs the same: what takes as many products is no faster.
+    pub fn break_even_alike(&self, of: usize, other: usize, seconds: f64) -> Option<f64> {
+        let fewer = self.means[PRODUCTS][of]? < self.means[PRODUCTS][other]?;
+        fewer.then(|| self.break_even(of, other, seconds)).flatten()
     }
 
     /// A sentence on a measure.
@@ -129,6 +144,9 @@ mod tests {
         assert_eq!(verdict.wins(TIME), Some(true));
         assert_eq!(verdict.break_even(1, 0, 100.5), Some(101.0));
         assert_eq!(verdict.break_even(0, 1, 100.5), None);
+        // Faster in the mean, and not on the first system; faster with as many products.
+        assert_eq!(verdict.break_even(2, 0, 100.5), None);
+        assert_eq!(verdict.break_even_alike(1, 0, 100.5), None);
         let told = verdict.told(TIME, &record).expect("a sentence");
         assert!(told.contains("the network wins; one of learned takes 0.500 times"), "{told}");
         assert_eq!(verdict.wins(ITERATIONS), Some(false));
