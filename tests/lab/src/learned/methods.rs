@@ -96,11 +96,8 @@ pub fn all(
     model: Option<&str>,
 ) -> Result<(Vec<Method>, Vec<String>)> {
     let mut all = own();
-    let trained = |model| {
-        // What was learned is measured, not whether it would be trusted.
-        Method::new(TRAINED, LEARNED, json!({ "name": LEARNER, "model": model }))
-    };
-    all.extend(model.map(trained));
+    let trained = |model| json!({ "name": LEARNER, "model": model });
+    all.extend(model.map(|model| Method::new(TRAINED, LEARNED, trained(model))));
     all.retain(|method| set.on_grids || !method.on_grids);
     let (mut there, missing): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|method| method.is_there(methods));

@@ -194,7 +194,7 @@ pub fn title(told: &[Told]) -> String {
 
 /// The head of the result: where learned methods lose, and where they win.
 pub fn head(found: &[Found], told: &[Told]) -> String {
-    let where_ = |measure: usize, wins: bool| -> Vec<&str> {
+    let those = |measure: usize, wins: bool| -> Vec<&str> {
         let sets = found.iter().zip(told);
         let sets = sets.filter(|(_, told)| told.verdict.wins(measure) == Some(wins));
         sets.map(|(found, _)| found.set.name.as_str()).collect()
@@ -206,8 +206,8 @@ pub fn head(found: &[Found], told: &[Told]) -> String {
     let sentence = |measure: usize, what: &str| {
         format!(
             "In {what} learned methods lose to the best classical one on {}, and win on {}.",
-            sets(&where_(measure, false)),
-            sets(&where_(measure, true))
+            sets(&those(measure, false)),
+            sets(&those(measure, true))
         )
     };
     format!(
