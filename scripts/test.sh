@@ -21,33 +21,35 @@ command -v cargo >/dev/null || {
 install_missing cc mpi petsc python torch
 if missing cc; then exit 1; fi
 
-# The README's first command, read from the README, in a clone under a temporary folder: whatever the
-# working tree has and the repository lacks is missing there.
+# The README's first command, read from the README, in a clone below target/: whatever the working tree has
+# and the repository lacks is missing there. The clone is kept, so that a later run builds what has changed.
 first_command_in_a_fresh_clone() (
-    clone=$(mktemp -d)
-    trap 'rm -rf "$clone"' EXIT
-    git clone --quiet "$PWD" "$clone/precondor"
+    clone=$PWD/target/clone
+    [ -d "$clone/.git" ] || git init --quiet "$clone"
+    git -C "$clone" fetch --quiet --no-tags "$PWD" HEAD
+    git -C "$clone" reset --quiet --hard FETCH_HEAD
+    git -C "$clone" clean --quiet -ffdx --exclude=/target
     command=$(grep -m1 '^cargo run' README.md)
-    cd "$clone/precondor"
-    $command --report "$clone/report"
-    test -s "$clone/report/index.html"
+    cd "$clone"
+    rm -rf target/report
+    $command --report "$clone/target/report"
+    test -s "$clone/target/report/index.html"
     # Built without MPI, the program does not run as many times as a launcher starts it.
     if said=$(OMPI_COMM_WORLD_SIZE=2 OMPI_COMM_WORLD_RANK=0 target/release/precondor plugins list 2>&1); then
         echo "error: one of two ranks ran by itself: $said" >&2
         exit 1
     fi
     grep -q -e "--features mpi" <<< "$said"
-    carries_its_methods "$clone/precondor"
+    carries_its_methods
 )
 
 # The program and a library that carry their methods along: alone in an empty folder, far from any library.
-# In the clone, whose build is there already.
 carries_its_methods() (
-    cd "$1"
-    mkdir alone
+    alone=$(mktemp -d)
+    trap 'rm -rf "$alone"' EXIT
     cargo build --release --quiet --features linked --bin precondor --example solve_csr
-    cp target/release/precondor target/release/examples/solve_csr alone/
-    cd alone
+    cp target/release/precondor target/release/examples/solve_csr "$alone/"
+    cd "$alone"
     export HOME="$PWD/home" XDG_DATA_HOME="$PWD/home"
     ./precondor plugins list
     ./precondor plugins list | grep -c 'linked in'

@@ -128,16 +128,29 @@ fn package() -> &'static Path {
     })
 }
 
-#[test]
-fn the_package_passes_its_tests() {
+/// Runs the package's tests with these arguments to pytest.
+fn passes(arguments: &[&str]) {
     let Some(python) = environment() else { return };
     let mut pytest = isolated(python);
     pytest.args(["-X", "dev", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rs"]);
-    pytest.current_dir(Path::new(ROOT).join("bindings/python"));
+    pytest.args(arguments).current_dir(Path::new(ROOT).join("bindings/python"));
     pytest.env("PYTHONPATH", package()).env("PRECONDOR_PROGRAM", env!("CARGO_BIN_EXE_precondor"));
     let said = done(pytest);
     println!("{said}");
     assert!(said.contains(" passed"), "{said}");
+}
+
+/// Programs and notebooks of the examples: most of the time, on one core.
+const EXAMPLES: [&str; 2] = ["tests/test_examples.py", "tests/test_notebooks.py"];
+
+#[test]
+fn the_package_passes_its_tests() {
+    passes(&EXAMPLES.map(|file| format!("--ignore={file}")).each_ref().map(String::as_str));
+}
+
+#[test]
+fn the_examples_and_notebooks_run() {
+    passes(&EXAMPLES);
 }
 
 /// A command that builds a wheel into the folder, which is empty before.

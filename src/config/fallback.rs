@@ -1,7 +1,7 @@
 //! Where a solve goes on when its preconditioner fails: what `[solver]` and the method say about it.
 //!
 //! `fallback = false` is never watched. Left out, a solve is watched where the method's schema names
-//! an unlearned form (`x-precondor-fallback`); `true` watches any method; a table says more:
+//! an unlearned form (`x-precondor-fallback`), or another form of the same method, which it is not in; `true` watches any method; a table says more:
 //!
 //! ```toml
 //! [solver]
@@ -55,11 +55,13 @@ pub fn plan(
     }
     let schema = method.map(|method| methods.get(&method.name)).transpose()?;
     let schema = schema.map_or(Value::Null, |generator| generator.schema());
-    let declared = match method {
-        None => None,
-        Some(method) => named_method(&schema[FALLBACK]).map(|named| replacing(method, named)),
-    };
-    let promised = schema[CONTRACTION].as_f64();
+    let declared = method.and_then(|method| {
+        let named = named_method(&schema[FALLBACK])?;
+        let itself = is_itself(&schema, method, &named);
+        (!itself).then(|| (replacing(method, named), schema[CONTRACTION].as_f64()))
+    });
+    let (declared, promised) = declared.unzip();
+    let promised = promised.flatten();
     let given = section.and_then(|s| s.get("fallback")).and_then(|f| f.get("preconditioner"));
     let given = given.map(|node| methods.method(node)).transpose()?;
     let (watched, contraction) = match &solver.fallback {
@@ -79,6 +81,16 @@ pub fn plan(
         None => [None, None],
     };
     Ok(Plan { watched, contraction, replacement, told, check: solver.check })
+}
+
+/// Whether a method that declares another form of its own as its replacement is in that form already.
+fn is_itself(schema: &Value, method: &MethodConfig, (name, declared): &(String, Value)) -> bool {
+    let own = |key: &str| match &method.params[key] {
+        Value::Null => &schema["properties"][key]["default"],
+        given => given,
+    };
+    let mut changed = declared.as_object().into_iter().flatten().peekable();
+    *name == method.name && changed.peek().is_some() && changed.all(|(key, v)| own(key) == v)
 }
 
 /// What a method declares as its replacement; the same method keeps the parameters it was given.

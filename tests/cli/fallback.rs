@@ -125,6 +125,28 @@ fn a_network_costs_at_most_five_iterations_more_than_the_best_unlearned_form() {
     assert!(left > 0, "nothing here was left");
 }
 
+/// A form that is fast where it works names the one that always does.
+#[test]
+fn the_post_only_form_of_reference_is_left_for_the_symmetric_one() {
+    let folder = Folder::new("fallback-form");
+    let form = |shift: &str, more: &str| {
+        let form = format!("name = 'reference'\nvariant = 'post-only'\n{more}");
+        FAR.replace("name = 'mlp-reference'", &form).replace("0.49", shift)
+    };
+    let far = form("0.49", "degree = 2\nbad_nodes = 0.0");
+    let list = switches(&solve(&folder, &far, &["--json"]));
+    assert_eq!(list.len(), 1, "{list:?}");
+    assert_eq!(list[0]["to"], "cg with reference", "{list:?}");
+    let ran = solve(&folder, &far, &["--json", "--set", "solver.fallback=false"]);
+    assert!(ran.json()["iterations"].as_u64() > Some(25) || ran.code == 2, "{}", ran.out);
+    // Where it works there is nothing to tell.
+    assert!(switches(&solve(&folder, &form("0.25", ""), &["--json"])).is_empty());
+    // The symmetric form has nothing to go on with, and is not watched: slow as it is.
+    let slow = FAR.replace("name = 'mlp-reference'", "name = 'reference'\nsmoother = 'none'");
+    let slow = slow.replace("'richardson'", "'cg'").replace("0.49", "0.35");
+    assert!(switches(&solve(&folder, &slow, &["--json"])).is_empty());
+}
+
 #[test]
 fn learned_dense_inverses_are_left_as_well() {
     let folder = Folder::new("fallback-others");

@@ -4,16 +4,17 @@ use crate::methods::{methods, section};
 use crate::system::System;
 use numpy::{PyArray1, PyArray2, PyArrayMethods, PyUntypedArrayMethods};
 use precondor::core::config::MethodConfig;
-use precondor::core::instance::{Instance, Kept, poisoned};
+use precondor::core::instance::{Instance, Kept, Setup, poisoned};
 use precondor::core::matrix::{ExplicitKind, ExplicitView};
 use precondor::core::persist::{self, Opened};
 use precondor::core::ready::Ready;
+use precondor::core::reuse::{Reuse, Solve};
 use precondor::core::{file, precond};
 use precondor::{Error, Result};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::path::PathBuf;
-use std::sync::{RwLock, RwLockReadGuard, TryLockError};
+use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
 /// M, with what it was made from; see `precondor.Preconditioner`.
 #[pyclass(frozen, module = "precondor._native")]
@@ -27,8 +28,6 @@ struct State {
     /// Without an M after an update that failed.
     kept: Kept,
     system: Py<System>,
-    /// Whether the last update was a refresh.
-    refreshed: bool,
 }
 
 /// M and its surroundings, for as long as it is looked at.
@@ -68,9 +67,20 @@ impl Preconditioner {
         }
     }
 
+    /// M, which is to be changed.
+    fn changed(&self) -> Result<RwLockWriteGuard<'_, State>> {
+        match self.state.try_write() {
+            Ok(state) => Ok(state),
+            Err(TryLockError::Poisoned(e)) => Ok(e.into_inner()),
+            Err(TryLockError::WouldBlock) => Err(Error::Unsupported(
+                "another thread uses this preconditioner: update it afterwards".into(),
+            )),
+        }
+    }
+
     fn made((kept, config): (Kept, MethodConfig), system: Py<System>) -> Self {
         let size = system.get().core.a().n_own();
-        let state = State { kept, system, refreshed: false };
+        let state = State { kept, system };
         Preconditioner { config, size, state: RwLock::new(state) }
     }
 }
@@ -92,17 +102,35 @@ unsafe fn numbers<'a, D: numpy::ndarray::Dimension>(
     Ok(unsafe { array.as_slice() }?)
 }
 
+/// The policy of that name.
+fn policy(name: &str) -> Result<Reuse> {
+    Reuse::ALL.into_iter().find(|reuse| reuse.name() == name).ok_or_else(|| {
+        let all = Reuse::ALL.map(Reuse::name).join("', '");
+        Error::Parameter(format!("reuse: '{name}' is none of '{all}'"))
+    })
+}
+
 #[pymethods]
 impl Preconditioner {
-    /// The method and its parameters, as JSON, for a system.
+    /// The method and its parameters, as JSON, for a system; in a sequence of them, when M is to be made anew, and how
+    /// many iterations a setup counts for.
     #[new]
-    fn new(py: Python<'_>, system: Bound<'_, System>, method: &str) -> PyResult<Self> {
+    #[pyo3(signature = (system, method, reuse = None, setup_cost = None))]
+    fn new(
+        py: Python<'_>,
+        system: Bound<'_, System>,
+        method: &str,
+        reuse: Option<&str>,
+        setup_cost: Option<f64>,
+    ) -> PyResult<Self> {
         let node = section("preconditioner", method).map_err(exception)?;
+        let reuse = reuse.map_or(Ok(Reuse::default()), policy).map_err(exception)?;
         let (of, core) = (system.get(), &system.get().core);
         let made = without_python(py, || {
             let methods = methods()?;
             let config = methods.method(&node)?;
-            let mut kept = Kept::new(methods.get(&config.name)?, &config.params);
+            let method = methods.get(&config.name)?;
+            let mut kept = Kept::new(method, &config.params).reusing(reuse, setup_cost);
             kept.update(core).map_err(|e| e.inside(config.name.as_str()))?;
             of.settle();
             Ok((kept, config))
@@ -144,8 +172,14 @@ impl Preconditioner {
         Ok(z)
     }
 
-    /// Makes M that of another system: refreshed where only values changed, and the method can; says whether it was.
-    fn update(&self, py: Python<'_>, system: Bound<'_, System>) -> PyResult<bool> {
+    /// Makes M that of another system, refreshed where only values changed and the method can; where M is not to be made
+    /// `anew` whatever its policy says, as that says. Gives how M was come by.
+    fn update(
+        &self,
+        py: Python<'_>,
+        system: Bound<'_, System>,
+        anew: bool,
+    ) -> PyResult<&'static str> {
         let (of, core) = (system.get(), &system.get().core);
         if core.a().n_own() != self.size {
             let (here, there) = (self.size, core.a().n_own());
@@ -156,21 +190,23 @@ impl Preconditioner {
         }
         let made_from = system.clone().unbind();
         without_python(py, || {
-            let busy = "another thread uses this preconditioner: update it afterwards";
-            let mut state = match self.state.try_write() {
-                Ok(state) => state,
-                Err(TryLockError::Poisoned(e)) => e.into_inner(),
-                Err(TryLockError::WouldBlock) => {
-                    return Err(Error::Unsupported(busy.into()));
-                }
-            };
-            let before = state.kept.counts().refreshes;
-            state.kept.update(core).map_err(|e| e.inside(self.config.name.as_str()))?;
-            state.system = made_from;
-            of.settle();
-            state.refreshed = state.kept.counts().refreshes > before;
-            Ok(state.refreshed)
+            let mut state = self.changed()?;
+            let made = if anew { state.kept.renew(core) } else { state.kept.update(core) };
+            made.map_err(|e| e.inside(self.config.name.as_str()))?;
+            let how = state.kept.setup();
+            if how != Setup::Kept {
+                state.system = made_from;
+                of.settle();
+            }
+            Ok(how.name())
         })
+    }
+
+    /// Tells how a solve with M went, which decides how long it is kept.
+    fn solved(&self, iterations: usize, converged: bool) -> PyResult<()> {
+        let mut state = self.changed().map_err(exception)?;
+        state.kept.solved(Solve { iterations, converged });
+        Ok(())
     }
 
     /// Writes M, whole or not at all.
@@ -239,7 +275,8 @@ impl Preconditioner {
         facts.set_item("delegate", m.delegate())?;
         let taken = held.ready().map_err(exception)?.taken;
         facts.set_item("setup_seconds", taken.as_secs_f64())?;
-        facts.set_item("refreshed", held.0.refreshed)?;
+        let kept = &held.0.kept;
+        facts.set_item("refreshed", kept.setup() == Setup::Refreshed)?;
         Ok(facts)
     }
 }

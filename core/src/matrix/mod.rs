@@ -21,7 +21,7 @@ pub use explicit::{Explicit, ExplicitKind, ExplicitView, Values};
 pub use null_space::{NullSpace, NullSpaces};
 pub use operator::{Operator, Symmetry};
 pub use space::{Space, dot_local};
-pub(crate) use space::{distance_local, square_local, total, two_sum};
+pub(crate) use space::{advance, distance_local, square_local, total, turn, two_sum};
 pub use spectrum::{Definite, Spectrum};
 pub use stats::{Square, Statistics, Unequal};
 pub use symmetry::{Unsymmetric, sign_hint};

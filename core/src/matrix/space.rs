@@ -227,7 +227,7 @@ pub(super) fn add_up(parts: impl IntoIterator<Item = [f64; 2]>) -> [f64; 2] {
 }
 
 /// Inner product of two slices as an unevaluated sum of two numbers: rounded products, added with
-/// Knuth's error-free transformation in eight interleaved lanes (so that it vectorises).
+/// Knuth's error-free transformation in eight interleaved lanes.
 pub fn dot_local(x: &[f64], y: &[f64]) -> [f64; 2] {
     sum_products(x, y, |x, y| x * y)
 }
@@ -244,15 +244,95 @@ pub(crate) fn square_local(x: &[f64], s: f64) -> [f64; 2] {
 
 #[inline(always)]
 fn sum_products(x: &[f64], y: &[f64], term: impl Fn(f64, f64) -> f64) -> [f64; 2] {
-    const LANES: usize = 8;
-    let (mut hi, mut lo) = ([0.0; LANES], [0.0; LANES]);
-    let (xs, ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
-    let tail = xs.remainder().iter().zip(ys.remainder()).map(|(&x, &y)| [term(x, y), 0.0]);
-    for (x, y) in xs.zip(ys) {
-        for l in 0..LANES {
-            let [s, e] = two_sum(hi[l], term(x[l], y[l]));
-            (hi[l], lo[l]) = (s, lo[l] + e);
+    let mut sum = Sum::default();
+    sum.add(x, y, term);
+    sum.finish()
+}
+
+/// Sums that run beside each other.
+const LANES: usize = 8;
+
+/// A sum over entries of vectors that come piece after piece, each but the last of a multiple of eight entries.
+#[derive(Default)]
+struct Sum {
+    hi: [f64; LANES],
+    lo: [f64; LANES],
+    tail: [f64; LANES],
+}
+
+impl Sum {
+    #[inline(always)]
+    fn add(&mut self, x: &[f64], y: &[f64], term: impl Fn(f64, f64) -> f64) {
+        let ((xs, x_tail), (ys, y_tail)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
+        let Sum { hi, lo, tail } = self;
+        for (x, y) in xs.iter().zip(ys) {
+            for l in 0..LANES {
+                let [s, e] = two_sum(hi[l], term(x[l], y[l]));
+                (hi[l], lo[l]) = (s, lo[l] + e);
+            }
+        }
+        for (tail, (&x, &y)) in tail.iter_mut().zip(x_tail.iter().zip(y_tail)) {
+            *tail = term(x, y);
         }
     }
-    add_up(std::array::from_fn::<_, LANES, _>(|l| [hi[l], lo[l]]).into_iter().chain(tail))
+
+    fn finish(self) -> [f64; 2] {
+        let Sum { hi, lo, tail } = self;
+        let lanes = hi.into_iter().zip(lo).map(|(hi, lo)| [hi, lo]);
+        add_up(lanes.chain(tail.map(|t| [t, 0.0])))
+    }
+}
+
+/// Entries of vectors that are worked on while they are near.
+const PIECE: usize = 512;
+
+/// `p ← z + β p`, `q ← y + β q`, and pᵀq as [`dot_local`] has it, in one pass over memory.
+pub(crate) fn turn(beta: f64, [z, y]: [&[f64]; 2], p: &mut [f64], q: &mut [f64]) -> [f64; 2] {
+    let mut sum = Sum::default();
+    let from = z.chunks(PIECE).zip(y.chunks(PIECE));
+    for ((p, q), (z, y)) in p.chunks_mut(PIECE).zip(q.chunks_mut(PIECE)).zip(from) {
+        p.iter_mut().zip(z).for_each(|(p, z)| *p = z + beta * *p);
+        q.iter_mut().zip(y).for_each(|(q, y)| *q = y + beta * *q);
+        sum.add(p, q, |p, q| p * q);
+    }
+    sum.finish()
+}
+
+/// `x += α p`, `r −= α q`, and rᵀr as [`dot_local`] has it, in one pass over memory.
+pub(crate) fn advance(alpha: f64, [p, q]: [&[f64]; 2], x: &mut [f64], r: &mut [f64]) -> [f64; 2] {
+    let mut sum = Sum::default();
+    let from = p.chunks(PIECE).zip(q.chunks(PIECE));
+    for ((x, r), (p, q)) in x.chunks_mut(PIECE).zip(r.chunks_mut(PIECE)).zip(from) {
+        x.iter_mut().zip(p).for_each(|(x, p)| *x += alpha * p);
+        r.iter_mut().zip(q).for_each(|(r, q)| *r += -alpha * q);
+        sum.add(r, r, |r, s| r * s);
+    }
+    sum.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_in_one_pass_has_the_bits_of_its_steps() {
+        for n in [0, 1, 7, 8, 511, 512, 513, 1024, 5003] {
+            let vector = |seed: u64| -> Vec<f64> {
+                (0..n as u64).map(|i| ((i * 7919 + seed) % 1009) as f64 / 97.0 - 5.0).collect()
+            };
+            let [z, y, p, q, x, r] = [1, 2, 3, 4, 5, 6].map(vector);
+            let (alpha, beta) = (0.37, -1.9);
+            let plus = |a: &[f64], s: f64, b: &[f64]| -> Vec<f64> {
+                a.iter().zip(b).map(|(a, b)| a + s * b).collect()
+            };
+            let (mut p_now, mut q_now) = (p.clone(), q.clone());
+            let pq = turn(beta, [&z, &y], &mut p_now, &mut q_now);
+            assert_eq!((&p_now, &q_now), (&plus(&z, beta, &p), &plus(&y, beta, &q)));
+            assert_eq!(pq, dot_local(&p_now, &q_now));
+            let (mut x_now, mut r_now) = (x.clone(), r.clone());
+            let rr = advance(alpha, [&p, &q], &mut x_now, &mut r_now);
+            assert_eq!((&x_now, &r_now), (&plus(&x, alpha, &p), &plus(&r, -alpha, &q)));
+            assert_eq!(rr, dot_local(&r_now, &r_now));
+        }
+    }
 }

@@ -25,7 +25,8 @@
 //! SIAM 2003, Algorithm 9.1; Y. Notay, *Flexible Conjugate Gradients*, SIAM J. Sci. Comput. 22 (2000),
 //! with one direction kept.
 use super::Norm;
-use super::run::{Go, Resume, Run, axpy};
+use super::run::{Go, Resume, Run};
+use crate::matrix::{advance, dot_local, turn};
 use std::convert::Infallible;
 
 pub(super) fn iterate(
@@ -60,28 +61,25 @@ pub(super) fn iterate(
             Some([_, pq]) if flexible => -zq / pq,
             Some([previous, _]) => rho / previous,
         };
-        for (p, z) in p.iter_mut().zip(&z) {
-            *p = z + beta * *p;
-        }
-        match &y {
-            None => run.product(&p, &mut q)?,
+        let pq = match &y {
+            None => {
+                p.iter_mut().zip(&z).for_each(|(p, z)| *p = z + beta * *p);
+                run.product(&p, &mut q)?;
+                dot_local(&p, &q)
+            }
             // A p = A z + β A p.
-            Some(y) => q.iter_mut().zip(y).for_each(|(q, y)| *q = y + beta * *q),
-        }
-        let [pq] = run.dots([(&p, &q)])?;
+            Some(y) => turn(beta, [&z, y], &mut p, &mut q),
+        };
+        let pq = run.sum(pq)?;
         if pq <= 0.0 {
             return Err(run.indefinite(pq));
         }
         let alpha = rho / pq;
         run.coefficients(alpha, beta);
-        axpy(alpha, &p, x);
-        axpy(-alpha, &q, r);
+        let rr = advance(alpha, [&p, &q], x, r);
         previous = Some([rho, pq]);
         let square = match run.norm() {
-            Norm::Unpreconditioned => {
-                let [rr] = run.dots([(&*r, &*r)])?;
-                rr
-            }
+            Norm::Unpreconditioned => run.sum(rr)?,
             Norm::Natural => {
                 [rho, zq] = correction(run, flexible, r, &mut z, &q, &mut y)?;
                 if rho < 0.0 {

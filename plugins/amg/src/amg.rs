@@ -191,15 +191,17 @@ impl Levels {
         Ok(())
     }
 
-    /// Adds to `y` what makes A z of r, after [`apply`](Levels::apply) for r.
+    /// `y = A z`, after [`apply`](Levels::apply) for r.
     fn multiply(&mut self, host: &dyn Host, r: &[f64], y: &mut [f64]) -> Result<()> {
         let Levels { finest, frame, .. } = self;
         let Level { matrix: Matrix::Symmetric(half), b, x, rest, .. } = finest else {
             return Ok(());
         };
-        half.product(host, b, x, rest)?;
+        let Some(order) = &frame.order else {
+            return half.product(host, |i| r[i], [b, x], y);
+        };
+        half.product(host, |i| r[order.old[i] as usize], [b, x], rest)?;
         frame.leave(|i| rest[i], y);
-        y.iter_mut().zip(r).for_each(|(y, r)| *y += r);
         Ok(())
     }
 

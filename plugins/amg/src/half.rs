@@ -14,12 +14,38 @@ use std::ops::Range;
 /// Rows that one thread takes at a time, at least, where they do not depend on each other.
 const GRAIN: usize = 4000;
 
+/// Some entries of a row.
+#[derive(Clone, Copy)]
+struct Block<V, const W: usize> {
+    cols: [u32; W],
+    values: [V; W],
+}
+
+impl<V: Number, const W: usize> Block<V, W> {
+    /// `s − Σ v xⱼ`, with the part of x that begins at `from`.
+    #[inline(always)]
+    fn gather<X: Number>(&self, s: X, x: &[X], from: usize) -> X {
+        let mut s = s;
+        for k in 0..W {
+            s -= X::of(self.values[k].double()) * x[self.cols[k] as usize - from];
+        }
+        s
+    }
+
+    /// `rⱼ ← rⱼ − s v`, in the part of r that begins at `from`.
+    #[inline(always)]
+    fn scatter<X: Number>(&self, s: X, r: &mut [X], from: usize) {
+        for k in 0..W {
+            r[self.cols[k] as usize - from] -= X::of(self.values[k].double()) * s;
+        }
+    }
+}
+
 /// A strict triangle, in blocks of `W` entries.
 pub(crate) struct Triangle<V: Number, const W: usize> {
     /// n + 1 offsets, in blocks.
     start: Vec<u32>,
-    cols: Vec<[u32; W]>,
-    values: Vec<[V; W]>,
+    blocks: Vec<Block<V, W>>,
 }
 
 /// Which triangle.
@@ -32,10 +58,9 @@ pub(crate) enum Part {
 impl<V: Number, const W: usize> Triangle<V, W> {
     /// No rows yet, with room for `n` of them.
     pub fn with_room(n: usize, blocks: usize) -> Self {
-        let (cols, values) = (Vec::with_capacity(blocks), Vec::with_capacity(blocks));
         let mut start = Vec::with_capacity(n + 1);
         start.push(0);
-        Triangle { start, cols, values }
+        Triangle { start, blocks: Vec::with_capacity(blocks) }
     }
 
     /// D⁻¹L or D⁻¹U of A = L + D + U.
@@ -50,100 +75,80 @@ impl<V: Number, const W: usize> Triangle<V, W> {
         triangle
     }
 
-    /// Appends the entries of row `i`.
-    pub fn push_row(&mut self, i: usize, entries: impl Iterator<Item = (u32, V)>) {
-        let mut used = W;
+    /// Appends the entries of row `i`. What pads them stands before them: the last entry of a lower triangle's row, whose x is
+    /// the newest in a sweep, is to be the last that is waited for.
+    pub fn push_row(&mut self, i: usize, entries: impl ExactSizeIterator<Item = (u32, V)>) {
+        let empty = Block { cols: [i as u32; W], values: [V::ZERO; W] };
+        let (mut block, mut used) = (empty, entries.len().next_multiple_of(W) - entries.len());
         for (col, value) in entries {
-            if used == W {
-                self.cols.push([i as u32; W]);
-                self.values.push([V::ZERO; W]);
-                used = 0;
-            }
-            let last = self.cols.len() - 1;
-            (self.cols[last][used], self.values[last][used]) = (col, value);
+            (block.cols[used], block.values[used]) = (col, value);
             used += 1;
+            if used == W {
+                self.blocks.push(block);
+                (block, used) = (empty, 0);
+            }
         }
-        self.start.push(self.cols.len() as u32);
+        self.start.push(self.blocks.len() as u32);
     }
 
     pub fn stored_entries(&self) -> usize {
-        W * self.values.len()
+        W * self.blocks.len()
     }
     pub fn bytes(&self) -> usize {
-        4 * self.start.len() + W * self.cols.len() * (4 + size_of::<V>())
+        4 * self.start.len() + self.blocks.len() * size_of::<Block<V, W>>()
     }
 
     #[inline(always)]
-    fn range(&self, i: usize) -> Range<usize> {
-        self.start[i] as usize..self.start[i + 1] as usize
+    fn row(&self, i: usize) -> &[Block<V, W>] {
+        &self.blocks[self.start[i] as usize..self.start[i + 1] as usize]
+    }
+
+    /// The blocks of some rows, one row after the other.
+    #[inline(always)]
+    fn rows(
+        &self,
+        rows: Range<usize>,
+    ) -> impl DoubleEndedIterator<Item = &[Block<V, W>]> + ExactSizeIterator {
+        let ends = self.start[rows.start..=rows.end].windows(2);
+        ends.map(|ends| &self.blocks[ends[0] as usize..ends[1] as usize])
     }
 
     /// `s − Σⱼ tᵢⱼ xⱼ`.
     #[inline(always)]
     pub fn gather<X: Number>(&self, s: X, i: usize, x: &[X]) -> X {
-        self.gather_from(s, i, x, 0)
-    }
-
-    /// The same with the part of x that begins at `from`.
-    #[inline(always)]
-    fn gather_from<X: Number>(&self, s: X, i: usize, x: &[X], from: usize) -> X {
-        let mut s = s;
-        for (cols, values) in self.cols[self.range(i)].iter().zip(&self.values[self.range(i)]) {
-            for k in 0..W {
-                s -= X::of(values[k].double()) * x[cols[k] as usize - from];
-            }
-        }
-        s
+        self.row(i).iter().fold(s, |s, block| block.gather(s, x, 0))
     }
 
     /// `rⱼ ← rⱼ − s tᵢⱼ`.
     #[inline(always)]
     pub fn scatter<X: Number>(&self, s: X, i: usize, r: &mut [X]) {
-        self.scatter_from(s, i, r, 0);
-    }
-
-    /// The same with the part of r that begins at `from`.
-    #[inline(always)]
-    fn scatter_from<X: Number>(&self, s: X, i: usize, r: &mut [X], from: usize) {
-        for (cols, values) in self.cols[self.range(i)].iter().zip(&self.values[self.range(i)]) {
-            for k in 0..W {
-                r[cols[k] as usize - from] -= X::of(values[k].double()) * s;
-            }
-        }
+        self.row(i).iter().for_each(|block| block.scatter(s, r, 0));
     }
 
     /// The entries of row `i` in columns before `end`.
     #[inline(always)]
     fn before(&self, i: usize, end: usize) -> impl Iterator<Item = (usize, V)> + '_ {
-        let range = self.range(i);
-        let cols = self.cols[range.clone()].as_flattened().iter().map(|&j| j as usize);
-        cols.zip(self.values[range].as_flattened().iter().copied()).filter(move |e| e.0 < end)
+        let entries = self.row(i).iter().flat_map(|block| block.cols.iter().zip(&block.values));
+        entries.map(|(&j, &v)| (j as usize, v)).filter(move |e| e.0 < end)
     }
 }
 
 /// A symmetric matrix by its lower triangle.
 pub(crate) struct Half<V: Number> {
     /// D⁻¹L.
-    pub below: Triangle<V, 4>,
-    pub diagonal: Vec<V>,
-    pub inverse: Vec<V>,
+    below: Triangle<V, 4>,
+    /// D and D⁻¹.
+    diagonal: Vec<[V; 2]>,
     stripes: Stripes,
 }
 
 /// Any matrix by its triangles; rows are short in each.
 pub(crate) struct Halves<V: Number> {
     /// D⁻¹L and D⁻¹U.
-    pub below: Triangle<V, 2>,
-    pub above: Triangle<V, 2>,
-    pub diagonal: Vec<V>,
-    pub inverse: Vec<V>,
-}
-
-/// The diagonal and its inverse.
-fn diagonals<V: Number, X: Number>(a: &Rows<'_, X>) -> (Vec<V>, Vec<V>) {
-    let of = |d: &X| V::of(d.double());
-    let inverse = |d: &X| V::of(1.0 / d.double());
-    (a.diagonal.iter().map(of).collect(), a.diagonal.iter().map(inverse).collect())
+    below: Triangle<V, 2>,
+    above: Triangle<V, 2>,
+    /// D and D⁻¹.
+    diagonal: Vec<[V; 2]>,
 }
 
 /// `r ← r − A x`, sweeps and what they cost, for either way of keeping a matrix.
@@ -155,15 +160,16 @@ pub(crate) enum Matrix<V: Number> {
 impl<V: Number> Matrix<V> {
     pub fn of<X: Number>(a: &Rows<'_, X>, symmetric: bool) -> Self {
         let below = Part::Below;
-        let (diagonal, inverse) = diagonals(a);
+        let both = |d: &X| [V::of(d.double()), V::of(1.0 / d.double())];
+        let diagonal = a.diagonal.iter().map(both).collect();
         if symmetric {
             let lowest = |i| a.part(i, below).map(|k| a.cols[k] as usize).min().unwrap_or(i);
             let stripes = Stripes::of_rows(a.len(), lowest);
             let below = Triangle::of(a, below);
-            return Matrix::Symmetric(Half { below, diagonal, inverse, stripes });
+            return Matrix::Symmetric(Half { below, diagonal, stripes });
         }
         let (below, above) = (Triangle::of(a, below), Triangle::of(a, Part::Above));
-        Matrix::General(Halves { below, above, diagonal, inverse })
+        Matrix::General(Halves { below, above, diagonal })
     }
 
     /// A forward Gauss–Seidel sweep from zero: `x = (D + L)⁻¹ b`, and `r = b − A x`.
@@ -219,7 +225,7 @@ impl<V: Number> Matrix<V> {
 /// What a stripe of rows does, and with which columns before it: even stripes come first going forward.
 impl<V: Number> Half<V> {
     fn forward(&self, host: &dyn Host, b: &[V], x: &mut [V], r: &mut [V]) -> Result<()> {
-        let Half { below, diagonal, inverse, stripes } = self;
+        let Half { below, diagonal, stripes } = self;
         // What even stripes see of odd ones, and add to.
         for odd in stripes.of_parity(1) {
             let seen = stripes.after(odd)..odd.rows.end;
@@ -230,14 +236,9 @@ impl<V: Number> Half<V> {
             stripes.run(host, parity, [x, r], |stripe, [x, r]| {
                 let from = stripe.places.start;
                 let added = if parity == 1 { stripes.after(stripe) } else { stripe.rows.end };
-                let mut row = |i: usize, b: V, r: &mut [V]| {
-                    let s = below.gather_from(b * inverse[i], i, x, from);
-                    (x[i - from], r[i - from]) = (s, V::ZERO);
-                    below.scatter_from(s * diagonal[i], i, r, from);
-                };
-                (stripe.rows.start..added).for_each(|i| row(i, b[i], r));
+                self.down(stripe.rows.start..added, from, |i, _| b[i], x, r);
                 // r is what even stripes have taken away there.
-                (added..stripe.rows.end).for_each(|i| row(i, b[i] + r[i - from], r));
+                self.down(added..stripe.rows.end, from, |i, r| b[i] + r, x, r);
             })?;
         }
         // What odd stripes found, for the rows of even ones that see it from above.
@@ -246,22 +247,46 @@ impl<V: Number> Half<V> {
             for i in stripe.head.clone() {
                 let seen = below.before(i, stripe.rows.start);
                 let sum = seen.fold(V::ZERO, |sum, (j, v)| sum + v * x[j]);
-                r[i - stripe.places.start] -= diagonal[i] * sum;
+                r[i - stripe.places.start] -= diagonal[i][0] * sum;
             }
         })
     }
 
+    /// The forward sweep over some rows, with the parts of x and r that begin at `from`; `b` is told the row and its r.
+    #[inline(always)]
+    fn down(
+        &self,
+        rows: Range<usize>,
+        from: usize,
+        b: impl Fn(usize, V) -> V,
+        x: &mut [V],
+        r: &mut [V],
+    ) {
+        let of_rows = self.below.rows(rows.clone()).zip(&self.diagonal[rows.clone()]);
+        for ((blocks, &[diagonal, inverse]), i) in of_rows.zip(rows) {
+            let at = i - from;
+            let s = b(i, r[at]) * inverse;
+            let s = blocks.iter().fold(s, |s, block| block.gather(s, x, from));
+            (x[at], r[at]) = (s, V::ZERO);
+            blocks.iter().for_each(|block| block.scatter(s * diagonal, r, from));
+        }
+    }
+
     fn backward(&self, host: &dyn Host, b: &mut [V], x: &mut [V]) -> Result<()> {
-        let Half { below, diagonal, inverse, stripes } = self;
+        let Half { below, diagonal, stripes } = self;
         let seen = &*x;
         self.above(host, b, |i| seen[i])?;
         for parity in [1, 0] {
             stripes.run(host, parity, [&mut *b, &mut *x], |stripe, [b, x]| {
-                let from = stripe.places.start;
-                for i in stripe.rows.clone().rev() {
-                    let s = below.gather_from(b[i - from] * inverse[i], i, x, from);
-                    x[i - from] = s;
-                    below.scatter_from(s * diagonal[i], i, b, from);
+                let (from, rows) = (stripe.places.start, stripe.rows.clone());
+                let of_rows = below.rows(rows.clone()).zip(&diagonal[rows.clone()]).rev();
+                for ((blocks, &[diagonal, inverse]), i) in of_rows.zip(rows.rev()) {
+                    let at = i - from;
+                    // From one row to the next b is waited for: the sum is ready by then.
+                    let near = blocks.iter().fold(V::ZERO, |s, block| block.gather(s, x, from));
+                    let s = b[at] + diagonal * near;
+                    x[at] = s * inverse;
+                    blocks.iter().for_each(|block| block.scatter(s, b, from));
                 }
             })?;
             if parity == 1 {
@@ -278,33 +303,44 @@ impl<V: Number> Half<V> {
         let Half { below, diagonal, stripes, .. } = self;
         stripes.run(host, 0, [b], |stripe, [b]| {
             for i in stripe.head.clone() {
-                let s = x(i) * diagonal[i];
+                let s = x(i) * diagonal[i][0];
                 let places = below.before(i, stripe.rows.start);
                 places.for_each(|(j, v)| b[j - stripe.places.start] -= v * s);
             }
         })
     }
 
-    /// After a backward sweep from x to z, which left `b`, `y = A z − b` with the b from before: every row's b has had
-    /// taken away what lies above the diagonal.
-    pub fn product(&self, host: &dyn Host, b: &[V], z: &[V], y: &mut [V]) -> Result<()> {
+    /// After a backward sweep from x to z, which left `b`, `y = A z` where `r` tells of each row its b from before: every row's b
+    /// has had taken away what lies above the diagonal.
+    pub fn product(
+        &self,
+        host: &dyn Host,
+        r: impl Fn(usize) -> V + Sync,
+        [b, z]: [&[V]; 2],
+        y: &mut [V],
+    ) -> Result<()> {
         chunks::rows(host, y.len(), GRAIN, [(y, 1)], |rows, [y]| {
-            for (i, y) in rows.zip(y) {
-                *y = self.diagonal[i] * (z[i] - self.below.gather(V::ZERO, i, z)) - b[i];
+            let of_rows = self.below.rows(rows.clone()).zip(&self.diagonal[rows.clone()]);
+            let vectors = z[rows.clone()].iter().zip(&b[rows.clone()]).zip(y).zip(rows);
+            for ((blocks, &[diagonal, _]), (((&z_here, &b), y), i)) in of_rows.zip(vectors) {
+                let near = blocks.iter().fold(V::ZERO, |s, block| block.gather(s, z, 0));
+                *y = r(i) + (diagonal * (z_here - near) - b);
             }
             Ok(())
         })
     }
 
     fn subtract(&self, host: &dyn Host, x: &[V], r: &mut [V]) -> Result<()> {
-        let Half { below, diagonal, stripes, .. } = self;
+        let Half { below, diagonal, stripes } = self;
         for parity in 0..2 {
             stripes.run(host, parity, [&mut *r], |stripe, [r]| {
-                let from = stripe.places.start;
-                for i in stripe.rows.clone() {
+                let (from, rows) = (stripe.places.start, stripe.rows.clone());
+                let of_rows = below.rows(rows.clone()).zip(&diagonal[rows.clone()]);
+                for ((blocks, &[diagonal, _]), i) in of_rows.zip(rows) {
                     let s = x[i];
-                    r[i - from] += diagonal[i] * (below.gather(V::ZERO, i, x) - s);
-                    below.scatter_from(s * diagonal[i], i, r, from);
+                    let near = blocks.iter().fold(V::ZERO, |s, block| block.gather(s, x, 0));
+                    r[i - from] += diagonal * (near - s);
+                    blocks.iter().for_each(|block| block.scatter(s * diagonal, r, from));
                 }
             })?;
         }
@@ -314,25 +350,36 @@ impl<V: Number> Half<V> {
 
 impl<V: Number> Halves<V> {
     fn forward(&self, b: &[V], x: &mut [V], r: &mut [V]) {
-        for i in 0..b.len() {
-            x[i] = self.below.gather(b[i] * self.inverse[i], i, x);
+        let rows = 0..b.len();
+        let of_rows = self.below.rows(rows.clone()).zip(&self.diagonal).zip(b);
+        for (((blocks, &[_, inverse]), &b), i) in of_rows.zip(rows.clone()) {
+            x[i] = blocks.iter().fold(b * inverse, |s, block| block.gather(s, x, 0));
         }
-        for (i, r) in r.iter_mut().enumerate() {
-            *r = self.above.gather(V::ZERO, i, x) * self.diagonal[i];
+        let of_rows = self.above.rows(rows).zip(&self.diagonal);
+        for ((blocks, &[diagonal, _]), r) in of_rows.zip(r) {
+            *r = blocks.iter().fold(V::ZERO, |s, block| block.gather(s, x, 0)) * diagonal;
         }
     }
 
     fn backward(&self, b: &[V], x: &mut [V]) {
-        for i in (0..b.len()).rev() {
-            let s = self.below.gather(b[i] * self.inverse[i], i, x);
-            x[i] = self.above.gather(s, i, x);
+        let rows = 0..b.len();
+        let of_rows = self.below.rows(rows.clone()).zip(self.above.rows(rows.clone()));
+        let of_rows = of_rows.zip(&self.diagonal).zip(b).rev();
+        for ((((below, above), &[_, inverse]), &b), i) in of_rows.zip(rows.rev()) {
+            let s = below.iter().fold(b * inverse, |s, block| block.gather(s, x, 0));
+            x[i] = above.iter().fold(s, |s, block| block.gather(s, x, 0));
         }
     }
 
     fn subtract(&self, x: &[V], r: &mut [V]) {
-        for (i, r) in r.iter_mut().enumerate() {
-            let near = self.above.gather(self.below.gather(V::ZERO, i, x), i, x) - x[i];
-            *r += self.diagonal[i] * near;
+        let rows = 0..r.len();
+        let of_rows = self.below.rows(rows.clone()).zip(self.above.rows(rows));
+        for ((((below, above), &[diagonal, _]), &x_here), r) in
+            of_rows.zip(&self.diagonal).zip(x).zip(r)
+        {
+            let s = below.iter().fold(V::ZERO, |s, block| block.gather(s, x, 0));
+            let s = above.iter().fold(s, |s, block| block.gather(s, x, 0));
+            *r += diagonal * (s - x_here);
         }
     }
 }

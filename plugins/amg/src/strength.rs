@@ -92,17 +92,11 @@ pub(crate) fn aggregation<V: Number>(
         inverse.push(if sums.largest > 0.0 { 1.0 / sums.largest } else { 0.0 });
         rows.push(sums);
     }
-    let limit = theta * theta;
-    collect(
-        a,
-        component,
-        |i, j, v| {
-            let v = v / rows[i].largest;
-            v < 0.0 && -v * (-v * rows[i].largest * inverse[j]) >= limit
-        },
-        &rows,
-        true,
-    )
+    // What is as strong as it can be is so in spite of rounding.
+    let limit = theta * theta * (1.0 - 1e-14);
+    let is_strong =
+        |i: usize, j: usize, v: f64| (v < 0.0) & ((v * inverse[i]) * (v * inverse[j]) >= limit);
+    collect(a, component, is_strong, &rows, true)
 }
 
 /// The strong couplings of classical coarsening.
@@ -124,40 +118,39 @@ fn collect<V: Number>(
     keep_largest: bool,
 ) -> Strong {
     let n = a.len();
-    let mut strong = Strong {
-        start: Vec::with_capacity(n + 1),
-        cols: Vec::with_capacity(a.nnz()),
-        values: Vec::with_capacity(a.nnz()),
-        weak: Vec::with_capacity(n),
-    };
-    strong.start.push(0);
+    let (mut start, mut weak) = (Vec::with_capacity(n + 1), Vec::with_capacity(n));
+    let (mut cols, mut values) = (vec![0u32; a.nnz()], vec![0.0f32; a.nnz()]);
+    let mut end = 0;
+    start.push(0);
     for (i, sums) in rows.iter().enumerate() {
         let inverse = 1.0 / a.diagonal[i].double();
-        let mut of_strong = 0.0;
-        let from = strong.cols.len();
+        let (from, mut of_strong) = (end, 0.0);
         if sums.largest > 0.0 {
+            // Written in any case and kept where it is strong: no branch has to be foreseen. There is room: the
+            // diagonal entry is never kept.
             for (j, v) in a.row(i) {
                 let v = v.double();
                 let within = component.is_none_or(|c| c[j as usize] == c[i]);
-                if within && j as usize != i && is_strong(i, j as usize, v) {
-                    strong.cols.push(j);
-                    strong.values.push((v * inverse) as f32);
-                    of_strong += v;
-                }
+                let strong = within & (j as usize != i) & is_strong(i, j as usize, v);
+                (cols[end], values[end]) = (j, (v * inverse) as f32);
+                end += usize::from(strong);
+                of_strong += if strong { v } else { 0.0 };
             }
-            let alone = keep_largest && strong.cols.len() == from;
+            let alone = keep_largest && end == from;
             if alone && sums.largest * inverse > NOTHING {
                 let within = |j: u32| component.is_none_or(|c| c[j as usize] == c[i]);
                 let largest = a.row(i).find(|&(j, v)| v.double() == -sums.largest && within(j));
                 if let Some((j, v)) = largest {
-                    strong.cols.push(j);
-                    strong.values.push((v.double() * inverse) as f32);
+                    (cols[end], values[end]) = (j, (v.double() * inverse) as f32);
+                    end += 1;
                     of_strong = v.double();
                 }
             }
         }
-        strong.weak.push(((sums.all - of_strong) * inverse) as f32);
-        strong.start.push(strong.cols.len() as u32);
+        weak.push(((sums.all - of_strong) * inverse) as f32);
+        start.push(end as u32);
     }
-    strong
+    cols.truncate(end);
+    values.truncate(end);
+    Strong { start, cols, values, weak }
 }

@@ -1,5 +1,5 @@
 //! Setup, application and solves of the forms of `reference`, in one run: medians of alternating rounds, in milliseconds and in
-//! products with A by rows.
+//! products with A by rows. Ten right-hand sides are a setup and ten times the solve.
 #![allow(clippy::unwrap_used, missing_docs)]
 use precondor_plugin_reference::{FastPoisson, Reference};
 use precondor_sdk::core::comm::Comm;
@@ -27,20 +27,28 @@ fn main() {
     let tetrahedra =
         |nodes| Problem::Tetrahedra(Tetrahedra { nodes, shift: 0.2, ..Tetrahedra::default() });
     let reference = || -> Arc<dyn DynGenerator> { Native::<Reference>::method() };
-    let forms: [(&str, Arc<dyn DynGenerator>, Value); 4] = [
-        ("fast-poisson", Native::<FastPoisson>::method(), json!({})),
-        ("reference", reference(), json!({})),
-        ("reference, double precision", reference(), json!({"precision": "f64"})),
-        (
-            "reference, symmetric Gauss-Seidel, interpolation",
-            reference(),
-            json!({"smoother": "symmetric-gauss-seidel", "interpolation": 0.5}),
-        ),
+    let (cg, richardson) = (Algorithm::Cg, Algorithm::Richardson { damping: 1.0 });
+    let post = |more: &[(&str, &str)]| {
+        let mut params = json!({"variant": "post-only"});
+        more.iter().for_each(|(key, value)| params[*key] = json!(value));
+        params
+    };
+    let sweeps = json!({"smoother": "symmetric-gauss-seidel", "interpolation": 0.5});
+    let forms: [(&str, Arc<dyn DynGenerator>, Algorithm, Value); 9] = [
+        ("fast-poisson", Native::<FastPoisson>::method(), cg, json!({})),
+        ("reference", reference(), cg, json!({})),
+        ("in double precision", reference(), cg, json!({"precision": "f64"})),
+        ("symmetric Gauss-Seidel, interpolation .5", reference(), cg, sweeps),
+        ("positions given", reference(), cg, json!({"positions": "given"})),
+        ("positions estimated", reference(), cg, json!({"positions": "estimated"})),
+        ("post-only", reference(), richardson, post(&[])),
+        ("post-only, positions given", reference(), richardson, post(&[("positions", "given")])),
+        ("post-only, estimated", reference(), richardson, post(&[("positions", "estimated")])),
     ];
     println!(
-        "| grid | form | iterations | setup, ms (products) | M r, ms (products) | setup and solve, ms |"
+        "| grid | form | iterations | setup, ms (products) | M r, ms (products) | setup and solve, ms | ten right-hand sides |"
     );
-    println!("|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|");
     let problems =
         [("31²", poisson(5)), ("127²", poisson(7)), ("511²", poisson(9)), ("63³", tetrahedra(63))];
     for (name, problem) in problems {
@@ -49,11 +57,11 @@ fn main() {
         a.first_unsymmetric().unwrap();
         let mut z = vec![0.0; b.len()];
         let mut products = Vec::new();
-        let mut times = vec![[const { Vec::new() }; 3]; forms.len()];
+        let mut times = vec![[const { Vec::new() }; 4]; forms.len()];
         let mut counts = vec![0; forms.len()];
         for _ in 0..9 {
             products.push(timed(|| a.spmv(&b, &mut z).unwrap()).1);
-            for ((_, method, params), (times, count)) in
+            for ((_, method, algorithm, params), (times, count)) in
                 forms.iter().zip(times.iter_mut().zip(&mut counts))
             {
                 let (m, setup) = timed(|| method.generate(params, &system).unwrap());
@@ -63,19 +71,18 @@ fn main() {
                     Stop { criterion, tolerance: 1e-8, max_iterations: 100, divergence: 1e6 };
                 let (mut x, mut watch) = (vec![0.0; b.len()], |_: &_| ControlFlow::Continue(()));
                 let (report, solved) =
-                    timed(|| solve(&Algorithm::Cg, a, &*m, &b, &mut x, &stop, &mut watch).unwrap());
+                    timed(|| solve(algorithm, a, &*m, &b, &mut x, &stop, &mut watch).unwrap());
                 *count = report.iterations;
-                for (times, time) in times.iter_mut().zip([setup, apply, setup + solved]) {
-                    times.push(time);
-                }
+                let all = [setup, apply, setup + solved, setup + 10.0 * solved];
+                times.iter_mut().zip(all).for_each(|(times, time)| times.push(time));
             }
         }
         let product = median(products);
-        println!("| {name} | product with A: {product:.3} ms | | | | |");
+        println!("| {name} | product with A: {product:.3} ms | | | | | |");
         for ((form, ..), (times, count)) in forms.iter().zip(times.into_iter().zip(counts)) {
-            let [setup, apply, whole] = times.map(median);
+            let [setup, apply, one, ten] = times.map(median);
             println!(
-                "| {name} | {form} | {count} | {setup:.2} ({:.1}) | {apply:.3} ({:.1}) | {whole:.2} |",
+                "| {name} | {form} | {count} | {setup:.2} ({:.1}) | {apply:.3} ({:.1}) | {one:.2} | {ten:.1} |",
                 setup / product,
                 apply / product
             );

@@ -8,7 +8,8 @@
 //! B + (I − B A) M (I − A B),
 //!
 //! M with what belongs to bad nodes taken out before and after. As B A B = B, this is B + (I − BA) M (I − BA)ᵀ: symmetric and
-//! positive definite where M is.
+//! positive definite where M is. Where M₂ smooths after the reference solve alone, they are taken out after it alone, too: M
+//! becomes M + B (I − A M).
 //!
 //! Blocks end where a rank's rows do: where they are coupled across, B A B = B does not hold, and nothing is claimed.
 //!
@@ -192,43 +193,52 @@ impl Bad {
             y.fill(f64::NAN);
         }
         y.iter_mut().zip(&*known).for_each(|(y, x)| *y += x);
+        self.after(a, r, y)?;
+        applied
+    }
+
+    /// `y ← y + B (r − A y)`. Collective; does not allocate.
+    ///
+    /// # Errors
+    /// What the communicator reports.
+    pub fn after(&mut self, a: &DistCsr, r: &[f64], y: &mut [f64]) -> Result<()> {
+        let Bad { blocks, ghost, block, .. } = self;
         let token = a.exchange_start(y)?;
         a.exchange_finish(token, ghost)?;
         for part in &*blocks {
             let rest = |i: usize, y: &[f64]| r[i] - row_dot(a, i, y, ghost);
             part.correct(block, y, rest, |y, x| *y += x);
         }
-        applied
+        Ok(())
     }
 }
 
+/// What [`around`](Bad::around) does for `unit · A` of one rank, in single precision.
 impl Bad {
-    /// The same for `unit · A` of one rank, in single precision: `c`, which is r, becomes what [`around`](Self::around) makes
-    /// of it, given `inner(c)` for c ← M c.
-    ///
-    /// # Errors
-    /// What `inner` reports.
-    pub fn around_single(
-        &mut self,
-        a: &DistCsr,
-        unit: f64,
-        r: &[f32],
-        c: &mut [f32],
-        inner: impl FnOnce(&mut [f32]) -> Result<()>,
-    ) -> Result<()> {
+    /// `c ← r − A B r`, where c is r.
+    pub fn take_out(&mut self, a: &DistCsr, r: &[f32], c: &mut [f32]) {
         let Bad { blocks, beside, inner: known, block, .. } = self;
         for part in &*blocks {
             part.solve(block, |i| f64::from(r[i]), |i, x| known[i] = x);
         }
-        let row = |i: usize| a.own().view().row(i);
         for &i in &*beside {
-            let taken: f64 = row(i as usize).map(|(j, v)| v * known[j]).sum();
+            let row = a.own().view().row(i as usize);
+            let taken: f64 = row.map(|(j, v)| v * known[j]).sum();
             c[i as usize] = (f64::from(r[i as usize]) - taken) as f32;
         }
-        inner(c)?;
-        for &i in blocks.iter().flat_map(|block| &block.rows) {
-            c[i as usize] += (known[i as usize] / unit) as f32;
+    }
+
+    /// `c ← c + B r`, for the r of [`take_out`](Self::take_out).
+    pub fn put_back(&self, unit: f64, c: &mut [f32]) {
+        for &i in self.blocks.iter().flat_map(|block| &block.rows) {
+            c[i as usize] += (self.inner[i as usize] / unit) as f32;
         }
+    }
+
+    /// As [`after`](Self::after), for `unit · A` of one rank, in single precision.
+    pub fn after_single(&mut self, a: &DistCsr, unit: f64, r: &[f32], c: &mut [f32]) {
+        let Bad { blocks, block, .. } = self;
+        let row = |i: usize| a.own().view().row(i);
         for part in &*blocks {
             let rest = |i: usize, c: &[f32]| {
                 let image: f64 = row(i).map(|(j, v)| v * (unit * f64::from(c[j]))).sum();
@@ -236,7 +246,6 @@ impl Bad {
             };
             part.correct(block, c, rest, |c, x| *c += (x / unit) as f32);
         }
-        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@
 //!
 //! Cost of a product: 4(k + 1) bytes of the matrix a node, with k couplings (3 for linear elements in two dimensions, 7 in
 //! three), and 4k + 1 flops.
+use crate::shifted::Shifted;
 use multiversion::multiversion;
 use precondor_sdk::core::kernel::lattice::{CENTRE, Lattice, STEPS};
 use precondor_sdk::prelude::*;
@@ -136,6 +137,26 @@ impl Planes {
         (across + x).unsigned_abs()
     }
 
+    /// How many places the next node along an axis is further.
+    pub fn along(&self, axis: usize) -> usize {
+        let [row, layer] = self.strides;
+        [1, row, layer][axis]
+    }
+
+    /// A vector of the nodes with its border.
+    pub fn bordered(&self, x: &[f32]) -> Vec<f32> {
+        let (layer, nodes, mx) = (self.layer(), self.nodes(), self.lattice.dims[0]);
+        let mut out = vec![0.0; self.length()];
+        for (out, x) in out[layer..].chunks_exact_mut(layer).zip(x.chunks_exact(nodes)) {
+            for (node, at) in self.rows() {
+                out[at..at + mx].copy_from_slice(&x[node..node + mx]);
+            }
+            self.close(out);
+        }
+        self.close_ends(&mut out);
+        out
+    }
+
     /// The rows of a layer: where each begins among its nodes, and in a layer with its border.
     fn rows(&self) -> impl Iterator<Item = (usize, usize)> {
         let ([mx, my, _], [row, _]) = (self.lattice.dims, self.strides);
@@ -218,13 +239,19 @@ fn couple_two(out: &mut [f32], [v, x, w, y]: [&[f32]; 4], [s, p, t, q]: [&[f32];
 pub(crate) enum Stage<'a> {
     /// r is the right-hand side times `scale`, and z the first step.
     Enter { r: &'a [f64], scale: f64, weight: f32 },
+    /// r, the correction and the step are the right-hand side times `scale`, and z is zero.
+    Take { r: &'a [f64], scale: f64 },
     /// The step is the correction.
     Load,
+    /// The correction is P times the last step, and so is the next.
+    Interpolate(&'a Shifted),
+    /// The correction is Pᵀ times the last step.
+    Spread(&'a Shifted),
     /// The step, a correction, is taken off the residual and added to z with a first step of its own.
     First { weight: f32 },
     /// The step is taken off the residual; the next one is of this weight times that and the other one times the last.
     Step { weights: [f32; 2] },
-    /// The step is taken off the residual, which becomes the correction, too.
+    /// The step is taken off the residual, which becomes the correction, too, and the next step.
     Residual,
 }
 
@@ -247,7 +274,7 @@ impl Planes {
         at: Layers<'_>,
     ) {
         staged(self, stage, layer, step, next, at);
-        if !matches!(stage, Stage::Residual) {
+        if !matches!(stage, Stage::Spread(_)) {
             self.close(next);
         }
     }
@@ -277,7 +304,23 @@ fn staged<'a>(
                     out[i] = z[i];
                 }
             }
+            Stage::Take { r: given, scale: unit } => {
+                let given = &given[first + node..][..mx];
+                for i in 0..mx {
+                    r[i] = (unit * given[i]) as f32;
+                }
+                z.fill(0.0);
+                c.copy_from_slice(r);
+                out.copy_from_slice(r);
+            }
             Stage::Load => out.copy_from_slice(c),
+            Stage::Interpolate(shifted) => {
+                shifted.interpolate(step, (layer + 1) * a.strides[1] + place, out);
+                c.copy_from_slice(out);
+            }
+            Stage::Spread(shifted) => {
+                shifted.spread(step, (layer + 1) * a.strides[1] + place, c);
+            }
             Stage::First { weight } => {
                 a.product(layer, step, place, node, out);
                 for i in 0..mx {
@@ -296,9 +339,10 @@ fn staged<'a>(
                 }
             }
             Stage::Residual => {
-                a.product(layer, step, place, node, c);
-                r.iter_mut().zip(&*c).for_each(|(r, c)| *r -= c);
+                a.product(layer, step, place, node, out);
+                r.iter_mut().zip(&*out).for_each(|(r, out)| *r -= out);
                 c.copy_from_slice(r);
+                out.copy_from_slice(r);
             }
         }
     }

@@ -1,13 +1,16 @@
-//! A reference solve in symmetric smoothing, nothing of it learned:
-//! M₂ = S + Sᵀ − Sᵀ A S + (I − Sᵀ A) M (I − A S) with M = P A0⁻¹ Pᵀ, applied as
-//! y = S r; y += M (r − A y); y += Sᵀ (r − A y).
+//! A reference solve in smoothing, nothing of it learned, in two forms (`variant`) with M = P A0⁻¹ Pᵀ:
+//! - `symmetric`: M₂ = S + Sᵀ − Sᵀ A S + (I − Sᵀ A) M (I − A S), applied as y = S r; y += M (r − A y); y += Sᵀ (r − A y).
+//! - `post-only`: M₂ = M + Sᵀ (I − A M), applied as y = M r; y += Sᵀ (r − A y): half of the products for a step of S, so that S may
+//!   have twice the steps. M₂ is not symmetric. For Richardson's iteration, whose error I − M₂ A = (I − SᵀA)(I − MA) does not
+//!   care on which side S stands, and for GMRES. A solve that fails with it goes on with the symmetric form.
 //!
 //! - A0 is the separable operator nearest to A (`kernel/separable` of the core), at the level of A, so that units play no part: M₂
 //!   of cA is M₂/c. It is solved by `fast-poisson` or by any method by name.
 //! - P = I + c E, E = D0⁻¹A0 − D⁻¹A with D0, D the diagonals. Row i of D⁻¹A tells how the value at
 //!   node i follows from its neighbours, so to first order P interpolates from the nodes of the
 //!   reference mesh to the shifted ones. c = 0 leaves P out; ½ is good, between 0.3 and 0.7 little
-//!   changes.
+//!   changes. Where it is known how far nodes are shifted (`positions`), out of coordinates or out of A, P interpolates to second
+//!   order instead (`transfer.rs`), and takes half of the iterations.
 //! - S is damped Jacobi, some Chebyshev steps, a Gauss–Seidel sweep (forward before, backward after),
 //!   a symmetric one, or left out (then M₂ = M).
 //! - At nodes between flat cells A is solved with exactly, between S and M (`bad.rs`).
@@ -33,20 +36,20 @@
 //! | symmetric Gauss–Seidel | 0.5 | 4 / 4 / 4 / 4 / 5 | 5 / 5 / 6 / 6 / 6 | 7 |
 //!
 //! Chebyshev needs products alone, no sweep from row to row: M₂ is then the same on any number of
-//! ranks, and positive definite whatever the mesh. On one rank, without P and with `fast-poisson`, it is applied in single
+//! ranks, and in the symmetric form positive definite whatever the mesh. On one rank, without I + c E and with `fast-poisson`, it is applied in single
 //! precision, on planes of the grid (`single.rs`): the same up to rounding, in a quarter of the time.
 //!
-//! A has to be symmetric with a positive diagonal. M₂ is declared positive definite where
+//! A has to be symmetric with a positive diagonal. The symmetric M₂ is declared positive definite where
 //! `smoother.rs` proves it; without a smoother, where A0⁻¹ is and P is diagonally dominant.
 //!
-//! Cost: setup a few passes over A and the gathers of `fast-poisson` and `bad.rs`; stored are the values of P and Pᵀ
-//! (2 nnz) and, for the sweeps, the triangles of A. Apply: one solve with A0 and the products of the table, less one. On several
+//! Cost: setup a few passes over A and the gathers of `fast-poisson`, `bad.rs` and `positions.rs`; stored are the values of P and Pᵀ
+//! (2 nnz, or in single precision one number a node and axis) and, for the sweeps, the triangles of A. Apply: one solve with A0 and the products of the table, less one. On several
 //! ranks the sweeps are over each rank's own block, so M₂ depends on their number; with Jacobi, Chebyshev
 //! or no smoother it has the same bits on any, in double precision.
 //!
 //! Communication of an application: that of one solve with A0 (`fast_poisson.rs`), and exchanges of A's ghost
-//! entries: 2 with Jacobi and the sweeps, 2 times its degree with Chebyshev, none without a smoother; 2 more with c > 0, and 2 more
-//! where there are bad nodes.
+//! entries: 2 with Jacobi and the sweeps, 2 times its degree with Chebyshev, none without a smoother, half of that in the post-only form;
+//! 2 more with P, which to second order exchanges those of all nodes around, and 2 more (post-only 1) where there are bad nodes.
 //!
 //! Reference: W. Hackbusch, *Multi-Grid Methods and Applications*, Springer 1985, §2, for the form;
 //! a reference matrix as preconditioner goes back to P. Concus, G. Golub, *Use of fast direct methods
@@ -54,80 +57,25 @@
 //! (1973).
 use crate::bad::Bad;
 use crate::fast_poisson::{FastPoisson, FastSolve, fitted};
+use crate::params::{Params, Precision, Variant};
+use crate::positions::{Shifts, Source};
 use crate::single::Single;
-use crate::smoother::{DEGREE, Kind, Smoother};
-use precondor_sdk::core::kernel::lattice::{Lattice, STEPS};
+use crate::smoother::{Kind, Smoother};
+use crate::transfer::Transfer;
+use precondor_sdk::core::kernel::lattice::Lattice;
 use precondor_sdk::core::kernel::separable::Separable;
 use precondor_sdk::core::kernel::wrap::Wrap;
 use precondor_sdk::core::precond::Identity;
 use precondor_sdk::core::schema::named_method;
 use precondor_sdk::prelude::*;
-use precondor_sdk::serde_json::Value;
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// Parameters of [`Reference`].
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
-#[schemars(crate = "precondor_sdk::schemars")]
-pub struct Params {
-    /// What smooths before and after the reference solve.
-    pub smoother: Kind,
-    /// Damping ω of the Jacobi smoother, 0.5 where it is left out.
-    #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 2.0))]
-    pub damping: Option<f64>,
-    /// Steps of the Chebyshev smoother, 3 where it is left out.
-    #[schemars(range(min = 1, max = 16))]
-    pub degree: Option<u32>,
-    /// Nodes whose diagonal entry is more than this times what A0 has there, in units of the median, are solved for exactly; 0
-    /// for none, 1.4 in two dimensions and 1.5 in three where it is left out.
-    #[schemars(range(min = 0.0))]
-    pub bad_nodes: Option<f64>,
-    /// Weight c in P = I + c E, which interpolates between the reference mesh and the real one; 0 for
-    /// none.
-    #[schemars(range(min = 0.0, max = 1.0))]
-    pub interpolation: f64,
-    /// Of what lies between the residual and the correction.
-    pub precision: Precision,
-    /// Nodes along x (which runs fastest), y and perhaps z; recognised from the matrix where it is left out.
-    #[schemars(length(min = 2, max = 3), inner(range(min = 1)), extend("x-precondor-grid" = true))]
-    pub grid: Option<Vec<usize>>,
-    /// What solves with the reference matrix A0: `fast-poisson`, or any method, as a section with its name and
-    /// its parameters.
-    #[schemars(extend("x-precondor-method" = true, "x-precondor-old-name" = "solver"))]
-    pub method: Value,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Params {
-            smoother: Kind::Chebyshev,
-            damping: None,
-            degree: None,
-            bad_nodes: None,
-            interpolation: 0.0,
-            precision: Precision::F32,
-            grid: None,
-            method: FastPoisson::NAME.into(),
-        }
-    }
-}
-
-/// How numbers are held between the residual and the correction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(crate = "precondor_sdk::serde", rename_all = "kebab-case")]
-#[schemars(crate = "precondor_sdk::schemars")]
-pub enum Precision {
-    /// Single where that is there: on one rank, with Chebyshev's smoother, no interpolation and fast-poisson; else double.
-    F32,
-    /// Double.
-    F64,
-}
 
 /// The method.
 pub struct Reference;
 
 /// M₂.
 pub struct Wrapped {
+    variant: Variant,
     a: DistCsr,
     host: Arc<dyn Host>,
     smoother: Option<Smoother>,
@@ -146,63 +94,8 @@ struct Steps {
     single: Option<Box<Single>>,
     wrap: Wrap,
     bad: Option<Bad>,
-    /// Pᵀ r and A0⁻¹ Pᵀ r.
+    /// Pᵀ r and A0⁻¹ Pᵀ r, or what is smoothed after it.
     reference: [Vec<f64>; 2],
-}
-
-/// P and Pᵀ, on the pattern of A.
-struct Transfer {
-    p: DistCsr,
-    transposed: DistCsr,
-    /// Every diagonal entry of P exceeds the sum of the others in its row: P is nonsingular.
-    dominant: bool,
-}
-
-impl Transfer {
-    /// Collective.
-    fn new(a: &DistCsr, operator: &Separable, c: f64, diagonal: &[f64]) -> Result<Self> {
-        let lattice = operator.lattice();
-        let mut ghost_diagonal = vec![0.0; a.ghost_ids().len()];
-        let token = a.exchange_start(diagonal)?;
-        a.exchange_finish(token, &mut ghost_diagonal)?;
-        let start = a.space().start();
-        let mut off_diagonal = vec![0.0; a.n_own()];
-        let mut block = |view: CsrView<'_>, diagonal_of: &[f64], number: &dyn Fn(usize) -> u64| {
-            let (mut p, mut transposed) =
-                (Vec::with_capacity(view.nnz()), Vec::with_capacity(view.nnz()));
-            for (i, d) in diagonal.iter().enumerate() {
-                let row = start + i as u64;
-                let place = lattice.place(row);
-                let middle = operator.entry(place, [0; 3]);
-                for (j, value) in view.row(i) {
-                    let col = number(j);
-                    if col == row {
-                        // E is zero there.
-                        p.push(1.0);
-                        transposed.push(1.0);
-                        continue;
-                    }
-                    let step = lattice.step_to(place, col);
-                    let between = step.map_or(0.0, |step| operator.entry(place, STEPS[step]));
-                    let there = operator.entry(lattice.place(col), [0; 3]);
-                    let entry = c * (between / middle - value / d);
-                    off_diagonal[i] += entry.abs();
-                    p.push(entry);
-                    transposed.push(c * (between / there - value / diagonal_of[j]));
-                }
-            }
-            (p, transposed)
-        };
-        let own = block(a.own().view(), diagonal, &|j| start + j as u64);
-        let ghost = block(a.ghost().view(), &ghost_diagonal, &|j| a.ghost_ids()[j]);
-        let mut largest = [off_diagonal.iter().copied().fold(0.0, f64::max)];
-        a.space().comm().max(&mut largest)?;
-        Ok(Transfer {
-            p: a.with_values(own.0, ghost.0)?,
-            transposed: a.with_values(own.1, ghost.1)?,
-            dominant: largest[0] < 1.0,
-        })
-    }
 }
 
 /// The diagonal of A, which has to be positive.
@@ -315,6 +208,11 @@ fn lattice(params: &Params, system: &System) -> Result<Lattice> {
         let why = "parameter 'damping': only the smoother \"jacobi\" has one";
         return Err(Error::Parameter(why.into()));
     }
+    if params.interpolation != 0.0 && params.positions != Source::None {
+        let why =
+            "parameter 'positions': with 'interpolation' greater than 0 they are not asked for";
+        return Err(Error::Parameter(why.into()));
+    }
     system.a().require_symmetric(Reference::NAME)?;
     Lattice::shown(system.a(), params.grid.as_deref())
 }
@@ -362,72 +260,151 @@ fn wrap(
     kept: (Option<Solver>, Option<Box<Single>>),
     system: &System,
 ) -> Result<Wrapped> {
-    let a = system.a();
-    let diagonal = positive_diagonal(a)?;
+    let diagonal = positive_diagonal(system.a())?;
     let (operator, told) = fitted(system, lattice)?;
-    let degree = params.degree.unwrap_or(DEGREE);
-    let bad = bad_nodes(params, a, &operator, &diagonal)?;
-    let mut notes = vec![told];
-    notes.extend(bad.iter().flat_map(|bad| bad.notes().to_vec()));
-    if may_be_single(params, a) {
-        let made = Single::new(a, lattice, &operator, degree, kept.1.map(|kept| *kept))?;
-        if let Some(single) = made {
-            notes.insert(0, format!("structured grid of {lattice}"));
-            let single = Some(Box::new(single));
-            let work = Steps { single, wrap: Wrap::new(0), bad, reference: [vec![], vec![]] };
-            return Ok(Wrapped {
-                a: a.clone(),
-                host: Arc::clone(system.host()),
-                smoother: None,
-                transfer: None,
-                solver: None,
-                lattice,
-                properties: Properties::SPD,
-                notes,
-                work: Mutex::new(work),
-            });
-        }
+    let bad = bad_nodes(params, system.a(), &operator, &diagonal)?;
+    let made = Made { params, operator, diagonal };
+    // Positions are estimated with the symmetric form.
+    let variant = match params.positions {
+        Source::Estimated => Variant::Symmetric,
+        _ => params.variant,
+    };
+    let mut m = made.plain(variant, bad, kept, system)?;
+    m.notes.push(told);
+    m.tell_of_bad_nodes();
+    let shifts = match params.positions {
+        Source::None => Ok(None),
+        Source::Estimated => Shifts::estimated(system.a(), &made.operator, |r, z| m.apply(r, z))?,
+        given => Shifts::given(system, &made.operator, given == Source::Given)?,
+    };
+    let shifts = shifts.unwrap_or_else(|why| {
+        m.notes.push(format!("the nodes' positions are left out: {why}"));
+        None
+    });
+    made.form(&mut m, shifts)?;
+    Ok(m)
+}
+
+/// What M₂ is made of.
+struct Made<'a> {
+    params: &'a Params,
+    operator: Separable,
+    diagonal: Vec<f64>,
+}
+
+impl Made<'_> {
+    /// What smooths in this form, where double precision does it. Collective.
+    fn smoother(&self, variant: Variant, a: &DistCsr) -> Result<Option<Smoother>> {
+        let Made { params, diagonal, .. } = self;
+        let degree = params.degree.unwrap_or(variant.degree());
+        Smoother::new(params.smoother, params.damping.unwrap_or(0.5), degree, a, diagonal)
     }
-    let damping = params.damping.unwrap_or(0.5);
-    let smoother = Smoother::new(params.smoother, damping, degree, a, &diagonal)?;
-    let c = params.interpolation;
-    let transfer = if c == 0.0 { None } else { Some(Transfer::new(a, &operator, c, &diagonal)?) };
-    let solver = solver(params, &operator, system, kept.0)?;
-    notes.splice(0..0, solver.notes());
-    let crossing = bad.as_ref().is_some_and(Bad::crosses_ranks);
-    let doubt = match (&smoother, &transfer) {
-        (Some(smoother), _) => smoother.doubt(a)?,
-        (None, Some(Transfer { dominant: false, .. })) => {
-            Some("positive definiteness is not proved: P is not diagonally dominant".into())
-        }
-        (None, _) => None,
-    };
-    let inner = solver.properties();
-    let properties = Properties {
-        positive_definite: inner.positive_definite && doubt.is_none() && !crossing,
-        rank_independent: inner.rank_independent && params.smoother.rank_independent() && !crossing,
-        ..inner
-    };
-    notes.extend(doubt);
-    if crossing {
-        notes.push(
-            "positive definiteness is not proved: bad nodes of different ranks are coupled".into(),
-        );
+
+    /// M₂ in this form, without P. Collective.
+    fn plain(
+        &self,
+        variant: Variant,
+        bad: Option<Bad>,
+        kept: (Option<Solver>, Option<Box<Single>>),
+        system: &System,
+    ) -> Result<Wrapped> {
+        let Made { params, operator, .. } = self;
+        let (a, lattice) = (system.a(), operator.lattice());
+        let kept_single = kept.1.map(|kept| *kept);
+        let single = match may_be_single(params, a) {
+            true => Single::new(a, operator, kept_single)?,
+            false => None,
+        };
+        let (smoother, solver, notes, length) = match single {
+            Some(_) => (None, None, vec![format!("structured grid of {lattice}")], 0),
+            None => {
+                let smoother = self.smoother(variant, a)?;
+                let solver = solver(params, operator, system, kept.0)?;
+                let wrapped = variant == Variant::Symmetric && smoother.is_some();
+                let (notes, length) = (solver.notes(), if wrapped { a.n_own() } else { 0 });
+                (smoother, Some(solver), notes, length)
+            }
+        };
+        let work = Steps {
+            single: single.map(Box::new),
+            wrap: Wrap::new(length),
+            bad,
+            reference: [vec![], vec![]],
+        };
+        Ok(Wrapped {
+            variant,
+            a: a.clone(),
+            host: Arc::clone(system.host()),
+            smoother,
+            transfer: None,
+            solver,
+            lattice,
+            properties: Properties::SPD,
+            notes,
+            work: Mutex::new(work),
+        })
     }
-    let (n, wrapped, mapped) = (a.n_own(), smoother.is_some(), transfer.is_some());
-    let length = |needed: bool| if needed { n } else { 0 };
-    let work = Steps {
-        single: None,
-        wrap: Wrap::new(length(wrapped)),
-        bad,
-        reference: [vec![0.0; length(mapped)], vec![0.0; length(mapped)]],
-    };
-    let (a, work) = (a.clone(), Mutex::new(work));
-    let (host, solver) = (Arc::clone(system.host()), Some(solver));
-    Ok(Wrapped { a, host, smoother, transfer, solver, lattice, properties, notes, work })
+
+    /// Gives M₂ the form, and the P, that the parameters ask for, and says what it is. Collective.
+    fn form(&self, m: &mut Wrapped, shifts: Option<Shifts>) -> Result<()> {
+        let Made { params, operator, diagonal } = self;
+        let (variant, c) = (params.variant, params.interpolation);
+        let degree = params.degree.unwrap_or(variant.degree());
+        let post_only = variant == Variant::PostOnly;
+        if m.smoother.is_some() && m.variant != variant {
+            m.smoother = self.smoother(variant, &m.a)?;
+        }
+        m.variant = variant;
+        let work = m.work.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(single) = work.single.take() {
+            work.single = Some(Box::new(single.formed(variant, degree, shifts.as_ref())));
+            m.properties = if post_only { Properties::GENERAL } else { Properties::SPD };
+            return Ok(());
+        }
+        m.transfer = match shifts {
+            Some(shifts) => Some(Transfer::shifted(&m.a, m.lattice, &shifts)?),
+            None if c == 0.0 => None,
+            None => Some(Transfer::first_order(&m.a, operator, c, diagonal)?),
+        };
+        let n = if m.transfer.is_some() || post_only { m.a.n_own() } else { 0 };
+        work.reference = [vec![0.0; n], vec![0.0; n]];
+        if post_only {
+            work.wrap = Wrap::new(0);
+        }
+        let crossing = work.bad.as_ref().is_some_and(Bad::crosses_ranks);
+        let inner = m.solver.as_deref().unwrap_or(&Identity).properties();
+        let rank_independent =
+            inner.rank_independent && params.smoother.rank_independent() && !crossing;
+        m.properties = Properties { rank_independent, ..inner };
+        if post_only {
+            let (symmetric, positive_definite) = (false, false);
+            m.properties = Properties { symmetric, positive_definite, ..m.properties };
+            return Ok(());
+        }
+        let doubt = match (&m.smoother, &m.transfer) {
+            (Some(smoother), _) => smoother.doubt(&m.a)?,
+            (None, Some(Transfer { dominant: false, .. })) => {
+                Some("positive definiteness is not proved: P is not diagonally dominant".into())
+            }
+            (None, _) => None,
+        };
+        m.properties.positive_definite &= doubt.is_none() && !crossing;
+        m.notes.extend(doubt);
+        if crossing {
+            let why =
+                "positive definiteness is not proved: bad nodes of different ranks are coupled";
+            m.notes.push(why.into());
+        }
+        Ok(())
+    }
 }
 
 impl Wrapped {
+    fn tell_of_bad_nodes(&mut self) {
+        let work = self.work.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.notes.extend(work.bad.iter().flat_map(|bad| bad.notes().to_vec()));
+    }
+
     /// What solves with A0; nothing does in an M whose refresh failed, which is not applied again.
     fn solver(&self) -> &dyn Preconditioner {
         self.solver.as_deref().unwrap_or(&Identity)
@@ -447,6 +424,28 @@ impl Wrapped {
         p.spmv(v, y)?;
         solved
     }
+
+    /// `z = M r`, exact at bad nodes, and smoothed then.
+    fn smooth_after(
+        &self,
+        bad: Option<&mut Bad>,
+        work: &mut [Vec<f64>; 2],
+        r: &[f64],
+        z: &mut [f64],
+    ) -> Result<()> {
+        let solved = self.reference_solve(work, r, z);
+        if solved.is_err() {
+            z.fill(f64::NAN);
+        }
+        if let Some(bad) = bad {
+            bad.after(&self.a, r, z)?;
+        }
+        if let Some(smoother) = &self.smoother {
+            let [rest, step] = work;
+            smoother.after(&self.a, r, z, [rest, step])?;
+        }
+        solved
+    }
 }
 
 impl Preconditioner for Wrapped {
@@ -455,6 +454,9 @@ impl Preconditioner for Wrapped {
         let Steps { single, wrap, bad, reference } = &mut *work;
         if let Some(single) = single {
             return single.apply(&self.a, bad.as_mut(), &*self.host, r, z);
+        }
+        if self.variant == Variant::PostOnly {
+            return self.smooth_after(bad.as_mut(), reference, r, z);
         }
         let mut inner = |r: &[f64], y: &mut [f64]| match bad {
             Some(bad) => bad.around(&self.a, r, y, |r, y| self.reference_solve(reference, r, y)),
@@ -473,7 +475,7 @@ impl Preconditioner for Wrapped {
         self.properties
     }
     fn stored_entries(&self) -> usize {
-        let transfer = self.transfer.as_ref().map_or(0, |t| 2 * t.p.nnz_own());
+        let transfer = self.transfer.as_ref().map_or(0, Transfer::stored_entries);
         let smoother = self.smoother.as_ref().map_or(0, Smoother::stored_entries);
         let work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
         let bad = work.bad.as_ref().map_or(0, Bad::stored_entries);
@@ -483,8 +485,7 @@ impl Preconditioner for Wrapped {
     fn bytes(&self) -> usize {
         let work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
         let vectors: usize = work.reference.iter().map(Vec::len).sum();
-        // The pattern of P is that of A.
-        let transfer = self.transfer.as_ref().map_or(0, |t| 2 * 8 * t.p.nnz_own());
+        let transfer = self.transfer.as_ref().map_or(0, Transfer::bytes);
         let smoother = self.smoother.as_ref().map_or(0, Smoother::bytes);
         let bad = work.bad.as_ref().map_or(0, Bad::bytes);
         let single = work.single.as_ref().map_or(0, |single| single.bytes());

@@ -4,24 +4,26 @@
 //! With A in planes (`planes.rs`), S of degree d and the steps s₁ … s_d of Chebyshev's iteration,
 //! ```text
 //! before: s₁ = w₁ D₁⁻¹ r;  r ← r − A s₁;  s₂ = w₂ D₁⁻¹ r + v₂ s₁;  …;  r ← r − A s_d      d products
-//! between: c = A0⁻¹ r, around the exact solve at bad nodes (`bad.rs`)
+//! between: c = P A0⁻¹ Pᵀ r, around the exact solve at bad nodes (`bad.rs`)
 //! after: r ← r − A c;  s₁ = w₁ D₁⁻¹ r;  …;  z = Σ all steps + c                           d products
 //! ```
-//! so that residuals are never computed anew. What one product needs of the one before is a layer on either side: the products
-//! of a pass follow each other at a distance of one layer, and what they work on stays in the cache. With several threads each
-//! product is a loop of its own over the layers. No bit depends on which it is.
+//! so that residuals are never computed anew; the post-only form begins with c. What one product needs of the one before is a layer on either
+//! side: the products of a pass, P and Pᵀ (`shifted.rs`) among them, follow each other at a distance of one layer, and what they work on stays in the cache.
+//! With several threads each product is a loop of its own over the layers. No bit depends on which it is.
 //!
 //! The residual is scaled by a power of two to a size of one first, and A is, too: units play no part. Single precision
 //! leaves some 10⁻⁵ in energy at a quarter of a million nodes, a hundredth of what an iteration leaves.
 //!
-//! Cost, n nodes, k couplings a node: setup one pass over A; apply 2d products of 4(k + 1) bytes and 4k + 7 flops a node, and
+//! Cost, n nodes, k couplings a node: setup one pass over A; apply 2d products (post-only d) of 4(k + 1) bytes and 4k + 7 flops a node, and
 //! one solve with A0; held are k + 2 numbers a node of A, 5 of vectors and those of the solve, of 4 bytes each.
 use crate::bad::Bad;
+use crate::params::Variant;
 use crate::planes::{Layers, Planes, Stage};
+use crate::positions::Shifts;
+use crate::shifted::Shifted;
 use crate::smoother::ratio;
 use precondor_sdk::core::kernel::chebyshev::Chebyshev;
 use precondor_sdk::core::kernel::chunks;
-use precondor_sdk::core::kernel::lattice::Lattice;
 use precondor_sdk::core::kernel::magnitude::{largest, near_one};
 use precondor_sdk::core::kernel::separable::{Separable, Solver};
 use precondor_sdk::prelude::*;
@@ -32,7 +34,9 @@ const GRAIN: usize = 1 << 13;
 /// M₂ of one matrix.
 pub(crate) struct Single {
     planes: Planes,
+    variant: Variant,
     weights: Vec<[f32; 2]>,
+    shifted: Option<Shifted>,
     /// A power of two that brings the largest entry of A near one.
     unit: f64,
     solver: Solver<f32>,
@@ -44,30 +48,26 @@ pub(crate) struct Single {
 }
 
 impl Single {
-    /// M₂ of a matrix of one rank; none where single precision is not enough for its numbers. What solves with A0 is made
-    /// out of what did with another one on the same grid, where that is there.
+    /// M₂ of a matrix of one rank, symmetric, of the default degree and without P; none where single precision is not enough for its numbers. What solves with A0
+    /// is made out of what did with another one on the same grid, where that is there.
     ///
     /// # Errors
     /// As [`Planes::of`] and [`Solver::alone`].
-    pub fn new(
-        a: &DistCsr,
-        lattice: Lattice,
-        operator: &Separable,
-        degree: u32,
-        kept: Option<Self>,
-    ) -> Result<Option<Self>> {
-        let unit = near_one(a.largest());
+    pub fn new(a: &DistCsr, operator: &Separable, kept: Option<Self>) -> Result<Option<Self>> {
+        let (lattice, unit) = (operator.lattice(), near_one(a.largest()));
         let Some(planes) = Planes::of(a, lattice, unit)? else { return Ok(None) };
         let operator = operator.clone().times(unit);
-        let weights = Chebyshev::weights(degree, ratio(degree));
-        let weights = weights.iter().map(|w| w.map(|w| w as f32)).collect();
+        let (variant, shifted) = (Variant::Symmetric, None);
+        let weights = of_degree(variant.degree());
         if let Some(mut kept) = kept {
             kept.solver.renew(&operator)?;
-            return Ok(Some(Single { planes, weights, unit, ..kept }));
+            return Ok(Some(Single { planes, variant, weights, shifted, unit, ..kept }));
         }
         let (n, length) = (lattice.nodes(), planes.length());
         Ok(Some(Single {
+            variant,
             weights,
+            shifted,
             unit,
             solver: Solver::alone(&operator)?,
             steps: [vec![0.0; length], vec![0.0; length]],
@@ -78,6 +78,12 @@ impl Single {
         }))
     }
 
+    /// The same M₂ in this form, and with P where the nodes' shifts are known.
+    pub fn formed(self, variant: Variant, degree: u32, shifts: Option<&Shifts>) -> Self {
+        let shifted = shifts.map(|shifts| Shifted::new(&self.planes, shifts));
+        Single { variant, weights: of_degree(degree), shifted, ..self }
+    }
+
     /// `z = M₂ r`; allocates nothing.
     ///
     /// # Errors
@@ -85,37 +91,59 @@ impl Single {
     pub fn apply(
         &mut self,
         a: &DistCsr,
-        bad: Option<&mut Bad>,
+        mut bad: Option<&mut Bad>,
         host: &dyn Host,
         r: &[f64],
         z: &mut [f64],
     ) -> Result<()> {
         let scale = near_one(largest(r));
-        let (d, nodes) = (self.weights.len(), self.planes.nodes());
-        let weight = self.weights[0][0];
-        let steps = |k: usize| Stage::Step { weights: self.weights[k] };
-        let before = |s: usize| match s {
-            0 => Stage::Enter { r, scale, weight },
-            s if s < d => steps(s),
+        let Single { planes, variant, weights, shifted, unit, solver, steps, .. } = self;
+        let (shifted, symmetric) = (shifted.as_ref(), *variant == Variant::Symmetric);
+        let (d, nodes, weight) = (weights.len(), planes.nodes(), weights[0][0]);
+        let step = |k: usize| Stage::Step { weights: weights[k] };
+        let alone = |stage| move |s: usize| if s == 0 { Stage::Load } else { stage };
+        let mut vectors = [&mut self.r[..], &mut self.z, &mut self.c];
+
+        // What is done at bad nodes stands between the smoother and P.
+        let (first, apart) = (if symmetric { d + 1 } else { 1 }, symmetric && bad.is_some());
+        let spread = shifted.filter(|_| !apart);
+        let before = |s: usize| match (s, spread) {
+            (s, Some(shifted)) if s == first => Stage::Spread(shifted),
+            (0, _) if symmetric => Stage::Enter { r, scale, weight },
+            (0, _) => Stage::Take { r, scale },
+            (s, _) if s < d => step(s),
             _ => Stage::Residual,
         };
-        let after = |s: usize| match s {
-            0 => Stage::Load,
-            1 => Stage::First { weight },
-            s => steps(s - 1),
-        };
-        let vectors = [&mut self.r[..], &mut self.z, &mut self.c];
-        pass(&self.planes, host, d + 1, &before, &mut self.steps, vectors)?;
-        let solver = &mut self.solver;
-        let mut solve = |c: &mut [f32]| solver.solve(host, c, nodes);
-        match bad {
-            Some(bad) => bad.around_single(a, self.unit, &self.r, &mut self.c, solve)?,
-            None => solve(&mut self.c)?,
+        pass(planes, host, first + usize::from(spread.is_some()), &before, steps, &mut vectors)?;
+        if let Some(bad) = bad.as_mut().filter(|_| apart) {
+            let [r, _, c] = &mut vectors;
+            bad.take_out(a, r, c);
+            if let Some(shifted) = shifted {
+                pass(planes, host, 2, &alone(Stage::Spread(shifted)), steps, &mut vectors)?;
+            }
         }
-        let vectors = [&mut self.r[..], &mut self.z, &mut self.c];
-        pass(&self.planes, host, d + 1, &after, &mut self.steps, vectors)?;
+        solver.solve(host, vectors[2], nodes)?;
+        let back = shifted.filter(|_| bad.is_none());
+        if let Some(bad) = bad {
+            if let Some(shifted) = shifted {
+                pass(planes, host, 2, &alone(Stage::Interpolate(shifted)), steps, &mut vectors)?;
+            }
+            let [r, _, c] = &mut vectors;
+            if symmetric {
+                bad.put_back(*unit, c);
+            }
+            bad.after_single(a, *unit, r, c);
+        }
+        let skipped = 1 + usize::from(back.is_some());
+        let after = |s: usize| match (s, back) {
+            (0, _) => Stage::Load,
+            (1, Some(shifted)) => Stage::Interpolate(shifted),
+            (s, _) if s == skipped => Stage::First { weight },
+            (s, _) => step(s - skipped),
+        };
+        pass(planes, host, d + skipped, &after, steps, &mut vectors)?;
         // One after the other: their product may be out of range.
-        let (from, unit) = (&self.z, self.unit);
+        let (from, unit) = (&self.z, *unit);
         chunks::rows(host, z.len(), GRAIN, [(z, 1)], |run, [z]| {
             for (z, from) in z.iter_mut().zip(&from[run]) {
                 *z = f64::from(*from) / scale * unit;
@@ -125,13 +153,21 @@ impl Single {
     }
 
     pub fn stored_entries(&self) -> usize {
-        self.planes.stored_entries()
+        let shifted = self.shifted.as_ref().map_or(0, |s| s.stored_entries(self.r.len()));
+        self.planes.stored_entries() + shifted
     }
 
     pub fn bytes(&self) -> usize {
         let vectors = 2 * self.steps[0].len() + 3 * self.r.len();
-        4 * vectors + self.planes.bytes() + self.solver.bytes()
+        let shifted = self.shifted.as_ref().map_or(0, Shifted::bytes);
+        4 * vectors + shifted + self.planes.bytes() + self.solver.bytes()
     }
+}
+
+/// The weights of the smoother's steps.
+fn of_degree(degree: u32) -> Vec<[f32; 2]> {
+    let weights = Chebyshev::weights(degree, ratio(degree));
+    weights.into_iter().map(|w| w.map(|w| w as f32)).collect()
 }
 
 /// Does the stages of a pass over the grid, `stage(0)` first; step s is in array s modulo 2.
@@ -141,7 +177,7 @@ fn pass<'a>(
     stages: usize,
     stage: &(dyn Fn(usize) -> Stage<'a> + Sync),
     steps: &mut [Vec<f32>; 2],
-    [r, z, c]: [&mut [f32]; 3],
+    [r, z, c]: &mut [&mut [f32]; 3],
 ) -> Result<()> {
     let (layers, layer, nodes) = (planes.layers(), planes.layer(), planes.nodes());
     if host.threads() < 2 && !planes.is_ring() {

@@ -3,7 +3,7 @@
 //! | kind | S | I − S A |
 //! |---|---|---|
 //! | Jacobi | ω D⁻¹ | one damped step |
-//! | Chebyshev | `kernel/chebyshev.rs`, degree 3 or as given | the polynomial of that degree that is smallest on the upper part of the spectrum |
+//! | Chebyshev | `kernel/chebyshev.rs`, degree 3, alone after it 6, or as given | the polynomial of that degree that is smallest on the upper part of the spectrum |
 //! | Gauss–Seidel | (D + L)⁻¹ of each rank's own block; after: (D + U)⁻¹ | a forward sweep; after: a backward one |
 //! | symmetric Gauss–Seidel | (D + U)⁻¹ D (D + L)⁻¹ of each rank's own block | both, before and after |
 //!
@@ -45,9 +45,6 @@ impl Kind {
         !matches!(self, Kind::GaussSeidel | Kind::SymmetricGaussSeidel)
     }
 }
-
-/// Steps of Chebyshev's iteration where they are not given.
-pub(crate) const DEGREE: u32 = 3;
 
 /// Its interval is one over this to 1, in units of the spectrum's bound: the more steps, the wider.
 pub(crate) fn ratio(degree: u32) -> f64 {

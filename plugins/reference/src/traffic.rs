@@ -1,8 +1,7 @@
 //! What one application sends and computes on the seven-point matrix of a grid, predicted: what solves with slabs
 //! take ([`slab`]), and products before and after them.
 use crate::reference::is_fast_poisson;
-use crate::smoother::DEGREE;
-use crate::{FastPoissonParams, Kind, Params};
+use crate::{FastPoissonParams, Kind, Params, Source, Variant};
 use precondor_sdk::core::comm::predict::slab::{self, Slabs};
 use precondor_sdk::core::comm::predict::{Layout, Rank, Stencil, product};
 use precondor_sdk::core::schema::named_method;
@@ -19,25 +18,25 @@ fn bare(layout: Layout) -> Vec<Rank> {
 
 /// An application of [`Reference`](crate::Reference) around [`FastPoisson`](crate::FastPoisson), where the smoother needs no sweep from row to
 /// row: products before and after the solve, those of the smoother, and those of P and its transpose. None where it looks for bad
-/// nodes: whether there are any, only A tells.
+/// nodes or for positions: whether there are any, only the system tells.
 pub fn reference(layout: Layout, params: &Params) -> Option<Vec<Rank>> {
     let (name, inner) = named_method(&params.method)?;
     if params.bad_nodes != Some(0.0)
+        || params.positions != Source::None
         || params.grid.is_some()
         || !is_fast_poisson(&name)
         || !inner.as_object()?.is_empty()
     {
         return None;
     }
-    let (mut products, mut vectors) = match params.smoother {
-        Kind::None => (0, 0),
-        Kind::Jacobi => (2, 6),
-        Kind::Chebyshev => {
-            let degree = u64::from(params.degree.unwrap_or(DEGREE));
-            (2 * degree, 6 * degree)
-        }
+    let steps = match params.smoother {
+        Kind::None => 0,
+        Kind::Jacobi => 1,
+        Kind::Chebyshev => u64::from(params.degree.unwrap_or(params.variant.degree())),
         Kind::GaussSeidel | Kind::SymmetricGaussSeidel => return None,
     };
+    let sides = if params.variant == Variant::Symmetric { 2 } else { 1 };
+    let (mut products, mut vectors) = (sides * steps, 3 * sides * steps);
     if params.interpolation != 0.0 {
         (products, vectors) = (products + 2, vectors + 6);
     }

@@ -6,5 +6,11 @@ precondor_sdk::conformance! {
     reference: Kit::<Reference>::new(json!({})).beside::<FastPoisson>().single_precision();
     interpolated: Kit::<Reference>::new(json!({"smoother": "symmetric-gauss-seidel", "interpolation": 0.5}))
         .beside::<FastPoisson>();
+    post_only: Kit::<Reference>::new(json!({"variant": "post-only"})).beside::<FastPoisson>().single_precision();
+    post_only_in_double: Kit::<Reference>::new(json!({"variant": "post-only", "precision": "f64"}))
+        .beside::<FastPoisson>();
+    positions: Kit::<Reference>::new(json!({"positions": "given"})).beside::<FastPoisson>().single_precision();
+    positions_estimated: Kit::<Reference>::new(json!({"positions": "estimated", "precision": "f64"}))
+        .beside::<FastPoisson>();
     sweeps: Kit::<Reference>::new(json!({"smoother": "gauss-seidel"})).beside::<FastPoisson>();
 }

@@ -27,6 +27,7 @@ from ._models import Model, read_model, write_model
 from ._native import VERSION as __version__
 from ._preconditioner import Preconditioner, load, preconditioner
 from ._register import Check, Factor, check, register
+from ._sequence import Sequence
 from ._solve import Inverse, Result, inverse, run, solve
 from ._system import Problem, System, problem, problems, read, read_vector
 from ._train import Training, train
@@ -53,6 +54,7 @@ __all__ = [
     "Preconditioner",
     "Problem",
     "Result",
+    "Sequence",
     "System",
     "Training",
     "UnsupportedError",

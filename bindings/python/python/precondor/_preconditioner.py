@@ -156,7 +156,7 @@ class Preconditioner(LinearOperator):
         With the pattern of the one before, and a method that offers it, what was set up for the pattern is used again
         (``refreshed``): bit for bit what a new setup gives. Else it is set up anew.
         """
-        self._native.update(system(A)._native)
+        self._native.update(system(A)._native, True)
         return self
 
     def save(self, path: PathLike) -> None:

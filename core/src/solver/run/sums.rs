@@ -23,6 +23,13 @@ impl Run<'_> {
         Ok(out)
     }
 
+    /// Adds what each rank has, in one reduction.
+    pub fn sum(&mut self, mine: [f64; 2]) -> Go<f64> {
+        let mut out = [0.0];
+        self.sums(&[mine], &mut out)?;
+        Ok(out[0])
+    }
+
     /// Adds each of `mine` over all ranks, in one reduction that also tells of faults and wishes.
     pub fn sums(&mut self, mine: &[[f64; 2]], out: &mut [f64]) -> Go<()> {
         let comm = self.a.space().comm();
