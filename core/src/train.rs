@@ -53,6 +53,20 @@ pub trait Samples: Sync {
     fn describe(&self) -> String;
 }
 
+/// What errors call system `index` of family `family`: the name of its file where it has one.
+pub fn name_of(samples: &dyn Samples, family: usize, index: u64) -> String {
+    let described: Value = serde_json::from_str(&samples.describe()).unwrap_or_default();
+    let listed = &described[family];
+    let name = usize::try_from(index).ok().map(|index| &listed["digests"][index]["name"]);
+    match name.and_then(Value::as_str).filter(|_| listed["kind"] == MATRICES) {
+        Some(name) => name.to_owned(),
+        None => format!("training system {index} of problem {family}"),
+    }
+}
+
+/// What the family of systems that are there is described as.
+const MATRICES: &str = "matrices";
+
 /// Systems that are there, in their order: those to learn from, then those that are held back for validation.
 ///
 /// All are of one family. What is told of them are digests of their matrices, by which a matrix is known again.
@@ -88,7 +102,7 @@ impl Listed {
             json!({ "name": name, "n": n, "pattern": pattern, "values": values })
         };
         let digests: Vec<Value> = named.iter().zip(&digests).map(one).collect();
-        let described = json!([{ "kind": "matrices", "count": named.len(), "digests": digests }]);
+        let described = json!([{ "kind": MATRICES, "count": named.len(), "digests": digests }]);
         let systems = named.into_iter().map(|(_, system)| system).collect();
         Ok(Listed { systems, described })
     }
@@ -154,5 +168,22 @@ impl Watch for Unwatched {
     }
     fn cancelled(&self) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::problem::{Families, Poisson, Problem};
+
+    #[test]
+    fn errors_call_a_file_by_its_name_and_a_model_problem_by_its_number() {
+        let families = Families::new(vec![Problem::Poisson(Poisson::at_level(2))]).expect("one");
+        assert_eq!(name_of(&families, 0, 7), "training system 7 of problem 0");
+        let system = |index| families.sample(0, 1, index).expect("made");
+        let named = vec![("a.mtx".to_owned(), system(0)), ("b.mtx".to_owned(), system(1))];
+        let listed = Listed::new(named, 1).expect("two matrices");
+        assert_eq!(name_of(&listed, 0, 1), "b.mtx");
+        assert_eq!(name_of(&listed, 0, 2), "training system 2 of problem 0");
     }
 }

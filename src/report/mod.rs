@@ -5,6 +5,7 @@
 //! | `text.rs`, `html.rs`, `json.rs`, `csv.rs` | the forms of a document |
 //! | `format.rs` | numbers as people read them |
 //! | `plot.rs`, `spy.rs` | pictures |
+//! | `profile.rs` | methods over many systems: means, performance profiles |
 //! | `page.rs` | what every page has in common |
 //! | `provenance.rs` | what ran where |
 //! | `files.rs`, `terminal.rs` | files that are whole or not there; what reaches a terminal |
@@ -15,6 +16,7 @@ mod html;
 mod json;
 mod page;
 pub mod plot;
+pub mod profile;
 mod provenance;
 pub mod spy;
 pub mod terminal;

@@ -198,7 +198,7 @@ fn mistakes_with_files_are_named() {
             "[[data]]\nmatrices = 'm/a[01].mtx'\n[[data]]\nmatrices = ['m/a2.mtx']\nvalidation = 0.5\n".to_owned(),
             "goes with a single section",
         ),
-        ("mlp-reference", format!("[data]\n{mtx}\n"), "training system 1 of problem 0: a grid of 7 by 7"),
+        ("mlp-reference", format!("[data]\n{mtx}\n"), "m/a1.mtx: a grid of 7 by 7"),
     ] {
         folder.file("train.toml", &config(method, &data));
         train(&folder, &[]).fails_with(&[why]);

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `reproduce` | the experiments of the paper, its values and ours side by side |
 //! | `scaling` | what ranks send held to formulas, and times reckoned for clusters |
+//! | `learned` | learned methods beside classical ones, on published sets of systems |
 //!
 //! Beside it, in `examples/`, stand the programs that measure networks and choices: on fresh systems, beside their
 //! baselines.
+mod learned;
 mod reproduce;
 mod scaling;
 
@@ -18,7 +20,7 @@ use precondor_host::Search;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// The laboratory of Precondor: the paper's tables, clusters reckoned.
+/// The laboratory of Precondor: the paper's tables, clusters reckoned, learned methods beside classical ones.
 #[derive(Parser)]
 #[command(name = "precondor-lab", version)]
 struct Cli {
@@ -36,6 +38,7 @@ struct Cli {
 enum Command {
     Reproduce(reproduce::Args),
     Scaling(scaling::Args),
+    Learned(learned::Args),
 }
 
 fn main() -> ExitCode {
@@ -65,6 +68,7 @@ fn run(cli: &Cli) -> Result<()> {
     match &cli.command {
         Command::Reproduce(args) => reproduce::run(args, &methods(&cli.plugin_path)?),
         Command::Scaling(args) => scaling::run(args),
+        Command::Learned(args) => learned::run(args, &methods(&cli.plugin_path)?, &cli.plugin_path),
     }
 }
 

@@ -29,7 +29,8 @@ fn commands_of_documents_do_what_is_said() {
             let Some(arguments) = built.or(placed.strip_prefix("precondor-lab ")) else { continue };
             seen += 1;
             let name = !arguments.trim().contains(' ');
-            let long = arguments.starts_with("reproduce").then_some("--dry-run");
+            let minutes = ["reproduce", "learned"].iter().any(|name| arguments.starts_with(name));
+            let long = minutes.then_some("--dry-run");
             let long = if name { Some("--help") } else { long };
             let words = arguments.split_whitespace().chain(long);
             let home = folder.path().join("home");

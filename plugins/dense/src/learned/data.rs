@@ -13,7 +13,7 @@
 use std::ops::Range;
 
 use precondor_sdk::core::kernel::chunks;
-use precondor_sdk::core::train::Samples;
+use precondor_sdk::core::train::{Samples, name_of};
 use precondor_sdk::prelude::*;
 
 use crate::learned::components::principal;
@@ -254,11 +254,17 @@ pub fn grid_of(samples: &dyn Samples, seed: u64) -> Result<Grid> {
     Ok(grid)
 }
 
+/// What errors call one of the systems, which the families take turns in.
+fn called(samples: &dyn Samples, index: usize) -> String {
+    let families = samples.families();
+    name_of(samples, index % families, (index / families) as u64)
+}
+
 fn bands(samples: &dyn Samples, seed: u64, grid: Option<Grid>, index: usize) -> Result<Bands> {
     let families = samples.families();
-    let (family, index_there) = (index % families, index / families);
-    let inside = |e: Error| e.inside(format!("training system {index}"));
-    let system = samples.sample(family, seed, index_there as u64).map_err(inside)?;
+    let (family, there) = (index % families, (index / families) as u64);
+    let inside = |e: Error| e.inside(called(samples, index));
+    let system = samples.sample(family, seed, there).map_err(inside)?;
     let known = grid.map(|Grid { mx, my }| [mx, my]);
     Bands::of(system.a(), known).map_err(inside)
 }
@@ -283,8 +289,7 @@ impl Data {
             for index in range {
                 let bands = bands(samples, shape.seed, Some(grid), index)?;
                 block.inputs.extend(shape.inputs.describe(&bands));
-                let inverse =
-                    inverse(&bands).map_err(|e| e.inside(format!("training system {index}")))?;
+                let inverse = inverse(&bands).map_err(|e| e.inside(called(samples, index)))?;
                 frame.encode(&inverse, &mut block.vectors);
             }
             Ok(block)

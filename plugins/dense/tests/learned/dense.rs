@@ -309,7 +309,10 @@ fn training_that_cannot_work_is_refused_with_the_reason() {
     // Two levels are two sizes.
     let refused = train::<MlpDense>(&small(), &[2, 3], 0.25, None, &mut Keeper::default());
     let text = refused.unwrap_err().to_string();
-    assert!(text.contains("training system 1") && text.contains("49 unknowns"), "{text}");
+    assert!(
+        text.contains("training system 0 of problem 1") && text.contains("49 unknowns"),
+        "{text}"
+    );
 }
 
 #[test]

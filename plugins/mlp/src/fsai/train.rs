@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use precondor_sdk::core::host::Host;
 use precondor_sdk::core::kernel::chunks::{self, Pool};
-use precondor_sdk::core::train::Samples;
+use precondor_sdk::core::train::{Samples, name_of};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{self, json};
 
@@ -135,7 +135,7 @@ impl Learner {
             let system = samples.sample(family, params.seed, index as u64)?;
             let random = Random::new(params.seed, 2 + range.start as u64);
             Sample::new(&precondor_sdk::core::host::Alone, system.a(), params.power, random)
-                .map_err(|e| e.inside(format!("training system {index} of problem {family}")))
+                .map_err(|e| e.inside(name_of(samples, family, index as u64)))
         })?;
         let in_pool = made.chunks(total).flat_map(|family| &family[..each]);
         let (mean, inverse_deviation) = Moments::of(in_pool).scales();

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use precondor_sdk::core::kernel::chunks;
-use precondor_sdk::core::train::Samples;
+use precondor_sdk::core::train::{Samples, name_of};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{self, json};
 
@@ -198,7 +198,7 @@ impl Family {
         let sample = |index: usize, grid: Option<[usize; 2]>| {
             let system = samples.sample(family, params.seed, index as u64)?;
             let bands = Bands::of(system.a(), grid)
-                .map_err(|e| e.inside(format!("training system {index} of problem {family}")))?;
+                .map_err(|e| e.inside(name_of(samples, family, index as u64)))?;
             Ok((bands.grid, Sample::new(&bands)))
         };
         let grid = sample(0, None)?.0;
