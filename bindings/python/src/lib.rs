@@ -25,6 +25,8 @@ mod report;
 #[cfg(feature = "extension")]
 mod solve;
 #[cfg(feature = "extension")]
+mod suite;
+#[cfg(feature = "extension")]
 mod system;
 #[cfg(feature = "extension")]
 mod train;
@@ -46,6 +48,8 @@ mod _native {
     use crate::report::{forms_of_report, write_report};
     #[pymodule_export]
     use crate::solve::{run, solve};
+    #[pymodule_export]
+    use crate::suite::over_systems;
     #[pymodule_export]
     use crate::system::System;
     #[pymodule_export]

@@ -1,6 +1,7 @@
 //! A comparison as a document: Markdown, a page, a part of a notebook, CSV and JSON.
 use crate::error::{exception, without_python};
 use crate::methods::methods;
+use crate::suite;
 use precondor::report::plot::{self, Curve};
 use precondor::report::{
     self, Cell, Document, Figure, Iterations, Provenance, Row, Section, Table, files,
@@ -14,39 +15,39 @@ use std::path::PathBuf;
 
 /// What was compared.
 #[derive(Deserialize)]
-struct Comparison {
+pub struct Comparison {
     title: String,
     command: String,
     notes: Vec<String>,
-    cases: Vec<Case>,
+    pub cases: Vec<Case>,
 }
 
 /// One system.
 #[derive(Deserialize)]
-struct Case {
+pub struct Case {
     label: String,
     notes: Vec<String>,
     nnz: u64,
-    rows: Vec<Solved>,
+    pub rows: Vec<Solved>,
 }
 
 /// One method on it.
 #[derive(Deserialize)]
-struct Solved {
-    label: String,
-    group: String,
-    solver: String,
+pub struct Solved {
+    pub label: String,
+    pub group: String,
+    pub solver: String,
     /// What `history` is of.
     measure: String,
     outcome: String,
-    converged: bool,
-    iterations: Option<usize>,
+    pub converged: bool,
+    pub iterations: Option<usize>,
     true_relative_residual: Option<f64>,
     stored_entries: Option<u64>,
     bytes: Option<u64>,
     /// Every time that it was done.
-    setup_seconds: Vec<f64>,
-    solve_seconds: Vec<f64>,
+    pub setup_seconds: Vec<f64>,
+    pub solve_seconds: Vec<f64>,
     history: Vec<Option<f64>>,
     remarks: Vec<String>,
     asides: Vec<String>,
@@ -154,18 +155,25 @@ fn document(comparison: &Comparison) -> Result<Document> {
         provenance: Provenance::of(&*methods()?),
         notes: comparison.notes.clone(),
         readings: Vec::new(),
-        sections: comparison.cases.iter().enumerate().map(section).collect(),
+        sections: suite::section(comparison)
+            .into_iter()
+            .chain(comparison.cases.iter().enumerate().map(section))
+            .collect(),
         configuration: None,
         files: vec![("results.csv", "the table".to_owned())],
         data: Map::new(),
     })
 }
 
+/// A comparison, which comes as JSON.
+pub fn comparison(said: &str) -> PyResult<Comparison> {
+    serde_json::from_str(said).map_err(|e| exception(Error::Data(format!("a comparison: {e}"))))
+}
+
 /// The forms of a comparison, which comes as JSON: `text`, `fragment`, `page`, `csv` and `json`.
 #[pyfunction]
 pub fn forms_of_report<'py>(py: Python<'py>, comparison: &str) -> PyResult<Bound<'py, PyDict>> {
-    let said = serde_json::from_str::<Comparison>(comparison);
-    let said = said.map_err(|e| exception(Error::Data(format!("a comparison: {e}"))))?;
+    let said = self::comparison(comparison)?;
     let document = without_python(py, || document(&said))?;
     let tables = document.sections.iter().flat_map(|section| &section.tables);
     let csv: Vec<String> = tables.map(report::csv::table).collect();

@@ -147,3 +147,36 @@ def test_ctrl_c_leaves_what_was_done():
         precondor.compare(A, b, ["ic", {"name": "jacobi", "solver": {"tolerance": 1e-300}}], max_iterations=10**9)
     table = caught.value.result
     assert [row["label"] for row in table] == ["ic"] and "interrupted" in str(table)
+
+
+def test_several_systems_are_told_of_together():
+    systems = {f"level {level}": precondor.problem("poisson", level=level, seed=level) for level in (2, 3, 5)}
+    table = precondor.compare(systems, methods=[None, "ic", "amg"], method="cg", tolerance=1e-8, max_iterations=30)
+    counts = {label: [row["iterations"] if row["converged"] else None for row in table if row["label"] == label] for label in ("none", "ic", "amg")}
+    assert counts["none"][-1] is None and None not in counts["amg"]
+    over = {of["label"]: of for of in table.over_systems()}
+    assert [over["none"][key] for key in ("solved", "failed")] == [2, 1]
+    for label, of in over.items():
+        dearest = [max(c for c in column if c is not None) for column in zip(*counts.values())]
+        worth = [10 * most if count is None else count for count, most in zip(counts[label], dearest)]
+        assert of["mean"] == pytest.approx(np.exp(np.mean(np.log(np.array(worth) + 10.0))) - 10.0)
+        least = [min(c for c in column if c is not None) for column in zip(*counts.values())]
+        assert of["least"] == pytest.approx(np.mean([a == b for a, b in zip(counts[label], least)]))
+        tau, share = np.array(of["profile"]).T
+        assert tau[0] == 1.0 and share[0] == of["least"] and share[-1] == pytest.approx(of["solved"] / 3)
+        assert (np.diff(tau) >= 0).all() and (np.diff(share) >= 0).all()
+    assert all(of["mean"] > 0 for of in table.over_systems("time"))
+    with pytest.raises(precondor.ParameterError, match="'products' is none of iterations, time"):
+        table.over_systems("products")
+    text, page = str(table), table._repr_html_()
+    assert "Over all systems" in text and page.count("<svg") == 2 + 3
+    assert "Over all systems" not in str(precondor.compare(systems["level 2"], methods=["ic"]))
+
+
+def test_profiles_can_be_drawn(tmp_path):
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    systems = {str(level): precondor.problem("poisson", level=level) for level in (2, 3)}
+    ax = precondor.compare(systems, methods=["ic", "amg"]).plot_profile("time")
+    assert [line.get_label() for line in ax.get_lines()] == ["ic", "amg"] and ax.get_xscale() == "log"
+    ax.figure.savefig(tmp_path / "profile.png")

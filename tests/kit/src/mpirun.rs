@@ -2,7 +2,8 @@
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 /// What a job of several ranks said, and how it ended.
@@ -48,15 +49,25 @@ pub fn launcher(ranks: usize) -> Command {
     command
 }
 
-/// One job at a time: each has as many ranks as the machine has cores, or more.
-static TURN: Mutex<()> = Mutex::new(());
+/// Two jobs at a time: while one starts or ends, of which most of them consist, the other has the cores.
+static TURNS: [Mutex<()>; 2] = [Mutex::new(()), Mutex::new(())];
 
-/// Runs a job to its end, when those before it have ended.
+/// Runs a job to its end, when one of those before it has ended.
 ///
 /// # Panics
 /// Where it takes longer than any job may, after having ended it.
 pub fn finish(command: Command) -> Job {
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let free = TURNS.iter().find_map(|turn| match turn.try_lock() {
+        Ok(turn) => Some(turn),
+        Err(TryLockError::Poisoned(turn)) => Some(turn.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    });
+    let wait = || {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let next = &TURNS[NEXT.fetch_add(1, Ordering::Relaxed) % TURNS.len()];
+        next.lock().unwrap_or_else(PoisonError::into_inner)
+    };
+    let _turn = free.unwrap_or_else(wait);
     finish_within(command, limit())
 }
 

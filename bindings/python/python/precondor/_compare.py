@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
@@ -81,6 +82,46 @@ class Comparison:
         several = len(self._said["cases"]) > 1
         frame = pandas.DataFrame(self.rows)
         return frame.set_index(["system", "label"]) if several else frame.drop(columns="system").set_index("label")
+
+    def over_systems(self, measure: str = "iterations") -> List[Dict[str, Any]]:
+        """What every method did over all systems.
+
+        Parameters
+        ----------
+        measure : str
+            "iterations", or "time" of setup and solve.
+
+        Returns
+        -------
+        list of dict
+            ``label``, ``group``, ``solved`` and ``failed`` (systems), ``mean`` (geometric, of value + shift: 10 iterations, 10 ms;
+            a failure counts as ten times the dearest solve of its system), ``least`` (the share of systems where the method takes
+            the least), ``profile``: the corners (τ, ρ) of its performance profile (Dolan and Moré 2002), ρ being the share of
+            systems solved with at most τ times the least.
+        """
+        of = json.loads(_native.over_systems(text(self._said, "comparison")))
+        if measure not in of:
+            raise ParameterError(f"measure: '{measure}' is none of {', '.join(sorted(of))}")
+        return of[measure]
+
+    def plot_profile(self, measure: str = "iterations", ax: Any = None) -> Any:
+        """Draws the performance profiles with matplotlib, and returns its ``Axes``; see :meth:`over_systems`.
+
+        Raises
+        ------
+        ImportError
+            Without matplotlib, which is no dependency of this package: :meth:`report` draws without it.
+        """
+        import matplotlib.pyplot as plt
+
+        if ax is None:
+            _, ax = plt.subplots()
+        for of in self.over_systems(measure):
+            ax.semilogx(*zip(*of["profile"]), label=of["label"])
+        ax.set_xlabel(f"τ, times the least {measure}")
+        ax.set_ylabel("share of systems")
+        ax.legend()
+        return ax
 
     def plot(self, ax: Any = None) -> Any:
         """Draws the convergence of all solves with matplotlib, and returns its ``Axes``; both axes are logarithmic.

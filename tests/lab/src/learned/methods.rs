@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// Methods that stand together.
 pub const LOCAL: &str = "classical, without a coarse level";
-pub const MULTIGRID: &str = "classical, multigrid";
+pub const MULTIGRID: &str = "classical, with a coarse level or a fast solve";
 pub const LEARNED: &str = "learned";
 
 /// What learns on a set.
@@ -71,6 +71,7 @@ fn own() -> Vec<Method> {
         local("FSAI", json!("fsai")),
         local("FSAI, adaptive", json!({ "name": "fsai", "steps": 10 })),
         Method::new("AMG", MULTIGRID, json!("amg")),
+        Method { on_grids: true, ..Method::new("reference", MULTIGRID, json!("reference")) },
         Method::new("mlp-fsai", LEARNED, json!(LEARNER)),
         Method { on_grids: true, ..Method::new("mlp-reference", LEARNED, json!("mlp-reference")) },
     ]

@@ -1,0 +1,110 @@
+//! What a comparison of several systems says over all of them: failures, shifted geometric means, performance profiles.
+use crate::report::{Comparison, Solved, comparison};
+use precondor::report::profile::{
+    self, Curve, MEASURES, Measure, PENALTY, Values, ratios, share, shifted_mean,
+};
+use precondor::report::{Cell, Column, Row, Section, Table, median};
+use pyo3::prelude::*;
+use serde_json::json;
+
+/// What is known of a solve here, by the key of its measure.
+fn value(solved: &Solved, measure: &Measure) -> Option<f64> {
+    let value = match measure.key {
+        "time" => {
+            let both = solved.setup_seconds.iter().zip(&solved.solve_seconds);
+            median(both.map(|(a, b)| a + b).collect())
+        }
+        "iterations" => solved.iterations.map(|count| count as f64),
+        _ => None,
+    };
+    value.filter(|_| solved.converged).map(|value| value.max(measure.least))
+}
+
+/// The measures that are known, with what every method took, on the systems that all were tried on.
+fn values(comparison: &Comparison) -> Vec<(&'static Measure, Values)> {
+    let methods = comparison.cases.first().map_or(0, |case| case.rows.len());
+    let whole = || comparison.cases.iter().filter(|case| case.rows.len() == methods);
+    let known = MEASURES.iter().filter(|measure| measure.key != "products");
+    let of = |measure: &'static Measure| {
+        let of_method = |k: usize| whole().map(|case| value(&case.rows[k], measure)).collect();
+        (measure, (0..methods).map(of_method).collect())
+    };
+    known.map(of).collect()
+}
+
+fn labels(comparison: &Comparison) -> Vec<&Solved> {
+    comparison.cases.first().map_or_else(Vec::new, |case| case.rows.iter().collect())
+}
+
+/// The part of a report; none for a single system.
+pub fn section(comparison: &Comparison) -> Option<Section> {
+    let (values, of) = (values(comparison), labels(comparison));
+    let systems = values.first()?.1.first()?.len();
+    if systems < 2 {
+        return None;
+    }
+    let row = |(k, solved): (usize, &&Solved)| {
+        let failed = values[0].1[k].iter().filter(|value| value.is_none()).count();
+        let means = values.iter().map(|(measure, values)| {
+            Cell::of(shifted_mean(values, k, measure.shift), measure.cell)
+        });
+        let least =
+            values.iter().map(|(_, values)| Cell::Share(share(&ratios(values, k), systems, 1.0)));
+        let first = [Cell::Text(solved.solver.clone()), Cell::Count(failed as u64)];
+        Row {
+            label: solved.label.clone(),
+            group: solved.group.clone(),
+            colour: Some(k),
+            cells: first.into_iter().chain(means).chain(least).collect(),
+            ..Row::default()
+        }
+    };
+    let failed = Column::new("failed", "not solved", &format!("of {systems}")).marked();
+    let means = values.iter().map(|(of, _)| Column::new(of.key, of.name, "mean").marked());
+    let least =
+        values.iter().map(|(of, _)| Column::new(&format!("least_{}", of.key), "ρ(1)", of.name));
+    let columns = [Column::new("solver", "solver", ""), failed].into_iter().chain(means);
+    let figures = values.iter().filter_map(|(measure, values)| {
+        profile::figure(measure, &profile::curves(values, measure), |k| of[k].label.clone())
+    });
+    Some(Section {
+        id: "systems".into(),
+        title: "Over all systems".into(),
+        notes: vec![format!(
+            "Means are geometric, of value + shift (time 10 ms, iterations 10), over the systems that some method solved; \
+             what a method did not solve counts as {PENALTY} times the dearest solve of that system. ρ(1): the share of \
+             systems where a method takes the least."
+        )],
+        tables: vec![Table {
+            id: "systems".into(),
+            columns: columns.chain(least).collect(),
+            rows: of.iter().enumerate().map(row).collect(),
+            ..Table::default()
+        }],
+        figures: figures.collect(),
+        ..Section::default()
+    })
+}
+
+/// For each measure, by its key, what every method did over all systems of a comparison, which comes as JSON; as JSON.
+#[pyfunction]
+pub fn over_systems(said: &str) -> PyResult<String> {
+    let comparison = comparison(said)?;
+    let of = labels(&comparison);
+    let measures = values(&comparison).into_iter().map(|(measure, values)| {
+        let curves = profile::curves(&values, measure);
+        let method = |(k, points): &Curve| {
+            json!({
+                "label": of[*k].label,
+                "group": of[*k].group,
+                "solved": values[*k].iter().flatten().count(),
+                "failed": values[*k].iter().filter(|value| value.is_none()).count(),
+                "mean": shifted_mean(&values, *k, measure.shift),
+                "least": share(&ratios(&values, *k), values[*k].len(), 1.0),
+                "profile": points,
+            })
+        };
+        (measure.key.to_owned(), curves.iter().map(method).collect())
+    });
+    Ok(serde_json::Value::Object(measures.collect()).to_string())
+}
