@@ -7,7 +7,7 @@ use crate::cost::{self, Candidate, Limits};
 use crate::features::{Features, NAMES};
 use crate::forest::{Forest, Growth};
 use crate::model::{Card, Kind, METHOD, Model, Record, loss};
-use precondor_sdk::core::train::{Progress, Training};
+use precondor_sdk::core::train::{Progress, Training, name_of};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{self, Map, Value, json};
 use std::sync::Arc;
@@ -102,10 +102,15 @@ pub fn train(params: &TrainParams, training: Training<'_>) -> Result<Vec<u8>> {
         let families = samples.families() as u64;
         let (family, index) = ((done % families) as usize, done / families);
         let system = samples.sample(family, params.seed, index)?.with_host(Arc::clone(host));
-        let features = Features::of(system.a())?.values().to_vec();
         let run =
             |candidate: &Candidate| cost::run(candidate, &system, limits, (params.seed, index));
-        let runs = params.candidates.iter().map(|c| Ok(run(c)?.ok())).collect::<Result<_>>()?;
+        let all = || {
+            let features = Features::of(system.a())?.values().to_vec();
+            let runs = params.candidates.iter().map(|c| Ok(run(c)?.ok()));
+            Ok((features, runs.collect::<Result<Vec<_>>>()?))
+        };
+        let named = |e: Error| e.inside(name_of(samples, family, index));
+        let (features, runs) = all().map_err(named)?;
         model.runs.push(Record { family, index, features, runs });
         let step = done + 1;
         // What the best constant choice loses so far.
