@@ -410,7 +410,7 @@ struct Coarse<'a>(&'a dyn Preconditioner);
 impl Preconditioner for Coarse<'_> {
     fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
         self.0.apply(r, z)?;
-        let unit = 2e-5 * z.iter().fold(0.0f64, |most, z| most.max(z.abs()));
+        let unit = 1e-2 * z.iter().fold(0.0f64, |most, z| most.max(z.abs()));
         z.iter_mut().for_each(|z| *z = (*z / unit).round() * unit);
         Ok(())
     }
@@ -431,16 +431,18 @@ fn gmres_keeps_what_m_gave_where_m_is_linear_to_few_digits() {
     let (b, dist) = (vector(400), solo(&a));
     let exact = Scaled::jacobi(&dist);
     let m = Coarse(&exact);
-    let count = |method, m: &dyn Preconditioner| {
-        let (report, x) = run(method, &dist, m, &b, &stop(1e-10)).unwrap();
-        assert_eq!(report.outcome, Outcome::Converged);
-        assert!(distance(&times(&a, &x), &b) <= 1.1e-10 * norm(&b));
-        report.iterations
-    };
-    let [plain, flexible] =
-        [Algorithm::Gmres { restart: 60 }, Algorithm::FlexibleGmres { restart: 60 }];
-    println!("{} {} {}", count(plain, &exact), count(plain, &m), count(flexible, &m));
-    assert!(count(plain, &m) <= count(flexible, &m) + 60);
+    for restart in [30, 60] {
+        let count = |method| {
+            let (report, x) = run(method, &dist, &m, &b, &stop(1e-10)).unwrap();
+            assert_eq!(report.outcome, Outcome::Converged);
+            assert!(distance(&times(&a, &x), &b) <= 1.1e-10 * norm(&b));
+            report.iterations
+        };
+        // The first cycle is lost; where all are, it takes 167 and 276 iterations for 118 and 97.
+        let [plain, flexible] =
+            [Algorithm::Gmres { restart }, Algorithm::FlexibleGmres { restart }].map(count);
+        assert!(plain <= flexible + restart, "restart {restart}: {plain} for {flexible}");
+    }
 }
 
 #[test]
