@@ -4,7 +4,7 @@
 //! there: E. D. Dolan, J. J. Moré, *Benchmarking optimization software with performance profiles*, Mathematical
 //! Programming 91 (2002). ρ(1) is the share where it is the best, and the right end the share that it solves at all.
 use super::plot::{self, Points};
-use super::{Cell, Figure};
+use super::{Cell, Column, Figure};
 
 /// What is measured of a solve.
 pub struct Measure {
@@ -75,6 +75,34 @@ fn steps(ratios: &[f64], systems: usize, last: f64) -> Vec<(f64, f64)> {
     }
     points.push((last, share(ratios, systems, last)));
     points
+}
+
+/// Columns for failures of so many systems, for the mean of each measure and for the share of systems where a method takes the least.
+pub fn columns(measures: &[&Measure], systems: usize) -> Vec<Column> {
+    let failed = Column::new("failed", "not solved", &format!("of {systems}")).marked();
+    let means = measures.iter().map(|measure| {
+        let column = Column::new(measure.key, measure.name, "mean");
+        // Whether times are told apart is said of every system.
+        if measure.key == "time" { column } else { column.marked() }
+    });
+    let least = measures
+        .iter()
+        .map(|measure| Column::new(&format!("least_{}", measure.key), "ρ(1)", measure.name));
+    [failed].into_iter().chain(means).chain(least).collect()
+}
+
+/// What stands in these [`columns`] for a method, `all` being the values of each measure.
+pub fn cells(measures: &[&Measure], all: &[&Values], method: usize) -> Vec<Cell> {
+    let failed = all[0][method].iter().filter(|value| value.is_none()).count();
+    let means = measures.iter().zip(all).map(|(measure, values)| {
+        Cell::of(shifted_mean(values, method, measure.shift), measure.cell)
+    });
+    let least = all.iter().map(|values| {
+        let ratios = ratios(values, method);
+        let some = (!ratios.is_empty()).then_some(&ratios);
+        Cell::of(some.map(|ratios| share(ratios, values[method].len(), 1.0)), Cell::Share)
+    });
+    [Cell::Count(failed as u64)].into_iter().chain(means).chain(least).collect()
 }
 
 /// A method, and the corners (τ, ρ) of its profile.

@@ -39,7 +39,7 @@ mod _native {
     #[pymodule_export]
     use crate::methods::{describe, load_library, methods_there, passed_over, problems, threads};
     #[pymodule_export]
-    use crate::preconditioner::{Preconditioner, load};
+    use crate::preconditioner::{Preconditioner, check_policy, load};
     #[pymodule_export]
     use crate::problem::{problem, read, read_vector};
     #[pymodule_export]

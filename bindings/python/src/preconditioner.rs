@@ -102,12 +102,25 @@ unsafe fn numbers<'a, D: numpy::ndarray::Dimension>(
     Ok(unsafe { array.as_slice() }?)
 }
 
-/// The policy of that name.
-fn policy(name: &str) -> Result<Reuse> {
-    Reuse::ALL.into_iter().find(|reuse| reuse.name() == name).ok_or_else(|| {
+/// The policy of that name, which a setup may count for so many iterations in.
+fn named(name: &str, setup_cost: Option<f64>) -> Result<Reuse> {
+    let reuse = Reuse::ALL.into_iter().find(|reuse| reuse.name() == name).ok_or_else(|| {
         let all = Reuse::ALL.map(Reuse::name).join("', '");
         Error::Parameter(format!("reuse: '{name}' is none of '{all}'"))
-    })
+    })?;
+    let why = match setup_cost {
+        Some(_) if reuse != Reuse::Adaptive => "goes with reuse = \"adaptive\" only",
+        Some(cost) if !(cost > 0.0 && cost.is_finite()) => "is not a number of iterations above 0",
+        _ => return Ok(reuse),
+    };
+    Err(Error::Parameter(format!("setup_cost {why}")))
+}
+
+/// Refuses what is no policy.
+#[pyfunction]
+#[pyo3(signature = (name, setup_cost))]
+pub fn check_policy(name: &str, setup_cost: Option<f64>) -> PyResult<()> {
+    named(name, setup_cost).map(|_| ()).map_err(exception)
 }
 
 #[pymethods]
@@ -124,7 +137,8 @@ impl Preconditioner {
         setup_cost: Option<f64>,
     ) -> PyResult<Self> {
         let node = section("preconditioner", method).map_err(exception)?;
-        let reuse = reuse.map_or(Ok(Reuse::default()), policy).map_err(exception)?;
+        let reuse = reuse.unwrap_or(Reuse::default().name());
+        let reuse = named(reuse, setup_cost).map_err(exception)?;
         let (of, core) = (system.get(), &system.get().core);
         let made = without_python(py, || {
             let methods = methods()?;

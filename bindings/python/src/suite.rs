@@ -43,27 +43,20 @@ pub fn section(comparison: &Comparison) -> Option<Section> {
     if systems < 2 {
         return None;
     }
+    let measures: Vec<&Measure> = values.iter().map(|(measure, _)| *measure).collect();
+    let all: Vec<&Values> = values.iter().map(|(_, values)| values).collect();
     let row = |(k, solved): (usize, &&Solved)| {
-        let failed = values[0].1[k].iter().filter(|value| value.is_none()).count();
-        let means = values.iter().map(|(measure, values)| {
-            Cell::of(shifted_mean(values, k, measure.shift), measure.cell)
-        });
-        let least =
-            values.iter().map(|(_, values)| Cell::Share(share(&ratios(values, k), systems, 1.0)));
-        let first = [Cell::Text(solved.solver.clone()), Cell::Count(failed as u64)];
+        let solver = Cell::Text(solved.solver.clone());
         Row {
             label: solved.label.clone(),
             group: solved.group.clone(),
             colour: Some(k),
-            cells: first.into_iter().chain(means).chain(least).collect(),
+            cells: [solver].into_iter().chain(profile::cells(&measures, &all, k)).collect(),
             ..Row::default()
         }
     };
-    let failed = Column::new("failed", "not solved", &format!("of {systems}")).marked();
-    let means = values.iter().map(|(of, _)| Column::new(of.key, of.name, "mean").marked());
-    let least =
-        values.iter().map(|(of, _)| Column::new(&format!("least_{}", of.key), "ρ(1)", of.name));
-    let columns = [Column::new("solver", "solver", ""), failed].into_iter().chain(means);
+    let solver = Column::new("solver", "solver", "");
+    let columns = [solver].into_iter().chain(profile::columns(&measures, systems));
     let figures = values.iter().filter_map(|(measure, values)| {
         profile::figure(measure, &profile::curves(values, measure), |k| of[k].label.clone())
     });
@@ -77,7 +70,7 @@ pub fn section(comparison: &Comparison) -> Option<Section> {
         )],
         tables: vec![Table {
             id: "systems".into(),
-            columns: columns.chain(least).collect(),
+            columns: columns.collect(),
             rows: of.iter().enumerate().map(row).collect(),
             ..Table::default()
         }],

@@ -52,7 +52,7 @@ def test_policies_make_m_as_often_as_they_say():
 
     assert ways("refresh") == (1, STEPS - 1, 0)
     assert ways("keep") == (1, 0, STEPS - 1)
-    assert ways("adaptive", setup_cost=0.0)[2] < ways("adaptive", setup_cost=1e6)[2] == STEPS - 1
+    assert ways("adaptive", setup_cost=1e-6)[2] < ways("adaptive", setup_cost=1e6)[2] == STEPS - 1
 
 
 def test_a_warm_start_saves_iterations():

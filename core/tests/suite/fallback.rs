@@ -330,24 +330,11 @@ fn a_check_beforehand_foresees_what_would_happen() {
     assert_eq!(told(&report), ["0: cg with the same preconditioner"]);
 }
 
-/// Works on the basis of GMRES and blows up what is small: not linear, though it says so.
-struct Unstable;
-
-impl Preconditioner for Unstable {
-    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        let bend = if norm(r) > 1.5 || norm(r) < 0.9 { -1e3 } else { 0.25 };
-        z.iter_mut().zip(r).for_each(|(z, r)| *z = bend * r);
-        Ok(())
-    }
-    fn properties(&self) -> Properties {
-        Properties::GENERAL
-    }
-    fn stored_entries(&self) -> usize {
-        0
-    }
-    fn bytes(&self) -> usize {
-        0
-    }
+/// Works on the basis of GMRES and blows up what is small: not linear.
+fn unstable(r: &[f64], z: &mut [f64]) -> Result<()> {
+    let bend = if norm(r) > 1.5 || norm(r) < 0.9 { -1e3 } else { 0.25 };
+    z.iter_mut().zip(r).for_each(|(z, r)| *z = bend * r);
+    Ok(())
 }
 
 #[test]
@@ -355,13 +342,21 @@ fn gmres_misled_by_its_preconditioner_returns_the_best_it_had() {
     let a = laplace(12);
     let dist = DistCsr::solo(a.clone()).unwrap();
     let method = Algorithm::Gmres { restart: 30 };
-    let (report, x) = run(method, &dist, &Unstable, &vector(144), &stop(1e-8)).unwrap();
+    let (report, x) =
+        run(method, &dist, &Map(Properties::GENERAL, unstable), &vector(144), &stop(1e-8)).unwrap();
     let Outcome::Breakdown(why) = &report.outcome else { panic!("{:?}", report.outcome) };
     assert!(why.starts_with("the correction of gmres took the relative residual from 1.0e0"));
     assert_eq!((report.true_relative_residual, x), (1.0, vec![0.0; 144]));
     // And a watched one finishes.
-    let (report, x) =
-        watched(method, &dist, &Unstable, &stop(1e-8), 1.0, Some(&mut jacobi(&dist))).unwrap();
+    let (report, x) = watched(
+        method,
+        &dist,
+        &Map(Properties::GENERAL, unstable),
+        &stop(1e-8),
+        1.0,
+        Some(&mut jacobi(&dist)),
+    )
+    .unwrap();
     solved(&a, &report, &x);
 }
 

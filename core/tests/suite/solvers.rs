@@ -367,31 +367,17 @@ fn gmres_stops_where_the_space_is_exhausted() {
     }
 }
 
-/// A few steps of conjugate gradients: another operator for every r.
-struct InnerCg<'a>(&'a DistCsr);
-
-impl Preconditioner for InnerCg<'_> {
-    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        z.fill(0.0);
-        let stop = Stop { max_iterations: 8, ..stop(1e-12) };
-        solve(&Algorithm::Cg, self.0, &Identity, r, z, &stop, &mut unwatched).map(|_| ())
-    }
-    fn properties(&self) -> Properties {
-        Properties { constant: false, ..Properties::GENERAL }
-    }
-    fn stored_entries(&self) -> usize {
-        0
-    }
-    fn bytes(&self) -> usize {
-        0
-    }
-}
-
 #[test]
 fn flexible_gmres_works_with_a_preconditioner_that_changes() {
     let (a, symmetric) = (convection_diffusion(20), solo(&laplace(20)));
     let (b, dist) = (vector(400), solo(&a));
-    let m = InnerCg(&symmetric);
+    // A few steps of conjugate gradients: another operator for every r.
+    let changing = Properties { constant: false, ..Properties::GENERAL };
+    let m = Map(changing, |r: &[f64], z: &mut [f64]| {
+        z.fill(0.0);
+        let stop = Stop { max_iterations: 8, ..stop(1e-12) };
+        solve(&Algorithm::Cg, &symmetric, &Identity, r, z, &stop, &mut unwatched).map(|_| ())
+    });
     let method = Algorithm::FlexibleGmres { restart: 30 };
     let (flexible, x) = run(method, &dist, &m, &b, &stop(1e-9)).unwrap();
     assert_eq!(flexible.outcome, Outcome::Converged);
@@ -404,33 +390,18 @@ fn flexible_gmres_works_with_a_preconditioner_that_changes() {
     }
 }
 
-/// M in few digits: what it gives is rounded to parts of its largest entry.
-struct Coarse<'a>(&'a dyn Preconditioner);
-
-impl Preconditioner for Coarse<'_> {
-    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
-        self.0.apply(r, z)?;
-        let unit = 1e-2 * z.iter().fold(0.0f64, |most, z| most.max(z.abs()));
-        z.iter_mut().for_each(|z| *z = (*z / unit).round() * unit);
-        Ok(())
-    }
-    fn properties(&self) -> Properties {
-        Properties::GENERAL
-    }
-    fn stored_entries(&self) -> usize {
-        0
-    }
-    fn bytes(&self) -> usize {
-        0
-    }
-}
-
 #[test]
 fn gmres_keeps_what_m_gave_where_m_is_linear_to_few_digits() {
     let a = convection_diffusion(20);
     let (b, dist) = (vector(400), solo(&a));
     let exact = Scaled::jacobi(&dist);
-    let m = Coarse(&exact);
+    // What it gives is rounded to parts of its largest entry.
+    let m = Map(Properties::GENERAL, |r: &[f64], z: &mut [f64]| {
+        exact.apply(r, z)?;
+        let unit = 1e-2 * z.iter().fold(0.0f64, |most, z| most.max(z.abs()));
+        z.iter_mut().for_each(|z| *z = (*z / unit).round() * unit);
+        Ok(())
+    });
     for restart in [30, 60] {
         let count = |method| {
             let (report, x) = run(method, &dist, &m, &b, &stop(1e-10)).unwrap();

@@ -2,9 +2,7 @@
 //! ([`precondor::report::profile`]).
 use super::{Case, Comparison, Entry, Pairing, document};
 use precondor::report::format::{mean, number};
-use precondor::report::profile::{
-    self, Curve, MEASURES, PENALTY, Values, ratios, share, shifted_mean,
-};
+use precondor::report::profile::{self, Curve, MEASURES, PENALTY, Values, ratios, share};
 use precondor::report::{Cell, Column, Row, Section, Table, csv};
 use serde_json::json;
 
@@ -65,41 +63,16 @@ fn profiles(values: &[Values; 3]) -> Vec<Vec<Curve>> {
 
 /// Failures, means and shares of every run.
 fn summary(comparison: &Comparison, all: &[Values; 3]) -> Table {
+    let measures = MEASURES.each_ref();
     let row = |(k, method): (usize, &Pairing)| {
-        let systems = all[0][k].len() as u64;
-        let solved = all[0][k].iter().flatten().count() as u64;
-        let means = MEASURES.iter().zip(all).map(|(measure, values)| {
-            Cell::of(shifted_mean(values, k, measure.shift), measure.cell)
-        });
-        let least = all.iter().map(|values| {
-            let ratios = ratios(values, k);
-            if ratios.is_empty() {
-                Cell::None
-            } else {
-                Cell::Share(share(&ratios, values[k].len(), 1.0))
-            }
-        });
-        let cells = [Cell::Text(method.solver.name().into()), Cell::Count(systems - solved)];
-        Row {
-            cells: cells.into_iter().chain(means).chain(least).collect(),
-            ..document::row(method, k)
-        }
+        let solver = Cell::Text(method.solver.name().into());
+        let cells = profile::cells(&measures, &all.each_ref(), k);
+        Row { cells: [solver].into_iter().chain(cells).collect(), ..document::row(method, k) }
     };
-    let mut columns = vec![
-        Column::new("solver", "solver", ""),
-        Column::new("failed", "not solved", &format!("of {}", all[0].first().map_or(0, Vec::len)))
-            .marked(),
-    ];
-    let means = MEASURES.iter().map(|measure| Column::new(measure.key, measure.name, "mean"));
-    // Whether times are told apart is said of every system.
-    columns.extend(means.map(|column| if column.key == "time" { column } else { column.marked() }));
-    let shares = MEASURES.iter();
-    columns.extend(
-        shares.map(|measure| Column::new(&format!("least_{}", measure.key), "ρ(1)", measure.name)),
-    );
+    let columns = profile::columns(&measures, all[0].first().map_or(0, Vec::len));
     Table {
         id: "suite".into(),
-        columns,
+        columns: [Column::new("solver", "solver", "")].into_iter().chain(columns).collect(),
         rows: comparison.methods.iter().enumerate().map(row).collect(),
         readings: readings(comparison, all),
         ..Table::default()

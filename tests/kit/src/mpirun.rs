@@ -2,8 +2,7 @@
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError, TryLockError};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What a job of several ranks said, and how it ended.
@@ -49,25 +48,35 @@ pub fn launcher(ranks: usize) -> Command {
     command
 }
 
-/// Two jobs at a time: while one starts or ends, of which most of them consist, the other has the cores.
-static TURNS: [Mutex<()>; 2] = [Mutex::new(()), Mutex::new(())];
+/// Jobs that may start: two at a time. While one starts or ends, of which most of them consist, the other has the cores.
+static FREE: Mutex<usize> = Mutex::new(2);
+static ENDED: Condvar = Condvar::new();
+
+/// A job under way.
+struct Turn;
+
+impl Turn {
+    fn wait() -> Self {
+        let free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = ENDED.wait_while(free, |free| *free == 0);
+        *free.unwrap_or_else(PoisonError::into_inner) -= 1;
+        Turn
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *FREE.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        ENDED.notify_one();
+    }
+}
 
 /// Runs a job to its end, when one of those before it has ended.
 ///
 /// # Panics
 /// Where it takes longer than any job may, after having ended it.
 pub fn finish(command: Command) -> Job {
-    let free = TURNS.iter().find_map(|turn| match turn.try_lock() {
-        Ok(turn) => Some(turn),
-        Err(TryLockError::Poisoned(turn)) => Some(turn.into_inner()),
-        Err(TryLockError::WouldBlock) => None,
-    });
-    let wait = || {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let next = &TURNS[NEXT.fetch_add(1, Ordering::Relaxed) % TURNS.len()];
-        next.lock().unwrap_or_else(PoisonError::into_inner)
-    };
-    let _turn = free.unwrap_or_else(wait);
+    let _turn = Turn::wait();
     finish_within(command, limit())
 }
 

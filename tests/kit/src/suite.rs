@@ -150,6 +150,24 @@ pub fn on_ranks<T: Send>(
     })
 }
 
+/// z = f(r), which stores nothing, with properties of choice.
+pub struct Map<F>(pub Properties, pub F);
+
+impl<F: Fn(&[f64], &mut [f64]) -> Result<()> + Send + Sync> Preconditioner for Map<F> {
+    fn apply(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
+        self.1(r, z)
+    }
+    fn properties(&self) -> Properties {
+        self.0
+    }
+    fn stored_entries(&self) -> usize {
+        0
+    }
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
 /// z = r / d, with properties and deeds of choice.
 pub struct Scaled {
     /// 1/d.

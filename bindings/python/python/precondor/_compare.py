@@ -112,10 +112,7 @@ class Comparison:
         ImportError
             Without matplotlib, which is no dependency of this package: :meth:`report` draws without it.
         """
-        import matplotlib.pyplot as plt
-
-        if ax is None:
-            _, ax = plt.subplots()
+        ax = _axes(ax)
         for of in self.over_systems(measure):
             ax.semilogx(*zip(*of["profile"]), label=of["label"])
         ax.set_xlabel(f"τ, times the least {measure}")
@@ -131,10 +128,7 @@ class Comparison:
         ImportError
             Without matplotlib, which is no dependency of this package: :meth:`report` draws without it.
         """
-        import matplotlib.pyplot as plt
-
-        if ax is None:
-            _, ax = plt.subplots()
+        ax = _axes(ax)
         several = len(self._said["cases"]) > 1
         for row, result in zip(self.rows, self.results):
             if result is not None:
@@ -157,6 +151,14 @@ class Comparison:
         forms = self._forms()
         names = {"index.html": "page", "results.csv": "csv", "report.json": "json"}
         _native.write_report(os.fspath(folder), [(name, forms[form]) for name, form in names.items()])
+
+
+def _axes(ax: Any) -> Any:
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.subplots()[1]
 
 
 def _numbers(row: Dict[str, Any], nnz: int) -> Dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from . import _native
 from ._arrays import given, real
-from ._errors import DataError, ParameterError
+from ._errors import DataError
 from ._preconditioner import Method, Preconditioner, section
 from ._solve import Callback, Result, solve
 from ._system import Problem, system
@@ -28,7 +28,7 @@ class Sequence:
         "keep", the first stays as long as systems have its pattern and are solved with it; "adaptive", where keeping
         it longer would cost more than making it anew, by iterations counted so far. Nothing is timed.
     setup_cost : float, optional
-        For "adaptive": how many iterations a setup counts for; estimated from what M stores unless given.
+        For "adaptive": how many iterations a setup counts for, above 0; estimated from what M stores unless given.
     warm_start : bool
         Whether each solve starts from the last solution that was good.
     **solver
@@ -62,10 +62,7 @@ class Sequence:
         warm_start: bool = False,
         **solver: Any,
     ) -> None:
-        if setup_cost is not None and not (reuse == "adaptive" and np.isfinite(setup_cost) and setup_cost >= 0.0):
-            raise ParameterError(f"setup_cost: {setup_cost} is not a number from 0, or reuse is not 'adaptive'")
-        if reuse not in ("keep", "refresh", "adaptive"):
-            raise ParameterError(f"reuse: '{reuse}' is none of 'keep', 'refresh', 'adaptive'")
+        _native.check_policy(reuse, setup_cost)
         self._method = section(preconditioner, {})
         self._solver = given(method=method, **solver)
         self._reuse, self._setup_cost, self._warm = reuse, setup_cost, warm_start
