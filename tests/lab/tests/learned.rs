@@ -186,6 +186,8 @@ fn what_makes_no_sense_is_refused() {
         .fails_with(&["/nonexistent/precondor"]);
     let dry = learned(&Folder::new("lab-learned-dry"), &["--dry-run"]);
     assert!(dry.code == 0 && dry.out.contains("nothing was done"), "{}{}", dry.out, dry.err);
+    let nothing = ["--size", "small", "--sets", "files-0", "--matrices", "no-such-*.mtx"];
+    learned(&folder, &nothing).fails_with(&["finds no file", "files-0 failed, as told above"]);
     // Another program than ours prints no comparison.
     let ran = learned(&folder, &[&small[..], &["--program", "/bin/true"]].concat());
     if Path::new("/bin/true").exists() {

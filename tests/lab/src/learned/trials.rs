@@ -102,7 +102,10 @@ impl Trials<'_> {
         let mut words = vec!["compare".into(), config.clone().into_os_string()];
         words.extend(["--json".into(), "--report".into(), report.into_os_string()]);
         words.extend(goes_on.then(|| "--resume".into()));
-        let printed = self.run(&words)?.1;
+        let (code, printed) = self.run(&words)?;
+        if code != Some(0) && printed.is_empty() {
+            return Err(Error::Data(format!("comparing on {} failed, as told above", set.name)));
+        }
         write(&found, &printed)?;
         record::read(&found)
     }
