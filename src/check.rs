@@ -5,6 +5,10 @@
 //! give finite numbers and the same bits every time, be linear where it says it is constant, symmetric and positive
 //! definite where it says so, the same on several ranks where it says so, and its transpose has to be one. Defaults have
 //! to be in their own ranges.
+mod family;
+
+pub use family::family;
+
 use precondor_core::comm::{Comm, threads};
 use precondor_core::host::Host;
 use precondor_core::matrix::{DistCsr, Space};
@@ -20,10 +24,10 @@ use serde_json::{Map, Value, json};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What came of a method's checks.
+/// What came of the checks of a method, or of a family of problems.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Checked {
-    /// The method.
+    /// Its name.
     pub name: String,
     /// Its version.
     pub version: String,
@@ -113,9 +117,13 @@ fn inner_method(root: &Value, of: &Value) -> Option<Value> {
 
 impl Checked {
     fn new(method: &dyn DynGenerator) -> Self {
+        Self::of(method.name(), method.version())
+    }
+
+    fn of(name: &str, version: &str) -> Self {
         Checked {
-            name: method.name().to_owned(),
-            version: method.version().to_owned(),
+            name: name.to_owned(),
+            version: version.to_owned(),
             passed: Vec::new(),
             failed: Vec::new(),
             not_tried: None,
@@ -192,9 +200,14 @@ fn defaults(
     check("defaults fit the schema", fault.map(told));
     let of_training = method.train_schema();
     let all = std::iter::once(&schema).chain(&of_training);
-    let faults: Vec<String> = all.flat_map(schema::misfits).map(told).collect();
-    let fault = (!faults.is_empty()).then(|| faults.join("; "));
-    check("every default is within its own range", fault);
+    check("every default is within its own range", misfits(all));
+}
+
+/// Defaults that are not within their own ranges.
+fn misfits<'a>(schemas: impl Iterator<Item = &'a Value>) -> Option<String> {
+    let told = |fault| Error::from(fault).to_string();
+    let faults: Vec<String> = schemas.flat_map(schema::misfits).map(told).collect();
+    (!faults.is_empty()).then(|| faults.join("; "))
 }
 
 /// A method, and what it is set up with.

@@ -7,6 +7,7 @@ use precondor_core::config::{self, MethodConfig, Node};
 use precondor_core::host::Host;
 use precondor_core::instance::Instance;
 use precondor_core::matrix::{Csr, DistCsr};
+use precondor_core::problem::{DynFamily, Problem};
 use precondor_core::ready::Ready;
 use precondor_core::registry::DynGenerator;
 use precondor_core::system::System;
@@ -78,6 +79,39 @@ impl Methods {
     /// [`Error::Plugin`](crate::Error::Plugin) where another one has its name.
     pub fn add(&mut self, method: Arc<dyn DynGenerator>) -> Result<()> {
         self.plugins.add(method)
+    }
+
+    /// Adds a family of problems of this program's own, `NativeFamily::<Mine>::of("1.0")`: a `kind` of `[problem]` from
+    /// now on.
+    ///
+    /// # Errors
+    /// [`Error::Plugin`](crate::Error::Plugin) where another kind has its name.
+    pub fn add_family(&mut self, family: Arc<dyn DynFamily>) -> Result<()> {
+        self.plugins.add_family(family)
+    }
+
+    /// The model problem that `doc` says, `kind` and its parameters: of a shipped kind, or of a family of a library or
+    /// of this program.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`](crate::Error::Parameter) naming the key.
+    pub fn problem(&self, doc: &Value) -> Result<Problem> {
+        Problem::among(doc, &self.plugins)
+    }
+
+    /// The kinds of model problems, shipped ones first, with the schemas of their parameters; opens libraries that were
+    /// not looked at.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`](crate::Error::Parameter) for a kind that is gone meanwhile.
+    pub fn kinds(&self) -> Result<Vec<(String, Value)>> {
+        let shipped = Problem::KINDS.iter().map(|kind| (*kind).to_owned());
+        let further = self.plugins.families().into_iter().map(|family| family.name().to_owned());
+        let with_schema = |kind: String| {
+            let schema = Problem::schema_among(&kind, &self.plugins)?;
+            Ok((kind, schema))
+        };
+        shipped.chain(further).map(with_schema).collect()
     }
 
     /// Adds the methods of a library that is on no search path, and gives their names. Opening it runs its code.

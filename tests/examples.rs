@@ -57,6 +57,14 @@ fn a_method_made_of_another_one_takes_any_by_name() {
 }
 
 #[test]
+fn a_family_of_problems_of_the_program_is_a_kind_like_others() {
+    let out = run("own_problem");
+    let of = |name: &str| number(&out, name, " iterations");
+    assert!(of("amg:") < of("ic:") && of("ic:") < of("jacobi:") && of("amg:") < 30, "{out}");
+    assert!(out.contains("'cels'") && out.contains("did you mean 'cells'?"), "{out}");
+}
+
+#[test]
 fn methods_are_compared() {
     let out = run("compare");
     let iterations = |name: &str| {

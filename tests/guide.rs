@@ -173,7 +173,10 @@ fn what_is_shown_of_files_is_what_they_hold() {
     let composed = read("examples/composed_method.rs");
     let from = composed.find("/// Its parameters.").expect("a method");
     let to = composed.find("fn main()").expect("a program");
+    let problem = read("examples/own_problem.rs");
+    let [begin, end] = ["/// −∇·(c ∇u)", "fn main()"].map(|at| problem.find(at).expect("a part"));
     for (page, file, text) in [
+        ("docs/write-a-problem.md", "examples/own_problem.rs", problem[begin..end].trim_end()),
         ("docs/first-solve.md", "examples/solve.toml", read("examples/solve.toml").trim_end()),
         ("docs/write-a-method.md", "plugins/jacobi/src/lib.rs", jacobi),
         ("docs/write-a-method.md", "examples/composed_method.rs", composed[from..to].trim_end()),

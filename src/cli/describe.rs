@@ -56,7 +56,8 @@ pub fn run(args: &Args, plugin_path: &[PathBuf]) -> Result<Status> {
         }
         Some("problem" | "data") if name.is_some_and(|name| name != "files") => {
             let kind = name.unwrap_or_default();
-            section(&mut out, &format!("kind = \"{kind}\""), &Problem::schema(kind)?);
+            let schema = schema_of(kind, plugin_path)?;
+            section(&mut out, &format!("kind = \"{kind}\""), &schema);
             section(
                 &mut out,
                 "and with `levels` or `samples`, too",
@@ -72,13 +73,13 @@ pub fn run(args: &Args, plugin_path: &[PathBuf]) -> Result<Status> {
                 "many systems in files, of compare and tune",
                 &schema::of::<keys::Suite>(),
             );
-            out += &kinds("problem");
+            out += &kinds("problem", plugin_path)?;
         }
         Some("data") => {
             let suite = schema::of::<keys::Suite>();
             section(&mut out, "matrices in files", &suite);
             section(&mut out, "beside them", &schema::of::<keys::Held>());
-            out += &kinds("data");
+            out += &kinds("data", plugin_path)?;
         }
         Some("solver") => section(&mut out, "[solver]", &schema::of::<SolverConfig>()),
         Some("compare") => {
@@ -129,23 +130,35 @@ fn section(out: &mut String, title: &str, schema: &Value) {
     of_method::parameters(out, schema);
 }
 
-fn kinds(section: &str) -> String {
-    let kinds =
-        Problem::KINDS.iter().map(|kind| format!("  precondor describe {section} {kind}\n"));
-    format!("model problems, of a `kind`:\n{}", kinds.collect::<String>())
+/// The schema of a kind of problem; libraries are looked at for one that is not shipped.
+fn schema_of(kind: &str, plugin_path: &[PathBuf]) -> Result<Value> {
+    match Problem::schema(kind) {
+        Ok(schema) => Ok(schema),
+        Err(_) => Problem::schema_among(kind, Session::open(plugin_path, None)?.plugins()),
+    }
+}
+
+fn kinds(section: &str, plugin_path: &[PathBuf]) -> Result<String> {
+    let session = Session::open(plugin_path, None)?;
+    let kinds = session.kinds()?;
+    let kinds = kinds.iter().map(|(kind, _)| format!("  precondor describe {section} {kind}\n"));
+    Ok(format!("model problems, of a `kind`:\n{}", kinds.collect::<String>()))
 }
 
 pub fn run_schema(_: &SchemaArgs, plugin_path: &[PathBuf]) -> Result<Status> {
     let session = Session::open(plugin_path, None)?;
     let methods: Vec<_> = session.plugins().registry().iter().cloned().collect();
-    let text = serde_json::to_string_pretty(&of_configurations(&methods)?);
+    let text = serde_json::to_string_pretty(&of_configurations(&methods, &session.kinds()?)?);
     let text = text.map_err(|e| Error::Data(e.to_string()))?;
     print(&format!("{text}\n"))?;
     Ok(Status::Done)
 }
 
 /// The JSON schema of configurations of all commands: what a key may be, not which keys go together.
-fn of_configurations(methods: &[Arc<dyn DynGenerator>]) -> Result<Value> {
+fn of_configurations(
+    methods: &[Arc<dyn DynGenerator>],
+    kinds: &[(String, Value)],
+) -> Result<Value> {
     let mut definitions = Definitions::default();
     let files = definitions.add("files", &schema::of::<keys::Files>());
     let beside = schema::of::<keys::Beside>();
@@ -164,8 +177,8 @@ fn of_configurations(methods: &[Arc<dyn DynGenerator>]) -> Result<Value> {
     let levels = of_several(&["levels"]);
     let held = definitions.add("held", &schema::of::<keys::Held>());
     let mut data = vec![join(&suite, &[&label, &held], None)];
-    for kind in Problem::KINDS {
-        let own = definitions.add(kind, &Problem::schema(kind)?);
+    for (kind, schema) in kinds {
+        let own = definitions.add(kind, schema);
         problems.push(join(&own, &[&beside, &several], Some(("kind", kind))));
         data.push(join(&own, &[&levels], Some(("kind", kind))));
     }

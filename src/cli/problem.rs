@@ -88,7 +88,7 @@ pub fn run(args: &Args, session: &Session) -> Result<Status> {
         None => default_problem()?,
     };
     args.overrides.iter().try_for_each(|flag| config::set(&mut root, flag))?;
-    let case = experiment::single(&root)?;
+    let case = experiment::single(&root, session)?;
     for index in indices {
         write(args, (&case, index), session)?;
     }

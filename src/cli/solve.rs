@@ -308,7 +308,7 @@ fn asked(args: &Args, root: &Node, session: &Session, saved: Option<&Opened>) ->
         saved::can_be_saved(session, method.as_ref())?;
     }
     let plan = fallback::plan(session, root.get("solver"), &solver, method.as_ref())?;
-    Ok(Asked { case: experiment::single(root)?, solver, method, plan })
+    Ok(Asked { case: experiment::single(root, session)?, solver, method, plan })
 }
 
 /// The most memory that any rank has had so far, in bytes, where the system tells. Collective.

@@ -32,7 +32,8 @@ use crate::Methods;
 use precondor_core::config::{Content, Node};
 use precondor_core::problem::Problem;
 use precondor_core::{Error, Result};
-use serde_json::{Value, json};
+use serde_json::Value;
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// Systems that belong together: a row of a table is their mean.
@@ -59,26 +60,26 @@ enum Source {
 }
 
 /// The one case that a solve asks for.
-pub fn single(root: &Node) -> Result<Case> {
+pub fn single(root: &Node, methods: &Methods) -> Result<Case> {
     let section = section(root, "problem")?;
     refuse_families(&section)?;
     match section.get("matrix") {
         Some(_) => from_file(&section),
-        None => model(section, 1),
+        None => model(section, 1, methods),
     }
 }
 
 /// All cases of a comparison, section after section.
-pub fn family(root: &Node) -> Result<Vec<Case>> {
-    family_of(root, "problem", 1)
+pub fn family(root: &Node, methods: &Methods) -> Result<Vec<Case>> {
+    family_of(root, "problem", 1, methods)
 }
 
 /// All cases of the sections `key`; of model problems so many systems where they do not say how many.
-pub fn family_of(root: &Node, key: &str, samples: u64) -> Result<Vec<Case>> {
+pub fn family_of(root: &Node, key: &str, samples: u64, methods: &Methods) -> Result<Vec<Case>> {
     let root = section(root, key)?;
     let mut all: Vec<Case> = Vec::new();
     for section in sections(&root)? {
-        for case in cases(section, sections(&root)?.len() > 1, samples)? {
+        for case in cases(section, sections(&root)?.len() > 1, samples, methods)? {
             if all.iter().any(|other| other.label == case.label) {
                 return Err(section.error(format!(
                     "there is a problem called '{}' already: give it a 'label'",
@@ -92,18 +93,18 @@ pub fn family_of(root: &Node, key: &str, samples: u64) -> Result<Vec<Case>> {
 }
 
 /// The systems in files of a section with `matrices`.
-pub fn of_suite(section: &Node) -> Result<Vec<Case>> {
-    Ok(cases(section, false, 1)?.into_iter().flat_map(Case::apart).collect())
+pub fn of_suite(section: &Node, methods: &Methods) -> Result<Vec<Case>> {
+    Ok(cases(section, false, 1, methods)?.into_iter().flat_map(Case::apart).collect())
 }
 
 /// The cases of one section; where there are several, labels tell what they are of.
-fn cases(section: &Node, several: bool, samples: u64) -> Result<Vec<Case>> {
+fn cases(section: &Node, several: bool, samples: u64, methods: &Methods) -> Result<Vec<Case>> {
     let mut section = section.clone();
     let mut label = section.take("label").map(|node| node.text().map(str::to_owned)).transpose()?;
     if label.is_none() && several {
         label = section.get("kind").map(|node| node.text().map(str::to_owned)).transpose()?;
     }
-    let mut cases = cases_of(section, samples)?;
+    let mut cases = cases_of(section, samples, methods)?;
     if let Some(label) = label {
         let only = cases.len() == 1;
         for case in &mut cases {
@@ -116,7 +117,7 @@ fn cases(section: &Node, several: bool, samples: u64) -> Result<Vec<Case>> {
     Ok(cases)
 }
 
-fn cases_of(mut section: Node, samples: u64) -> Result<Vec<Case>> {
+fn cases_of(mut section: Node, samples: u64, methods: &Methods) -> Result<Vec<Case>> {
     let whole = section.clone();
     let ordered = section.take("sequence");
     let sequence = ordered.as_ref().map_or(Ok(false), Node::yes)?;
@@ -144,7 +145,7 @@ fn cases_of(mut section: Node, samples: u64) -> Result<Vec<Case>> {
         Some(node) => count(&node)?,
         None => samples,
     };
-    let model = |section: Node| Ok(Case { sequence, ..model(section, samples)? });
+    let model = |section: Node| Ok(Case { sequence, ..model(section, samples, methods)? });
     let Some(levels) = section.take("levels") else {
         return Ok(vec![model(section)?]);
     };
@@ -159,18 +160,18 @@ fn cases_of(mut section: Node, samples: u64) -> Result<Vec<Case>> {
 }
 
 /// Problems to train on, section after section; `levels` makes one of each.
-pub fn problems(data: &Node) -> Result<Vec<Problem>> {
-    let of_section = sections(data)?.iter().map(problems_of);
+pub fn problems(data: &Node, methods: &Methods) -> Result<Vec<Problem>> {
+    let of_section = sections(data)?.iter().map(|section| problems_of(section, methods));
     Ok(of_section.collect::<Result<Vec<_>>>()?.concat())
 }
 
-fn problems_of(section: &Node) -> Result<Vec<Problem>> {
+fn problems_of(section: &Node, methods: &Methods) -> Result<Vec<Problem>> {
     let mut section = section.clone();
-    let Some(levels) = section.take("levels") else { return Ok(vec![problem(&section)?]) };
+    let Some(levels) = section.take("levels") else { return Ok(vec![problem(&section, methods)?]) };
     if levels.items().is_empty() {
         return Err(levels.error("'levels' is empty; at least one is needed"));
     }
-    let one = |level: &Node| problem(&section.clone().with_child("level", level));
+    let one = |level: &Node| problem(&section.clone().with_child("level", level), methods);
     levels.items().iter().map(one).collect()
 }
 
@@ -229,10 +230,10 @@ fn from_file(asked: &Node) -> Result<Case> {
     Ok(Case { label, samples: 1, of_suite, sequence, section, folder, source, more })
 }
 
-fn model(mut section: Node, samples: u64) -> Result<Case> {
+fn model(mut section: Node, samples: u64, methods: &Methods) -> Result<Case> {
     let (json, folder) = (section.json(), section.folder().to_owned());
     let more = more(&mut section)?;
-    let problem = problem(&section)?;
+    let problem = problem(&section, methods)?;
     let label = match problem.to_json().get("level").and_then(Value::as_u64) {
         Some(level) => format!("level {level}"),
         None => section.get("kind").map_or(Ok("problem"), Node::text)?.to_owned(),
@@ -243,16 +244,18 @@ fn model(mut section: Node, samples: u64) -> Result<Case> {
 }
 
 /// A model problem out of `kind` and its parameters.
-fn problem(section: &Node) -> Result<Problem> {
+fn problem(section: &Node, methods: &Methods) -> Result<Problem> {
     let why = "'kind' is missing: the kind of model problem, or 'matrix' for one in a file";
     let known = known_keys()?;
     let known: Vec<&str> = known.iter().map(String::as_str).collect();
     let kind = section.needed("kind", Some(&known), why)?;
-    let schema = Problem::schema(kind.text()?).map_err(|e| kind.error(e.to_string()))?;
+    let kinds = methods.plugins();
+    let schema =
+        Problem::schema_among(kind.text()?, kinds).map_err(|e| kind.error(e.to_string()))?;
     let mut parameters = section.clone();
     parameters.take("kind");
     parameters.check(&schema, &parameters.json())?;
-    Problem::from_json(&section.json()).map_err(|e| section.error(e.to_string()))
+    Problem::among(&section.json(), kinds).map_err(|e| section.error(e.to_string()))
 }
 
 /// Keys that a section without `kind` may mean: those of all kinds, of files, and that of a file.
@@ -273,6 +276,11 @@ fn known_keys() -> Result<Vec<String>> {
     known.sort_unstable();
     known.dedup();
     Ok(known)
+}
+
+/// The last part of a path.
+fn file_name(path: &str) -> Cow<'_, str> {
+    Path::new(path).file_name().map_or(Cow::Borrowed(path), |name| name.to_string_lossy())
 }
 
 /// Puts the names of files that are in the folder `here`, in any depth of a section, after its path.
@@ -456,8 +464,7 @@ impl Case {
                 let json = problem.to_json();
                 let Some(fields) = json.as_object() else { return json.to_string() };
                 let kind = fields.get("kind").and_then(Value::as_str).unwrap_or_default();
-                let plain = Problem::from_json(&json!({ "kind": kind })).map(|p| p.to_json());
-                let plain = plain.unwrap_or_default();
+                let plain = problem.plain();
                 let told = |key: &str, value| match key {
                     "kind" => false,
                     "level" | "seed" | "shift" | "rhs" => true,
@@ -468,7 +475,17 @@ impl Case {
                     Value::String(text) => format!("{key} {text}"),
                     value => format!("{key} {value}"),
                 });
-                format!("{kind}: {}", words.collect::<Vec<_>>().join(", "))
+                let from = match problem {
+                    Problem::OfFamily(of) => {
+                        format!(
+                            " of {} {}",
+                            file_name(&of.family().origin()),
+                            of.family().version()
+                        )
+                    }
+                    _ => String::new(),
+                };
+                format!("{kind}{from}: {}", words.collect::<Vec<_>>().join(", "))
             }
         }
     }

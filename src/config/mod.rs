@@ -154,7 +154,7 @@ impl Config {
                 let why = "stop = \"absolute-error\" and backend = \"petsc\" are for the program `precondor`";
                 return Err(Error::Unsupported(why.into()));
             }
-            Ok((experiment::single(&self.root)?, solver, method, plan))
+            Ok((experiment::single(&self.root, methods)?, solver, method, plan))
         };
         let (case, solver, method, plan) = comm.agree(asked())?;
         let task = comm.agree(case.task(0, methods)?.single())?;

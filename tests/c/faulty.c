@@ -248,6 +248,10 @@ static const precondor_method *const methods[] = {
 #endif
 };
 
+#if defined NULL_FAMILY
+static const precondor_problem *const families[] = {NULL};
+#endif
+
 const precondor_plugin NAME = {
 #if defined OTHER_MAGIC
     42,
@@ -275,5 +279,14 @@ const precondor_plugin NAME = {
     0,
 #else
     sizeof methods / sizeof methods[0],
+#endif
+#if defined NULL_FAMILY
+    families, 1,
+#elif defined TOO_MANY_FAMILIES
+    NULL, SIZE_MAX,
+#elif defined NO_FAMILIES_THERE
+    NULL, 1,
+#else
+    NULL, 0,
 #endif
 };

@@ -7,6 +7,7 @@ mod compare;
 mod describe;
 mod documents;
 mod fallback;
+mod families;
 mod files;
 mod formats;
 mod given;

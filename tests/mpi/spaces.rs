@@ -1,6 +1,7 @@
 //! Singular systems and second matrices on ranks.
 use crate::support::Folder;
 use crate::{fails_with, json, neumann, precondor};
+use precondor_testkit::compile::compile;
 
 #[test]
 fn a_singular_system_has_the_same_solution_on_any_number_of_ranks() {
@@ -54,4 +55,30 @@ fn a_singular_system_has_the_same_solution_on_any_number_of_ranks() {
     fails_with(&job, "has 9 rows, A has 169");
     let job = precondor(2, &["solve", &config("name = 'ic'", "null_space = 'P.mtx'")]);
     fails_with(&job, "vectors of 9 entries, the matrix 169 rows");
+}
+
+/// A family of problems of a library: every rank makes its own rows of the same system.
+#[test]
+fn a_family_of_a_library_is_the_same_system_on_any_number_of_ranks() {
+    let folder = Folder::new("mpi-family");
+    let (source, include) = ("tests/c/springs.c", "bindings/abi/include");
+    compile(folder.path(), "springs", source, include, &["-lm"]);
+    let plugins = folder.path().display().to_string();
+    let config = folder.file(
+        "solve.toml",
+        "[problem]\nkind = 'springs'\nmasses = 80\nseed = 4\n[solver]\nmethod = 'cg'\n\
+         [preconditioner]\nname = 'jacobi'\n",
+    );
+    let config = config.display().to_string();
+    let mut first = None;
+    for ranks in 1..=3 {
+        let words = ["--plugin-path", &plugins, "solve", &config, "--json"];
+        let got = json(&precondor(ranks, &words));
+        assert_eq!(got["outcome"], "converged", "{got}");
+        let first = first.get_or_insert(got["iterations"].clone());
+        assert_eq!(*first, got["iterations"], "{ranks} ranks");
+    }
+    let set = "problem.masses=13.5";
+    let job = precondor(2, &["--plugin-path", &plugins, "solve", &config, "--set", set]);
+    fails_with(&job, "masses");
 }

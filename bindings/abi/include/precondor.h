@@ -2,7 +2,7 @@
  *
  * A plugin is a shared library libprecondor_plugin_NAME.so (NAME: lower-case letters, digits, _)
  * that exports one data symbol, precondor_plugin_NAME, of type precondor_plugin: a table that leads
- * to the tables of its methods. Nothing runs until the host calls a function of those tables.
+ * to the tables of its methods, and of families of problems. Nothing runs until the host calls a function of those tables.
  *
  *     static const precondor_method *const methods[] = {&my_method};
  *     const precondor_plugin precondor_plugin_NAME = PRECONDOR_ENTRY(methods);
@@ -363,6 +363,52 @@ struct precondor_method {
     const void *(*extension)(precondor_text id);
 };
 
+/* Where a family puts the rows that it was asked for; owned by the caller. Each call goes on where the
+ * last one of its kind ended. Since 1.1, as all that follows up to the entry table. */
+typedef struct precondor_assembly {
+    size_t size;
+    void *ctx;
+    /* The next n rows of A. */
+    precondor_status (*rows)(void *ctx, size_t n, const precondor_rows *rows,
+                             precondor_failure *why);
+    /* The next n entries of b; of a system that gives none, all are 1. */
+    precondor_status (*rhs)(void *ctx, const double *values, size_t n, precondor_failure *why);
+    /* What is known of the next rows under a name, as many numbers for each row. */
+    precondor_status (*aux)(void *ctx, const precondor_aux *aux, precondor_failure *why);
+} precondor_assembly;
+
+/* How large a system is; written by the callee. */
+typedef struct precondor_shape {
+    size_t size; /* set by the caller */
+    uint64_t unknowns;   /* rows of A */
+    uint64_t block_size; /* unknowns of a node, one after the other; ranks get whole nodes. The caller
+                            has set it to 1 */
+} precondor_shape;
+
+/* A family of linear systems A x = b: [problem] kind = "ID". All functions must be there, and may be
+ * called from any thread. */
+typedef struct precondor_problem {
+    size_t size;
+    precondor_text id;      /* what a user types as kind: lower-case letters, digits and - */
+    precondor_text summary; /* one line for lists */
+    precondor_text version; /* version of the library */
+    /* Writes the JSON schema of the parameters, as that of a method. The key "seed" is the host's, and
+     * kind, label, levels, samples, sequence, matrix, matrices, x0, preconditioner_matrix, null_space
+     * and left_null_space mean something else. */
+    precondor_status (*schema)(const precondor_sink *out, precondor_failure *why);
+    /* Stores system `index` under `seed` in *system, a function of these and the parameters only, and
+     * its size in *shape. Take all random numbers from seed and index, and nothing from the rank: every
+     * rank makes the same system. The top bit of seed is set for systems to be learned from. `params` is
+     * a JSON object with all parameters that have a default. */
+    precondor_status (*open)(precondor_text params, uint64_t seed, uint64_t index, void **system,
+                             precondor_shape *shape, precondor_failure *why);
+    /* Puts the rows from..to (without to) into `out`. Not collective: other ranks ask for other rows. */
+    precondor_status (*assemble)(void *system, uint64_t from, uint64_t to,
+                                 const precondor_assembly *out, precondor_failure *why);
+    /* Ends a system. */
+    void (*close)(void *system);
+} precondor_problem;
+
 /* The entry table. */
 typedef struct precondor_plugin {
     uint64_t magic; /* PRECONDOR_MAGIC; the one field that stands before a size */
@@ -371,13 +417,31 @@ typedef struct precondor_plugin {
     size_t size;
     const precondor_method *const *methods; /* n_methods pointers */
     size_t n_methods;
+    /* ---- since 1.1: there where `size` says so. */
+    const precondor_problem *const *problems; /* n_problems pointers */
+    size_t n_problems;
 } precondor_plugin;
 
 /* The entry table of an array of pointers to methods. */
 #define PRECONDOR_ENTRY(array)                                                                     \
     {                                                                                              \
         PRECONDOR_MAGIC, PRECONDOR_ABI_MAJOR, PRECONDOR_ABI_MINOR, sizeof(precondor_plugin),       \
-            (array), sizeof(array) / sizeof((array)[0])                                            \
+            (array), sizeof(array) / sizeof((array)[0]), NULL, 0                                   \
+    }
+
+/* That of an array of pointers to problems, with no method. */
+#define PRECONDOR_PROBLEMS(array)                                                                  \
+    {                                                                                              \
+        PRECONDOR_MAGIC, PRECONDOR_ABI_MAJOR, PRECONDOR_ABI_MINOR, sizeof(precondor_plugin), NULL, \
+            0, (array), sizeof(array) / sizeof((array)[0])                                         \
+    }
+
+/* That of both. */
+#define PRECONDOR_METHODS_AND_PROBLEMS(array, families)                                            \
+    {                                                                                              \
+        PRECONDOR_MAGIC, PRECONDOR_ABI_MAJOR, PRECONDOR_ABI_MINOR, sizeof(precondor_plugin),       \
+            (array), sizeof(array) / sizeof((array)[0]), (families),                               \
+            sizeof(families) / sizeof((families)[0])                                               \
     }
 
 /* ---- optional parts of a method: tables found by extension(id) --------------------------- */

@@ -19,12 +19,14 @@ mod extension;
 mod host;
 mod matrix;
 mod method;
+mod problem;
 mod table;
 
 pub use extension::*;
 pub use host::*;
 pub use matrix::*;
 pub use method::*;
+pub use problem::*;
 pub use table::{Layout, Table};
 
 /// The header for plugins in C, `include/precondor.h`.

@@ -8,9 +8,9 @@ use std::path::Path;
 use std::process::Command;
 
 /// Name in C, size, and fields with their offsets.
-type Shape = (&'static str, usize, Vec<(&'static str, usize)>);
+type Twin = (&'static str, usize, Vec<(&'static str, usize)>);
 
-fn of<T: Table>() -> Shape {
+fn of<T: Table>() -> Twin {
     (T::LAYOUT.name, T::LAYOUT.size, T::LAYOUT.fields.to_vec())
 }
 
@@ -21,7 +21,7 @@ macro_rules! plain {
 }
 
 /// In C one table: what a host of 1.0 has, and what came later.
-fn host() -> Shape {
+fn host() -> Twin {
     let (name, _, mut fields) = of::<Host>();
     fields.push(("progress", offset_of!(HostTable, progress)));
     fields.push(("cancelled", offset_of!(HostTable, cancelled)));
@@ -29,19 +29,28 @@ fn host() -> Shape {
 }
 
 /// As [`host`].
-fn watch() -> Shape {
+fn watch() -> Twin {
     let (name, _, mut fields) = of::<Watch>();
     fields.push(("validated", offset_of!(WatchTable, validated)));
     (name, size_of::<WatchTable>(), fields)
 }
 
-fn shapes() -> Vec<Shape> {
+/// As [`host`].
+fn plugin() -> Twin {
+    let (name, _, mut fields) =
+        plain!(Plugin, "precondor_plugin", magic, abi_major, abi_minor, size, methods, n_methods);
+    fields.push(("problems", offset_of!(PluginTable, problems)));
+    fields.push(("n_problems", offset_of!(PluginTable, n_problems)));
+    (name, size_of::<PluginTable>(), fields)
+}
+
+fn shapes() -> Vec<Twin> {
     vec![
         plain!(Text, "precondor_text", ptr, len),
         plain!(Bytes, "precondor_bytes", ptr, len),
         plain!(Block, "precondor_block", row_ptr, cols, values, nnz),
         plain!(ExplicitBlock, "precondor_explicit_block", row_ptr, cols, values, nnz),
-        plain!(Plugin, "precondor_plugin", magic, abi_major, abi_minor, size, methods, n_methods),
+        plugin(),
         of::<Sink>(),
         of::<Failure>(),
         of::<Parts>(),
@@ -67,6 +76,9 @@ fn shapes() -> Vec<Shape> {
         of::<TrainPart>(),
         of::<PersistPart>(),
         of::<InvariancePart>(),
+        of::<Assembly>(),
+        of::<Shape>(),
+        of::<Problem>(),
     ]
 }
 

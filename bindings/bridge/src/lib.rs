@@ -9,6 +9,7 @@
 //! | host services | [`host`] | [`host`] |
 //! | preconditioner | [`instance`] | [`method`] |
 //! | samples and watch of a training run | [`train`] | [`train`] |
+//! | rows and systems of a family of problems | [`problem`] | [`problem`] |
 //! | errors | [`status::answer`] | [`status::call`] |
 //!
 //! What comes from the other side is checked before it is used: sizes of tables, null functions,
@@ -21,6 +22,7 @@ pub mod instance;
 pub mod invariance;
 pub mod matrix;
 pub mod method;
+pub mod problem;
 pub mod raw;
 pub mod shared;
 pub mod status;

@@ -1,12 +1,13 @@
-//! Methods of a library that is not open: what they say of themselves is known, and the library is opened when one of
-//! them is to do something.
+//! Methods and families of a library that is not open: what they say of themselves is known, and the library is opened
+//! when one of them is to do something.
 use crate::index::Stamp;
-use crate::library;
-use crate::probe::MethodInfo;
+use crate::library::{self, Contents};
+use crate::probe::{LibraryInfo, MethodInfo, ProblemInfo};
 use crate::services::Peers;
 use precondor_core::instance::{self, Instance};
 use precondor_core::invariance::Invariances;
 use precondor_core::precond::Capabilities;
+use precondor_core::problem::{Assembly, DynFamily};
 use precondor_core::registry::DynGenerator;
 use precondor_core::system::System;
 use precondor_core::train::Training;
@@ -18,15 +19,15 @@ use std::sync::{Arc, OnceLock};
 /// A library that is opened once, when it is needed.
 struct Closed {
     path: PathBuf,
-    /// What it was when its methods said what they are.
+    /// What it was when it said what it has.
     stamp: Stamp,
     peers: Arc<Peers>,
-    methods: OnceLock<Result<Vec<Arc<dyn DynGenerator>>>>,
+    contents: OnceLock<Result<Contents>>,
 }
 
 impl Closed {
-    fn open(&self) -> Result<&[Arc<dyn DynGenerator>]> {
-        let opened = self.methods.get_or_init(|| {
+    fn open(&self) -> Result<&Contents> {
+        let opened = self.contents.get_or_init(|| {
             let changed = || Stamp::of(&self.path).as_ref() != Some(&self.stamp);
             let why = "it was changed while the program ran: start again";
             let refused = Error::Plugin(format!("{}: {why}", self.path.display()));
@@ -36,10 +37,15 @@ impl Closed {
             tracing::debug!("{} is opened", self.path.display());
             // SAFETY: only root and the user can have written the file, or put it where it is, which is
             // looked at before it is opened: it is trusted as the program itself.
-            let methods = unsafe { library::open(&self.path, &self.peers, &|_| {}) }?;
-            if changed() { Err(refused) } else { Ok(methods) }
+            let contents = unsafe { library::open(&self.path, &self.peers, &|_| {}) }?;
+            if changed() { Err(refused) } else { Ok(contents) }
         });
-        opened.as_deref().map_err(Clone::clone)
+        opened.as_ref().map_err(Clone::clone)
+    }
+
+    /// What to say where something is there no more.
+    fn gone(&self, what: &str, name: &str) -> Error {
+        Error::Plugin(format!("{}: it had a {what} '{name}' and has none now", self.path.display()))
     }
 }
 
@@ -49,29 +55,63 @@ struct Deferred {
     library: Arc<Closed>,
 }
 
-/// The methods of the library at `path`, of which `infos` is known.
-pub(crate) fn methods(
+/// What the library at `path` has, of which `info` is known.
+pub(crate) fn contents(
     path: PathBuf,
     stamp: Stamp,
-    infos: &[MethodInfo],
+    info: &LibraryInfo,
     peers: &Arc<Peers>,
-) -> Vec<Arc<dyn DynGenerator>> {
-    let (peers, methods) = (Arc::clone(peers), OnceLock::new());
-    let library = Arc::new(Closed { path, stamp, peers, methods });
-    let one = |info: &MethodInfo| -> Arc<dyn DynGenerator> {
+) -> Contents {
+    let (peers, contents) = (Arc::clone(peers), OnceLock::new());
+    let library = Arc::new(Closed { path, stamp, peers, contents });
+    let method = |info: &MethodInfo| -> Arc<dyn DynGenerator> {
         Arc::new(Deferred { info: info.clone(), library: Arc::clone(&library) })
     };
-    infos.iter().map(one).collect()
+    let family = |info: &ProblemInfo| -> Arc<dyn DynFamily> {
+        Arc::new(DeferredFamily { info: info.clone(), library: Arc::clone(&library) })
+    };
+    Contents {
+        methods: info.methods.iter().map(method).collect(),
+        families: info.problems.iter().map(family).collect(),
+    }
+}
+
+/// One of its families.
+struct DeferredFamily {
+    info: ProblemInfo,
+    library: Arc<Closed>,
+}
+
+impl DynFamily for DeferredFamily {
+    fn name(&self) -> &str {
+        &self.info.name
+    }
+    fn summary(&self) -> &str {
+        &self.info.summary
+    }
+    fn version(&self) -> &str {
+        &self.info.version
+    }
+    fn origin(&self) -> String {
+        self.library.path.display().to_string()
+    }
+    fn schema(&self) -> Value {
+        self.info.schema.clone()
+    }
+    fn system(&self, params: &Value, seed: u64, index: u64) -> Result<Box<dyn Assembly>> {
+        let name = &self.info.name;
+        let found = self.library.open()?.families.iter().find(|family| family.name() == name);
+        let family = found.ok_or_else(|| self.library.gone("family", name))?;
+        family.system(params, seed, index)
+    }
 }
 
 impl Deferred {
     /// The method itself.
     fn open(&self) -> Result<&Arc<dyn DynGenerator>> {
-        let found = self.library.open()?.iter().find(|method| method.name() == self.info.name);
-        found.ok_or_else(|| {
-            let (path, name) = (self.library.path.display(), &self.info.name);
-            Error::Plugin(format!("{path}: it had a method '{name}' and has none now"))
-        })
+        let name = &self.info.name;
+        let found = self.library.open()?.methods.iter().find(|method| method.name() == name);
+        found.ok_or_else(|| self.library.gone("method", name))
     }
 
     /// What `make` makes of the method; ranks that can open it are in [`instance::together`] then.

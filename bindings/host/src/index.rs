@@ -5,7 +5,7 @@
 //! the last two seconds is not kept, as another change might leave all of them as they are. The file begins with the
 //! checksum of the rest, and is believed only where nobody but root and the user can have written it. One that is not
 //! there, damaged, of another version or not to be written is no error: libraries are asked again.
-use crate::probe::MethodInfo;
+use crate::probe::LibraryInfo;
 use crate::trust;
 use precondor_abi as abi;
 use precondor_core::{file, input};
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 /// Changes with what is kept.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// How long ago a library must have been changed.
 const SETTLED: Duration = Duration::from_secs(2);
 /// Libraries that are kept, at most.
@@ -59,7 +59,7 @@ impl Stamp {
 #[derive(Serialize, Deserialize)]
 struct Entry {
     stamp: Stamp,
-    methods: Vec<MethodInfo>,
+    has: LibraryInfo,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -86,22 +86,20 @@ impl Index {
         Index { file, libraries, changed: false }
     }
 
-    /// What the methods of a library said, where it is the one that was asked.
-    pub(crate) fn get(&self, path: &Path, stamp: &Stamp) -> Option<&[MethodInfo]> {
-        let entry = self.libraries.get(path).filter(|entry| entry.stamp == *stamp)?;
-        Some(&entry.methods)
+    /// What a library said of what it has, where it is the one that was asked.
+    pub(crate) fn get(&self, path: &Path, stamp: &Stamp) -> Option<&LibraryInfo> {
+        self.libraries.get(path).filter(|entry| entry.stamp == *stamp).map(|entry| &entry.has)
     }
 
-    /// The methods that the library at `path` had when it was last asked, whatever it is now.
-    pub(crate) fn methods_before(&self, path: &Path) -> impl Iterator<Item = String> {
-        let methods = self.libraries.get(path).map(|entry| entry.methods.as_slice());
-        methods.unwrap_or_default().iter().map(|method| method.name.clone())
+    /// What the library at `path` said when it was last asked, whatever it is now.
+    pub(crate) fn before(&self, path: &Path) -> Option<&LibraryInfo> {
+        self.libraries.get(path).map(|entry| &entry.has)
     }
 
-    /// Keeps what the methods of a library said, where it has not changed since `stamp`.
-    pub(crate) fn put(&mut self, path: &Path, stamp: Stamp, methods: Vec<MethodInfo>) {
+    /// Keeps what a library said, where it has not changed since `stamp`.
+    pub(crate) fn put(&mut self, path: &Path, stamp: Stamp, has: LibraryInfo) {
         if stamp.settled() && Stamp::of(path).as_ref() == Some(&stamp) {
-            self.libraries.insert(path.to_owned(), Entry { stamp, methods });
+            self.libraries.insert(path.to_owned(), Entry { stamp, has });
             self.changed = true;
         }
     }

@@ -19,6 +19,7 @@
 mod chain;
 pub mod child;
 mod deferred;
+mod family;
 mod here;
 mod index;
 mod library;
@@ -44,10 +45,12 @@ mod trust {
 
 mod unseen;
 
-pub use library::{accept, load_library};
+pub use library::{Contents, accept, load_library};
 pub use nested::fault;
 pub use plugins::{Library, Plugins, Problem};
 pub use precondor_abi::HEADER;
-pub use probe::{MethodInfo, PATIENCE, PROBE, look_in_children, probe, probe_child};
+pub use probe::{
+    LibraryInfo, MethodInfo, PATIENCE, PROBE, ProblemInfo, look_in_children, probe, probe_child,
+};
 pub use search::{Candidate, Found, Search};
 pub use services::{Onlooker, Progress, services};

@@ -1,10 +1,12 @@
 //! Opening one library: the handshake.
 use crate::child::Step;
+use crate::family::LoadedFamily;
 use crate::method::LoadedMethod;
 use crate::services::Peers;
 use crate::trust;
 use precondor_abi as abi;
 use precondor_bridge::raw;
+use precondor_core::problem::DynFamily;
 use precondor_core::registry::DynGenerator;
 use precondor_core::{Error, Result, input};
 use std::path::Path;
@@ -14,8 +16,17 @@ use std::sync::Arc;
 pub(crate) const FILE_PREFIX: &str = "libprecondor_plugin_";
 /// … and end so.
 pub(crate) const FILE_SUFFIX: &str = ".so";
-/// Methods that one library may have.
-const MOST_METHODS: usize = 4096;
+/// Methods, and families, that one library may have.
+const MOST: usize = 4096;
+
+/// What a library brings.
+#[derive(Clone, Default)]
+pub struct Contents {
+    /// Methods.
+    pub methods: Vec<Arc<dyn DynGenerator>>,
+    /// Families of problems.
+    pub families: Vec<Arc<dyn DynFamily>>,
+}
 
 /// The NAME of a file `libprecondor_plugin_NAME.so`.
 pub(crate) fn name_of(path: &Path) -> Option<&str> {
@@ -25,7 +36,7 @@ pub(crate) fn name_of(path: &Path) -> Option<&str> {
     (!name.is_empty() && name.bytes().all(plain)).then_some(name)
 }
 
-/// Loads the methods of the library at `path`, which stays loaded for ever, where nobody but root and the
+/// Loads what the library at `path` has, which stays loaded for ever, where nobody but root and the
 /// user can have written it: that is looked at before any of its code runs. Methods of a library that is
 /// loaded alone can set up no inner methods.
 ///
@@ -36,7 +47,7 @@ pub(crate) fn name_of(path: &Path) -> Option<&str> {
 /// # fn main() -> precondor_core::Result<()> {
 /// let file = std::path::Path::new("libprecondor_plugin_mine.so");
 /// // SAFETY: built by the line above, from sources that keep the contract of `precondor.h`.
-/// let methods = unsafe { precondor_host::load_library(file)? };
+/// let methods = unsafe { precondor_host::load_library(file)? }.methods;
 /// # Ok(()) }
 /// ```
 ///
@@ -54,7 +65,7 @@ pub(crate) fn name_of(path: &Path) -> Option<&str> {
 /// # Errors
 /// [`Error::Plugin`] naming the file: others could have written it, not a library, not a plugin, another
 /// ABI, broken tables.
-pub unsafe fn load_library(path: &Path) -> Result<Vec<Arc<dyn DynGenerator>>> {
+pub unsafe fn load_library(path: &Path) -> Result<Contents> {
     // SAFETY: the caller's promise.
     unsafe { open(path, &Arc::default(), &|_| {}) }
 }
@@ -67,7 +78,7 @@ pub(crate) unsafe fn open(
     path: &Path,
     peers: &Arc<Peers>,
     told: &dyn Fn(Step),
-) -> Result<Vec<Arc<dyn DynGenerator>>> {
+) -> Result<Contents> {
     let named = |e: Error| {
         let (file, text) = (path.display().to_string(), e.to_string());
         Error::Plugin(if text.starts_with(&file) { text } else { format!("{file}: {text}") })
@@ -149,8 +160,8 @@ pub(crate) fn elsewhere() -> Error {
     Error::Plugin(format!("plugins are loaded on Linux only, this is {}", std::env::consts::OS))
 }
 
-/// The methods of an entry table that is in memory already: of a plugin that a program is linked
-/// with. Every part of it is checked. `origin` is told where the methods come from.
+/// What an entry table leads to that is in memory already: of a plugin that a program is linked
+/// with. Every part of it is checked. `origin` is told where its methods come from.
 ///
 /// # Errors
 /// As [`load_library`].
@@ -158,15 +169,12 @@ pub(crate) fn elsewhere() -> Error {
 /// # Safety
 /// `entry` is null or leads to a magic number and, if that is right, to an entry table that lives
 /// for ever and keeps the C contract.
-pub unsafe fn accept(
-    entry: *const abi::Plugin,
-    origin: &str,
-) -> Result<Vec<Arc<dyn DynGenerator>>> {
+pub unsafe fn accept(entry: *const abi::Plugin, origin: &str) -> Result<Contents> {
     // SAFETY: the caller's promise.
     unsafe { take(entry, origin, &Arc::default(), &|_| {}) }
 }
 
-/// Takes the methods of an entry table after checking every part of it.
+/// Takes what an entry table leads to after checking every part of it.
 ///
 /// # Safety
 /// As [`accept`].
@@ -175,7 +183,7 @@ unsafe fn take(
     origin: &str,
     peers: &Arc<Peers>,
     told: &dyn Fn(Step),
-) -> Result<Vec<Arc<dyn DynGenerator>>> {
+) -> Result<Contents> {
     let refuse = |why: String| Err(Error::Plugin(why));
     if entry.is_null() || !entry.is_aligned() {
         return refuse("its entry table is misplaced".into());
@@ -207,21 +215,42 @@ unsafe fn take(
                 size_of::<abi::Plugin>()
             ));
         }
+        let problems = match size >= size_of::<abi::PluginTable>() {
+            true => {
+                let entry = &*entry.cast::<abi::PluginTable>();
+                few(entry.n_problems, "families of problems")?;
+                raw::slice(entry.problems, entry.n_problems, "its families of problems")?
+            }
+            false => &[],
+        };
         let entry = &*entry;
-        if entry.n_methods > MOST_METHODS {
-            return refuse(format!("{} methods are more than {MOST_METHODS}", entry.n_methods));
-        }
+        few(entry.n_methods, "methods")?;
         let methods = raw::slice(entry.methods, entry.n_methods, "its methods")?;
-        let mut all: Vec<Arc<dyn DynGenerator>> = Vec::new();
+        let mut all = Contents::default();
         for (i, &method) in methods.iter().enumerate() {
             let numbered = |e: Error| e.inside(format!("method {i}"));
             let method = LoadedMethod::new(method, origin, peers, told).map_err(numbered)?;
-            if all.iter().any(|other| other.name() == method.name()) {
+            if all.methods.iter().any(|other| other.name() == method.name()) {
                 return refuse(format!("it has two methods '{}'", method.name()));
             }
-            all.push(Arc::new(method));
+            all.methods.push(Arc::new(method));
+        }
+        for (i, &family) in problems.iter().enumerate() {
+            let numbered = |e: Error| e.inside(format!("family {i}"));
+            let family = LoadedFamily::new(family, origin, told).map_err(numbered)?;
+            if all.families.iter().any(|other| other.name() == family.name()) {
+                return refuse(format!("it has two families '{}'", family.name()));
+            }
+            all.families.push(Arc::new(family));
         }
         Ok(all)
+    }
+}
+
+fn few(count: usize, what: &str) -> Result<()> {
+    match count > MOST {
+        true => Err(Error::Plugin(format!("{count} {what} are more than {MOST}"))),
+        false => Ok(()),
     }
 }
 

@@ -53,14 +53,7 @@ impl LoadedMethod {
         // SAFETY: the caller's promise.
         unsafe {
             let table = raw::table(table)?;
-            let name = raw::text(table.id, "its id")?.to_owned();
-            let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-            if name.is_empty() || !name.bytes().all(plain) {
-                return Err(Error::Plugin(format!(
-                    "its id '{}' is not made of lower-case letters, digits and -",
-                    name.escape_debug()
-                )));
-            }
+            let name = named(table.id)?;
             told(Step::Describe(name.clone()));
             let persist = part::<abi::PersistPart>(table, abi::PERSIST)?;
             let capabilities = Capabilities {
@@ -138,7 +131,24 @@ impl LoadedMethod {
     }
 }
 
-fn parse_schema(text: &str) -> Result<Value> {
+/// What a method or a family is called.
+///
+/// # Safety
+/// The text is one of a checked table.
+pub(crate) unsafe fn named(id: Text) -> Result<String> {
+    // SAFETY: the caller's promise.
+    let name = unsafe { raw::text(id, "its id")? };
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if name.is_empty() || !name.bytes().all(plain) {
+        return Err(Error::Plugin(format!(
+            "its id '{}' is not made of lower-case letters, digits and -",
+            name.escape_debug()
+        )));
+    }
+    Ok(name.to_owned())
+}
+
+pub(crate) fn parse_schema(text: &str) -> Result<Value> {
     let refuse = |why: String| Err(Error::Plugin(format!("its schema {why}")));
     match serde_json::from_str(text) {
         Ok(schema @ Value::Object(_)) => match schema::endless(&schema) {

@@ -1,14 +1,15 @@
 //! All plugins of a search path.
 use crate::child::Step;
-use crate::library;
+use crate::library::{self, Contents};
 use crate::search::{self, Search};
 use crate::services::{Onlooker, Services};
 use crate::sight::{self, Seen};
 use crate::unseen::Unseen;
 use precondor_core::host::Host;
+use precondor_core::problem::{self, DynFamily};
 use precondor_core::registry::{DynGenerator, Registry, note_old_method, there_already};
 use precondor_core::{Error, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -36,6 +37,14 @@ impl Problem {
         let why = format!("its method '{method}' is hidden by that of {first}, which comes first");
         Problem::new(path, Error::Plugin(why))
     }
+
+    /// As [`hidden`](Problem::hidden), of a family of problems; `first` is none where a shipped kind has its name.
+    pub fn hidden_family(path: &Path, family: &str, first: Option<&dyn Display>) -> Self {
+        let by = first.map_or("a shipped kind of problem".into(), |first| {
+            format!("that of {first}, which comes first")
+        });
+        Problem::new(path, Error::Plugin(format!("its family '{family}' is hidden by {by}")))
+    }
 }
 
 /// A library that was found: loaded, or to be loaded when it is needed.
@@ -45,6 +54,8 @@ pub struct Library {
     pub path: PathBuf,
     /// Names of its methods.
     pub methods: Vec<String>,
+    /// Names of its families of problems.
+    pub families: Vec<String>,
 }
 
 impl Library {
@@ -67,6 +78,8 @@ impl Library {
 #[derive(Clone)]
 pub struct Plugins {
     registry: Arc<Registry>,
+    /// By name, each with the place of its library among all that were found.
+    families: BTreeMap<String, (usize, Arc<dyn DynFamily>)>,
     known: Listed,
     unseen: Option<Arc<Unseen>>,
     /// With what was unseen, once that is asked for.
@@ -95,10 +108,24 @@ impl Listed {
     }
 }
 
+/// Whether a kind of problem is shipped: none of a library takes its place, so that results can be compared.
+fn shipped(kind: &str) -> bool {
+    problem::Problem::KINDS.contains(&kind)
+}
+
 /// Says that a method of a library stands for a linked one.
 fn replaced(by: &dyn DynGenerator) -> String {
     let (name, origin) = (by.name(), by.origin());
     format!("method '{name}' comes from {origin}, in place of the one that is linked in")
+}
+
+impl problem::Kinds for Plugins {
+    fn family(&self, name: &str) -> Option<Arc<dyn DynFamily>> {
+        Plugins::family(self, name).cloned()
+    }
+    fn names(&self) -> Vec<String> {
+        self.families().into_iter().map(|family| family.name().to_owned()).collect()
+    }
 }
 
 impl Plugins {
@@ -127,8 +154,8 @@ impl Plugins {
         let seen = sight::look(&files, &plugins.host.peers);
         for (place, (file, seen)) in files.iter().zip(seen).enumerate() {
             match seen {
-                Seen::Known(Ok(methods)) => {
-                    let taken = plugins.take(file, &methods, &mut registry);
+                Seen::Known(Ok(contents)) => {
+                    let taken = plugins.take((place, file), &contents, &mut registry);
                     places.extend(taken.into_iter().map(|name| (name, place)));
                 }
                 Seen::Known(Err(e)) => plugins.known.problems.push(Problem::new(file, e)),
@@ -175,6 +202,7 @@ impl Plugins {
         };
         Ok(Plugins {
             registry: Arc::default(),
+            families: BTreeMap::new(),
             known: Listed::default(),
             unseen: None,
             all: OnceLock::new(),
@@ -208,13 +236,69 @@ impl Plugins {
     pub fn add_library(&mut self, path: &Path) -> Result<Vec<String>> {
         // SAFETY: only root and the user can have written the file, or put it where it is, which is looked at before it
         // is opened: it is trusted as the program itself.
-        let loaded = unsafe { library::open(path, &self.host.peers, &|_| {}) }?;
+        let Contents { methods: loaded, families } =
+            unsafe { library::open(path, &self.host.peers, &|_| {}) }?;
         let methods: Vec<String> = loaded.iter().map(|method| method.name().to_owned()).collect();
         let mut registry = (*self.registry).clone();
         loaded.into_iter().try_for_each(|method| self.add_to(&mut registry, method))?;
-        self.known.libraries.push(Library { path: path.to_owned(), methods: methods.clone() });
+        families.iter().try_for_each(|family| self.free_kind(&**family))?;
+        let names: Vec<String> = families.iter().map(|family| family.name().to_owned()).collect();
+        self.families.extend(names.iter().cloned().zip(families.into_iter().map(|f| (0, f))));
+        let (path, methods_there) = (path.to_owned(), methods.clone());
+        self.known.libraries.push(Library { path, methods: methods_there, families: names });
         self.complete(registry);
         Ok(methods)
+    }
+
+    /// Adds a family of problems of this program's own: a `kind` of `[problem]` from now on.
+    ///
+    /// # Errors
+    /// [`Error::Plugin`] where another kind has its name, or a parameter of it a name that is not its own.
+    pub fn add_family(&mut self, family: Arc<dyn DynFamily>) -> Result<()> {
+        if let Some(key) = problem::taken_name(&family.schema()) {
+            let name = family.name();
+            let why = format!(
+                "family '{name}': its parameter '{key}' has a name that means something for every kind"
+            );
+            return Err(Error::Plugin(why));
+        }
+        self.free_kind(&*family)?;
+        self.families.insert(family.name().to_owned(), (0, family));
+        Ok(())
+    }
+
+    /// Refuses a family whose name another kind of problem has.
+    fn free_kind(&self, family: &dyn DynFamily) -> Result<()> {
+        let name = family.name();
+        let there = match self.family(name) {
+            _ if shipped(name) => "it is shipped".into(),
+            Some(there) => format!("from {}", there.origin()),
+            None => return Ok(()),
+        };
+        let origin = family.origin();
+        Err(Error::Plugin(format!(
+            "kind of problem '{name}' of {origin} is there already, {there}"
+        )))
+    }
+
+    /// The family of problems `name`, of libraries and of the program's own.
+    pub fn family(&self, name: &str) -> Option<&Arc<dyn DynFamily>> {
+        if shipped(name) {
+            return None;
+        }
+        let known = self.families.get(name);
+        let place = known.map(|(place, _)| *place);
+        let first = self.unseen.as_ref().and_then(|unseen| unseen.family(name, place));
+        first.or(known.map(|(_, family)| family))
+    }
+
+    /// All families of problems, in order of their names; opens libraries that were not looked at.
+    pub fn families(&self) -> Vec<&Arc<dyn DynFamily>> {
+        let unseen = self.unseen.iter().flat_map(|unseen| unseen.families());
+        let unseen = unseen.map(|(_, family)| family.name());
+        let names: BTreeSet<&str> =
+            self.families.keys().map(String::as_str).chain(unseen).collect();
+        names.into_iter().filter_map(|name| self.family(name)).collect()
     }
 
     fn add_to(&self, registry: &mut Registry, method: Arc<dyn DynGenerator>) -> Result<()> {
@@ -237,11 +321,11 @@ impl Plugins {
     ) -> Result<Self> {
         let mut plugins = Self::none(base)?;
         let mut registry = Registry::new();
-        for file in files {
+        for (place, file) in files.into_iter().enumerate() {
             // SAFETY: only root and the user can have written the file, or put it where it is, which is
             // looked at before it is opened: it is trusted as the program itself.
             match unsafe { library::open(&file, &plugins.host.peers, told) } {
-                Ok(methods) => _ = plugins.take(&file, &methods, &mut registry),
+                Ok(contents) => _ = plugins.take((place, &file), &contents, &mut registry),
                 Err(e) => plugins.known.problems.push(Problem::new(&file, e)),
             }
         }
@@ -249,13 +333,14 @@ impl Plugins {
         Ok(plugins)
     }
 
-    /// Takes the methods of a library that no library before it has, and gives their names.
+    /// Takes what a library has that no library before it has, and gives the names of methods.
     fn take(
         &mut self,
-        path: &Path,
-        methods: &[Arc<dyn DynGenerator>],
+        (place, path): (usize, &Path),
+        contents: &Contents,
         registry: &mut Registry,
     ) -> Vec<String> {
+        let Contents { methods, families } = contents;
         let mut taken = Vec::new();
         for method in methods {
             let name = method.name();
@@ -271,8 +356,21 @@ impl Plugins {
                 }
             }
         }
-        if !taken.is_empty() || methods.is_empty() {
-            self.known.libraries.push(Library { path: path.to_owned(), methods: taken.clone() });
+        let mut kinds = Vec::new();
+        for family in families {
+            let name = family.name();
+            let first = self.families.get(name).map(|(_, first)| first.origin());
+            if shipped(name) || first.is_some() {
+                let first = first.as_ref().map(|first| first as &dyn Display);
+                self.known.problems.push(Problem::hidden_family(path, name, first));
+            } else {
+                self.families.insert(name.to_owned(), (place, Arc::clone(family)));
+                kinds.push(name.to_owned());
+            }
+        }
+        if !taken.is_empty() || !kinds.is_empty() || (methods.is_empty() && families.is_empty()) {
+            let (path, methods) = (path.to_owned(), taken.clone());
+            self.known.libraries.push(Library { path, methods, families: kinds });
         }
         taken
     }
@@ -285,7 +383,19 @@ impl Plugins {
             let mut all = self.known.clone();
             all.problems.extend(unseen.problems());
             for library in unseen.libraries() {
-                let Some(Ok(methods)) = library.opened() else { continue };
+                let Some(Ok(Contents { methods, families })) = library.opened() else { continue };
+                let mut kinds = Vec::new();
+                for family in families {
+                    let name = family.name();
+                    match self.family(name) {
+                        Some(first) if Arc::ptr_eq(first, family) => kinds.push(name.to_owned()),
+                        first => {
+                            let first = first.map(|first| first.origin());
+                            let first = first.as_ref().map(|first| first as &dyn Display);
+                            all.problems.push(Problem::hidden_family(&library.path, name, first));
+                        }
+                    }
+                }
                 let mut taken = Vec::new();
                 for method in methods {
                     let name = method.name();
@@ -303,7 +413,8 @@ impl Plugins {
                         }
                     }
                 }
-                all.libraries.push(Library { path: library.path.clone(), methods: taken });
+                let path = library.path.clone();
+                all.libraries.push(Library { path, methods: taken, families: kinds });
             }
             all
         })
@@ -345,7 +456,11 @@ impl Plugins {
     /// All libraries; those that were not looked at have no methods here.
     pub fn libraries_so_far(&self) -> Vec<Library> {
         let unseen = self.unseen.iter().flat_map(|unseen| unseen.libraries());
-        let unseen = unseen.map(|l| Library { path: l.path.clone(), methods: Vec::new() });
+        let unseen = unseen.map(|l| Library {
+            path: l.path.clone(),
+            methods: Vec::new(),
+            families: Vec::new(),
+        });
         self.known.libraries.iter().cloned().chain(unseen).collect()
     }
     /// What was passed over so far.
@@ -374,7 +489,7 @@ impl Plugins {
         let mut names = Vec::new();
         for library in self.unseen.iter().flat_map(|unseen| unseen.libraries()) {
             match library.opened() {
-                Some(Ok(opened)) => methods.extend(opened),
+                Some(Ok(opened)) => methods.extend(&opened.methods),
                 Some(Err(_)) => {}
                 None => names.extend(library.names.iter().map(String::as_str)),
             }

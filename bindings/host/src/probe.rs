@@ -1,8 +1,10 @@
 //! Looking at a library in a process of its own: one that crashes while it is loaded is one line.
 use crate::child::{Step, answer, ask, tell};
-use crate::plugins::Plugins;
+use crate::library::{self, Contents};
+use crate::plugins::Problem;
 use precondor_abi as abi;
 use precondor_core::precond::Capabilities;
+use precondor_core::problem::DynFamily;
 use precondor_core::registry::DynGenerator;
 use precondor_core::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -98,12 +100,61 @@ impl MethodInfo {
     }
 }
 
+/// What a family of problems says about itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProblemInfo {
+    /// What a user types as `kind`.
+    pub name: String,
+    /// One line.
+    pub summary: String,
+    /// Version of the library.
+    pub version: String,
+    /// JSON schema of the parameters, without `seed`.
+    pub schema: serde_json::Value,
+}
+
+impl ProblemInfo {
+    /// What `family` says about itself.
+    pub fn of(family: &dyn DynFamily) -> Self {
+        ProblemInfo {
+            name: family.name().to_owned(),
+            summary: family.summary().to_owned(),
+            version: family.version().to_owned(),
+            schema: family.schema(),
+        }
+    }
+}
+
+/// What a library says about all it has.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LibraryInfo {
+    /// Of its methods.
+    pub methods: Vec<MethodInfo>,
+    /// Of its families of problems.
+    pub problems: Vec<ProblemInfo>,
+}
+
+impl LibraryInfo {
+    /// What `contents` say about themselves; `told` hears of every step.
+    pub(crate) fn of(contents: &Contents, told: &dyn Fn(Step)) -> Self {
+        let method = |method: &std::sync::Arc<dyn DynGenerator>| {
+            told(Step::Describe(method.name().to_owned()));
+            MethodInfo::of(&**method)
+        };
+        let problem = |family: &std::sync::Arc<dyn DynFamily>| ProblemInfo::of(&**family);
+        LibraryInfo {
+            methods: contents.methods.iter().map(method).collect(),
+            problems: contents.families.iter().map(problem).collect(),
+        }
+    }
+}
+
 /// Loads the library at `path` in a child process, which is this program called with
-/// [`PROBE`] and the path, and returns what its methods say about themselves.
+/// [`PROBE`] and the path, and returns what its methods and families say about themselves.
 ///
 /// # Errors
 /// [`Error::Plugin`] where the library cannot be loaded, crashes, or takes longer than `limit` for a step.
-pub fn probe(path: &Path, limit: Duration) -> Result<Vec<MethodInfo>> {
+pub fn probe(path: &Path, limit: Duration) -> Result<LibraryInfo> {
     let program = std::env::current_exe().map_err(|e| Error::file("/proc/self/exe", e))?;
     Ok(ask(Command::new(program).arg(PROBE).arg(path), path, limit)?.answer)
 }
@@ -114,14 +165,13 @@ pub fn probe_child(path: &Path) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn described(path: &Path) -> Result<Vec<MethodInfo>> {
-    let plugins = Plugins::of([path.to_owned()], Path::new("."), &tell)?;
-    if let Some(problem) = plugins.problems().first() {
-        return Err(Error::Plugin(problem.reason.clone()));
-    }
-    let one = |method: &std::sync::Arc<dyn DynGenerator>| {
-        tell(Step::Describe(method.name().to_owned()));
-        MethodInfo::of(&**method)
-    };
-    Ok(plugins.registry().iter().map(one).collect())
+fn described(path: &Path) -> Result<LibraryInfo> {
+    let peers = std::sync::Arc::default();
+    // SAFETY: only root and the user can have written the file, or put it where it is, which is looked at before it is
+    // opened: it is trusted as the program itself.
+    let contents = unsafe { library::open(path, &peers, &tell) }.map_err(|e| {
+        let Problem { reason, .. } = Problem::new(path, e);
+        Error::Plugin(reason)
+    })?;
+    Ok(LibraryInfo::of(&contents, &tell))
 }

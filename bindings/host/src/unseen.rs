@@ -1,11 +1,12 @@
 //! Libraries of which nothing is known, in a program that is not to look at them in children: each is opened where a
-//! method is asked for that it may have, or that nothing else has.
+//! method, or a kind of problem, is asked for that it may have, or that nothing else has.
 use crate::index::{Index, Stamp};
-use crate::library::{self, name_of};
+use crate::library::{self, Contents, name_of};
 use crate::plugins::Problem;
-use crate::probe::MethodInfo;
+use crate::probe::LibraryInfo;
 use crate::services::Peers;
 use precondor_core::Result;
+use precondor_core::problem::DynFamily;
 use precondor_core::registry::{DynGenerator, Further};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,28 +22,40 @@ pub(crate) struct Library {
     stamp: Stamp,
     /// Methods that it may have: by its name, and those that it had when it was last looked at.
     pub(crate) names: Vec<String>,
-    opened: OnceLock<Result<Vec<Method>>>,
+    /// The same of families.
+    families: Vec<String>,
+    opened: OnceLock<Result<Contents>>,
 }
 
 impl Library {
-    /// The library at `path`, not opened; `before` are the methods that it had when it was another file.
+    /// The library at `path`, not opened; `before` is what it had when it was another file.
     pub(crate) fn new(
         place: usize,
         path: &Path,
         stamp: Stamp,
-        before: impl Iterator<Item = String>,
+        before: Option<&LibraryInfo>,
     ) -> Self {
         let name = name_of(path).unwrap_or_default();
-        let mut names: Vec<String> =
-            [name.replace('_', "-"), name.to_owned()].into_iter().chain(before).collect();
-        names.sort();
-        names.dedup();
-        Library { place, path: path.to_owned(), stamp, names, opened: OnceLock::new() }
+        let by_name = [name.replace('_', "-"), name.to_owned()];
+        let with = |had: Vec<String>| {
+            let mut names = [by_name.to_vec(), had].concat();
+            names.sort();
+            names.dedup();
+            names
+        };
+        let methods = before.iter().flat_map(|had| had.methods.iter().map(|m| m.name.clone()));
+        let families = before.iter().flat_map(|had| had.problems.iter().map(|p| p.name.clone()));
+        let (names, families) = (with(methods.collect()), with(families.collect()));
+        Library { place, path: path.to_owned(), stamp, names, families, opened: OnceLock::new() }
     }
 
-    /// Its methods; none before it was opened.
-    pub(crate) fn opened(&self) -> Option<&Result<Vec<Method>>> {
+    /// What it has; none before it was opened.
+    pub(crate) fn opened(&self) -> Option<&Result<Contents>> {
         self.opened.get()
+    }
+
+    fn may_have(&self, names: &[String], name: &str) -> bool {
+        self.opened().is_some() || names.iter().any(|there| there == name)
     }
 }
 
@@ -75,17 +88,37 @@ impl Unseen {
 
     /// The method `name` of the first library, of those in places before this one, that may have it and does.
     pub(crate) fn likely(&self, name: &str, before: usize) -> Option<&Method> {
-        let may_have = |library: &&Library| {
-            let looked = library.opened().is_some();
-            library.place < before && (looked || library.names.iter().any(|there| there == name))
-        };
+        let may_have =
+            |library: &&Library| library.place < before && library.may_have(&library.names, name);
         self.libraries.iter().filter(may_have).find_map(|library| self.method(library, name))
+    }
+
+    /// The family `name` of the first library that has it; `known` is the place of the one that is known already.
+    pub(crate) fn family(&self, name: &str, known: Option<usize>) -> Option<&Arc<dyn DynFamily>> {
+        let has = |library: &'_ Library| -> Option<usize> {
+            self.contents(library)?.families.iter().position(|family| family.name() == name)
+        };
+        let may_have = |library: &&Library| {
+            library.place < known.unwrap_or(usize::MAX) && library.may_have(&library.families, name)
+        };
+        let first = self.libraries.iter().filter(may_have).find(|library| has(library).is_some());
+        let any = || self.libraries.iter().find(|library| has(library).is_some());
+        let library = if known.is_some() { first } else { first.or_else(any) }?;
+        self.contents(library)?.families.get(has(library)?)
+    }
+
+    /// All families of libraries; opens them.
+    pub(crate) fn families(&self) -> impl Iterator<Item = (&Library, &Arc<dyn DynFamily>)> {
+        self.libraries.iter().flat_map(|library| {
+            let families = self.contents(library).map(|contents| &contents.families);
+            families.into_iter().flatten().map(move |family| (library, family))
+        })
     }
 
     /// Opens those that `which` says.
     pub(crate) fn open(&self, which: impl Fn(&Library) -> bool) {
         self.libraries.iter().filter(|library| which(library)).for_each(|library| {
-            self.methods(library);
+            self.contents(library);
         });
     }
 
@@ -97,18 +130,17 @@ impl Unseen {
         })
     }
 
-    fn methods<'a>(&'a self, library: &'a Library) -> &'a [Method] {
+    fn contents<'a>(&'a self, library: &'a Library) -> Option<&'a Contents> {
         let opened = library.opened.get_or_init(|| {
             let Library { path, stamp, .. } = library;
             tracing::debug!("{} is opened", path.display());
             // SAFETY: only root and the user can have written the file, or put it where it is, which is looked at
             // before it is opened: it is trusted as the program itself.
-            let methods = unsafe { library::open(path, &self.peers, &|_| {}) };
-            match &methods {
-                Ok(methods) => {
-                    let infos = methods.iter().map(|method| MethodInfo::of(&**method)).collect();
+            let contents = unsafe { library::open(path, &self.peers, &|_| {}) };
+            match &contents {
+                Ok(contents) => {
                     let mut index = Index::read();
-                    index.put(path, stamp.clone(), infos);
+                    index.put(path, stamp.clone(), LibraryInfo::of(contents, &|_| {}));
                     index.write();
                 }
                 Err(e) => {
@@ -116,9 +148,13 @@ impl Unseen {
                     tracing::warn!("plugin {}: {reason}", path.display());
                 }
             }
-            methods
+            contents
         });
-        opened.as_deref().unwrap_or_default()
+        opened.as_ref().ok()
+    }
+
+    fn methods<'a>(&'a self, library: &'a Library) -> &'a [Method] {
+        self.contents(library).map(|contents| contents.methods.as_slice()).unwrap_or_default()
     }
 
     fn method<'a>(&'a self, library: &'a Library, name: &str) -> Option<&'a Method> {

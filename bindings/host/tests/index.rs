@@ -1,6 +1,8 @@
 //! Which libraries are opened: this test is a program that is called again, as one that looks at libraries in children,
 //! as one that does not, and as the child.
+use precondor_core::comm::Comm;
 use precondor_core::matrix::{Csr, DistCsr};
+use precondor_core::problem::Problem;
 use precondor_core::system::System;
 use precondor_host::{PROBE, Plugins, Search, look_in_children, probe_child};
 use precondor_testkit::compile::compile;
@@ -25,12 +27,18 @@ fn main() -> ExitCode {
         }
         ["itself", then @ ..] => lists(then),
         ["uses", name] => uses(&found(), name),
+        ["children-make", kind] => {
+            look_in_children();
+            makes(&found(), kind);
+        }
+        ["makes", kind] => makes(&found(), kind),
         // What cargo says to a test.
         _ => {
             libraries_are_opened_when_they_are_needed();
             one_that_is_not_known_is_opened_where_it_may_have_what_is_asked_for();
             an_index_is_not_believed_blindly();
             one_that_crashes_disables_nothing_else();
+            families_are_found_as_methods_are();
             println!("test index ... ok");
         }
     }
@@ -62,6 +70,15 @@ fn uses(plugins: &Plugins, name: &str) {
     match plugins.get(name).and_then(|method| method.generate(&json!({}), &system)) {
         Ok(_) => println!("used"),
         Err(e) => println!("not used: {e}"),
+    }
+}
+
+/// Makes a system of a kind of problem.
+fn makes(plugins: &Plugins, kind: &str) {
+    let made = Problem::among(&json!({ "kind": kind }), plugins);
+    match made.and_then(|problem| problem.generate(Comm::solo())) {
+        Ok((system, _)) => println!("{} unknowns", system.a().n_own()),
+        Err(e) => println!("not made: {e}"),
     }
 }
 
@@ -293,6 +310,36 @@ fn one_that_crashes_disables_nothing_else() {
         assert!(has("plugin_crash.so", "it crashes while it is loaded (signal 6)"), "{text}");
         assert!(has("plugin_leaves.so", "it speaks plugin ABI"), "{text}");
     }
+}
+
+/// A kind of problem is looked for as a method is: first where it is known or its library's name says so, then
+/// everywhere; what is known is opened when a system is made.
+fn families_are_found_as_methods_are() {
+    let place = Place::new();
+    let springs = |name: &str| {
+        let symbol = format!("-DNAME=precondor_plugin_{name}");
+        compile(place.folder.path(), name, "tests/c/springs.c", INCLUDE, &[&symbol, "-lm"])
+    };
+    let made = |word: &str, kind: &str| {
+        let ran = place.command().args([word, kind]).output().expect("it starts");
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8(ran.stdout).expect("text")
+    };
+    let library = springs("springs");
+    assert_eq!(made("makes", "springs"), "100 unknowns\n");
+    assert_eq!(place.opened(), 0, "no other library is opened");
+    let said = made("makes", "spring");
+    assert!(said.contains("no problem of kind 'spring'; did you mean 'springs'?"), "{said}");
+    fs::remove_file(library).expect("removed");
+    springs("odd");
+    assert_eq!(made("makes", "springs"), "100 unknowns\n");
+    place.settle();
+    for word in ["children-make", "makes"] {
+        assert_eq!(made(word, "springs"), "100 unknowns\n");
+    }
+    let before = place.opened();
+    assert_eq!(made("makes", "springs"), "100 unknowns\n");
+    assert_eq!(place.opened(), before, "it is known which library has it");
 }
 
 fn set_mode(path: &Path, mode: u32) {

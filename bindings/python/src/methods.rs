@@ -1,8 +1,7 @@
 //! The methods of the process.
-use crate::error::{cancelled, exception, without_python};
+use crate::error::{cancelled, without_python};
 use precondor::config::Config;
 use precondor::core::config::{self, Node};
-use precondor::core::problem::Problem;
 use precondor::core::registry::DynGenerator;
 use precondor::core::words::{self, Parameter};
 use precondor::{Error, Methods, Result, Search};
@@ -136,10 +135,12 @@ fn in_words(schema: &Value) -> Value {
 
 /// Kinds of model problems, each with its parameters in words, as JSON.
 #[pyfunction]
-pub fn problems() -> PyResult<String> {
-    let kind = |kind: &&str| Ok(((*kind).to_owned(), in_words(&Problem::schema(kind)?)));
-    let all: Result<serde_json::Map<String, Value>> = Problem::KINDS.iter().map(kind).collect();
-    all.map(|all| Value::Object(all).to_string()).map_err(exception)
+pub fn problems(py: Python<'_>) -> PyResult<String> {
+    without_python(py, || {
+        let kinds = methods()?.kinds()?;
+        let all = kinds.into_iter().map(|(kind, schema)| (kind, in_words(&schema)));
+        Ok(Value::Object(all.collect()).to_string())
+    })
 }
 
 /// Loads a library of methods, whose names it gives.

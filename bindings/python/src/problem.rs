@@ -5,7 +5,6 @@ use numpy::{PyArray1, PyArray2, PyArrayMethods};
 use precondor::config::formats;
 use precondor::core::comm::Comm;
 use precondor::core::matrix::{DistCsr, Space};
-use precondor::core::problem::Problem;
 use precondor::{Error, Result};
 use pyo3::prelude::*;
 use std::path::PathBuf;
@@ -35,7 +34,7 @@ pub fn problem<'py>(
 ) -> PyResult<(Csr<'py>, Bound<'py, PyArray1<f64>>, Known<'py>, String)> {
     let (system, b, said) = without_python(py, || {
         let node = section("problem", json)?;
-        let problem = Problem::from_json(&node.json())?;
+        let problem = methods()?.problem(&node.json())?;
         let (system, b) = problem.generate_nth(Comm::solo(), index)?;
         Ok((system, b, problem.to_json().to_string()))
     })?;

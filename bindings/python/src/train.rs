@@ -105,7 +105,8 @@ fn samples(systems: Vec<Core>, learn: usize, problems: &str) -> Result<Box<dyn S
     if systems.is_empty() {
         let sections: Vec<Value> = serde_json::from_str(problems)
             .map_err(|e| Error::Parameter(format!("problems: {e}")))?;
-        let problems = sections.iter().map(Problem::from_json).collect::<Result<_>>();
+        let methods = methods()?;
+        let problems = sections.iter().map(|doc| methods.problem(doc)).collect::<Result<_>>();
         return Ok(Box::new(Families::new(problems.map_err(|e| e.inside("problems"))?)?));
     }
     let name = |k: usize| match k < learn {

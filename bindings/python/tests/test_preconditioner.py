@@ -245,11 +245,14 @@ def test_model_problems_have_what_is_known_of_them(tmp_path):
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
     """A library of a method in C, as PETSc's users have them."""
+    return compiled("jacobi.c", tmp_path_factory.mktemp("library") / "libprecondor_plugin_jacobi_c.so")
+
+
+def compiled(name, path):
     root = pathlib.Path(__file__).parents[3]
-    source, include = root / "tests/c/jacobi.c", root / "bindings/abi/include"
+    source, include = root / "tests/c" / name, root / "bindings/abi/include"
     if shutil.which("cc") is None or not source.exists():
         pytest.skip("no C compiler, or no sources around")
-    path = tmp_path_factory.mktemp("library") / "libprecondor_plugin_jacobi_c.so"
     subprocess.run(["cc", "-O2", "-shared", "-fPIC", f"-I{include}", "-o", path, source, "-lm"], check=True)
     return path
 
@@ -281,3 +284,25 @@ print(len(names), precondor.describe(names[0])["origin"])
     assert child(source, arguments=[str(library)]) == f"1 {library}\n"
     monkeypatch.setenv("PRECONDOR_PATH", str(library.parent))
     assert child(source) == f"1 {library}\n"
+
+
+def test_a_library_brings_kinds_of_problems(child, tmp_path, monkeypatch):
+    library = compiled("springs.c", tmp_path / "libprecondor_plugin_springs.so")
+    source = """
+import sys, numpy as np, precondor
+if len(sys.argv) > 1:
+    assert precondor.load_library(sys.argv[1]) == []
+p = precondor.problem("springs", masses=30, seed=2)
+assert p.A.shape == (30, 30) and p.coordinates.shape == (30, 1) and np.all(p.b == 1)
+assert np.abs(p.A - p.A.T).max() == 0
+assert {of["name"] for of in precondor.problems()["springs"]} == {"contrast", "masses", "seed"}
+assert precondor.solve(p.A, p.b, "cg", "ic").iterations == 1
+try:
+    precondor.problem("springs", mases=3)
+except precondor.ParameterError as error:
+    assert "did you mean 'masses'" in str(error)
+print("done")
+"""
+    assert child(source, arguments=[str(library)]) == "done\n"
+    monkeypatch.setenv("PRECONDOR_PATH", str(tmp_path))
+    assert child(source) == "done\n"

@@ -16,16 +16,23 @@ use std::ffi::c_void;
 use std::marker::PhantomData;
 use std::ptr::null;
 
+mod problem;
+pub use problem::family;
+
 /// The entry table of a library.
-pub const fn plugin(methods: &'static [&'static abi::Method]) -> abi::Plugin {
-    abi::Plugin {
+pub const fn plugin(
+    methods: &'static [&'static abi::Method],
+    problems: &'static [&'static abi::Problem],
+) -> abi::PluginTable {
+    let first = abi::Plugin {
         magic: abi::MAGIC,
         abi_major: abi::ABI_MAJOR,
         abi_minor: abi::ABI_MINOR,
-        size: size_of::<abi::Plugin>(),
+        size: size_of::<abi::PluginTable>(),
         methods: methods.as_ptr().cast(),
         n_methods: methods.len(),
-    }
+    };
+    abi::PluginTable { first, problems: problems.as_ptr().cast(), n_problems: problems.len() }
 }
 
 /// The table of one method.
@@ -286,20 +293,22 @@ const fn same(a: &[u8], b: &[u8]) -> bool {
     i == a.len() && i == b.len()
 }
 
-/// Exports methods from this library: `export_plugin!(A, B; trainable: C, D);`.
+/// Exports methods from this library: `export_plugin!(A, B; trainable: C, D; problems: E);`.
 ///
 /// Methods that learn stand after `trainable:` and nowhere else; where all of them do, the macro
-/// starts with it: `export_plugin!(; trainable: C, D);`.
+/// starts with it: `export_plugin!(; trainable: C, D);`. Families of problems
+/// ([`Family`](crate::core::problem::Family)) stand after `problems:`, and may be all there is:
+/// `export_plugin!(; problems: E);`.
 ///
 /// The crate must be called `precondor-plugin-NAME` and be a `cdylib`; hosts find its file
 /// `libprecondor_plugin_NAME.so` and in it the symbol `precondor_plugin_NAME`. With
 /// `crate-type = ["cdylib", "rlib"]` several plugins can also be linked into one program: the macro
-/// defines `methods()`, which a registry takes, where it stands (the root of the crate).
+/// defines `methods()`, which a registry takes, and `families()` where it stands (the root of the crate).
 ///
 /// Refused where panics abort: a panic could not be contained then.
 #[macro_export]
 macro_rules! export_plugin {
-    ($($method:ty),* $(; trainable: $($learning:ty),+)? $(,)?) => {
+    ($($method:ty),* $(; trainable: $($learning:ty),+)? $(; problems: $($family:ty),+)? $(,)?) => {
         #[cfg(panic = "abort")]
         compile_error!(
             "a plugin must be built with panic = \"unwind\": a panic in one method would otherwise \
@@ -317,12 +326,21 @@ macro_rules! export_plugin {
                 ]),
                 "two methods of this plugin have the same name"
             );
+            assert!(
+                $crate::export::distinct(&[
+                    $($(<$family as $crate::core::problem::Family>::NAME,)+)?
+                ]),
+                "two families of this plugin have the same name"
+            );
             static METHODS: &[&$crate::abi::Method] = &[
                 $(&$crate::export::method::<$method>(env!("CARGO_PKG_VERSION")),)*
                 $($(&$crate::export::trainable::<$learning>(env!("CARGO_PKG_VERSION")),)+)?
             ];
+            static PROBLEMS: &[&$crate::abi::Problem] = &[
+                $($(&$crate::export::family::<$family>(env!("CARGO_PKG_VERSION")),)+)?
+            ];
             #[unsafe(export_name = env!("CARGO_CRATE_NAME"))]
-            static PLUGIN: $crate::abi::Plugin = $crate::export::plugin(METHODS);
+            static PLUGIN: $crate::abi::PluginTable = $crate::export::plugin(METHODS, PROBLEMS);
         };
 
         /// The methods of this crate for a program that it is linked into, as a registry holds them.
@@ -331,6 +349,13 @@ macro_rules! export_plugin {
             ::std::vec![
                 $($crate::core::registry::Native::<$method>::of(VERSION),)*
                 $($($crate::core::registry::NativeTrainable::<$learning>::of(VERSION),)+)?
+            ]
+        }
+
+        /// The families of problems of this crate for a program that it is linked into.
+        pub fn families() -> ::std::vec::Vec<::std::sync::Arc<dyn $crate::core::problem::DynFamily>> {
+            ::std::vec![
+                $($($crate::core::problem::NativeFamily::<$family>::of(env!("CARGO_PKG_VERSION")),)+)?
             ]
         }
     };

@@ -42,7 +42,18 @@ pub fn samples(n: u64, count: u64) -> impl Fn(u64) -> bool {
     move |number| (number.wrapping_mul(GAMMA) >> 32).is_multiple_of(every)
 }
 
+/// The seed that a family of problems works under for a user's seed: its top bit tells the purpose.
+pub fn seed_for(purpose: Purpose, seed: u64) -> u64 {
+    Stream::new(purpose, seed, 0, &[]).key
+}
+
 impl Stream {
+    /// The stream of system `index` under a seed from [`seed_for`], one for each list of tags.
+    pub fn under(seed: u64, index: u64, tags: &[u64]) -> Self {
+        let purpose = if seed >> 63 == 1 { Purpose::Training } else { Purpose::Test };
+        Stream::new(purpose, seed, index, tags)
+    }
+
     /// The stream of system `index` under `seed`, one for each list of tags.
     pub fn new(purpose: Purpose, seed: u64, index: u64, tags: &[u64]) -> Self {
         let words = [seed, index].into_iter().chain(tags.iter().copied());

@@ -10,6 +10,7 @@ pub mod cube;
 pub mod delaunay;
 pub mod diffusion;
 pub mod elasticity;
+mod family;
 pub mod field;
 pub mod graph;
 pub mod heat;
@@ -28,6 +29,10 @@ pub use convection::Convection;
 pub use cube::Cube;
 pub use diffusion::{Diffusion, MeshKind};
 pub use elasticity::Elasticity;
+pub use family::{
+    Assembly, DynFamily, Family, Kinds, NativeFamily, OfFamily, RESERVED, Rows, Shipped,
+    taken_name, with_seed,
+};
 pub use field::Field;
 pub use graph::Graph;
 pub use heat::Heat;
@@ -56,31 +61,47 @@ macro_rules! kinds {
         #[non_exhaustive]
         pub enum Problem {
             $(#[doc = concat!("`", $name, "`.")] $kind($kind),)+
+            /// Of a family that a plugin or a program brings along.
+            OfFamily(OfFamily),
         }
 
         impl Problem {
-            /// What `kind` may be.
+            /// The kinds that are shipped.
             pub const KINDS: &[&str] = &[$($name),+];
 
-            /// JSON schema of the parameters of `kind` (without `kind` itself).
+            /// JSON schema of the parameters of a shipped `kind` (without `kind` itself).
             ///
             /// # Errors
             /// [`Error::Parameter`] for a kind that is not there.
             pub fn schema(kind: &str) -> Result<Value> {
+                Self::schema_among(kind, &Shipped)
+            }
+
+            /// As [`schema`](Problem::schema), of one of the shipped kinds or of `kinds`.
+            ///
+            /// # Errors
+            /// As [`schema`](Problem::schema).
+            pub fn schema_among(kind: &str, kinds: &dyn Kinds) -> Result<Value> {
                 match kind {
                     $($name => Ok(schema::of::<$kind>().as_ref().clone()),)+
-                    _ => Err(no_such_kind(kind)),
+                    _ => match kinds.family(kind) {
+                        Some(family) => Ok(with_seed(&family.schema())),
+                        None => Err(no_such_kind(kind, kinds)),
+                    },
                 }
             }
 
-            fn from_parameters(kind: &str, parameters_of: &Value) -> Result<Self> {
+            fn from_parameters(kind: &str, parameters_of: &Value, kinds: &dyn Kinds) -> Result<Self> {
                 match kind {
                     $($name => {
                         let problem: $kind = parameters(parameters_of)?;
                         problem.m()?;
                         Ok(Problem::$kind(problem))
                     })+
-                    _ => Err(no_such_kind(kind)),
+                    _ => match kinds.family(kind) {
+                        Some(family) => Ok(Problem::OfFamily(OfFamily::new(family, parameters_of)?)),
+                        None => Err(no_such_kind(kind, kinds)),
+                    },
                 }
             }
 
@@ -88,6 +109,7 @@ macro_rules! kinds {
             pub fn to_json(&self) -> Value {
                 let (kind, fields) = match self {
                     $(Problem::$kind(problem) => ($name, serde_json::to_value(problem)),)+
+                    Problem::OfFamily(problem) => return problem.to_json(),
                 };
                 let mut doc = fields.unwrap_or_default();
                 doc["kind"] = kind.into();
@@ -97,6 +119,7 @@ macro_rules! kinds {
             fn make(&self, comm: &Comm, purpose: Purpose, index: u64) -> Result<(System, Vec<f64>)> {
                 match self {
                     $(Problem::$kind(problem) => problem.make(comm, purpose, index),)+
+                    Problem::OfFamily(problem) => problem.make(comm, purpose, index),
                 }
             }
 
@@ -104,6 +127,7 @@ macro_rules! kinds {
             fn seeded(&self, seed: u64) -> Self {
                 match self.clone() {
                     $(Problem::$kind(problem) => Problem::$kind($kind { seed, ..problem }),)+
+                    Problem::OfFamily(problem) => Problem::OfFamily(problem.seeded(seed)),
                 }
             }
         }
@@ -126,16 +150,38 @@ kinds! {
 }
 
 impl Problem {
-    /// From an object that holds `kind` and the parameters of that kind.
+    /// From an object that holds `kind`, one of those that are shipped, and the parameters of that kind.
     ///
     /// # Errors
     /// [`Error::Parameter`] naming the key.
     pub fn from_json(doc: &Value) -> Result<Self> {
+        Self::among(doc, &Shipped)
+    }
+
+    /// As [`from_json`](Problem::from_json), of one of the shipped kinds or of `kinds`.
+    ///
+    /// # Errors
+    /// As [`from_json`](Problem::from_json).
+    pub fn among(doc: &Value, kinds: &dyn Kinds) -> Result<Self> {
         let fail = |why: &str| Error::Parameter(format!("a problem {why}"));
         let mut rest = doc.as_object().ok_or_else(|| fail("is a table of parameters"))?.clone();
         let kind = rest.remove("kind").ok_or_else(|| fail("needs the key 'kind'"))?;
         let kind = kind.as_str().ok_or_else(|| fail("has a text as its 'kind'"))?;
-        Self::from_parameters(kind, &Value::Object(rest))
+        Self::from_parameters(kind, &Value::Object(rest), kinds)
+    }
+
+    /// The problem of this kind with nothing given, as [`to_json`](Problem::to_json).
+    pub fn plain(&self) -> Value {
+        let nothing = Value::Object(serde_json::Map::new());
+        let plain = match self {
+            Problem::OfFamily(of) => {
+                OfFamily::new(Arc::clone(of.family()), &nothing).map(Problem::OfFamily)
+            }
+            shipped => {
+                Problem::from_json(&serde_json::json!({ "kind": shipped.to_json()["kind"] }))
+            }
+        };
+        plain.map(|plain| plain.to_json()).unwrap_or_default()
     }
 
     /// The first system, and its right-hand side. Collective.
@@ -228,13 +274,13 @@ fn side(level: Option<u32>, nodes: Option<usize>, default_level: u32) -> Result<
     }
 }
 
-fn no_such_kind(kind: &str) -> Error {
-    let hint = schema::nearest(kind, Problem::KINDS)
+fn no_such_kind(kind: &str, further: &dyn Kinds) -> Error {
+    let further = further.names();
+    let there: Vec<&str> =
+        Problem::KINDS.iter().copied().chain(further.iter().map(String::as_str)).collect();
+    let hint = schema::nearest(kind, &there)
         .map_or(String::new(), |near| format!("; did you mean '{near}'?"));
-    Error::Parameter(format!(
-        "no problem of kind '{kind}'{hint} (there are: {})",
-        Problem::KINDS.join(", ")
-    ))
+    Error::Parameter(format!("no problem of kind '{kind}'{hint} (there are: {})", there.join(", ")))
 }
 
 /// Training systems: one family for each problem. The seeds of the problems play no part; that of

@@ -49,7 +49,7 @@ impl Asked {
         let limit = root.get("time_limit").map(limit).transpose()?;
         let warm = root.get("warm_start").map_or(Ok(false), Node::yes)?;
         let runs = runs(root, session, (limit, warm))?;
-        let cases = experiment::family(root)?;
+        let cases = experiment::family(root, session)?;
         let run = runs.iter().find(|run| run.goes_on());
         if let Some(run) =
             run.filter(|_| cases.iter().all(|case| case.samples == 1 && !case.sequence))

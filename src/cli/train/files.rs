@@ -53,6 +53,7 @@ impl Counts {
 /// # Errors
 /// [`Error::Parameter`](precondor_core::Error::Parameter) naming the key.
 pub fn asked(
+    methods: &Methods,
     data: &Node,
     train: Option<&Node>,
     schema: &Value,
@@ -96,7 +97,7 @@ pub fn asked(
                 }
             }
         };
-        let cases = experiment::of_suite(&section)?;
+        let cases = experiment::of_suite(&section, methods)?;
         if whole { held.extend(cases) } else { learn.extend(cases) }
     }
     if held.is_empty() {

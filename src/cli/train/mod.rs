@@ -130,9 +130,9 @@ fn asked<'s>(args: &Args, root: &Node, session: &'s Session) -> Result<Asked<'s>
         None => Value::Object(serde_json::Map::new()),
     };
     let sections = section("data")?;
-    let data = match files::asked(sections, root.get("train"), &schema, &mut params)? {
+    let data = match files::asked(session, sections, root.get("train"), &schema, &mut params)? {
         Some(files) => Data::Files(files),
-        None => Data::Problems(Families::new(experiment::problems(sections)?)?),
+        None => Data::Problems(Families::new(experiment::problems(sections, session)?)?),
     };
     let output = output(args, &model, model_node)?;
     Ok(Asked { method, params, data, output, checkpoint_every: model.checkpoint_every })

@@ -113,7 +113,7 @@ impl Asked {
             (None, Some(_)) => Some(vec![solver.method]),
             (None, None) => None,
         };
-        let (cases, systems) = systems(root, &tune)?;
+        let (cases, systems) = systems(root, &tune, session)?;
         let mut spaces = match node.get("methods") {
             Some(list) => given_methods(list, session)?,
             None => all_methods(session),
@@ -277,12 +277,13 @@ fn refuse(section: &Node, solver: &SolverConfig) -> Result<()> {
 }
 
 /// All systems: those of `[problem]`, of which some are held out unless `[held_out]` has others.
-fn systems(root: &Node, tune: &Tune) -> Result<(Vec<Case>, Vec<System>)> {
+fn systems(root: &Node, tune: &Tune, session: &Session) -> Result<(Vec<Case>, Vec<System>)> {
     let apart = |cases: Vec<Case>| cases.into_iter().flat_map(Case::apart).collect::<Vec<_>>();
-    let mut cases = apart(experiment::family_of(root, "problem", SAMPLES)?);
+    let mut cases = apart(experiment::family_of(root, "problem", SAMPLES, session)?);
     let first = cases.len();
     let mut systems = Vec::new();
-    let others = root.get("held_out").map(|_| experiment::family_of(root, "held_out", SAMPLES / 2));
+    let others =
+        root.get("held_out").map(|_| experiment::family_of(root, "held_out", SAMPLES / 2, session));
     let others = others.transpose()?.map(apart);
     for (case, of) in cases.iter().enumerate().filter(|(_, case)| case.is_model()) {
         systems.extend((0..of.samples).map(|index| System { case, index, practice: true }));

@@ -13,6 +13,7 @@
 //! | [`methods`], [`patience`], [`threads`] | hosts: one that offers methods, one that ends setups, one that lends threads |
 //! | [`systems`], [`neumann`], [`elasticity`] | saddle points; singular systems and a cantilever in files |
 //! | [`families`], [`foreign`], [`grids`] | families of matrices to measure on; matrices unlike those of a training |
+//! | [`springs`] | a family of problems that is not shipped |
 //! | [`shipped`] | shipped models and the configurations that made them |
 //! | [`processor`], [`memory`] | what a benchmark takes |
 #![deny(missing_docs)]
@@ -38,6 +39,7 @@ pub mod processor;
 pub mod program;
 pub mod ranks;
 pub mod shipped;
+pub mod springs;
 pub mod suite;
 pub mod systems;
 pub mod threads;

@@ -3,6 +3,7 @@ mod again;
 mod collective;
 mod compose;
 mod contain;
+mod families;
 mod keep;
 mod load;
 mod methods;

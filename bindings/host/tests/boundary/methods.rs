@@ -4,10 +4,12 @@ use precondor_core::matrix::{Explicit, ExplicitKind};
 use precondor_core::persist::Rows;
 use precondor_core::registry::DynGenerator;
 use precondor_core::train::{Progress, Trainable, Training};
+use precondor_host::Contents;
 use precondor_sdk::abi;
-use precondor_sdk::export::{method, plugin, trainable};
+use precondor_sdk::export::{family, method, plugin, trainable};
 use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::{self, Value};
+use precondor_testkit::springs::Springs;
 use std::sync::Arc;
 
 static METHODS: &[&abi::Method] = &[
@@ -17,12 +19,18 @@ static METHODS: &[&abi::Method] = &[
     &method::<Wrapper>("0"),
     &trainable::<Learner>("0"),
 ];
-static PLUGIN: abi::Plugin = plugin(METHODS);
+static PROBLEMS: &[&abi::Problem] = &[&family::<Springs>("1.2")];
+static PLUGIN: abi::PluginTable = plugin(METHODS, PROBLEMS);
 
 /// The methods of this file, as if they came from a library.
 pub fn all() -> Vec<Arc<dyn DynGenerator>> {
+    contents().methods
+}
+
+/// As [`all`], with its family of problems.
+pub fn contents() -> Contents {
     // SAFETY: an entry table of the SDK, which lives for ever.
-    unsafe { precondor_host::accept(&PLUGIN, "linked in").expect("sound tables") }
+    unsafe { precondor_host::accept(&raw const PLUGIN.first, "linked in").expect("sound tables") }
 }
 
 /// The method `name` of them.

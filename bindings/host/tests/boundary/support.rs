@@ -5,6 +5,7 @@ use precondor_core::matrix::{DistCsr, Space};
 use precondor_core::precond::Preconditioner;
 use precondor_core::registry::DynGenerator;
 use precondor_core::system::System;
+use precondor_host::Contents;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,14 @@ pub fn on_space(space: &std::sync::Arc<Space>, zero_row: Option<u64>) -> DistCsr
 /// # Errors
 /// As [`precondor_host::load_library`].
 pub fn load(file: &Path) -> Result<Vec<Arc<dyn DynGenerator>>> {
+    load_all(file).map(|contents| contents.methods)
+}
+
+/// All that a library has which these tests made.
+///
+/// # Errors
+/// As [`precondor_host::load_library`].
+pub fn load_all(file: &Path) -> Result<Contents> {
     // SAFETY: compiled from this repository; the faults in it are those that tables are checked for.
     unsafe { precondor_host::load_library(file) }
 }

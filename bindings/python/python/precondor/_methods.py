@@ -73,6 +73,7 @@ def describe(name: str) -> Description:
 
 def load_library(path: PathLike) -> List[str]:
     """Loads a library of methods (``libprecondor_plugin_NAME.so``) that is on no search path, and returns their names.
+    Families of problems that it has are kinds for :func:`problem` from then on.
 
     Its code is run, as that of a module that is imported. A file, or folder, that others than root and you can write
     is refused.

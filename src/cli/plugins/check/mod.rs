@@ -1,6 +1,6 @@
 //! `precondor plugins check`: is a plugin sound?
 //!
-//! Beyond loading, every method has to keep its word ([`precondor::check`]), and nothing may be printed, since that
+//! Beyond loading, every method and every family of problems has to keep its word ([`precondor::check`]), and nothing may be printed, since that
 //! is where results go. All of it happens in a process of its own, which has so many seconds for a step.
 mod trial;
 
@@ -10,20 +10,21 @@ use precondor::check::Checked;
 use precondor_core::registry::no_method;
 use precondor_core::{Error, Result};
 use precondor_host::child::{answer, ask};
-use precondor_host::{PATIENCE, Search, probe};
+use precondor_host::{LibraryInfo, PATIENCE, Search, probe};
 use serde_json::json;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
+use trial::Tried;
 
 /// First argument of the child process; the library follows, and others that its methods may ask for.
 pub const CHECK: &str = "__check-plugin";
 
-/// Check a plugin: that it loads, and that its methods keep their word
+/// Check a plugin: that it loads, and that its methods and kinds of problems keep their word
 #[derive(clap::Args)]
 pub struct Args {
-    /// A library (a path), or the name of a method that is there
+    /// A library (a path), or the name of a method or a kind of problem that one has
     #[arg(value_name = "NAME|PATH")]
     plugin: String,
     /// Seconds that each step may take (to load, or 'describe', 'generate' or 'apply' of a method)
@@ -41,20 +42,20 @@ pub fn run(args: &Args, plugin_path: &[PathBuf]) -> Result<Status> {
     command.arg(CHECK).arg(&path);
     // Methods may ask for any other; what does not even load would be taken for a fault of this library.
     command.args(others.iter().filter(|other| probe(other, PATIENCE).is_ok()));
-    let asked = ask::<Vec<Checked>>(&mut command, &path, limit)?;
-    let checked = asked.answer;
+    let asked = ask::<Tried>(&mut command, &path, limit)?;
+    let Tried { methods, problems } = asked.answer;
     let printed = asked.printed.map(|printed| {
         format!("it prints to standard output {}: '{}'", printed.step, printed.text)
     });
     let keeps_word = |method: &Checked| method.failed.is_empty() && method.not_tried.is_none();
-    let sound = printed.is_none() && checked.iter().all(keeps_word);
+    let sound = printed.is_none() && methods.iter().chain(&problems).all(keeps_word);
     if args.json {
         let printed = json!(printed);
         print_json(
-            &json!({ "library": path, "sound": sound, "printed": printed, "methods": checked }),
+            &json!({ "library": path, "sound": sound, "printed": printed, "methods": methods, "families": problems }),
         )?;
     } else {
-        print(&text(&path, &checked, printed.as_deref()))?;
+        print(&text(&path, (&methods, &problems), printed.as_deref()))?;
     }
     Ok(if sound { Status::Done } else { Status::PartFailed })
 }
@@ -79,11 +80,14 @@ impl Target {
         }
         let mut names = Vec::new();
         for path in candidates() {
-            let Ok(methods) = probe(&path, PATIENCE) else { continue };
-            if methods.iter().any(|method| method.name == plugin) {
+            let Ok(LibraryInfo { methods, problems }) = probe(&path, PATIENCE) else { continue };
+            let problems = problems.into_iter().map(|problem| problem.name);
+            let has: Vec<String> =
+                methods.into_iter().map(|method| method.name).chain(problems).collect();
+            if has.iter().any(|name| name == plugin) {
                 return Ok(Target { others: others(&path), path });
             }
-            names.extend(methods.into_iter().map(|method| method.name));
+            names.extend(has);
         }
         names.sort();
         Err(found.not_found(no_method(plugin, names.iter().map(String::as_str))))
@@ -94,14 +98,20 @@ fn this_program() -> Result<PathBuf> {
     std::env::current_exe().map_err(|e| Error::file("/proc/self/exe", e))
 }
 
-fn text(path: &Path, checked: &[Checked], printed: Option<&str>) -> String {
+fn text(
+    path: &Path,
+    (methods, problems): (&[Checked], &[Checked]),
+    printed: Option<&str>,
+) -> String {
     let mut out = format!("{}\n", path.display());
     // Writing to a string cannot fail.
     if let Some(why) = printed {
         let _ = writeln!(out, "FAILED: {why}");
     }
-    for Checked { name, version, passed, failed, not_tried } in checked {
-        let _ = writeln!(out, "{name} {version}: {} checks passed", passed.len());
+    let methods = methods.iter().map(|method| ("", method));
+    let problems = problems.iter().map(|problem| ("problem ", problem));
+    for (what, Checked { name, version, passed, failed, not_tried }) in methods.chain(problems) {
+        let _ = writeln!(out, "{what}{name} {version}: {} checks passed", passed.len());
         for why in failed {
             let _ = writeln!(out, "  FAILED: {why}");
         }
