@@ -9,10 +9,11 @@ use std::process::Command;
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// What documents leave to the reader, and something in its place.
-const PLACES: [(&str, &str); 13] = [
+const PLACES: [(&str, &str); 14] = [
     ("target/release/libprecondor_plugin_my_method.so", "jacobi"),
     ("solve … --", "solve config.toml --"),
     ("train NAME", "train mlp-reference"),
+    ("problem NAME", "problem cube"),
     (" NAME", " ilu"),
     ("-n 1 | 2 | 4", "-n 2"),
     ("problem … -o", "problem -o"),
