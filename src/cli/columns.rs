@@ -107,7 +107,7 @@ pub fn solve(
             solve_seconds: solved.solve_seconds,
         });
         all.x.push(match &column.whole {
-            Some(whole) => whole.solution(&solved.x),
+            Some(whole) => whole.solution(&solved.x)?,
             None => solved.x,
         });
     }

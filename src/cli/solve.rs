@@ -234,7 +234,7 @@ fn write_solution(args: &Args, task: &Task, measured: &Measured) -> Result<()> {
     let written = match &task.whole {
         None => formats::write_vector(path, task.system.a().space(), &measured.x, "solution"),
         Some(whole) => {
-            let x = whole.solution(&measured.x);
+            let x = whole.solution(&measured.x)?;
             formats::write_vector(path, whole.space(), &x, "solution")
         }
     };

@@ -60,7 +60,9 @@ impl Wanted {
                 let what = ("null space", 1);
                 let mut vectors = formats::read_vectors_on_ranks(path, space, what, notes)?;
                 if let Some(whole) = whole {
-                    vectors.iter_mut().for_each(|v| *v = whole.restrict(v));
+                    for v in &mut vectors {
+                        *v = whole.restrict(v)?;
+                    }
                 }
                 let name = match vectors.len() {
                     1 => format!("the vector of {}", path.display()),
@@ -124,7 +126,7 @@ impl More {
     pub fn preconditioner(
         &self,
         a: &DistCsr,
-        given: Option<&Given>,
+        (given, whole): (Option<&Given>, Option<&Whole>),
         notes: &mut Vec<String>,
     ) -> Result<Option<DistCsr>> {
         let Some(path) = &self.preconditioner else { return Ok(None) };
@@ -145,13 +147,15 @@ impl More {
                 ),
             ));
         }
-        if p.space().starts() != a.space().starts() {
+        let space = whole.map_or(a.space(), Whole::space);
+        if p.space().starts() != space.starts() {
             return Err(Error::file(
                 path,
                 "the preconditioner's matrix is spread over the ranks in another way than A: write \
                  both in the same format, with the same parts",
             ));
         }
+        let p = whole.map_or(Ok(p.clone()), |whole| whole.matrix(p))?;
         Ok(Some(match NullSpaces::find(&p)? {
             Some(null) => p.with_null_spaces(null),
             None => p,

@@ -9,6 +9,7 @@
 //! rhs = "b.mtx"      # where it is not given: the vector that A's PETSc file has, else all ones
 //! symmetric = "upper"          # or "lower": the file has this triangle of a symmetric matrix
 //! eliminate = "identity-rows"  # take unknowns out whose row has a diagonal entry only (Dirichlet nodes)
+//! partition = "graph"          # or "rcm": spread the rows over the ranks anew
 //! block_size = 2               # what else is known of it: `known.rs`
 //! coordinates = "xy.mtx"
 //! near_null_space = "modes.mtx"
@@ -388,11 +389,11 @@ impl Case {
             Some(path) => {
                 let space = whole_ref.map_or(system.a().space(), Whole::space);
                 let x0 = formats::read_vector_on_ranks(path, space, "initial guess", &mut notes)?;
-                whole_ref.map_or_else(|| x0.clone(), |whole| whole.restrict(&x0))
+                whole_ref.map_or_else(|| Ok(x0.clone()), |whole| whole.restrict(&x0))?
             }
             None => vec![0.0; system.a().n_own()],
         };
-        let other = more.preconditioner(system.a(), self.given(), &mut notes)?;
+        let other = more.preconditioner(system.a(), (self.given(), whole_ref), &mut notes)?;
         let other = other.map(|p| beside(&system, p)).transpose()?;
         let (system, null) = match more.null_spaces(system.a(), whole_ref, &mut notes)? {
             Some((null, known)) => (system.with_null_spaces(null), Some(known)),

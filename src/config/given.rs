@@ -2,9 +2,10 @@
 use super::known::Known;
 use super::{formats, keys};
 use crate::Methods;
+use precondor_core::comm::Communicator;
 use precondor_core::config::Node;
 use precondor_core::kernel::random::{Purpose, Stream};
-use precondor_core::matrix::{DistCsr, Eliminated, Space, Triangle};
+use precondor_core::matrix::{DistCsr, Eliminated, Moved, Partition, Space, Triangle};
 use precondor_core::system::System;
 use precondor_core::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ pub struct Given {
     symmetric: Option<Triangle>,
     /// Whether unknowns that identity rows determine are taken out.
     eliminate: bool,
+    /// How what is left is spread over the ranks.
+    partition: Partition,
     known: Known,
 }
 
@@ -42,37 +45,48 @@ impl RightHandSide {
 
 /// What was read.
 pub struct Read {
-    /// A, without what was taken out, and what is known of it.
+    /// A as it is solved, and what is known of it.
     pub system: System,
-    /// Right-hand sides, one at least, without what was taken out.
+    /// Right-hand sides, one at least, of that system.
     pub b: Vec<Vec<f64>>,
-    /// What was taken out, if that was asked for, with each of them.
+    /// What it was made from, with each of them, where it is not the system of the files.
     pub whole: Option<Vec<Whole>>,
     /// What is to be known of the files, the same on all ranks.
     pub notes: Vec<String>,
 }
 
-/// The system before unknowns were taken out of it.
+/// The system of the files, before unknowns were taken out of it and rows spread anew.
 #[derive(Clone)]
 pub struct Whole {
-    left: Eliminated,
-    b: Vec<f64>,
+    space: Arc<Space>,
+    /// What was taken out, and the right-hand side that determines it.
+    left: Option<(Eliminated, Vec<f64>)>,
+    moved: Option<Moved>,
 }
 
 impl Whole {
     /// The distribution of its rows.
     pub fn space(&self) -> &Arc<Space> {
-        self.left.space()
+        &self.space
     }
 
-    /// The entries of a vector of the whole system that belong to the rows that are left.
-    pub fn restrict(&self, x: &[f64]) -> Vec<f64> {
-        self.left.restrict(x)
+    /// What of a vector of the whole system belongs to the rows of the one that is solved. Collective.
+    pub fn restrict(&self, x: &[f64]) -> Result<Vec<f64>> {
+        let left = self.left.as_ref().map(|(left, _)| left.restrict(x));
+        let x = left.as_deref().unwrap_or(x);
+        self.moved.as_ref().map_or_else(|| Ok(x.to_vec()), |moved| moved.there(x))
     }
 
-    /// Its solution, out of that of the rows that are left.
-    pub fn solution(&self, x: &[f64]) -> Vec<f64> {
-        self.left.extend(x, &self.b)
+    /// Its solution, out of that of the system that is solved. Collective.
+    pub fn solution(&self, x: &[f64]) -> Result<Vec<f64>> {
+        let back = self.moved.as_ref().map(|moved| moved.back(x)).transpose()?;
+        let x = back.as_deref().unwrap_or(x);
+        Ok(self.left.as_ref().map_or_else(|| x.to_vec(), |(left, b)| left.extend(x, b)))
+    }
+
+    /// A matrix of the whole system, from which nothing was taken out, on the rows of the one that is solved. Collective.
+    pub fn matrix(&self, a: DistCsr) -> Result<DistCsr> {
+        self.moved.as_ref().map_or(Ok(a.clone()), |moved| moved.matrix(&a))
     }
 }
 
@@ -102,8 +116,9 @@ impl Given {
             }
         };
         let rhs = section.get("rhs").map(RightHandSide::from_node).transpose()?;
+        let partition = section.get("partition").map(Node::read).transpose()?.unwrap_or_default();
         let known = Known::from_section(section)?;
-        Ok(Given { matrix: matrix.path()?, rhs, symmetric, eliminate, known })
+        Ok(Given { matrix: matrix.path()?, rhs, symmetric, eliminate, partition, known })
     }
 
     /// Reads the files. Collective, in a scope.
@@ -144,21 +159,46 @@ impl Given {
                 a
             }
         };
-        if !self.eliminate {
-            return Ok(Read { system: known(a, None, &mut notes)?, b, whole: None, notes });
+        let space = Arc::clone(a.space());
+        let left = self.eliminate.then(|| a.without_identity_rows()).transpose()?;
+        if let Some(left) = &left {
+            notes.push(match left.count() {
+                0 => "eliminate: there are no identity rows".to_owned(),
+                count => format!(
+                    "{count} of {} unknowns were taken out: their rows have a diagonal entry only",
+                    a.n_global()
+                ),
+            });
         }
-        let left = a.without_identity_rows()?;
-        notes.push(match left.count() {
-            0 => "eliminate: there are no identity rows".to_owned(),
-            count => format!(
-                "{count} of {} unknowns were taken out: their rows have a diagonal entry only",
-                a.n_global()
-            ),
-        });
-        let kept = b.iter().map(|b| left.right_hand_side(b)).collect::<Result<_>>()?;
-        let whole = |b| Whole { left: left.clone(), b };
+        let mut solved = left.as_ref().map_or(a, |left| left.a.clone());
+        let block = self.known.block_size.unwrap_or(1) as usize;
+        let moved = Moved::of(&solved, self.partition, block)?;
+        if let Some(moved) = &moved {
+            let spread = moved.matrix(&solved)?;
+            let [before, after] = [fetched(&solved)?, fetched(&spread)?];
+            notes.push(format!(
+                "partition \"{}\": a product fetches {after} entries from other ranks, {before} in the order of \
+                 the file",
+                self.partition
+            ));
+            solved = spread;
+        }
+        if left.is_none() && moved.is_none() {
+            return Ok(Read { system: known(solved, None, &mut notes)?, b, whole: None, notes });
+        }
+        let whole = |b: Vec<f64>| Whole {
+            space: Arc::clone(&space),
+            left: left.clone().map(|left| (left, b)),
+            moved: moved.clone(),
+        };
+        let right = |b: &Vec<f64>| -> Result<Vec<f64>> {
+            let kept = left.as_ref().map(|left| left.right_hand_side(b)).transpose()?;
+            let b = kept.unwrap_or_else(|| b.clone());
+            moved.as_ref().map_or(Ok(b.clone()), |moved| moved.there(&b))
+        };
+        let kept = b.iter().map(right).collect::<Result<_>>()?;
         let whole: Vec<Whole> = b.into_iter().map(whole).collect();
-        let system = known(left.a.clone(), whole.first(), &mut notes)?;
+        let system = known(solved, whole.first(), &mut notes)?;
         Ok(Read { system, b: kept, whole: Some(whole), notes })
     }
 
@@ -185,6 +225,13 @@ impl Given {
     pub fn eliminates(&self) -> bool {
         self.eliminate
     }
+}
+
+/// Entries that a product with `a` fetches from other ranks, on all ranks. Collective.
+fn fetched(a: &DistCsr) -> Result<u64> {
+    let mut all = [a.ghost_ids().len() as f64];
+    a.space().comm().sum(&mut all)?;
+    Ok(all[0] as u64)
 }
 
 /// What the first rank notes, on all ranks. Collective.

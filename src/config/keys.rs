@@ -35,6 +35,10 @@ pub struct Files {
     /// ask for it.
     #[schemars(extend("x-precondor-file" = true))]
     pub coefficient: Option<String>,
+    /// How the rows are spread over the ranks: as they stand, or anew, for files whose neighbours are numbered far apart.
+    /// The solution comes in the order of the file.
+    #[serde(default)]
+    pub partition: precondor_core::matrix::Partition,
 }
 
 /// Many systems in files: the section `[problem]` where it has the key `matrices`. What else it says holds for all
@@ -56,6 +60,10 @@ pub struct Suite {
     /// Unknowns of a node, one after the other in A. Ranks get whole nodes.
     #[schemars(range(min = 1))]
     pub block_size: Option<u32>,
+    /// How the rows are spread over the ranks: as they stand, or anew, for files whose neighbours are numbered far apart.
+    /// The solution comes in the order of each file.
+    #[serde(default)]
+    pub partition: precondor_core::matrix::Partition,
     /// The null space of singular matrices: "constant" or "none". Left out: what can be seen in each.
     pub null_space: Option<String>,
     /// That of their transposes.

@@ -47,7 +47,7 @@ impl Known {
         }
     }
 
-    /// The system with what is known of it; files are as long as `whole`, where unknowns were taken out.
+    /// The system with what is known of it; files are as `whole` is, where the system was made from that.
     /// Collective, in a scope.
     pub fn of(
         &self,
@@ -118,7 +118,9 @@ impl Columns<'_> {
             return Err(Error::file(first, why));
         }
         if let Some(whole) = whole {
-            columns.iter_mut().for_each(|column| *column = whole.restrict(column));
+            for column in &mut columns {
+                *column = whole.restrict(column)?;
+            }
         }
         let rows = 0..columns[0].len();
         let by_rows = rows.flat_map(|i| columns.iter().map(move |column| column[i])).collect();

@@ -173,7 +173,7 @@ impl Config {
         let solve = start.elapsed();
         notes.extend(solve::remarks(&report, &solver));
         if let Some(whole) = &task.whole {
-            x = whole.solution(&x);
+            x = whole.solution(&x)?;
         }
         let (stored_entries, bytes) = (m.stored_entries(), m.bytes());
         Ok(Solved { x, report, setup, solve, spent, stored_entries, bytes, notes })

@@ -82,3 +82,94 @@ fn a_family_of_a_library_is_the_same_system_on_any_number_of_ranks() {
     let job = precondor(2, &["--plugin-path", &plugins, "solve", &config, "--set", set]);
     fails_with(&job, "masses");
 }
+
+/// A matrix in a bad order, with all that may come along with one: spread anew it fetches less, and what comes out is in
+/// the order of the files.
+#[test]
+fn a_matrix_in_a_bad_order_is_spread_anew_and_solved_in_the_users_order() {
+    let folder = Folder::new("mpi-partition");
+    let m = 20;
+    let n = m * m;
+    // Row k of the file is node 37 k mod n of the grid.
+    let place: Vec<usize> = {
+        let mut place = vec![0; n];
+        (0..n).for_each(|k| place[37 * k % n] = k);
+        place
+    };
+    let shuffled = |text: String| {
+        let mut lines = text.lines();
+        let mut out: Vec<String> = lines.by_ref().take(2).map(str::to_owned).collect();
+        out.extend(lines.map(|line| {
+            let words: Vec<&str> = line.split(' ').collect();
+            let new = |k: usize| place[words[k].parse::<usize>().expect("a number") - 1] + 1;
+            format!("{} {} {}", new(0), new(1), words[2])
+        }));
+        out.join("\n") + "\n"
+    };
+    folder.file("A.mtx", &shuffled(neumann::laplacian(m, 0.01)));
+    folder.file("P.mtx", &shuffled(neumann::laplacian(m, 0.02)));
+    folder.file("b.mtx", &neumann::rhs(n));
+    let config = folder.file(
+        "solve.toml",
+        "[problem]\nmatrix = 'A.mtx'\nrhs = 'b.mtx'\nx0 = 'b.mtx'\ncoordinates = 'b.mtx'\n\
+         preconditioner_matrix = 'P.mtx'\n[solver]\nmethod = 'cg'\ntolerance = 1e-10\n\
+         [preconditioner]\nname = 'jacobi'\n",
+    );
+    let config = config.display().to_string();
+    let solved = |ranks: usize, more: &[&str]| {
+        let file = folder.path().join("x.mtx").display().to_string();
+        let words =
+            [&["solve", config.as_str(), "--save-solution", &file, "--json"], more].concat();
+        let got = json(&precondor(ranks, &words));
+        assert_eq!(got["outcome"], "converged", "{got}");
+        let text = std::fs::read_to_string(file).expect("a solution");
+        let x: Vec<f64> = text.lines().skip(3).map(|l| l.parse().expect("numbers")).collect();
+        (x, got)
+    };
+    let (expected, plain) = solved(1, &[]);
+    for ranks in 1..=3 {
+        for partition in ["rcm", "graph"] {
+            let set = format!("problem.partition='{partition}'");
+            let (x, got) = solved(ranks, &["--set", &set]);
+            let gap = x.iter().zip(&expected).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max);
+            assert!(x.len() == n && gap < 1e-7, "{partition} on {ranks} ranks: {gap:e}");
+            // Jacobi does not depend on the order.
+            let [a, b] = [&got, &plain].map(|of| of["iterations"].as_i64().expect("a number"));
+            assert!((a - b).abs() <= 1, "{a} {b}");
+            let notes = got["notes"].as_array().expect("notes");
+            let note = notes.iter().filter_map(|note| note.as_str());
+            let note = note.filter(|note| note.starts_with(&format!("partition \"{partition}\"")));
+            let note = note.last().expect("told").to_owned();
+            let numbers: Vec<u64> = note.split(' ').filter_map(|word| word.parse().ok()).collect();
+            let [after, before] = numbers[..] else { panic!("{note}") };
+            assert!(ranks == 1 || 3 * after < before, "{note}");
+        }
+    }
+    // Unknowns that are taken out come back to where they were.
+    let mut rows = neumann::laplacian(m, 0.01);
+    rows = rows.lines().filter(|line| !line.starts_with("5 ")).map(|l| format!("{l}\n")).collect();
+    let count = rows.lines().count() - 2 + 1;
+    let head = rows.lines().nth(1).expect("sizes").to_owned();
+    rows = rows.replacen(&head, &format!("{n} {n} {count}"), 1) + "5 5 2\n";
+    folder.file("D.mtx", &shuffled(rows));
+    let taken = ["--set", "problem.matrix='D.mtx'", "--set", "problem.eliminate='identity-rows'"];
+    let out = folder.file(
+        "eliminate.toml",
+        "[problem]\nmatrix = 'A.mtx'\nrhs = 'b.mtx'\n[solver]\nmethod = 'gmres'\ntolerance = 1e-10\n\
+         [preconditioner]\nname = 'jacobi'\n",
+    );
+    let out = out.display().to_string();
+    let file = folder.path().join("y.mtx").display().to_string();
+    let values = |ranks: usize, more: &[&str]| {
+        let words = [&["solve", out.as_str(), "--save-solution", &file], &taken[..], more].concat();
+        precondor(ranks, &words).success();
+        let text = std::fs::read_to_string(&file).expect("a solution");
+        text.lines().skip(3).map(|l| l.parse().expect("numbers")).collect::<Vec<f64>>()
+    };
+    let expected = values(1, &[]);
+    let got = values(3, &["--set", "problem.partition='graph'"]);
+    let gap = got.iter().zip(&expected).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max);
+    assert!(gap < 1e-7, "{gap:e}");
+    let job = precondor(2, &["solve", &config, "--set", "problem.partition='metis'"]);
+    fails_with(&job, "partition");
+}

@@ -17,6 +17,7 @@ pub mod level;
 pub mod magnitude;
 pub mod matching;
 pub mod ordering;
+pub(crate) mod partition;
 pub mod pattern;
 mod ql;
 pub mod random;

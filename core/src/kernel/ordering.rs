@@ -64,13 +64,13 @@ impl Ordering {
 }
 
 /// The pattern of A + Aᵀ without its diagonal.
-struct Graph {
+pub(crate) struct Graph {
     starts: Vec<usize>,
     neighbours: Vec<u32>,
 }
 
 impl Graph {
-    fn of(a: CsrView<'_>) -> Self {
+    pub(crate) fn of(a: CsrView<'_>) -> Self {
         let n = a.n_rows();
         let off_diagonal =
             || (0..n).flat_map(|i| a.row_cols(i).iter().map(move |&j| (i, j as usize)));
@@ -110,16 +110,16 @@ impl Graph {
         Graph { starts, neighbours }
     }
 
-    fn neighbours(&self, i: u32) -> &[u32] {
+    pub(crate) fn neighbours(&self, i: u32) -> &[u32] {
         &self.neighbours[self.starts[i as usize]..self.starts[i as usize + 1]]
     }
 
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.starts.len() - 1
     }
 }
 
-fn reverse_cuthill_mckee(graph: &Graph) -> Vec<u32> {
+pub(crate) fn reverse_cuthill_mckee(graph: &Graph) -> Vec<u32> {
     let n = graph.len();
     let degree = |i: u32| graph.neighbours(i).len();
     let mut order: Vec<u32> = Vec::with_capacity(n);

@@ -5,6 +5,7 @@ mod fallback;
 mod files;
 mod kernels;
 mod matrices;
+mod moved;
 mod norms;
 mod ranks;
 mod rectangle;
