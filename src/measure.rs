@@ -10,6 +10,8 @@ use precondor_core::Result;
 use precondor_core::comm::{Comm, Communicator};
 use precondor_core::config::{MethodConfig, SolverConfig};
 use precondor_core::instance::Setup;
+use precondor_core::matrix::ExplicitKind;
+use precondor_core::precond::Preconditioner;
 use precondor_core::ready::Ready;
 use precondor_core::solver::{self, Watcher};
 use serde_json::{Map, Value};
@@ -29,6 +31,8 @@ pub struct Measured {
     pub spent: Option<[f64; 2]>,
     /// Products with A and applications of M; not known of PETSc's solves.
     pub counts: Option<[u64; 2]>,
+    /// How often an application of M goes through what M stores: [`passes`].
+    pub passes: f64,
     /// What every rank sent and held; none on a single one, and in solves by PETSc.
     pub counted: Option<Counted>,
     /// Numbers that M is made of, on all ranks together, where they are known.
@@ -92,7 +96,22 @@ pub fn measure_with(
     let counts = Some(spent.counts);
     let mut spent = [spent.products, spent.applications].map(|spent| spent.as_secs_f64());
     comm.max(&mut spent)?;
-    Ok(Measured { spent: Some(spent), counts, counted: meter.finish(m.bytes())?, ..measured })
+    let (passes, counted) = (passes(methods, method, m), meter.finish(m.bytes())?);
+    Ok(Measured { spent: Some(spent), counts, passes, counted, ..measured })
+}
+
+/// Keyword in the root of a method's schema: how often an application of M goes through what M stores, where that is not once.
+const PASSES: &str = "x-precondor-passes";
+
+/// How often an application of M goes through what M stores: twice where it is a factor G with M = GᵀG, else what the method's
+/// schema says under `x-precondor-passes`, else once.
+pub fn passes(methods: &Methods, method: Option<&MethodConfig>, m: &dyn Preconditioner) -> f64 {
+    if m.explicit().is_some_and(|explicit| explicit.kind == ExplicitKind::Factor) {
+        return 2.0;
+    }
+    let schema = method.and_then(|method| Some(methods.get(&method.name).ok()?.schema()));
+    let said = schema.and_then(|schema| schema[PASSES].as_f64());
+    said.filter(|passes| passes.is_finite() && *passes >= 0.0).unwrap_or(1.0)
 }
 
 impl Measured {
@@ -101,7 +120,7 @@ impl Measured {
         let report = &self.report;
         let ratio = self.entries.map(|n| n as f64 / task.nnz.max(1) as f64);
         let work = |[products, applications]: [u64; 2]| {
-            Some(products as f64 + applications as f64 * ratio?)
+            Some(products as f64 + applications as f64 * self.passes * ratio?)
         };
         Entry {
             iterations: report.iterations,
@@ -144,6 +163,7 @@ pub fn measured(
         solve_seconds: seconds[1],
         spent: None,
         counts: None,
+        passes: 1.0,
         counted: None,
         entries: size.map(|_| total(0)),
         bytes: size.map(|_| total(1)),

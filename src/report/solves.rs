@@ -33,7 +33,7 @@ pub struct Entry {
     pub preconditioner_nnz: Option<usize>,
     /// Bytes of M.
     pub preconditioner_bytes: Option<usize>,
-    /// Products with A, an application of M counted as nnz(M)/nnz(A) of one.
+    /// Products with A, an application of M counted as nnz(M)/nnz(A) of one, times [`passes`](crate::measure::passes).
     pub products: Option<f64>,
     /// The median time of setup.
     pub setup_seconds: f64,

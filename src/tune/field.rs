@@ -25,7 +25,7 @@ pub enum Measure {
     Time,
     /// Iterations.
     Iterations,
-    /// Products with A, an application of M counted as nnz(M)/nnz(A) of one.
+    /// Products with A, an application of M counted by the entries that it goes through.
     Products,
 }
 

@@ -14,9 +14,9 @@ const SAMPLES: u64 = 8;
 /// Where systems come from.
 pub enum Family {
     /// A case of a configuration: a model problem, or a file.
-    Case(Case),
+    Case(Box<Case>),
     /// A system that is there, and what it is called.
-    Made(String, Task),
+    Made(String, Box<Task>),
 }
 
 /// A system: of which family, which one of it, and whether it is to practise on.
@@ -41,7 +41,8 @@ impl Family {
     pub fn named(root: &Node, key: &str) -> Result<Vec<Family>> {
         let samples = if key == "held_out" { SAMPLES / 2 } else { SAMPLES };
         let cases = experiment::family_of(root, key, samples)?;
-        Ok(cases.into_iter().flat_map(Case::apart).map(Family::Case).collect())
+        let apart = cases.into_iter().flat_map(Case::apart);
+        Ok(apart.map(|case| Family::Case(Box::new(case))).collect())
     }
 
     /// What it is called.
@@ -171,7 +172,7 @@ impl Systems {
     pub fn task(&self, system: usize, methods: &Methods) -> Result<Task> {
         let System { family, index, practice } = self.systems[system];
         match (&self.families[family], practice) {
-            (Family::Made(_, task), _) => Ok(task.clone()),
+            (Family::Made(_, task), _) => Ok(Task::clone(task)),
             // Apart from what models are trained on with the same seed.
             (Family::Case(case), true) => {
                 case.practice(random::mix(self.seed ^ random::GAMMA), index, methods)

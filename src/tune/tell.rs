@@ -151,7 +151,7 @@ impl<'a> Telling<'a> {
             Measure::Time => "the time of setup and solve".to_owned(),
             Measure::Iterations => "the number of iterations".to_owned(),
             Measure::Products => {
-                "the number of products (an application of M counts as nnz(M)/nnz(A) of one)"
+                "the number of products (an application of M counts by the entries that it goes through)"
                     .to_owned()
             }
         };

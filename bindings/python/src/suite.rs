@@ -70,7 +70,7 @@ pub fn section(comparison: &Comparison) -> Option<Section> {
         notes: vec![format!(
             "Means are geometric, of value + shift (time 10 ms, iterations and products 10), over the systems that some method \
              solved; what a method did not solve counts as {PENALTY} times the dearest solve of that system. A product is one \
-             with A; an application of M counts as nnz(M)/nnz(A) of one. ρ(1): the share of systems where a method takes the \
+             with A; an application of M counts as nnz(M)/nnz(A) of one, a factor that is applied with its transpose (IC, FSAI) twice. ρ(1): the share of systems where a method takes the \
              least."
         )],
         tables: vec![Table {

@@ -45,7 +45,7 @@ fn sections(json: &str) -> Result<Node> {
 
 fn families(given: Given<'_>) -> Vec<Family> {
     let one = |(label, system, b): (String, Bound<'_, System>, PyReadonlyArray1<'_, f64>)| {
-        Family::Made(label, system.get().task(b.as_array().to_vec(), None, None))
+        Family::Made(label, Box::new(system.get().task(b.as_array().to_vec(), None, None)))
     };
     given.into_iter().map(one).collect()
 }

@@ -30,8 +30,8 @@ class Comparison:
     ----------
     rows : list of dict
         For each system and method: ``system``, ``label``, ``group``, ``solver``, ``outcome``, ``converged``,
-        ``iterations``, ``products`` (with A, an application of M counted as nnz(M)/nnz(A) of one; None where that is not
-        known), ``true_relative_residual``, ``nnz_ratio`` (of M to A), ``bytes``, ``setup_seconds``,
+        ``iterations``, ``products`` (with A, an application of M counted as nnz(M)/nnz(A) of one, twice that for a factor that is
+        applied with its transpose; None where that is not known), ``true_relative_residual``, ``nnz_ratio`` (of M to A), ``bytes``, ``setup_seconds``,
         ``solve_seconds`` and ``seconds`` (medians), ``error`` (why it failed, or None).
     results : list of Result or None
         One for each row, the first of its repetitions; None where it failed.
@@ -354,11 +354,12 @@ def _one(
 
 
 def _work(result: Result, m: Entry, nnz: int) -> Optional[float]:
-    """Products with A, an application of M counted as nnz(M)/nnz(A) of one, where that is known."""
+    """Products with A, an application of M counted by the entries that it goes through, where that is known."""
     ours = result.preconditioner
     if result.products is None or result.applications is None or (ours is None and m is not None):
         return None
-    return result.products + result.applications * (ours.nnz if ours else 0) / max(nnz, 1)
+    entries = ours.nnz * ours._passes if ours else 0
+    return result.products + result.applications * entries / max(nnz, 1)
 
 
 def _finite(value: float) -> Optional[float]:
