@@ -4,7 +4,7 @@
     python3 examples/python/learned_table.py sets --report table
 
 and this program solves them with the methods of that table and with one that is registered here: put your network in its place.
-Systems, stopping rule and iteration are those of the laboratory; here no time limit ends a run.
+Systems, stopping rule and iteration are those of the laboratory; here no time limit ends a run. Needs Python 3.11.
 """
 
 import argparse
