@@ -12,7 +12,7 @@ import precondor
 #: Headings, and what stands below them.
 GROUPS = {
     "Preconditioners": ["preconditioner", "Preconditioner", "load", "methods", "Methods", "describe", "Description"],
-    "Solving": ["solve", "Result", "inverse", "Inverse", "run", "Sequence", "compare", "Comparison"],
+    "Solving": ["solve", "Result", "inverse", "Inverse", "run", "Sequence", "compare", "Comparison", "tune", "Tuned"],
     "Matrices": ["System", "problem", "Problem", "problems", "read", "read_vector"],
     "Methods of your own": ["register", "Factor", "check", "Check", "load_library", "passed_over"],
     "Training": ["train", "Training", "read_model", "write_model", "Model"],

@@ -23,6 +23,7 @@
 //! | solve systems that follow each other | [`Sequence`] |
 //! | see how a solve went | [`Report`](core::solver::Report) |
 //! | carry out a configuration | [`Config`] |
+//! | find the method and the parameters that take least | `tune`, of the feature `report` |
 //! | bring a matrix | [`Csr`](core::matrix::Csr), [`matrix_market`](core::matrix::io::matrix_market), [`System`](core::system::System) |
 //! | solve with a product alone, without a matrix | [`Operator`](core::matrix::Operator) |
 //! | see whether a method keeps its word | [`check`] |
@@ -44,6 +45,9 @@
 pub mod check;
 pub mod config;
 mod launcher;
+#[cfg(feature = "report")]
+#[doc(hidden)]
+pub mod measure;
 mod methods;
 #[cfg(feature = "report")]
 pub mod models;
@@ -51,6 +55,8 @@ pub mod models;
 pub mod report;
 mod sequence;
 mod solver;
+#[cfg(feature = "report")]
+pub mod tune;
 
 pub use config::{Config, Solved};
 pub use launcher::launched;

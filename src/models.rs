@@ -4,6 +4,7 @@
 //! was trained, on what and with which seed, and what was measured. The models that come with a
 //! library are told by its method's schema, under `x-precondor-models`.
 use precondor_core::config::MethodConfig;
+use precondor_core::matrix::DistCsr;
 use precondor_core::persist::Digest;
 use precondor_core::registry::DynGenerator;
 use precondor_core::{Error, Result, input};
@@ -88,7 +89,7 @@ pub fn trained_on(path: &Path, digest: &Digest) -> Option<String> {
         Ok(model) => model.card,
         Err(_) => of_json()?["card"].clone(),
     };
-    let samples = card["samples"].as_array()?.iter();
+    let samples = chain(&card).filter_map(|card| card["samples"].as_array()).flatten();
     let mut seen = samples.filter_map(|of| of["digests"].as_array()).flatten();
     let is = |of: &&Value| {
         of["pattern"] == *digest.pattern.as_str() && of["values"] == *digest.values.as_str()
@@ -96,15 +97,46 @@ pub fn trained_on(path: &Path, digest: &Digest) -> Option<String> {
     seen.find(is).map(|of| of["name"].as_str().unwrap_or("one of its matrices").to_owned())
 }
 
+/// Refuses a method, with what is within it, whose model was trained on the matrix `a`: files are those that `params`
+/// names, from `base` on, and the first rank reads them. Collective.
+///
+/// # Errors
+/// [`Error::Data`] naming the model and the matrix that it learnt from.
+pub fn not_trained_on(params: &Value, base: &Path, a: &DistCsr) -> Result<()> {
+    let files = named(params, base);
+    if files.is_empty() {
+        return Ok(());
+    }
+    let digest = Digest::of(a)?;
+    let comm = a.space().comm();
+    let seen = |file: &PathBuf| Some((file.clone(), trained_on(file, &digest)?));
+    let found = if comm.rank() == 0 { files.iter().find_map(seen) } else { None };
+    comm.agree(match found {
+        None => Ok(()),
+        Some((file, matrix)) => Err(Error::Data(format!(
+            "the model {} was trained on this very matrix ({matrix}): what it does here says nothing of others; \
+             compare on matrices that it has not seen",
+            file.display()
+        ))),
+    })
+}
+
+/// A card, that of the model which its training started from, and so on.
+fn chain(card: &Value) -> impl Iterator<Item = &Value> {
+    std::iter::successors(Some(card), |card| card.get("initial").filter(|card| card.is_object()))
+}
+
 impl Model {
-    /// The seed of the systems it was trained on.
-    pub fn seed(&self) -> Option<u64> {
-        self.card["training"]["seed"].as_u64()
+    /// The seeds of the systems it was trained on: the last training's first, then those of the models before.
+    pub fn seeds(&self) -> Vec<u64> {
+        chain(&self.card).filter_map(|card| card["training"]["seed"].as_u64()).collect()
     }
 
-    /// What it was trained on, in words: `poisson level 4, shift 0.3; poisson level 5, shift 0.3`.
+    /// What it was trained on, in words: `poisson level 4, shift 0.3; poisson level 5, shift 0.3`; of one that started from
+    /// another model, with what that was trained on.
     pub fn family(&self) -> String {
-        words(&self.card["samples"])
+        let families: Vec<String> = chain(&self.card).map(|card| words(&card["samples"])).collect();
+        families.join("; before: ")
     }
 }
 
@@ -149,10 +181,18 @@ mod tests {
             ],
         });
         let model = Model { label: String::new(), file: String::new(), card };
-        assert_eq!(model.seed(), Some(7));
+        assert_eq!(model.seeds(), [7]);
         assert_eq!(
             model.family(),
             "poisson level 4, shift 0.3; poisson coefficient jump, contrast 10.0, level 5, shift 0.3"
         );
+        let after = json!({
+            "training": { "seed": 3 },
+            "samples": [{ "kind": "poisson", "level": 6 }],
+            "initial": model.card,
+        });
+        let after = Model { card: after, ..model.clone() };
+        assert_eq!(after.seeds(), [3, 7]);
+        assert_eq!(after.family(), format!("poisson level 6; before: {}", model.family()));
     }
 }

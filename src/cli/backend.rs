@@ -2,9 +2,13 @@
 #[cfg(not(feature = "petsc"))]
 mod absent;
 #[cfg(feature = "petsc")]
+mod lent;
+#[cfg(feature = "petsc")]
+mod options;
+#[cfg(feature = "petsc")]
 mod petsc;
 
 #[cfg(not(feature = "petsc"))]
-pub use absent::{Kept, follow, measure};
+pub use absent::{Kept, follow, measure, measure_kept};
 #[cfg(feature = "petsc")]
-pub use petsc::{Kept, follow, measure};
+pub use petsc::{Kept, follow, measure, measure_kept};

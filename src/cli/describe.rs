@@ -5,7 +5,7 @@ use crate::keys;
 use crate::plugins::describe as of_method;
 use crate::session::Session;
 use crate::train::ModelSection;
-use crate::tune::Tune;
+use precondor::tune::Tune;
 use precondor_core::config::SolverConfig;
 use precondor_core::problem::Problem;
 use precondor_core::registry::DynGenerator;

@@ -1,44 +1,17 @@
-//! One solve, measured.
+//! One solve, measured, which a signal or the end of its time may end.
 use crate::backend;
 use crate::experiment::Task;
 use crate::fallback::Plan;
 use crate::session::Session;
-use crate::traffic::{Counted, Meter};
+use crate::traffic::Meter;
 use crate::{interrupt, limit};
 use precondor::config;
-use precondor::report::format::seconds as shown;
+pub use precondor::measure::{Measured, measured, name, parameters, told};
 use precondor_core::Result;
-use precondor_core::comm::Communicator;
 use precondor_core::config::{Backend, MethodConfig, SolverConfig};
 use precondor_core::ready::Ready;
-use precondor_core::solver::{self, Step};
-use serde_json::{Map, Value};
+use precondor_core::solver::Step;
 use std::ops::ControlFlow;
-use std::time::Instant;
-
-/// What a solve took and gave.
-pub struct Measured {
-    /// How it went.
-    pub report: solver::Report,
-    /// The solution, on the rows that this rank owns.
-    pub x: Vec<f64>,
-    /// Seconds to set the preconditioner up, on the slowest rank.
-    pub setup_seconds: f64,
-    /// Seconds to solve, on the slowest rank.
-    pub solve_seconds: f64,
-    /// Seconds of it in products with A and in applications of M, on the slowest rank; not known of PETSc's solves.
-    pub spent: Option<[f64; 2]>,
-    /// Products with A and applications of M; not known of PETSc's solves.
-    pub counts: Option<[u64; 2]>,
-    /// What every rank sent and held; none on a single one, and in solves by PETSc.
-    pub counted: Option<Counted>,
-    /// Numbers that M is made of, on all ranks together, where they are known.
-    pub entries: Option<usize>,
-    /// Bytes of M, on all ranks together, where they are known.
-    pub bytes: Option<usize>,
-    /// What the method has to say about this M.
-    pub notes: Vec<String>,
-}
 
 /// Sets up the preconditioner (none: M = I), which a signal may end. Collective.
 pub fn set_up(session: &Session, task: &Task, method: Option<&MethodConfig>) -> Result<Ready> {
@@ -72,141 +45,18 @@ pub fn measure(
 pub fn measure_with(
     session: &Session,
     task: &Task,
-    (method, made, mut meter): (Option<&MethodConfig>, &Ready, Meter<'_>),
-    (solver, plan): (&SolverConfig, &Plan),
+    with: (Option<&MethodConfig>, &Ready, Meter<'_>),
+    how: (&SolverConfig, &Plan),
     exact: Option<&[f64]>,
     watch: &mut dyn FnMut(&Step),
 ) -> Result<Measured> {
-    let start = Instant::now();
-    let m = made.m();
-    let mut notes = [task.notes(), made.notes()].concat();
-    let foreseen = config::solve::look(solver, task, m, plan, &mut notes)?;
-    let mut seconds = [(made.taken + start.elapsed()).as_secs_f64(), 0.0];
-    meter.set_up(m, &task.b);
-    let mut x = task.x0.clone();
     let mut watch = |step: &Step| {
-        meter.measured();
         watch(step);
         let over = interrupt::asked() || limit::passed();
         if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let make = &mut |method: &_| set_up(session, task, Some(method));
-    let start = Instant::now();
-    let (report, spent) = interrupt::gracefully(|| {
-        tracing::info!("{}: the solve begins", name(method));
-        config::solve::run((solver, plan), task, (m, foreseen), &mut x, exact, &mut watch, make)
-    })?;
-    seconds[1] = start.elapsed().as_secs_f64();
-    meter.solved();
-    for switch in &report.switches {
-        tracing::warn!("{}: {}", name(method), told(switch));
-    }
-    notes.extend(config::solve::remarks(&report, solver));
-    tracing::info!(
-        "{}: set up in {}, {} after {} iterations in {}",
-        name(method),
-        shown(seconds[0]),
-        report.outcome.name(),
-        report.iterations,
-        shown(seconds[1])
-    );
-    let size = Some((m.stored_entries(), m.bytes()));
-    let measured = measured(session, report, x, seconds, size, notes)?;
-    let counts = Some(spent.counts);
-    let mut spent = [spent.products, spent.applications].map(|spent| spent.as_secs_f64());
-    session.comm().max(&mut spent)?;
-    Ok(Measured { spent: Some(spent), counts, counted: meter.finish(m.bytes())?, ..measured })
-}
-
-/// What all ranks together took and gave: seconds are those of the slowest, sizes add up. Collective.
-pub fn measured(
-    session: &Session,
-    report: solver::Report,
-    x: Vec<f64>,
-    mut seconds: [f64; 2],
-    size: Option<(usize, usize)>,
-    notes: Vec<String>,
-) -> Result<Measured> {
-    let comm = session.comm();
-    comm.max(&mut seconds)?;
-    let mine = size.unwrap_or_default();
-    let sizes = comm.all_gather(&[mine.0 as u64, mine.1 as u64])?;
-    let total = |k: usize| sizes.iter().map(|of_rank| of_rank[k] as usize).sum();
-    Ok(Measured {
-        report,
-        x,
-        setup_seconds: seconds[0],
-        solve_seconds: seconds[1],
-        spent: None,
-        counts: None,
-        counted: None,
-        entries: size.map(|_| total(0)),
-        bytes: size.map(|_| total(1)),
-        notes: notes_of_all(session, notes)?,
+    let make = |method: &_| set_up(session, task, Some(method));
+    interrupt::gracefully(|| {
+        precondor::measure::measure_with(session, task, with, how, exact, &make, &mut watch)
     })
-}
-
-/// What the ranks have to say, on the first: what all say, then what only some do, with their
-/// numbers. Collective.
-fn notes_of_all(session: &Session, notes: Vec<String>) -> Result<Vec<String>> {
-    let comm = session.comm();
-    if comm.size() == 1 {
-        return Ok(notes);
-    }
-    let mut send = vec![Vec::new(); comm.size()];
-    send[0] = notes.join("\0").into_bytes();
-    let mut said: Vec<(String, Vec<usize>)> = Vec::new();
-    for (rank, bytes) in comm.all_to_all(&send)?.iter().enumerate() {
-        let text = String::from_utf8_lossy(bytes);
-        for note in text.split('\0').filter(|note| !note.is_empty()) {
-            match said.iter_mut().find(|(other, _)| other == note) {
-                Some((_, ranks)) => ranks.push(rank),
-                None => said.push((note.to_owned(), vec![rank])),
-            }
-        }
-    }
-    let (common, single): (Vec<_>, Vec<_>) =
-        said.into_iter().partition(|(_, ranks)| ranks.len() == comm.size());
-    let more = single.len().saturating_sub(NOTES);
-    let of_some = single.into_iter().take(NOTES).map(|(note, ranks)| match ranks.as_slice() {
-        [rank] => format!("rank {rank}: {note}"),
-        [first, ..] => format!("rank {first} and {} more: {note}", ranks.len() - 1),
-        [] => note,
-    });
-    let mut all: Vec<String> = common.into_iter().map(|(note, _)| note).chain(of_some).collect();
-    all.extend((more > 0).then(|| format!("and {more} more notes of single ranks")));
-    Ok(all)
-}
-
-/// Notes of single ranks, at most, that are told.
-const NOTES: usize = 8;
-
-/// A switch in words.
-pub fn told(switch: &solver::Switch) -> String {
-    let solver::Switch { iteration, reason, to } = switch;
-    format!("after {iteration} iterations {reason}; went on with {to}")
-}
-
-/// The name of a method for tables and JSON.
-pub fn name(method: Option<&MethodConfig>) -> &str {
-    method.map_or("none", |config| &config.name)
-}
-
-/// Parameters that were given, as `key value` words.
-pub fn parameters(method: Option<&MethodConfig>) -> String {
-    let none = Map::new();
-    let given = method.and_then(|config| config.params.as_object()).unwrap_or(&none);
-    words(given)
-}
-
-fn words(given: &Map<String, Value>) -> String {
-    let words = given.iter().map(|(key, value)| match value {
-        Value::String(text) => format!("{key} {text}"),
-        Value::Object(inner) => match inner.get("name").and_then(Value::as_str) {
-            Some(name) => format!("{key} {name}"),
-            None => words(inner),
-        },
-        value => format!("{key} {value}"),
-    });
-    words.collect::<Vec<_>>().join(", ")
 }

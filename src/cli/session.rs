@@ -11,7 +11,6 @@ use precondor_core::comm::Communicator;
 use precondor_core::comm::count::Counter;
 use precondor_core::config::{self, Node};
 use precondor_core::matrix::DistCsr;
-use precondor_core::persist::Digest;
 use precondor_core::registry::DynGenerator;
 use precondor_core::{Error, Result};
 use precondor_host::{Plugins, Search};
@@ -156,23 +155,7 @@ impl Session {
     /// # Errors
     /// [`Error::Data`] naming the model and the matrix that it learnt from.
     pub fn not_trained_on(&self, params: &Value, a: &DistCsr) -> Result<()> {
-        let files = models::named(params, &self.base);
-        if files.is_empty() {
-            return Ok(());
-        }
-        let digest = Digest::of(a)?;
-        // Rank 0 reads the files of all.
-        self.on_first(|| {
-            let seen = |file: &PathBuf| Some((file.clone(), models::trained_on(file, &digest)?));
-            match files.iter().find_map(seen) {
-                None => Ok(()),
-                Some((file, matrix)) => Err(Error::Data(format!(
-                    "the model {} was trained on this very matrix ({matrix}): what it does here says nothing of others; \
-                     compare on matrices that it has not seen",
-                    file.display()
-                ))),
-            }
-        })
+        models::not_trained_on(params, &self.base, a)
     }
 
     /// Refuses files that were changed since [`look_at`](Self::look_at). Not collective.

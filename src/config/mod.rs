@@ -12,6 +12,7 @@
 //! | `keys.rs` | the keys that have no schema elsewhere |
 //! | `spent.rs` | where the time of a solve goes |
 //! | `exact.rs` | x*, for the stopping rule that measures the error |
+//! | `limit.rs` | the time that a solve may take |
 //! | `solve.rs` | setting up and solving as a configuration says |
 #[doc(hidden)]
 pub mod backend;
@@ -28,6 +29,8 @@ pub mod given;
 #[doc(hidden)]
 pub mod keys;
 mod known;
+#[doc(hidden)]
+pub mod limit;
 #[doc(hidden)]
 pub mod solve;
 mod spent;

@@ -8,6 +8,9 @@
 //! | `profile.rs` | methods over many systems: means, performance profiles |
 //! | `page.rs` | what every page has in common |
 //! | `provenance.rs` | what ran where |
+//! | `solves.rs`, `tally.rs` | how a solve ended; those of a method on many systems |
+//! | `spread.rs` | which of several times are shorter than others, beyond chance |
+//! | `traffic.rs` | what ranks sent and held in a solve |
 //! | `files.rs`, `terminal.rs` | files that are whole or not there; what reaches a terminal |
 pub mod csv;
 pub mod files;
@@ -18,9 +21,13 @@ mod page;
 pub mod plot;
 pub mod profile;
 mod provenance;
+pub mod solves;
+pub mod spread;
 pub mod spy;
+pub mod tally;
 pub mod terminal;
 mod text;
+pub mod traffic;
 
 pub use html::{fragment, page};
 pub use json::document as json;

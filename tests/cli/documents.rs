@@ -97,7 +97,10 @@ fn classify(command: &str) -> Option<Class> {
         ["export", ..] => Class::Export,
         ["mpicc", ..] | ["mpirun", "-n", _, "./ex2", ..] => Class::Petsc,
         ["/usr/bin/python3", script] if script.starts_with("examples/") => Class::Petsc,
-        ["python3", script, ..] if script.starts_with("scripts/") => {
+        // Those of `examples/` are run by the package's tests.
+        ["python3", script, ..]
+            if ["scripts/", "examples/python/"].iter().any(|at| script.starts_with(at)) =>
+        {
             Class::Python(Path::new(ROOT).join(script))
         }
         [script, ..] if script.starts_with("scripts/") => {

@@ -149,10 +149,4 @@ fn solvers_of_petsc_set_their_preconditioners_up_themselves() {
         config(&section("spai", ""), "").replace("[solver]", "[solver]\nbackend = 'petsc'");
     let (file, there) = (folder.path().join("m.safetensors"), "not with backend = 'petsc'");
     with_file(&folder, &config, "--save-preconditioner", &file).fails_with(&[there]);
-    let path = folder.path().join("compare.toml");
-    let text = "[problem]\nkind = 'poisson'\nlevel = 3\n[solver]\nbackend = 'petsc'\n\
-                [[run]]\npreconditioner = 'spai'\nreuse = true\n";
-    std::fs::write(&path, text).expect("written");
-    let there = "only PETSc's own preconditioners are kept";
-    precondor(["compare", path.to_str().expect("UTF-8")]).fails_with(&[there]);
 }

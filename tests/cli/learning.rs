@@ -119,6 +119,43 @@ fn a_model_is_not_compared_on_a_matrix_that_it_was_trained_on() {
     assert_eq!(run(program().arg("solve").arg(path)).code, 0);
 }
 
+/// What the first of two models has seen is known of the second, which went on from it.
+#[test]
+fn a_model_that_goes_on_from_another_tells_what_both_have_seen() {
+    let folder = folder("learn-on");
+    folder.file("train.toml", &config("mlp-fsai", "[data]\nmatrices = 'm/a[01].mtx'\n"));
+    let first = ["--output", "first.safetensors"];
+    let ran = run(program().current_dir(folder.path()).args(["train", "train.toml"]).args(first));
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let on = "initial = 'first.safetensors'\n[data]\nmatrices = 'm/a[23].mtx'\n";
+    folder.file("train.toml", &config("mlp-fsai", on));
+    let ran = train(&folder, &[]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let card = card(&folder);
+    assert_eq!(names(&card), ["a2.mtx", "a3.mtx"]);
+    assert_eq!(names(&card["initial"]), ["a0.mtx", "a1.mtx"]);
+    let compare = |matrix: &str| {
+        let text = format!(
+            "[problem]\nmatrix = 'm/{matrix}'\n[solver]\nmethod = 'cg'\n[[run]]\n\
+             preconditioner = {{ name = 'mlp-fsai', model = 'mine.safetensors' }}\n"
+        );
+        run(program().arg("compare").arg(folder.file("compare.toml", &text)))
+    };
+    for seen in ["a0.mtx", "a3.mtx"] {
+        let ran = compare(seen);
+        let why = "mine.safetensors was trained on this very matrix";
+        assert!(ran.code == 1 && ran.out.contains(why) && ran.out.contains(seen), "{}", ran.out);
+    }
+    assert_eq!(compare("a4.mtx").code, 0);
+    for (set, why) in [
+        ("train.hidden=[8]", "parameter 'initial': the model 'first.safetensors'"),
+        ("train.initial=there_is_none.safetensors", "there_is_none.safetensors"),
+        ("train.initial=m/a0.mtx", "not a usable model"),
+    ] {
+        train(&folder, &["--force", "--set", set]).fails_with(&[why]);
+    }
+}
+
 #[test]
 fn the_report_of_a_training_has_its_course_also_across_an_interruption() {
     let folder = folder("learn-report");

@@ -328,3 +328,28 @@ fn mistakes_in_suites_are_shown_where_they_are() {
     assert_ne!(alone.code, 0);
     assert!(alone.err.contains("--report"), "{}", alone.err);
 }
+
+/// An application counts by the entries that it goes through: once what SPAI stores, twice a factor, whether it is told as one
+/// (FSAI) or the method's schema says so (IC).
+#[test]
+fn products_count_what_an_application_goes_through() {
+    let folder = Folder::new("suite-products");
+    let methods = [("spai", 1.0), ("fsai", 2.0), ("ic", 2.0), ("ilu", 1.0)];
+    let run_of = |(method, _): &(&str, f64)| format!("[[run]]\npreconditioner = '{method}'\n");
+    let runs: String = methods.iter().map(run_of).collect();
+    let text =
+        format!("[problem]\nkind = 'poisson'\nlevel = 4\n[solver]\nmethod = 'gmres'\n{runs}");
+    let ran = run(program().arg("compare").arg(folder.file("compare.toml", &text)).arg("--json"));
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let document = ran.json();
+    let rows = section(&document, "case_0")["tables"][0]["rows"].as_array().expect("rows").clone();
+    for ((method, passes), row) in methods.iter().zip(&rows) {
+        let system = &row["systems"][0];
+        let number = |key: &str| system[key].as_f64().unwrap_or_else(|| panic!("{key}: {system}"));
+        // Products and applications: one each an iteration, and a few at both ends.
+        let least = number("iterations") * (1.0 + passes * number("nnz_ratio"));
+        let most = least + 4.0 * (1.0 + passes * number("nnz_ratio"));
+        let products = number("products");
+        assert!((least..=most).contains(&products), "{method}: {products} for {least} to {most}");
+    }
+}

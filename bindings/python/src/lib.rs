@@ -32,6 +32,8 @@ mod system;
 mod train;
 #[cfg(feature = "extension")]
 mod triangular;
+#[cfg(feature = "extension")]
+mod tune;
 
 #[cfg(feature = "extension")]
 #[pyo3::pymodule]
@@ -54,6 +56,8 @@ mod _native {
     use crate::system::System;
     #[pymodule_export]
     use crate::train::train;
+    #[pymodule_export]
+    use crate::tune::tune;
 
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,6 +1,6 @@
 //! The methods of the process.
 use crate::error::{cancelled, without_python};
-use precondor::config::Config;
+use precondor::config::{Config, limit};
 use precondor::core::config::{self, Node};
 use precondor::core::registry::DynGenerator;
 use precondor::core::words::{self, Parameter};
@@ -30,7 +30,9 @@ impl Known {
         // Files that parameters name are looked for where the program is then: notebooks change folders.
         let found = Methods::search(&Search { extra: Vec::new(), base: PathBuf::new() })?;
         let progress = Box::new(|_, _, _: &str| {});
-        found.plugins().look_on(Onlooker { progress, cancelled: Box::new(cancelled) });
+        found
+            .plugins()
+            .look_on(Onlooker { progress, cancelled: Box::new(|| cancelled() || limit::passed()) });
         let all = Arc::new(found.clone());
         Ok(Known { found, own: BTreeMap::new(), all })
     }

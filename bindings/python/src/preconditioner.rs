@@ -10,7 +10,7 @@ use precondor::core::persist::{self, Opened};
 use precondor::core::ready::Ready;
 use precondor::core::reuse::{Reuse, Solve};
 use precondor::core::{file, precond};
-use precondor::{Error, Result};
+use precondor::{Error, Result, measure};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::path::PathBuf;
@@ -276,6 +276,7 @@ impl Preconditioner {
     /// What there is to know: what a solver may assume, sizes, times.
     #[getter]
     fn facts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let methods = without_python(py, methods)?;
         let held = self.held().map_err(exception)?;
         let m = held.m().map_err(exception)?;
         let precond::Properties { symmetric, positive_definite, constant, .. } = m.properties();
@@ -285,6 +286,7 @@ impl Preconditioner {
         facts.set_item("constant", constant)?;
         facts.set_item("stored_entries", m.stored_entries())?;
         facts.set_item("nbytes", m.bytes())?;
+        facts.set_item("passes", measure::passes(&methods, Some(&self.config), m))?;
         facts.set_item("notes", held.notes().map_err(exception)?)?;
         facts.set_item("delegate", m.delegate())?;
         let taken = held.ready().map_err(exception)?.taken;

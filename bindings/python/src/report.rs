@@ -42,6 +42,7 @@ pub struct Solved {
     outcome: String,
     pub converged: bool,
     pub iterations: Option<usize>,
+    pub products: Option<f64>,
     true_relative_residual: Option<f64>,
     stored_entries: Option<u64>,
     bytes: Option<u64>,

@@ -67,6 +67,9 @@ impl Went {
         went.set_item("notes", notes)?;
         went.set_item("setup_seconds", before.as_secs_f64())?;
         went.set_item("solve_seconds", taken.as_secs_f64())?;
+        let counts = spent.map(|spent| spent.counts);
+        went.set_item("products", counts.map(|counts| counts[0]))?;
+        went.set_item("applications", counts.map(|counts| counts[1]))?;
         let spent =
             spent.map(|spent| [spent.products, spent.applications].map(|t| t.as_secs_f64()));
         went.set_item("product_seconds", spent.map(|spent| spent[0]))?;

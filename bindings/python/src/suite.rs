@@ -15,7 +15,7 @@ fn value(solved: &Solved, measure: &Measure) -> Option<f64> {
             median(both.map(|(a, b)| a + b).collect())
         }
         "iterations" => solved.iterations.map(|count| count as f64),
-        _ => None,
+        _ => solved.products,
     };
     value.filter(|_| solved.converged).map(|value| value.max(measure.least))
 }
@@ -24,7 +24,11 @@ fn value(solved: &Solved, measure: &Measure) -> Option<f64> {
 fn values(comparison: &Comparison) -> Vec<(&'static Measure, Values)> {
     let methods = comparison.cases.first().map_or(0, |case| case.rows.len());
     let whole = || comparison.cases.iter().filter(|case| case.rows.len() == methods);
-    let known = MEASURES.iter().filter(|measure| measure.key != "products");
+    // What is not known of a solve that went well is no failure.
+    let rows = || comparison.cases.iter().flat_map(|case| &case.rows).filter(|row| row.converged);
+    let known = MEASURES
+        .iter()
+        .filter(|measure| measure.key != "products" || rows().all(|row| row.products.is_some()));
     let of = |measure: &'static Measure| {
         let of_method = |k: usize| whole().map(|case| value(&case.rows[k], measure)).collect();
         (measure, (0..methods).map(of_method).collect())
@@ -64,9 +68,10 @@ pub fn section(comparison: &Comparison) -> Option<Section> {
         id: "systems".into(),
         title: "Over all systems".into(),
         notes: vec![format!(
-            "Means are geometric, of value + shift (time 10 ms, iterations 10), over the systems that some method solved; \
-             what a method did not solve counts as {PENALTY} times the dearest solve of that system. ρ(1): the share of \
-             systems where a method takes the least."
+            "Means are geometric, of value + shift (time 10 ms, iterations and products 10), over the systems that some method \
+             solved; what a method did not solve counts as {PENALTY} times the dearest solve of that system. A product is one \
+             with A; an application of M counts as nnz(M)/nnz(A) of one, a factor that is applied with its transpose (IC, FSAI) twice. ρ(1): the share of systems where a method takes the \
+             least."
         )],
         tables: vec![Table {
             id: "systems".into(),

@@ -166,10 +166,21 @@ def test_several_systems_are_told_of_together():
         assert tau[0] == 1.0 and share[0] == of["least"] and share[-1] == pytest.approx(of["solved"] / 3)
         assert (np.diff(tau) >= 0).all() and (np.diff(share) >= 0).all()
     assert all(of["mean"] > 0 for of in table.over_systems("time"))
+    # M = I takes a product an iteration; IC(0) goes twice through what it stores, 0.6 of A's entries.
+    for row in table:
+        if row["converged"]:
+            each = (row["products"] - row["iterations"]) / max(row["iterations"], 1)
+            assert row["label"] != "none" or abs(row["products"] - row["iterations"]) <= 3
+            assert row["label"] != "ic" or 1.9 * row["nnz_ratio"] < each < 2 * row["nnz_ratio"] + 1.5
+    assert [of["solved"] for of in table.over_systems("products")] == [of["solved"] for of in over.values()]
+    with pytest.raises(precondor.ParameterError, match="'work' is none of iterations, products, time"):
+        table.over_systems("work")
+    # Of an M of somebody else's it is not known what it takes.
+    other = precondor.compare(systems, methods=["ic", {"name": "jacobi"}, lambda r: r / 4.0], method="gmres")
     with pytest.raises(precondor.ParameterError, match="'products' is none of iterations, time"):
-        table.over_systems("products")
+        other.over_systems("products")
     text, page = str(table), table._repr_html_()
-    assert "Over all systems" in text and page.count("<svg") == 2 + 3
+    assert "Over all systems" in text and page.count("<svg") == 3 + 3
     assert "Over all systems" not in str(precondor.compare(systems["level 2"], methods=["ic"]))
 
 

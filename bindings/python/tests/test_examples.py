@@ -51,3 +51,38 @@ def test_the_graph_network_learns_to_beat_what_it_starts_from(tmp_path):
     for kind in ["poisson", "diffusion"]:
         assert iterations(said, "graph-factor", kind) < iterations(said, "gauss-seidel sweep symmetric", kind)
         assert iterations(said, "graph-factor in amg", kind) < iterations(said, "graph-factor", kind)
+
+
+@pytest.mark.skipif(not EXAMPLES.exists(), reason="no sources around")
+def test_a_method_joins_the_table_of_learned_and_classical_ones(tmp_path):
+    pytest.importorskip("tomllib")
+    import scipy.sparse as sp
+
+    # As `precondor-lab learned --write` writes a set, whose systems start from x0, and stop at an absolute residual.
+    folder, listed = tmp_path / "sets", "title = 'Diffusion'\n"
+    (folder / "d").mkdir(parents=True)
+    for k in range(3):
+        p = precondor.problem("diffusion", level=4, index=k, rhs="random")
+        sp.save_npz(folder / f"d/{k}.npz", sp.csr_matrix(p.A))
+        np.save(folder / f"d/{k}_b.npy", p.b)
+        np.save(folder / f"d/{k}_x0.npy", np.arange(float(len(p.b))))
+        listed += (
+            f"[[problem.matrices]]\nlabel = 'system {k}'\nmatrix = 'd/{k}.npz'\nrhs = 'd/{k}_b.npy'\nx0 = 'd/{k}_x0.npy'\n"
+        )
+    rule = "[solver]\nmethod = 'cg'\nmax_iterations = 2000\ntolerance = 1e-30\nabsolute_tolerance = 1e-6\n"
+    (folder / "d.toml").write_text(listed + rule)
+    said = run("learned_table.py", "sets", "--report", "table", folder=tmp_path)
+    rows = {row[1].strip(): [cell.strip() for cell in row[2:8]] for row in (line.split("|") for line in said.splitlines()) if len(row) == 9}
+    assert {"none", "SSOR", "ic", "amg", "mlp-fsai", "mine"} <= set(rows), said
+    solved = {label: row for label, row in rows.items() if row[0] == "0"}
+    assert set(solved) >= {"none", "SSOR", "ic", "amg", "mlp-fsai", "mine"}, said
+    assert float(rows["mine"][1]) < float(rows["none"][1]) and float(rows["amg"][1]) < float(rows["ic"][1])
+    # M = I costs nothing; every iteration takes a product, and an application of M counts by its entries.
+    assert float(rows["none"][2]) <= float(rows["none"][1]) + 3 and float(rows["mine"][2]) > 2 * float(rows["mine"][1])
+    # The same as from x0.
+    A, b, x0 = (sp.load_npz(folder / "d/0.npz"), np.load(folder / "d/0_b.npy"), np.load(folder / "d/0_x0.npy"))
+    keys = dict(tolerance=1e-30, absolute_tolerance=1e-6, max_iterations=2000)
+    there = precondor.solve(A, b, "cg", "ic", x0=x0, **keys).iterations
+    assert abs(precondor.solve(A, b - A @ x0, "cg", "ic", **keys).iterations - there) <= 1
+    page = (tmp_path / "table/d/index.html").read_text()
+    assert "Over all systems" in page and "mine" in page

@@ -65,6 +65,19 @@ def test_on_model_problems_it_is_the_programs_training(tmp_path):
     assert ours.model == (tmp_path / "theirs.safetensors").read_bytes()
 
 
+def test_on_from_a_model(tmp_path):
+    first, made = tmp_path / "first.safetensors", matrices(6)
+    held = matrices(2, seed=9)
+    before = precondor.train("mlp-fsai", made, validation=held, output=first, **SMALL)
+    t = precondor.train("mlp-fsai", made, validation=held, initial=first, **SMALL)
+    assert t.validation[0][1] == min(loss for _, loss in before.validation) and t.card["metrics"]["validation_loss"] <= t.validation[0][1]
+    assert t.card["initial"]["samples"] == before.card["samples"]
+    with pytest.raises(precondor.ParameterError, match="parameter 'initial'.*architecture"):
+        precondor.train("mlp-fsai", made, initial=first, **{**SMALL, "hidden": [5]})
+    with pytest.raises(precondor.FileError, match="there_is_none"):
+        precondor.train("mlp-fsai", made, initial="there_is_none", **SMALL)
+
+
 def test_other_methods_learn_from_lists(tmp_path):
     grid = [precondor.problem("poisson", level=3, seed=3, index=k).A for k in range(20)]
     t = precondor.train("ridge", grid, components=5, progress=False)

@@ -32,6 +32,10 @@ pub struct Card {
     pub samples: Value,
     /// What was measured at the end of the training, or the state of an unfinished one.
     pub metrics: Value,
+    /// Of the model that the training started from, where it was one: its card, but for the metrics, and a digest of its
+    /// file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial: Option<Value>,
 }
 
 /// What a file holds.
@@ -66,7 +70,14 @@ impl Card {
                 .map_err(|e| Error::Data(format!("training parameters: {e}")))?,
             samples: serde_json::from_str(&samples.describe()).unwrap_or(Value::Null),
             metrics: Value::Null,
+            initial: None,
         })
+    }
+
+    /// The same for a run that starts from a model.
+    #[must_use]
+    pub fn after(self, initial: Option<&Initial>) -> Self {
+        Card { initial: initial.map(Initial::told), ..self }
     }
 
     /// Adds metrics of the method's own to those that are there.
@@ -89,6 +100,59 @@ impl Card {
         let text = text.ok_or_else(|| bad(format!("its header has no '{KEY}' entry")))?;
         serde_json::from_str(text)
             .map_err(|e| bad(format!("its '{KEY}' entry is not understood ({e})")))
+    }
+}
+
+/// A model that a training starts from: its weights take the place of random ones.
+pub struct Initial {
+    path: String,
+    bytes: Vec<u8>,
+    card: Card,
+}
+
+impl Initial {
+    /// The model that the training parameter `initial` names; none where it names none. Collective.
+    ///
+    /// # Errors
+    /// [`Error::File`] where it cannot be read; [`Error::Data`] where it is no model.
+    pub fn read(path: Option<&str>, host: &dyn Host) -> Result<Option<Self>> {
+        let Some(path) = path else { return Ok(None) };
+        let bytes = host.read(path)?;
+        let card = Card::of(&bytes).map_err(|e| e.inside(format!("initial: '{path}'")))?;
+        Ok(Some(Initial { path: path.to_owned(), bytes, card }))
+    }
+
+    /// Its weights: what `weights` makes of its bytes.
+    ///
+    /// # Errors
+    /// Those of `weights`, with the file's name.
+    pub fn weights<W>(&self, weights: impl FnOnce(&[u8]) -> Result<W>) -> Result<W> {
+        weights(&self.bytes).map_err(|e| e.inside(format!("initial: '{}'", self.path)))
+    }
+
+    /// Refuses a model of another architecture than that of the training.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] with both.
+    pub fn require<A: PartialEq + Serialize>(&self, its: &A, asked: &A) -> Result<()> {
+        if its == asked {
+            return Ok(());
+        }
+        let [its, asked] = [its, asked].map(|of| serde_json::to_value(of).unwrap_or_default());
+        Err(Error::Parameter(format!(
+            "parameter 'initial': the model '{}' has the architecture {its}, and this training asks for {asked}: give the \
+             parameters that it was trained with, or leave 'initial' out",
+            self.path
+        )))
+    }
+
+    fn told(&self) -> Value {
+        let mut told = serde_json::to_value(&self.card).unwrap_or_default();
+        if let Some(fields) = told.as_object_mut() {
+            fields.remove("metrics");
+            fields.insert("digest".into(), format!("{:016x}", fingerprint(&self.bytes)).into());
+        }
+        told
     }
 }
 
@@ -282,6 +346,7 @@ mod tests {
             training: json!({"seed": 7}),
             samples: json!(null),
             metrics: json!({"loss": 0.5}),
+            initial: None,
         }
     }
 

@@ -203,6 +203,11 @@ impl Net {
         self.len() == 0
     }
 
+    /// Neurons of each hidden layer.
+    pub fn hidden(&self) -> Vec<usize> {
+        self.layers[..self.layers.len() - 1].iter().map(|layer| layer.weight.rows).collect()
+    }
+
     /// Number of inputs of a sample.
     pub fn inputs(&self) -> usize {
         self.layers[0].weight.columns

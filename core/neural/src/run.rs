@@ -268,6 +268,7 @@ impl<T: Task> Run<T> {
         for (what, there, here) in [
             ("training parameters", &reader.card.training, &expected.training),
             ("training systems", &reader.card.samples, &expected.samples),
+            ("initial weights", &json!(reader.card.initial), &json!(expected.initial)),
         ] {
             if there != here {
                 return Err(Error::Data(format!(
@@ -397,6 +398,7 @@ mod tests {
             training: json!({}),
             samples: json!([]),
             metrics: json!({}),
+            initial: None,
         };
         let net = Net::new(1, &[], 1, false);
         let task = Script { net: net.clone(), card, steps: 8, patience, looks, wrong };

@@ -35,7 +35,7 @@ const FIRST_SHIFT: f64 = 1e-3;
 /// Parameters of [`Ic`].
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "precondor_sdk::serde", default, deny_unknown_fields)]
-#[schemars(crate = "precondor_sdk::schemars")]
+#[schemars(crate = "precondor_sdk::schemars", extend("x-precondor-passes" = 2))]
 pub struct Params {
     /// Shift α of the first attempt at A + α diag(A).
     #[schemars(range(min = 0.0), extend("x-precondor-tune" = [0.001, 0.1]))]

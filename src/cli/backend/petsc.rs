@@ -6,6 +6,8 @@
 //! end. Setup is `KSPSetUp`, with our own method's generation where it is ours; copying A is not in
 //! it. Every solve has a prefix of its own in PETSc's options database, so that options of one run
 //! do not reach another, and options that no object asked for are an error: they are misspelt.
+use super::lent::Lent;
+use super::options::{Given, unused};
 use crate::compare::{CHANGED, together};
 use crate::experiment::Task;
 use crate::measure::{Measured, measured, set_up};
@@ -13,9 +15,11 @@ use crate::session::Session;
 use crate::{interrupt, limit};
 use precondor::config::backend::is_petsc;
 use precondor_core::config::{MethodConfig, PETSC, Side, SolverConfig, SolverKind};
-use precondor_core::instance::Setup;
+use precondor_core::instance::{self, Setup};
 use precondor_core::matrix::NullSpace;
 use precondor_core::persist::Digest;
+use precondor_core::precond::Preconditioner;
+use precondor_core::ready::Ready;
 use precondor_core::reuse::{Reuse, Solve, UNKNOWN, Wear};
 use precondor_core::solver::{
     Algorithm, Norm, Outcome, Report, Residuals, Step, TRUST, project_rhs, residuals,
@@ -23,14 +27,10 @@ use precondor_core::solver::{
 use precondor_core::system::System;
 use precondor_core::{Error, Result};
 use precondor_petsc::{
-    Ksp, Mat, Norm as KspNorm, Options, Petsc, Reason, Side as KspSide, Tolerances, Vec as Vector,
+    Ksp, Mat, Norm as KspNorm, Petsc, Reason, Side as KspSide, Tolerances, Vec as Vector,
 };
-use serde_json::{Map, Value};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
-
-/// Solves so far: each has a prefix of its own.
-static SOLVES: AtomicUsize = AtomicUsize::new(0);
 
 /// Solves with PETSc.
 pub fn measure(
@@ -40,11 +40,33 @@ pub fn measure(
     config: &SolverConfig,
     watch: &mut dyn FnMut(&Step),
 ) -> Result<Measured> {
+    once(session, task, (method, None), config, watch)
+}
+
+/// Solves with PETSc and an M of ours that is kept from system to system, which is there.
+pub fn measure_kept(
+    session: &Session,
+    task: &Task,
+    (method, kept): (Option<&MethodConfig>, &Arc<Mutex<instance::Kept>>),
+    config: &SolverConfig,
+    watch: &mut dyn FnMut(&Step),
+) -> Result<Measured> {
+    once(session, task, (method, Some(kept)), config, watch)
+}
+
+/// Solves with a solver that is made for this system.
+fn once(
+    session: &Session,
+    task: &Task,
+    (method, ours): (Option<&MethodConfig>, Option<&Arc<Mutex<instance::Kept>>>),
+    config: &SolverConfig,
+    watch: &mut dyn FnMut(&Step),
+) -> Result<Measured> {
     let petsc = session.petsc()?;
     let (mats, options) = (Mats::new(petsc, task)?, Given::new(petsc, config, method)?);
     let ksp = configured(petsc, &options, mats.both(), config)?;
     let mut held = Held { ksp, mats, options, of: Default::default() };
-    let asked = Asked { petsc, session, task, method, config };
+    let asked = Asked { petsc, session, task, method, ours, config };
     let solved = solve(&asked, (&mut held, Setup::SetUp), watch);
     let unused = unused(&held.options);
     let solved = solved?;
@@ -57,52 +79,9 @@ struct Asked<'a> {
     session: &'a Session,
     task: &'a Task,
     method: Option<&'a MethodConfig>,
+    /// M, where it is one of ours that is there.
+    ours: Option<&'a Arc<Mutex<instance::Kept>>>,
     config: &'a SolverConfig,
-}
-
-/// Options of one solve, in the database until this is dropped.
-struct Given {
-    database: Options,
-    prefix: String,
-    names: Vec<String>,
-}
-
-impl Given {
-    fn new(petsc: &Petsc, config: &SolverConfig, method: Option<&MethodConfig>) -> Result<Given> {
-        let prefix = format!("precondor_{}_", SOLVES.fetch_add(1, Ordering::Relaxed));
-        let mut given = Given { database: petsc.options().prefix(&prefix), prefix, names: vec![] };
-        let of_method = method.and_then(|method| method.params["options"].as_object());
-        let of_method = of_method.filter(|_| method.is_some_and(|m| is_petsc(&m.name)));
-        for options in [config.options.as_ref(), of_method].into_iter().flatten() {
-            given.insert(options)?;
-        }
-        Ok(given)
-    }
-
-    fn insert(&mut self, options: &Map<String, Value>) -> Result<()> {
-        for (name, value) in options {
-            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            self.database.set(name, Some(&value)).map_err(Error::from)?;
-            self.names.push(name.clone());
-        }
-        Ok(())
-    }
-
-    /// Those that no object of PETSc asked for.
-    fn unused(&self) -> Result<Vec<String>> {
-        let mut unused = self.database.unused()?;
-        unused.retain(|name| self.names.contains(name));
-        Ok(unused)
-    }
-}
-
-impl Drop for Given {
-    fn drop(&mut self) {
-        for name in &self.names {
-            // Nothing asks for this prefix again.
-            let _ = self.database.clear(name);
-        }
-    }
 }
 
 /// A solver that goes on from one system to the next.
@@ -200,7 +179,7 @@ pub fn follow(
             (held, if kept.wear.is_over(kept.reuse) { Setup::Refreshed } else { Setup::Kept })
         }
     };
-    let asked = Asked { petsc, session, task, method, config };
+    let asked = Asked { petsc, session, task, method, ours: None, config };
     let mut solved = kept.solve(&asked, (&mut held, how), watch)?;
     let stopped = session.comm().any(interrupt::asked() || limit::cut())?;
     let failed = solved.report.outcome != Outcome::Converged && !stopped;
@@ -219,25 +198,13 @@ pub fn follow(
     Ok((solved, how))
 }
 
-/// Refuses options that PETSc asked for none of.
-fn unused(options: &Given) -> Result<()> {
-    match options.unused()?.as_slice() {
-        [] => Ok(()),
-        unused => Err(Error::Parameter(format!(
-            "PETSc asked for none of these options: {}; misspelt, or of another type of solver or \
-             preconditioner",
-            unused.join(", ")
-        ))),
-    }
-}
-
 /// Solves with what is `held`, whose preconditioner PETSc makes, makes for new values or leaves as it is.
 fn solve(
     asked: &Asked<'_>,
     (held, how): (&mut Held, Setup),
     watch: &mut dyn FnMut(&Step),
 ) -> Result<Measured> {
-    let &Asked { petsc, session, task, method, config } = asked;
+    let &Asked { petsc, session, task, ours, config, .. } = asked;
     let (a, space) = (task.system.a(), task.system.a().space());
     let Held { ksp, mats, .. } = held;
     let mat = &mats.a;
@@ -253,9 +220,10 @@ fn solve(
     let start = Instant::now();
     let (mut size, first) = (None, how == Setup::SetUp);
     if first {
-        size = preconditioner(ksp, session, task, method, &mut notes)?;
+        size = preconditioner(ksp, asked, &mut notes)?;
     }
-    let mut setup_seconds = start.elapsed().as_secs_f64();
+    let before = ours.map(|ours| Lent(Arc::clone(ours)).with(|ready| ready.taken)).transpose()?;
+    let mut setup_seconds = (before.unwrap_or_default() + start.elapsed()).as_secs_f64();
     if first {
         // Last, so that options have the last word.
         ksp.set_from_options()?;
@@ -313,15 +281,13 @@ fn solve(
         outside,
     };
     notes.extend(outside.and_then(precondor::config::solve::outside));
-    measured(session, report, x, [setup_seconds, solve_seconds], size, notes)
+    measured(session.comm(), report, x, [setup_seconds, solve_seconds], size, notes)
 }
 
 /// Tells the solver its preconditioner: the size of one of ours, which is set up.
 fn preconditioner(
     ksp: &mut Ksp,
-    session: &Session,
-    task: &Task,
-    method: Option<&MethodConfig>,
+    &Asked { session, task, method, ours: kept, .. }: &Asked<'_>,
     notes: &mut Vec<String>,
 ) -> Result<Option<(usize, usize)>> {
     let mut pc = ksp.pc()?;
@@ -337,9 +303,18 @@ fn preconditioner(
             }
         }
         Some(ours) => {
-            let made = set_up(session, task, Some(ours))?;
-            notes.extend(made.notes());
-            let m = made.into_m();
+            let m: Box<dyn Preconditioner> = match kept {
+                Some(kept) => {
+                    let lent = Lent(Arc::clone(kept));
+                    notes.extend(lent.with(Ready::notes)?);
+                    Box::new(lent)
+                }
+                None => {
+                    let made = set_up(session, task, Some(ours))?;
+                    notes.extend(made.notes());
+                    made.into_m()
+                }
+            };
             let size = (m.stored_entries(), m.bytes());
             if ksp.type_name()?.as_deref() == Some("cg") && !m.properties().positive_definite {
                 notes.push(

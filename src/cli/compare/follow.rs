@@ -4,19 +4,21 @@ use crate::experiment::Task;
 use crate::measure::{self, Measured, measure, measure_with};
 use crate::session::Session;
 use crate::{backend, interrupt, limit};
+use precondor::config::backend::is_petsc;
 use precondor_core::Result;
 use precondor_core::config::Backend;
 use precondor_core::instance::{Kept, Setup, poisoned};
 use precondor_core::reuse::{Last, Reuse, Solve};
 use precondor_core::solver::{Outcome, Step};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a run takes along.
 enum Follower {
     /// Nothing but its last solution.
     Alone,
-    /// A preconditioner.
-    Kept(Box<Kept>),
-    /// A solver of PETSc's with its preconditioner.
+    /// A preconditioner of ours, whoever iterates: PETSc holds it while it solves.
+    Kept(Arc<Mutex<Kept>>),
+    /// A solver of PETSc's with a preconditioner of PETSc's.
     Petsc(Box<backend::Kept>),
 }
 
@@ -33,13 +35,13 @@ impl Follow {
     /// Before its first system. Collective.
     pub fn new(run: &Run, session: &Session) -> Result<Follow> {
         let who = match (&run.method, run.reuse) {
-            (Some(_), Some(reuse)) if run.solver.backend == Backend::Petsc => {
+            (Some(config), Some(reuse)) if is_petsc(&config.name) => {
                 Follower::Petsc(Box::new(backend::Kept::new(reuse, run.setup_cost)))
             }
             (Some(config), Some(reuse)) => {
                 let method = session.comm().agree(session.generator(&config.name))?;
                 let kept = Kept::new(method, &config.params).reusing(reuse, run.setup_cost);
-                Follower::Kept(Box::new(kept))
+                Follower::Kept(Arc::new(Mutex::new(kept)))
             }
             _ => Follower::Alone,
         };
@@ -82,7 +84,7 @@ pub const CHANGED: &str = "its rows or its pattern are not those of the system b
 /// A solve with the preconditioner of the systems before, as it is or made that of this one; one that was left as it was
 /// and fails is made anew, and the solve goes on with it.
 fn kept_on(
-    kept: &mut Kept,
+    kept: &Arc<Mutex<Kept>>,
     run: &Run,
     (task, session): (&Task, &Session),
     exact: Option<&[f64]>,
@@ -90,19 +92,25 @@ fn kept_on(
 ) -> Result<(Measured, Setup)> {
     let first = once(kept, false, run, (task, session), exact, watch)?;
     let stopped = session.comm().any(interrupt::asked() || limit::cut())?;
-    if first.report.outcome == Outcome::Converged || kept.setup() != Setup::Kept || stopped {
-        return Ok((first, kept.setup()));
+    let setup = locked(kept).setup();
+    if first.report.outcome == Outcome::Converged || setup != Setup::Kept || stopped {
+        return Ok((first, setup));
     }
     let further = first.report.true_relative_residual < 1.0;
     let x0 = if further { first.x.clone() } else { task.x0.clone() };
     let again = Task { x0, ..task.clone() };
     let second = once(kept, true, run, (&again, session), exact, watch)?;
-    Ok((together(first, second), kept.setup()))
+    Ok((together(first, second), locked(kept).setup()))
+}
+
+/// What is kept; nobody else is at it.
+fn locked(kept: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Sets M up, or not, and solves.
 fn once(
-    kept: &mut Kept,
+    kept: &Arc<Mutex<Kept>>,
     anew: bool,
     run: &Run,
     (task, session): (&Task, &Session),
@@ -110,14 +118,22 @@ fn once(
     watch: &mut Watch,
 ) -> Result<Measured> {
     let meter = session.meter();
-    let system = task.preconditioned();
+    let (system, method) = (task.preconditioned(), run.method.as_ref());
     let m = interrupt::guarded(|| {
+        let kept = &mut *locked(kept);
         if anew { kept.renew(system) } else { kept.update(system) }.map(|_| ())
     });
-    m.map_err(|e| e.inside(measure::name(run.method.as_ref())))?;
-    let made = kept.ready().ok_or_else(poisoned)?;
-    let (with, how) = ((run.method.as_ref(), made, meter), (&run.solver, &run.plan));
-    let mut measured = measure_with(session, task, with, how, exact, watch)?;
+    m.map_err(|e| e.inside(measure::name(method)))?;
+    let mut measured = match run.solver.backend {
+        Backend::Petsc => backend::measure_kept(session, task, (method, kept), &run.solver, watch)?,
+        Backend::Precondor => {
+            let kept = locked(kept);
+            let made = kept.ready().ok_or_else(poisoned)?;
+            let (with, how) = ((method, made, meter), (&run.solver, &run.plan));
+            measure_with(session, task, with, how, exact, watch)?
+        }
+    };
+    let mut kept = locked(kept);
     measured.notes.extend(kept.changed().then(|| CHANGED.to_owned()));
     kept.solved(Solve::from(&measured.report));
     Ok(measured)

@@ -6,9 +6,8 @@ use crate::fallback::{self, Plan};
 use crate::report::Pairing;
 use crate::session::Session;
 use crate::{keys, measure};
-use precondor::config::backend::is_petsc;
 use precondor_core::Result;
-use precondor_core::config::{self, Backend, Content, MethodConfig, Node, SolverConfig};
+use precondor_core::config::{self, Content, MethodConfig, Node, SolverConfig};
 use precondor_core::reuse::Reuse;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -138,16 +137,6 @@ fn runs(
         let solver = SolverConfig::from_nodes(own, shared)?;
         let method = node.get("preconditioner").map(|n| session.method(n));
         let method = method.transpose()?;
-        let ours = method.as_ref().is_some_and(|method| !is_petsc(&method.name));
-        if let Some(node) = node
-            .get("reuse")
-            .filter(|_| reuse.is_some() && solver.backend == Backend::Petsc && ours)
-        {
-            return Err(node.error(
-                "with backend = 'petsc' only PETSc's own preconditioners are kept; in PETSc itself ours are, by \
-                 -pc_precondor_reuse",
-            ));
-        }
         let label = text("label")?.unwrap_or_else(|| measure::name(method.as_ref()).to_owned());
         let group = text("group")?.unwrap_or_else(|| "methods".to_owned());
         if runs.iter().any(|run| run.label == label) {

@@ -6,10 +6,9 @@ use crate::experiment::{Case, Task};
 use crate::measure::{self, Measured};
 use crate::report::{self, Course, End, Entry, Failure};
 use crate::session::Session;
-use crate::traffic::{self, Sent};
+use crate::traffic;
 use crate::{interrupt, limit};
 use precondor_core::config::StopRule;
-use precondor_core::instance::Setup;
 use precondor_core::solver::Step;
 use precondor_core::{Error, Result};
 use std::collections::BTreeSet;
@@ -199,7 +198,7 @@ fn one(
         Err(_) if cut => (Err(Failure::late(over() + " before it was set up")), Course::default()),
         Err(e) => (Err(Failure::new(e.to_string())), Course::default()),
         Ok((measured, setup)) => {
-            let mut entry = entry(&measured, task, setup);
+            let mut entry = measured.entry(task, setup);
             if cut && entry.outcome == "interrupted" {
                 (entry.outcome, entry.reason) = (report::TIME_LIMIT.into(), Some(over()));
             }
@@ -218,31 +217,5 @@ fn course(measured: &Measured, seen: &[(Instant, f64)]) -> Course {
         history: measured.report.history.clone(),
         seconds: seen.iter().map(|(at, _)| (end - before(*at)).max(0.0)).collect(),
         measures: seen.iter().map(|(_, measure)| *measure).collect(),
-    }
-}
-
-/// What is kept of a solve.
-fn entry(measured: &Measured, task: &Task, setup: Setup) -> Entry {
-    let report = &measured.report;
-    let ratio = measured.entries.map(|n| n as f64 / task.nnz.max(1) as f64);
-    let work =
-        |[products, applications]: [u64; 2]| Some(products as f64 + applications as f64 * ratio?);
-    Entry {
-        iterations: report.iterations,
-        outcome: report.outcome.name().into(),
-        reason: report.outcome.reason().map(str::to_owned),
-        measure: report.history.last().copied().unwrap_or(f64::NAN),
-        true_relative_residual: report.true_relative_residual,
-        nnz_ratio: ratio,
-        preconditioner_nnz: measured.entries,
-        preconditioner_bytes: measured.bytes,
-        products: measured.counts.and_then(work),
-        setup_seconds: measured.setup_seconds,
-        solve_seconds: measured.solve_seconds,
-        times: vec![[measured.setup_seconds, measured.solve_seconds]],
-        setup,
-        fallback: report.switches.clone(),
-        notes: measured.notes.clone(),
-        ranks: measured.counted.as_ref().map(Sent::new),
     }
 }

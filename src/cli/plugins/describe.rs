@@ -64,8 +64,13 @@ fn trained(out: &mut String, models: &[Model]) {
     out.push_str("\nmodels that come with it:\n");
     for model in models {
         let _ = writeln!(out, "  {} ({})", model.label, model.file);
-        let seed = model.seed().map_or("unknown".into(), |seed| seed.to_string());
-        let _ = writeln!(out, "      trained on {}, seed {seed}", model.family());
+        let seeds: Vec<String> = model.seeds().iter().map(u64::to_string).collect();
+        let seeds = match seeds.as_slice() {
+            [] => "seed unknown".to_owned(),
+            [one] => format!("seed {one}"),
+            several => format!("seeds {}", several.join(", ")),
+        };
+        let _ = writeln!(out, "      trained on {}, {seeds}", model.family());
         let metrics = model.card["metrics"].as_object().into_iter().flatten();
         for (key, value) in metrics {
             let _ = writeln!(out, "      {}: {}", words::spaced(key), words::value(value));

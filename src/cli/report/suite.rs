@@ -46,7 +46,7 @@ pub fn sections(comparison: &Comparison) -> Vec<Section> {
         notes: vec![format!(
             "Means are geometric, of value + shift (time 10 ms, iterations and products 10), over the systems that some run \
              solved; what a run did not solve counts as {PENALTY} times the dearest solve of that system. A product is one \
-             with A; an application of M counts as nnz(M)/nnz(A) of one. ρ(1): the share of systems where a run takes the least."
+             with A; an application of M counts as nnz(M)/nnz(A) of one, a factor that is applied with its transpose (IC, FSAI) twice. ρ(1): the share of systems where a run takes the least."
         )],
         tables: vec![summary(comparison, &values)],
         figures,

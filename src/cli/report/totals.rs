@@ -25,7 +25,7 @@ pub fn table(comparison: &Comparison, case: usize) -> Option<Table> {
         rows: tallies.map(|(k, (method, tally))| row(method, tally, k)).collect(),
         readings: vec![
             "Sums over the systems, those that were not solved among them. A product is one with A; an application of M \
-             counts as nnz(M)/nnz(A) of one."
+             counts as nnz(M)/nnz(A) of one, a factor that is applied with its transpose (IC, FSAI) twice."
                 .into(),
         ],
     })

@@ -1,93 +1,45 @@
-//! Who tries configurations: this process, on all ranks, or one of its own that can be ended.
-use super::asked::Asked;
-use super::field::Looked;
-use super::race::{Judge, Order};
-use crate::compare::solve_once;
+//! Who tries configurations for the program: this process, on all ranks, or one of its own that can be ended.
+use crate::compare::{Run, solve_once};
 use crate::experiment::Task;
 use crate::interrupt;
 use crate::report::{End, Failure};
 use crate::session::Session;
 use crate::worker::{self, Heard, Orders, Worker};
-use precondor_core::comm::Communicator;
-use precondor_core::persist::Digest;
+use precondor::Methods;
+use precondor::tune::{self, Asked, Bench, Here, Judge, Looked, Order};
 use precondor_core::{Error, Result};
 use precondor_host::child;
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Entries of the matrices that are kept from one order to the next, on this rank.
-const KEPT: usize = 20_000_000;
-
-/// Tries them here. Collective in all it does.
-pub struct Here<'a> {
-    session: &'a Session,
-    asked: &'a Asked,
-    start: Instant,
-    /// Systems that were made last.
-    tasks: VecDeque<(usize, Task)>,
-}
-
-impl<'a> Here<'a> {
-    pub fn new(session: &'a Session, asked: &'a Asked) -> Here<'a> {
-        Here { session, asked, start: Instant::now(), tasks: VecDeque::new() }
+/// Tries them on the ranks of a command.
+impl Bench for Session {
+    fn methods(&self) -> &Methods {
+        self
     }
 
-    /// A system, as it was made or made anew.
-    fn task(&mut self, system: usize) -> Result<&Task> {
-        match self.tasks.iter().position(|(of, _)| *of == system) {
-            Some(place) => {
-                let task = self.tasks.remove(place);
-                self.tasks.extend(task);
-            }
-            None => {
-                let task = self.asked.task(system, self.session)?;
-                let entries = |task: &Task| task.system.a().nnz_own();
-                let mut kept: usize = self.tasks.iter().map(|(_, task)| entries(task)).sum();
-                // All ranks let go of the same: what they own is alike, and the first decides.
-                let mut room = [(kept + entries(&task)).saturating_sub(KEPT) as f64];
-                self.session.comm().max(&mut room)?;
-                while room[0] > 0.0 && !self.tasks.is_empty() {
-                    let gone = self.tasks.pop_front().map_or(0, |(_, task)| entries(&task));
-                    kept -= gone;
-                    room = [(kept + entries(&task)).saturating_sub(KEPT) as f64];
-                    self.session.comm().max(&mut room)?;
-                }
-                self.tasks.push_back((system, task));
-            }
-        }
-        let none = || Error::Data("no system".into());
-        self.tasks.back().map(|(_, task)| task).ok_or_else(none)
+    fn made(&self) -> Result<()> {
+        self.comm().agree(self.files_unchanged())
     }
 
-    fn seen(&mut self, system: usize) -> Result<Looked> {
-        let task = self.task(system)?;
-        let a = task.system.a();
-        let symmetric = a.first_unsymmetric()?.is_none();
-        Ok(Looked { n: a.n_global(), nnz: task.nnz, symmetric, digest: Digest::of(a)?.values })
-    }
-}
-
-impl Judge for Here<'_> {
-    fn look(&mut self, system: usize) -> Result<std::result::Result<Looked, String>> {
-        Ok(self.seen(system).map_err(|e| e.to_string()))
-    }
-
-    fn solve(&mut self, order: &Order) -> Result<End> {
-        let run = self.asked.run(order, self.session)?;
-        let session = self.session;
-        let task = self.task(order.system)?;
-        solve_once(&run, task, session)
-    }
-
-    fn elapsed(&self) -> Result<f64> {
-        let mut seconds = [self.start.elapsed().as_secs_f64()];
-        self.session.comm().max(&mut seconds)?;
-        Ok(seconds[0])
+    fn solve(&self, run: &tune::Run, task: &Task) -> Result<End> {
+        let tune::Run { solver, method, plan, limit } = run;
+        let run = Run {
+            label: String::new(),
+            group: String::new(),
+            solver: solver.clone(),
+            method: method.clone(),
+            plan: plan.clone(),
+            reuse: None,
+            setup_cost: None,
+            warm: false,
+            limit: *limit,
+        };
+        solve_once(&run, task, self)
     }
 
     fn interrupted(&self) -> Result<bool> {
-        interrupt::wished(self.session)
+        interrupt::wished(self)
     }
 }
 

@@ -1,61 +1,26 @@
-//! `precondor tune`: which method, with which parameters, takes least on a family of systems.
-//!
-//! ```toml
-//! [problem]                       # as for `compare`: a suite, or model problems
-//! matrices = "folder/*.mtx"
-//!
-//! [solver]                        # what all share; without `method`, iterations are tried, too
-//! tolerance = 1e-8
-//!
-//! [tune]
-//! budget = 60                     # seconds
-//! methods = ["amg", { name = "ilu", ordering = "rcm" }]   # left out: all
-//!
-//! [preconditioner]                # optional: what is to be beaten
-//! name = "ic"
-//!
-//! [held_out]                      # optional: other systems for the end, a section like [problem]
-//! ```
+//! `precondor tune`: which method, with which parameters, takes least on a family of systems. The race is the library's
+//! (`src/tune/`).
 //!
 //! | file | what |
 //! |---|---|
-//! | `asked.rs` | what a configuration asks for |
-//! | `space.rs` | what may be drawn of a method |
-//! | `field.rs` | the configurations in the race, and which are better |
-//! | `race.rs` | heats, brackets, run-off |
-//! | `finals.rs` | the held-out systems, and what may be said |
-//! | `judge.rs` | the solves, here or in a process of their own |
-//! | `tell.rs` | page, CSV, and the configuration that won |
-mod asked;
-mod field;
-mod finals;
+//! | `judge.rs` | the solves, on the ranks of a command or in a process of their own |
 mod judge;
-mod race;
-mod space;
-mod tell;
-#[cfg(test)]
-mod tests;
-
-pub use asked::Tune;
 
 use crate::Status;
-use crate::experiment::Case;
 use crate::files::{self, print, print_json};
 use crate::interrupt;
 use crate::patterns::{self, Found};
 use crate::session::Session;
 use crate::terminal::{self, clean};
 use crate::worker;
-use asked::Asked;
-use field::Field;
 use indicatif::{ProgressBar, ProgressStyle};
-use judge::{Apart, Here};
+use judge::Apart;
+use precondor::report;
+use precondor::tune::{Asked, Field, Frame, Here, Judge, SoFar, Telling, Tuned};
 use precondor_core::config;
 use precondor_core::{Error, Result};
-use race::{Judge, Race};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use tell::Told;
 
 /// Find the method and the parameters that take least on a family of systems
 ///
@@ -124,12 +89,11 @@ pub fn run(args: &Args, is_worker: bool, session: &Session) -> Result<Status> {
         session.on_first(|| files::sound(&args.config))?;
         return Ok(Status::Done);
     }
-    let files: Vec<_> = asked.cases.iter().flat_map(Case::files).collect();
-    session.look_at(&files, asked.parameters().iter())?;
+    session.look_at(&asked.files(), asked.parameters().iter())?;
     if worker::possible(session) {
         let start =
             serde_json::to_value(Start { found }).map_err(|e| Error::Data(e.to_string()))?;
-        let mut judge = Apart::new(session, start, asked.rules().budget);
+        let mut judge = Apart::new(session, start, asked.budget());
         return raced(args, session, &asked, &text, &output, &mut judge);
     }
     let mut judge = Here::new(session, &asked);
@@ -163,112 +127,72 @@ fn raced(
     output: &Path,
     judge: &mut dyn Judge,
 ) -> Result<Status> {
-    let mut race = Race::new(asked.rules(), judge);
-    let bar =
-        if session.is_first() { progress(asked.rules().budget) } else { ProgressBar::hidden() };
+    let bar = if session.is_first() { progress(asked.budget()) } else { ProgressBar::hidden() };
     let config = args.config.display().to_string();
     let mut words = vec!["precondor".into(), "tune".into(), config.clone()];
     words.extend(args.overrides.iter().flat_map(|flag| ["--set".into(), flag.clone()]));
     let command = files::command(&words);
-    let changed = args.overrides.iter().map(|flag| format!("# --set {flag}\n"));
-    let text: String = changed.chain([text.to_owned()]).collect();
-    let told = |race: &Field<'_>,
-                finals: Option<&finals::Finals>,
-                put: &dyn Fn(&Told<'_>) -> Result<()>| {
-        let (config, command, text) = (config.clone(), command.clone(), text.clone());
-        put(&Told {
-            asked,
-            race,
-            finals,
-            config,
-            command,
-            text,
-            provenance: session.provenance(),
-            output,
-        })
+    // The configuration that is best by now.
+    let keep = |telling: &Telling<'_>| {
+        files::write(output, telling.written(&command, output.parent())?.as_bytes())
     };
     let mut kept = 0;
     let mut watch = |race: &Field<'_>| {
-        show(&bar, race, asked);
+        let telling = Telling::under_way(asked, race);
+        let so_far = telling.so_far();
+        show(&bar, &so_far);
         // The best so far is there however this ends.
-        if race.rounds.len() > kept {
-            kept = race.rounds.len();
-            session.on_first(|| told(race, None, &|told| keep(told, output)))?;
+        if so_far.brackets > kept {
+            kept = so_far.brackets;
+            session.on_first(|| keep(&telling))?;
         }
         Ok(())
     };
-    let finals = interrupt::gracefully(|| {
-        fresh(&mut race, asked)?;
-        race.run(&mut watch)?;
-        finals::run(&mut race, &mut watch)
-    });
+    let tuned = interrupt::gracefully(|| Tuned::race(asked, judge, &mut watch));
     bar.finish_and_clear();
-    let finals = finals?;
+    let tuned = tuned?;
     session.on_first(|| {
-        told(&race.field, finals.as_ref(), &|told| {
-            let document = told.document();
-            let printed = match args.json {
-                true => print_json(&precondor::report::json(&document)),
-                false => print(&precondor::report::text(&document))
-                    .and_then(|()| print(&format!("\n{} written\n", output.display()))),
-            };
-            let written = keep(told, output).and_then(|()| report(args, told, &document));
-            written.and(printed)
-        })
+        let telling = tuned.telling();
+        let changed = args.overrides.iter().map(|flag| format!("# --set {flag}\n"));
+        let document = telling.document(Frame {
+            config: config.clone(),
+            command: command.clone(),
+            text: Some(changed.chain([text.to_owned()]).collect()),
+            provenance: session.provenance(),
+            written: Some(output.to_owned()),
+        });
+        let printed = match args.json {
+            true => print_json(&report::json(&document)),
+            false => print(&report::text(&document))
+                .and_then(|()| print(&format!("\n{} written\n", output.display()))),
+        };
+        let written = keep(&telling).and_then(|()| write(args, &telling, &document));
+        written.and(printed)
     })?;
-    if race.field.interrupted && session.is_first() {
+    if tuned.interrupted() && session.is_first() {
         terminal::tell(&format!(
             "interrupted by {}: the best so far is in {}",
             interrupt::which(session)?,
             output.display()
         ));
     }
-    Ok(if race.field.interrupted { Status::Interrupted } else { Status::Done })
+    Ok(if tuned.interrupted() { Status::Interrupted } else { Status::Done })
 }
 
-fn report(args: &Args, told: &Told<'_>, document: &precondor::report::Document) -> Result<()> {
+/// Writes the report.
+fn write(args: &Args, telling: &Telling<'_>, document: &report::Document) -> Result<()> {
     let Some(folder) = &args.report else { return Ok(()) };
     let write = |name: &str, text: &str| files::write(&folder.join(name), text.as_bytes());
-    write("race.csv", &told.csv())
-        .and(write("finalists.toml", &told.finalists(folder)?))
-        .and(write("index.html", &precondor::report::page(document)))
+    let finalists = telling.finalists(folder)?.unwrap_or_default();
+    write("race.csv", &telling.csv())
+        .and(write("finalists.toml", &finalists))
+        .and(write("index.html", &report::page(document)))
 }
 
-/// Writes the configuration that is best by now.
-fn keep(told: &Told<'_>, output: &Path) -> Result<()> {
-    files::write(output, told.written()?.as_bytes())
-}
-
-/// Refuses held-out systems that are all those to practise on, as nothing about the problem is random.
-fn fresh(race: &mut Race<'_>, asked: &Asked) -> Result<()> {
-    let rules = asked.rules();
-    if rules.held_out.iter().any(|system| !asked.place(*system).0.is_model()) {
-        return Ok(());
-    }
-    let mut known = Vec::new();
-    for case in asked.first_of_cases() {
-        if race.look(case)? {
-            known.push(race.field.looked[&case].digest.clone());
-        }
-    }
-    for &system in &rules.held_out {
-        if !race.look(system)? || !known.contains(&race.field.looked[&system].digest) {
-            return Ok(());
-        }
-    }
-    Err(Error::Data(
-        "every system of [problem] has the same matrix, as nothing about it is random: what wins there is no news; give \
-         it something random, or a section [held_out] with other systems"
-            .into(),
-    ))
-}
-
-fn show(bar: &ProgressBar, race: &Field<'_>, asked: &Asked) {
-    let Some(last) = race.trials.last() else { return };
-    bar.set_position((1000.0 * last.at) as u64);
-    if let Some(best) = race.champion {
-        let name = asked.name(&race.runners[best].candidate);
-        let text = format!("{} configurations, best {name}", race.runners.len());
+fn show(bar: &ProgressBar, so_far: &SoFar) {
+    bar.set_position((1000.0 * so_far.seconds) as u64);
+    if let Some(best) = &so_far.best {
+        let text = format!("{} configurations, best {best}", so_far.configurations);
         bar.set_message(clean(&text).into_owned());
     }
 }

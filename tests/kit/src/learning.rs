@@ -72,6 +72,8 @@ pub struct Keeper {
     pub full: bool,
     /// Losses seen.
     pub losses: Vec<f64>,
+    /// Losses on the systems for validation, at every look.
+    pub validated: Vec<f64>,
     /// Checkpoints kept.
     pub checkpoints: Vec<Vec<u8>>,
 }
@@ -79,6 +81,9 @@ pub struct Keeper {
 impl Watch for Keeper {
     fn progress(&mut self, progress: &Progress) {
         self.losses.push(progress.loss);
+    }
+    fn validated(&mut self, _: u64, loss: f64) {
+        self.validated.push(loss);
     }
     fn checkpoint(&mut self, state: &[u8]) -> Result<()> {
         if self.full {
@@ -103,9 +108,30 @@ pub fn train<T: Trainable>(
     resume: Option<&[u8]>,
     watch: &mut Keeper,
 ) -> Result<Vec<u8>> {
+    train_with::<T>(Arc::new(Alone), params, levels, shift, resume, watch)
+}
+
+/// The same with a host whose file `model.safetensors` is `model`.
+pub fn train_from<T: Trainable>(
+    model: &[u8],
+    params: &T::TrainParams,
+    levels: &[u32],
+    shift: f64,
+    watch: &mut Keeper,
+) -> Result<Vec<u8>> {
+    train_with::<T>(Arc::new(OneFile(model.to_vec())), params, levels, shift, None, watch)
+}
+
+fn train_with<T: Trainable>(
+    host: Arc<dyn Host>,
+    params: &T::TrainParams,
+    levels: &[u32],
+    shift: f64,
+    resume: Option<&[u8]>,
+    watch: &mut Keeper,
+) -> Result<Vec<u8>> {
     let problem = |&level| Problem::Poisson(Poisson { shift, ..Poisson::at_level(level) });
     let samples = Families::new(levels.iter().map(problem).collect())?;
-    let host: Arc<dyn Host> = Arc::new(Alone);
     T::train(
         params,
         Training { comm: &Comm::solo(), host: &host, samples: &samples, resume, watch },

@@ -164,9 +164,44 @@ fn the_small_benchmark_has_every_set_and_method_with_their_counts() {
     assert!(first["sections"][1]["notes"].to_string().contains("Cut: 1 of 2 systems."));
 }
 
+/// What is written is a configuration of `compare` but for its methods, and its systems are those of the table.
+#[test]
+fn sets_are_written_as_files_for_others() {
+    let folder = Folder::new("lab-learned-write");
+    let sets = folder.path().join("sets");
+    let small = ["--size", "small", "--systems", "1", "--sets", "contrast-32,meshes"];
+    let ran = run(lab().arg("learned").args(small).arg("--write").arg(&sets));
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.contains("meshes.toml: 5 systems"), "{}", ran.out);
+    let table = learned(&folder, &[&small[..], &["--json"]].concat()).json();
+    for (set, systems) in [("contrast-32", 1), ("meshes", 5)] {
+        let path = sets.join(set).with_extension("toml");
+        let list = std::fs::read_to_string(&path).expect("a list");
+        let run_of = "\n[[run]]\nlabel = 'IC(0)'\npreconditioner = 'ic'\n";
+        std::fs::write(&path, list + run_of).expect("written");
+        let ran = run(isolated(&precondor()).arg("compare").arg(&path).arg("--json"));
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let document = ran.json();
+        let sections = document["sections"].as_array().expect("sections").iter();
+        let cases = sections.filter(|s| s["id"].as_str().is_some_and(|id| id.starts_with("case_")));
+        let count = |case: &Value| {
+            case["tables"][0]["rows"][0]["values"]["iterations"]["mean"].as_f64().expect("solved")
+        };
+        let counts: Vec<f64> = cases.map(count).collect();
+        assert_eq!(counts.len(), systems, "{set}");
+        let mean_of = counts.iter().sum::<f64>() / systems as f64;
+        assert!((mean_of - mean(&table, set, "IC(0)")).abs() < 1e-12, "{set}: {counts:?}");
+    }
+}
+
 #[test]
 fn what_makes_no_sense_is_refused() {
     let folder = Folder::new("lab-learned-bad");
+    let sets = folder.path().join("sets");
+    let write = |args: &[&str]| run(lab().arg("learned").args(args).arg("--write").arg(&sets));
+    write(&["--sets", "files-0", "--matrices", "*.mtx"])
+        .fails_with(&["--write: the set files-0 is files already; choose others with --sets"]);
+    write(&["--train", "5"]).fails_with(&["cannot be used with"]);
     for (args, why) in [
         (&["--sets", "heat"][..], "--sets: there is no set 'heat', only random-spd, contrast-64, "),
         (

@@ -31,6 +31,7 @@ from ._sequence import Sequence
 from ._solve import Inverse, Result, inverse, run, solve
 from ._system import Problem, System, problem, problems, read, read_vector
 from ._train import Training, train
+from ._tune import Tuned, tune
 
 __all__ = [
     "BreakdownError",
@@ -57,6 +58,7 @@ __all__ = [
     "Sequence",
     "System",
     "Training",
+    "Tuned",
     "UnsupportedError",
     "check",
     "compare",
@@ -77,5 +79,6 @@ __all__ = [
     "solve",
     "threads",
     "train",
+    "tune",
     "write_model",
 ]

@@ -30,7 +30,8 @@ class Comparison:
     ----------
     rows : list of dict
         For each system and method: ``system``, ``label``, ``group``, ``solver``, ``outcome``, ``converged``,
-        ``iterations``, ``true_relative_residual``, ``nnz_ratio`` (of M to A), ``bytes``, ``setup_seconds``,
+        ``iterations``, ``products`` (with A, an application of M counted as nnz(M)/nnz(A) of one, twice that for a factor that is
+        applied with its transpose; None where that is not known), ``true_relative_residual``, ``nnz_ratio`` (of M to A), ``bytes``, ``setup_seconds``,
         ``solve_seconds`` and ``seconds`` (medians), ``error`` (why it failed, or None).
     results : list of Result or None
         One for each row, the first of its repetitions; None where it failed.
@@ -89,12 +90,12 @@ class Comparison:
         Parameters
         ----------
         measure : str
-            "iterations", or "time" of setup and solve.
+            "iterations", "time" of setup and solve, or "products" with A, where these are known of all solves.
 
         Returns
         -------
         list of dict
-            ``label``, ``group``, ``solved`` and ``failed`` (systems), ``mean`` (geometric, of value + shift: 10 iterations, 10 ms;
+            ``label``, ``group``, ``solved`` and ``failed`` (systems), ``mean`` (geometric, of value + shift: 10 iterations or products, 10 ms;
             a failure counts as ten times the dearest solve of its system), ``least`` (the share of systems where the method takes
             the least), ``profile``: the corners (τ, ρ) of its performance profile (Dolan and Moré 2002), ρ being the share of
             systems solved with at most τ times the least.
@@ -165,7 +166,7 @@ def _numbers(row: Dict[str, Any], nnz: int) -> Dict[str, Any]:
     middle = lambda values: statistics.median(values) if values else None  # noqa: E731
     entries = row["stored_entries"]
     return {
-        **{key: row[key] for key in ("label", "group", "solver", "outcome", "converged", "iterations")},
+        **{key: row[key] for key in ("label", "group", "solver", "outcome", "converged", "iterations", "products")},
         "true_relative_residual": row["true_relative_residual"],
         "nnz_ratio": None if entries is None else entries / max(nnz, 1),
         "bytes": row["bytes"],
@@ -338,6 +339,7 @@ def _one(
         "outcome": first.outcome if first else "failed",
         "converged": bool(first and first.converged),
         "iterations": int(first.iterations) if first else None,
+        "products": _work(first, m, of.nnz) if first else None,
         "true_relative_residual": _finite(first.true_relative_residual) if first else None,
         "stored_entries": ours.nnz if ours else None,
         "bytes": ours.nbytes if ours else None,
@@ -349,6 +351,15 @@ def _one(
         "data": {"error": str(error) if error else None},
     }
     return row, first
+
+
+def _work(result: Result, m: Entry, nnz: int) -> Optional[float]:
+    """Products with A, an application of M counted by the entries that it goes through, where that is known."""
+    ours = result.preconditioner
+    if result.products is None or result.applications is None or (ours is None and m is not None):
+        return None
+    entries = ours.nnz * ours._passes if ours else 0
+    return result.products + result.applications * entries / max(nnz, 1)
 
 
 def _finite(value: float) -> Optional[float]:

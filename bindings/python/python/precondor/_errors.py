@@ -61,12 +61,13 @@ class NotConvergedError(Error, ArithmeticError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C ended a solve, a comparison or a training.
+    """Ctrl-C ended a solve, a comparison, a training or a race.
 
     Attributes
     ----------
-    result : Result, Comparison or Training
-        How it went until then: of a solve ``result.x`` is the last iterate.
+    result : Result, Comparison, Training or Tuned
+        How it went until then: of a solve ``result.x`` is the last iterate, of a race the best so far (None before any
+        configuration solved a system).
     """
 
     result: Any = None

@@ -98,3 +98,10 @@ def train(
     every: int,
     callback: Optional[Callable[[int, int, float], Any]],
 ) -> Tuple[Dict[str, Any], Optional[BaseException]]: ...
+def tune(
+    json: str,
+    practice: Optional[List[Tuple[str, System, _Float]]],
+    held_out: Optional[List[Tuple[str, System, _Float]]],
+    command: str,
+    callback: Optional[Callable[[float, float, int, Optional[str]], Any]],
+) -> Tuple[Dict[str, Any], Optional[BaseException]]: ...

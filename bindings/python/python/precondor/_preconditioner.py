@@ -110,6 +110,11 @@ class Preconditioner(LinearOperator):
         return self._native.facts["stored_entries"]
 
     @property
+    def _passes(self) -> float:
+        """How often an application goes through these."""
+        return self._native.facts["passes"]
+
+    @property
     def nbytes(self) -> int:
         """Bytes that M takes, indices and work space included; a copy of A that a method goes on using is not."""
         return self._native.facts["nbytes"]

@@ -45,6 +45,8 @@ class Result:
         To set the preconditioner up, where this solve did; looking at spectra included.
     solve_seconds : float
         Of that, ``product_seconds`` with A and ``application_seconds`` of M, where they are known.
+    products, applications : int or None
+        How many products with A there were, and applications of M, where that is known.
     fallback : list of (iteration, reason, to)
         Where the solve noticed that its preconditioner fails, and went on by other means.
     notes : list of str
@@ -69,6 +71,8 @@ class Result:
         self.solve_seconds: float = sum(one["solve_seconds"] for one in went)
         spent = [[one[f"{what}_seconds"] for one in went] for what in ("product", "application")]
         self.product_seconds, self.application_seconds = (None if None in of else sum(of) for of in spent)
+        counts = [[one[what] for one in went] for what in ("products", "applications")]
+        self.products, self.applications = (None if None in of else sum(of) for of in counts)
         self.fallback: List[Tuple[int, str, str]] = [switch for one in went for switch in one["fallback"]]
         self.notes: List[str] = list(dict.fromkeys(note for one in went for note in one["notes"]))
         self.x: np.ndarray

@@ -156,7 +156,8 @@ def train(
     callback : callable, optional
         ``callback(step, steps, loss)`` ten times a second at most. What it raises ends the training.
     **parameters
-        Those of the training (``describe(method)["training"]``): ``steps``, ``hidden``, ``rate``, ``patience``, ...
+        Those of the training (``describe(method)["training"]``): ``steps``, ``hidden``, ``rate``, ``patience``, ...; with
+        ``initial``, a model's file, a network goes on from its weights.
 
     Returns
     -------

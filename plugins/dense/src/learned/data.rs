@@ -276,11 +276,16 @@ struct Block {
 }
 
 impl Data {
-    /// Makes the data of a run.
+    /// Makes the data of a run; their mean and components are those that are `known`, where some are.
     ///
     /// # Errors
     /// Naming the training system that is not on the grid or not positive definite.
-    pub fn new(shape: &Shape, samples: &dyn Samples, host: &dyn Host) -> Result<Self> {
+    pub fn new(
+        shape: &Shape,
+        samples: &dyn Samples,
+        host: &dyn Host,
+        known: Option<&Expansion>,
+    ) -> Result<Self> {
         let Shape { grid, learned, systems, .. } = *shape;
         let frame = Frame::new(grid, shape.whiten);
         let q = frame.length();
@@ -309,12 +314,16 @@ impl Data {
                 Ok(sum)
             })?;
             rest.iter().for_each(|part| add_sum(part, &mut sum));
-            let expansion = Expansion { frame, mean: mean(&sum, learned), basis: None };
+            let mean = known.map_or_else(|| mean(&sum, learned), |known| known.mean.clone());
+            let expansion = Expansion { frame, mean, basis: None };
             return Ok(Data { expansion, inputs, targets: vectors });
         };
         let rough = mean(&sum, held);
         subtract(&rough, &mut vectors);
-        let basis = principal(&vectors, q, k, &mut Random::new(shape.seed, COMPONENTS))?;
+        let basis = match known.and_then(|known| known.basis.clone()) {
+            Some(known) => known,
+            None => principal(&vectors, q, k, &mut Random::new(shape.seed, COMPONENTS))?,
+        };
         let parts = |vectors: &[f32]| {
             let count = vectors.len() / q;
             let mut parts = vec![0.0; count * k];
@@ -340,7 +349,8 @@ impl Data {
         // So far the parts are those of the differences from the rough mean.
         let rough = Expansion { frame, mean: rough, basis: Some(basis) };
         add_rows(&rough.centre(), &mut targets);
-        let expansion = Expansion { mean: mean(&sum, learned), ..rough };
+        let mean = known.map_or_else(|| mean(&sum, learned), |known| known.mean.clone());
+        let expansion = Expansion { mean, ..rough };
         Ok(Data { expansion, inputs, targets })
     }
 }

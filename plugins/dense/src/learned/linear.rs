@@ -23,13 +23,14 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// Fits the first `learned` of `systems` systems. The inputs are then standardised, the targets what the
-    /// mean and the regression leave of them.
+    /// Fits the first `learned` of `systems` systems, unless what would come out is `known`. The inputs are then standardised,
+    /// the targets what the mean and the regression leave of them.
     ///
     /// # Errors
     /// [`Error::Data`] where the regression has no solution.
     pub fn take_out(
         penalty: Option<f64>,
+        known: Option<(Standard, Option<Fitted>)>,
         data: &mut Data,
         systems: usize,
         learned: usize,
@@ -41,17 +42,19 @@ impl Linear {
         }
         let records = wide(&data.inputs[..learned * p], learned)?;
         let spread = mean_square(&data.targets[..learned * k], learned);
-        let fitted = match penalty {
-            None => None,
-            Some(penalty) => {
+        let fitted = match (&known, penalty) {
+            (Some((_, fitted)), _) => fitted.clone(),
+            (None, None) => None,
+            (None, Some(penalty)) => {
                 let targets = wide(&data.targets[..learned * k], learned)?;
                 let fitted = Ridge { penalty }.fit(&DatasetBase::new(records.view(), targets));
                 Some(fitted.map_err(|e| Error::Data(format!("ridge regression: {e}")))?)
             }
         };
-        let standard = match &fitted {
-            Some(fitted) => fitted.standard.clone(),
-            None => Standard::of(&records),
+        let standard = match (known, &fitted) {
+            (Some((standard, _)), _) => standard,
+            (None, Some(fitted)) => fitted.standard.clone(),
+            (None, None) => Standard::of(&records),
         };
         for row in data.inputs.chunks_exact_mut(p) {
             for ((x, centre), scale) in row.iter_mut().zip(&standard.centre).zip(&standard.scale) {

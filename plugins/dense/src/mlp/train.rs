@@ -14,7 +14,7 @@ use crate::learned::frame::triangle;
 use crate::learned::linear::{Linear, mean_square};
 use crate::learned::weights::{Architecture, Precision, Weights, to_json};
 use crate::mlp::MlpDense;
-use precondor_neural::model::Card;
+use precondor_neural::model::{Card, Initial};
 use precondor_neural::net::{Activations, Net};
 use precondor_neural::optim::{Optimiser, Schedule};
 use precondor_neural::random::Random;
@@ -67,6 +67,12 @@ pub struct TrainParams {
     pub precision: Precision,
     /// Seed of the matrices, the starting weights and the order.
     pub seed: u64,
+    /// A model of this method that the run starts from: its network takes the place of random weights, and its linear part,
+    /// mean and components are kept; its architecture has to be that of these parameters. What it was trained on is told by
+    /// the new model, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-precondor-file" = true))]
+    pub initial: Option<String>,
 }
 
 /// How a learning rate changes over a run.
@@ -107,6 +113,7 @@ impl Default for TrainParams {
             schedule: Decay::Constant,
             precision: Precision::F32,
             seed: 1,
+            initial: None,
         }
     }
 }
@@ -136,6 +143,8 @@ pub(crate) struct Learner {
     size: f32,
     /// The map around the network, whose place is still empty.
     around: Weights,
+    /// The weights of the model that the run starts from.
+    initial: Option<Vec<f32>>,
     /// The part of the targets' variance that the ridge regression left.
     left: f64,
     /// The order of the systems in an epoch, and which.
@@ -146,7 +155,10 @@ pub(crate) struct Learner {
 }
 
 impl Learner {
-    /// Makes the data and does what needs no steps.
+    /// Makes the data and does what needs no steps. Collective.
+    ///
+    /// # Errors
+    /// As [`Data::new`] and [`Initial::read`]; [`Error::Parameter`] for a model of another architecture.
     pub fn new(
         params: &TrainParams,
         samples: &dyn Samples,
@@ -183,8 +195,15 @@ impl Learner {
         let net = architecture
             .net()
             .ok_or_else(|| Error::Parameter("'hidden': give at least one layer".into()))?;
+        let initial = Initial::read(params.initial.as_deref(), host)?;
+        let known = initial.as_ref().map(|initial| {
+            let known = initial.weights(|bytes| Weights::read(bytes, MlpDense::NAME))?;
+            initial.require(&known.architecture, &architecture).map(|()| known)
+        });
+        let known = known.transpose()?;
         shape.affordable(params.ridge.is_some(), net.len())?;
-        let mut data = Data::new(&shape, samples, host)?;
+        let expansion = known.as_ref().and_then(|known| known.expansion.as_ref());
+        let mut data = Data::new(&shape, samples, host, expansion)?;
         let plain = architecture.plain();
         let k = shape.targets.count(grid);
         let (mut linear, mut size) = (None, 1.0);
@@ -192,7 +211,10 @@ impl Learner {
             let frame = &data.expansion.frame;
             data.targets.chunks_exact_mut(k).for_each(|vector| frame.to_entries(vector));
         } else {
-            let part = Linear::take_out(params.ridge, &mut data, systems, learned)?;
+            let fitted = known
+                .as_ref()
+                .and_then(|known| Some((known.standard.clone()?, known.linear.clone())));
+            let part = Linear::take_out(params.ridge, fitted, &mut data, systems, learned)?;
             let rest = mean_square(&data.targets[..learned * k], learned);
             size = (rest / k as f64).sqrt().max(f64::from(f32::MIN_POSITIVE)) as f32;
             data.targets.iter_mut().for_each(|t| *t /= size);
@@ -200,7 +222,12 @@ impl Learner {
         }
         let left = linear.as_ref().map_or(1.0, |part| part.left);
         let of = (MlpDense::NAME, env!("CARGO_PKG_VERSION"));
-        let card = Card::of_run(of, to_json(&architecture)?, &params, samples)?;
+        let card =
+            Card::of_run(of, to_json(&architecture)?, &params, samples)?.after(initial.as_ref());
+        let start = known.and_then(|known| known.net).map(|(net, mut parameters)| {
+            scale_outputs(&net, 1.0 / size, &mut parameters);
+            parameters
+        });
         let around = Weights {
             architecture,
             standard: linear.as_ref().map(|part| part.standard.clone()),
@@ -219,6 +246,7 @@ impl Learner {
             place: if plain { both_triangles(n) } else { (0..k).collect() },
             size,
             around,
+            initial: start,
             left,
             order: ((0..learned).collect(), None),
             x: vec![0.0; net.inputs() * most],
@@ -285,6 +313,13 @@ impl Learner {
     }
 }
 
+/// Multiplies the outputs of a network.
+fn scale_outputs(net: &Net, factor: f32, parameters: &mut [f32]) {
+    for tensor in net.tensors().iter().rev().take(2) {
+        parameters[tensor.range()].iter_mut().for_each(|p| *p *= factor);
+    }
+}
+
 /// Places in the upper triangle of all entries of an `n × n` matrix.
 fn both_triangles(n: usize) -> Vec<usize> {
     let place = |i: usize, j: usize| triangle(n) - triangle(n - i) + j - i;
@@ -310,7 +345,7 @@ impl Task for Learner {
     }
 
     fn start(&self, random: &mut Random) -> Vec<f32> {
-        self.net.start(random, 1.0)
+        self.initial.clone().unwrap_or_else(|| self.net.start(random, 1.0))
     }
 
     fn card(&self) -> &Card {
@@ -340,9 +375,7 @@ impl Task for Learner {
 
     fn model(&mut self, parameters: &[f32], mut card: Card) -> Result<Vec<u8>> {
         let mut parameters = parameters.to_vec();
-        for tensor in self.net.tensors().iter().rev().take(2) {
-            parameters[tensor.range()].iter_mut().for_each(|p| *p *= self.size);
-        }
+        scale_outputs(&self.net, self.size, &mut parameters);
         let weights = Weights { net: Some((self.net.clone(), parameters)), ..self.around.clone() };
         card.add_metrics(json!({
             "left_by_ridge": self.left,

@@ -177,11 +177,11 @@ impl Trainable for RidgeInverse {
             seed: params.seed,
         };
         shape.affordable(learns, 0)?;
-        let mut data = Data::new(&shape, training.samples, training.host.as_ref())?;
+        let mut data = Data::new(&shape, training.samples, training.host.as_ref(), None)?;
         let (mut linear, mut left) = (None, 1.0);
         if learns {
             let penalty = Some(params.penalty);
-            let part = Linear::take_out(penalty, &mut data, systems, systems)?;
+            let part = Linear::take_out(penalty, None, &mut data, systems, systems)?;
             (linear, left) = (part.fitted, part.left);
         }
         let weights = Weights {

@@ -129,6 +129,46 @@ fn a_newton_step_squares_the_error() {
     }
 }
 
+/// A run that hardly moves the weights of the model that it starts from ends with the same M, whatever it is trained on.
+#[test]
+fn a_run_goes_on_from_a_model() {
+    let plain = TrainParams {
+        hidden: Some(vec![12]),
+        pool: 60,
+        validation: 8,
+        epochs: 10,
+        ..TrainParams::default()
+    };
+    let whitened = TrainParams { whiten: true, ridge: Some(1e-3), components: 7, ..plain.clone() };
+    for first in [plain, whitened] {
+        let mut watch = Keeper::default();
+        let model = train::<MlpDense>(&first, &[2], 0.25, None, &mut watch).unwrap();
+        let initial = Some("model.safetensors".to_owned());
+        let still = TrainParams { initial, rate: 1e-30, epochs: 1, seed: 5, ..first.clone() };
+        let seen = &mut Keeper::default();
+        let after = train_from::<MlpDense>(&model, &still, &[2], 0.3, seen).unwrap();
+        let system = system(2, 0.25, 3);
+        let [before, now] =
+            [&model, &after].map(|model| columns(&*generate_with("mlp-dense", model, &system), 9));
+        let size = before.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+        for (before, now) in before.iter().zip(&now) {
+            assert!((before - now).abs() < 1e-5 * size, "{before} {now}");
+        }
+        // On the systems that it was trained on, with steps, it ends with no more than it starts with.
+        let on = TrainParams { rate: first.rate, seed: first.seed, ..still.clone() };
+        let seen = &mut Keeper::default();
+        train_from::<MlpDense>(&model, &on, &[2], 0.25, seen).unwrap();
+        if !first.whiten {
+            let least = watch.validated.iter().copied().fold(f64::INFINITY, f64::min);
+            assert_eq!(seen.validated[0], least);
+        }
+        let other = TrainParams { hidden: Some(vec![5]), ..still };
+        let why = train_from::<MlpDense>(&model, &other, &[2], 0.25, &mut Keeper::default());
+        let why = why.unwrap_err().to_string();
+        assert!(why.contains("parameter 'initial'") && why.contains("architecture"), "{why}");
+    }
+}
+
 #[test]
 fn without_regression_ridge_is_the_mean_of_the_training_inverses() {
     let params = ridge::TrainParams { mean_only: true, pool: 40, ..Default::default() };

@@ -13,7 +13,7 @@ use super::NAME;
 use super::factor::Weights;
 use super::features::FEATURES;
 use super::objective::{Loss, Moments, Sample, Scratch};
-use precondor_neural::model::{self, Card, Kind, Part, Reader};
+use precondor_neural::model::{self, Card, Initial, Kind, Part, Reader};
 use precondor_neural::net::{Net, Role};
 use precondor_neural::optim::{Optimiser, Schedule};
 use precondor_neural::random::Random;
@@ -55,6 +55,11 @@ pub struct TrainParams {
     pub rate: f64,
     /// Seed of the matrices, the starting weights and the batches.
     pub seed: u64,
+    /// A model of this method whose weights the run starts with, in the place of random ones; its architecture has to be that
+    /// of these parameters. What it was trained on is told by the new model, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-precondor-file" = true))]
+    pub initial: Option<String>,
 }
 
 impl Default for TrainParams {
@@ -70,8 +75,17 @@ impl Default for TrainParams {
             price: 0.1,
             rate: 0.003,
             seed: 1,
+            initial: None,
         }
     }
+}
+
+/// Shape of a network, as the model file keeps it.
+#[derive(PartialEq, Serialize, Deserialize)]
+#[serde(crate = "precondor_sdk::serde", deny_unknown_fields)]
+struct Architecture {
+    power: u32,
+    hidden: Vec<usize>,
 }
 
 /// Steps over which the rate rises.
@@ -111,13 +125,15 @@ pub(crate) struct Learner {
     each: usize,
     mean: Vec<f32>,
     inverse_deviation: Vec<f32>,
+    /// The weights of the model that the run starts from.
+    initial: Option<Arc<[f32]>>,
 }
 
 impl Learner {
-    /// Makes the matrices.
+    /// Makes the matrices. Collective.
     ///
     /// # Errors
-    /// As [`Sample::new`].
+    /// As [`Sample::new`] and [`Initial::read`]; [`Error::Parameter`] for a model of another architecture.
     pub fn new(
         params: &TrainParams,
         samples: &dyn Samples,
@@ -127,6 +143,12 @@ impl Learner {
         let count = samples.families();
         if count == 0 {
             return Err(Error::Data("there are no training systems".into()));
+        }
+        let initial = Initial::read(params.initial.as_deref(), &**host)?;
+        let weights = initial.as_ref().map(|initial| initial.weights(Weights::read)).transpose()?;
+        let architecture = Architecture { power: params.power, hidden: params.hidden.clone() };
+        if let (Some(initial), Some(its)) = (&initial, &weights) {
+            initial.require(&its.architecture(), &architecture)?;
         }
         let each = params.pool.div_ceil(count);
         let total = each + params.validation;
@@ -138,7 +160,11 @@ impl Learner {
                 .map_err(|e| e.inside(name_of(samples, family, index as u64)))
         })?;
         let in_pool = made.chunks(total).flat_map(|family| &family[..each]);
-        let (mean, inverse_deviation) = Moments::of(in_pool).scales();
+        // Weights mean something for features in the units that they were learned in.
+        let (mean, inverse_deviation) = match &weights {
+            Some(its) => (its.mean.clone(), its.inverse_deviation.clone()),
+            None => Moments::of(in_pool).scales(),
+        };
         let mut families: Vec<Vec<Sample<f32>>> = Vec::new();
         for (k, mut sample) in made.into_iter().enumerate() {
             sample.scale(&mean, &inverse_deviation);
@@ -147,19 +173,21 @@ impl Learner {
             }
             families[k / total].push(sample);
         }
-        let TrainParams { power, ref hidden, .. } = *params;
-        let architecture = json!({ "power": power, "hidden": hidden });
-        let card = Card::of_run((NAME, env!("CARGO_PKG_VERSION")), architecture, params, samples)?;
+        let net = network(&architecture.hidden);
+        let architecture = json!(architecture);
+        let card = Card::of_run((NAME, env!("CARGO_PKG_VERSION")), architecture, params, samples)?
+            .after(initial.as_ref());
         Ok(Learner {
             team: Team::new(comm),
             host: Arc::clone(host),
-            net: network(hidden),
+            net,
             params: params.clone(),
             card,
             families,
             each,
             mean,
             inverse_deviation,
+            initial: weights.map(|its| its.parameters),
         })
     }
 
@@ -234,7 +262,7 @@ impl Task for Learner {
     }
 
     fn start(&self, random: &mut Random) -> Vec<f32> {
-        start(&self.net, random)
+        self.initial.as_deref().map_or_else(|| start(&self.net, random), <[f32]>::to_vec)
     }
 
     fn card(&self) -> &Card {
@@ -292,12 +320,6 @@ impl Weights {
     /// # Errors
     /// [`Error::Data`] with what does not fit.
     pub fn read(bytes: &[u8]) -> Result<Self> {
-        #[derive(Deserialize)]
-        #[serde(crate = "precondor_sdk::serde", deny_unknown_fields)]
-        struct Architecture {
-            power: u32,
-            hidden: Vec<usize>,
-        }
         let mut reader = Reader::new(bytes, NAME, Kind::Model)?;
         let bad = |why: String| Error::Data(format!("not a usable model: architecture: {why}"));
         let Architecture { power, hidden } =
@@ -315,6 +337,10 @@ impl Weights {
         let parameters = reader.take_net(&net)?;
         reader.finish()?;
         Ok(Weights { power, net, parameters: parameters.into(), mean, inverse_deviation })
+    }
+
+    fn architecture(&self) -> Architecture {
+        Architecture { power: self.power, hidden: self.net.hidden() }
     }
 }
 

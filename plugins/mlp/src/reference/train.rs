@@ -16,7 +16,7 @@ use precondor_sdk::serde_json::{self, json};
 
 use crate::reference::objective::{Objective, Sample};
 use crate::reference::pgp::{Patch, Variant};
-use precondor_neural::model::{self, Card, Kind, Reader};
+use precondor_neural::model::{self, Card, Initial, Kind, Reader};
 use precondor_neural::net::Net;
 use precondor_neural::optim::{Optimiser, Schedule};
 use precondor_neural::random::Random;
@@ -66,6 +66,11 @@ pub struct TrainParams {
     pub skip_rate: f64,
     /// Seed of the pool, the starting weights and the batches.
     pub seed: u64,
+    /// A model of this method whose weights the run starts with, in the place of random ones; its architecture has to be that
+    /// of these parameters. What it was trained on is told by the new model, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-precondor-file" = true))]
+    pub initial: Option<String>,
 }
 
 impl Default for TrainParams {
@@ -84,8 +89,19 @@ impl Default for TrainParams {
             rate: 0.006,
             skip_rate: 0.003,
             seed: 1,
+            initial: None,
         }
     }
+}
+
+/// Shape of a network, as the model file keeps it.
+#[derive(PartialEq, Serialize, Deserialize)]
+#[serde(crate = "precondor_sdk::serde", deny_unknown_fields)]
+struct Architecture {
+    variant: Variant,
+    #[serde(default)]
+    patch: Patch,
+    hidden: Vec<usize>,
 }
 
 /// Bytes a node of a training matrix, at most: bands, features and the scaling in single precision.
@@ -146,6 +162,8 @@ pub(crate) struct Learner {
     card: Card,
     net: Net,
     families: Vec<Family>,
+    /// The weights of the model that the run starts from.
+    initial: Option<Vec<f32>>,
     /// Work space.
     ignored: Vec<f32>,
 }
@@ -156,10 +174,11 @@ pub fn network(variant: Variant, patch: Patch, hidden: &[usize]) -> Net {
 }
 
 impl Learner {
-    /// Makes the pool, on all threads of the host.
+    /// Makes the pool, on all threads of the host. Collective.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where a sample is no structured grid, or a family mixes grids.
+    /// [`Error::Unsupported`] where a sample is no structured grid, or a family mixes grids; as [`Initial::read`], and
+    /// [`Error::Parameter`] for a model of another architecture.
     pub fn new(
         params: &TrainParams,
         samples: &dyn Samples,
@@ -169,15 +188,23 @@ impl Learner {
         let TrainParams { variant, patch, ref hidden, .. } = *params;
         let team = Team::new(comm);
         let net = network(variant, patch, hidden);
+        let architecture = Architecture { variant, patch, hidden: hidden.clone() };
+        let initial = Initial::read(params.initial.as_deref(), host)?;
+        let weights = initial.as_ref().map(|initial| {
+            let (its, weights) = initial.weights(Architecture::read)?;
+            initial.require(&its, &architecture)?;
+            Ok::<_, Error>(weights.parameters.to_vec())
+        });
+        let weights = weights.transpose()?;
         let count = samples.families();
         if count == 0 {
             return Err(Error::Data("there are no training systems".into()));
         }
         let family = |family| Family::new(family, params, (&net, &team), samples, host);
-        let architecture = json!({ "variant": variant, "patch": patch, "hidden": hidden });
         let of = (NAME, env!("CARGO_PKG_VERSION"));
         Ok(Learner {
-            card: Card::of_run(of, architecture, params, samples)?,
+            card: Card::of_run(of, json!(architecture), params, samples)?.after(initial.as_ref()),
+            initial: weights,
             families: (0..count).map(family).collect::<Result<_>>()?,
             ignored: vec![0.0; net.len()],
             params: params.clone(),
@@ -247,7 +274,7 @@ impl Task for Learner {
         }
     }
     fn start(&self, random: &mut Random) -> Vec<f32> {
-        self.net.start(random, 0.1)
+        self.initial.clone().unwrap_or_else(|| self.net.start(random, 0.1))
     }
 
     fn card(&self) -> &Card {
@@ -319,26 +346,25 @@ impl Weights {
     /// # Errors
     /// [`Error::Data`] with what does not fit.
     pub fn read(bytes: &[u8]) -> Result<Self> {
-        #[derive(Deserialize)]
-        #[serde(crate = "precondor_sdk::serde", deny_unknown_fields)]
-        struct Architecture {
-            variant: Variant,
-            #[serde(default)]
-            patch: Patch,
-            hidden: Vec<usize>,
-        }
+        Architecture::read(bytes).map(|(_, weights)| weights)
+    }
+}
+
+impl Architecture {
+    /// That of a model file, and its weights.
+    fn read(bytes: &[u8]) -> Result<(Self, Weights)> {
         let mut reader = Reader::new(bytes, NAME, Kind::Model)?;
         let bad = |why: String| Error::Data(format!("not a usable model: architecture: {why}"));
-        let Architecture { variant, patch, hidden } =
-            serde_json::from_value(reader.card.architecture.clone())
-                .map_err(|e| bad(e.to_string()))?;
+        let architecture: Architecture = serde_json::from_value(reader.card.architecture.clone())
+            .map_err(|e| bad(e.to_string()))?;
+        let Architecture { variant, patch, ref hidden } = architecture;
         if hidden.len() > 8 || hidden.iter().any(|width| !(1..=1024).contains(width)) {
             return Err(bad(format!("hidden layers {hidden:?} (at most 8 of 1024)")));
         }
-        let net = network(variant, patch, &hidden);
+        let net = network(variant, patch, hidden);
         let parameters = reader.take_net(&net)?;
         reader.finish()?;
-        Ok(Weights { variant, net, parameters: parameters.into() })
+        Ok((architecture, Weights { variant, net, parameters: parameters.into() }))
     }
 }
 

@@ -2,11 +2,13 @@
 
 use crate::counts::*;
 use crate::support::*;
+use precondor_neural::model::Card;
 use precondor_plugin_mlp::fsai::{self, MlpFsai};
 use precondor_plugin_mlp::reference::pgp::Variant;
 use precondor_plugin_mlp::reference::train::{TrainParams, Weights};
 use precondor_plugin_mlp::reference::{MlpReference, ReferenceMap};
-use precondor_sdk::core::train::Trainable;
+use precondor_sdk::core::problem::{Families, Poisson, Problem};
+use precondor_sdk::core::train::{Trainable, Training};
 use precondor_sdk::prelude::*;
 
 fn small(variant: Variant) -> TrainParams {
@@ -38,6 +40,73 @@ fn fsai_resumes_to_the_same_bytes() {
         ..fsai::TrainParams::default()
     };
     resumes::<MlpFsai>(&params, &[2, 3]);
+}
+
+/// A run that starts from the model of `first` starts with its loss, ends with no more, tells what that was trained on, and is
+/// refused with `other` parameters.
+fn starts<T: Trainable>(first: &T::TrainParams, second: &T::TrainParams, other: &T::TrainParams) {
+    let mut watch = Keeper::default();
+    let model = train::<T>(first, &[3], 0.3, None, &mut watch).unwrap();
+    let least = watch.validated.iter().copied().fold(f64::INFINITY, f64::min);
+    assert!(least < watch.validated[0], "{:?}", watch.validated);
+    let mut watch = Keeper::default();
+    let after = train_from::<T>(&model, second, &[3], 0.3, &mut watch).unwrap();
+    assert_eq!(watch.validated[0], least);
+    let (before, card) = (Card::of(&model).unwrap(), Card::of(&after).unwrap());
+    assert!(card.metrics["validation_loss"].as_f64().unwrap() <= least);
+    let initial = card.initial.unwrap();
+    assert_eq!((&initial["training"], &initial["samples"]), (&before.training, &before.samples));
+    // And so on: what the first was trained on is told by the third.
+    let third = train_from::<T>(&after, second, &[3], 0.3, &mut Keeper::default()).unwrap();
+    let third = Card::of(&third).unwrap().initial.unwrap();
+    assert_eq!(third["initial"], initial);
+    let fails = |model: &[u8], params| {
+        let failed = train_from::<T>(model, params, &[3], 0.3, &mut Keeper::default());
+        failed.unwrap_err().to_string()
+    };
+    let why = fails(&model, other);
+    assert!(why.contains("parameter 'initial': the model 'model.safetensors'"), "{why}");
+    assert!(why.contains("architecture"), "{why}");
+    let why = fails(&model[..100], second);
+    assert!(why.contains("initial: 'model.safetensors': ") && why.contains("damaged"), "{why}");
+    // A checkpoint of a run from other weights is one of another run.
+    let mut keeper = Keeper { every: 5, ..Keeper::default() };
+    train_from::<T>(&model, second, &[3], 0.3, &mut keeper).unwrap();
+    let host: std::sync::Arc<dyn Host> = std::sync::Arc::new(OneFile(after));
+    let samples =
+        Families::new(vec![Problem::Poisson(Poisson { shift: 0.3, ..Poisson::at_level(3) })]);
+    let training = Training {
+        comm: &Comm::solo(),
+        host: &host,
+        samples: &samples.unwrap(),
+        resume: Some(&keeper.checkpoints[0]),
+        watch: &mut Keeper::default(),
+    };
+    let why = T::train(second, training).unwrap_err().to_string();
+    assert!(why.contains("other initial weights"), "{why}");
+}
+
+#[test]
+fn a_run_that_starts_from_a_model_goes_on_from_its_loss() {
+    let initial = Some("model.safetensors".to_owned());
+    for variant in [Variant::Spd, Variant::Stencil] {
+        let first = TrainParams { validation: 4, ..small(variant) };
+        let second = TrainParams { initial: initial.clone(), steps: 12, ..first.clone() };
+        let other = TrainParams { hidden: vec![8], ..second.clone() };
+        starts::<MlpReference>(&first, &second, &other);
+    }
+    let first = fsai::TrainParams {
+        hidden: vec![4; 2],
+        steps: 60,
+        batch: 3,
+        pool: 4,
+        validation: 2,
+        rate: 0.01,
+        ..fsai::TrainParams::default()
+    };
+    let second = fsai::TrainParams { initial, steps: 12, ..first.clone() };
+    let other = fsai::TrainParams { power: 2, ..second.clone() };
+    starts::<MlpFsai>(&first, &second, &other);
 }
 
 #[test]
@@ -96,7 +165,7 @@ fn training_systems_that_are_no_grid_are_named() {
         }
     }
     let host: std::sync::Arc<dyn Host> = std::sync::Arc::new(precondor_sdk::core::host::Alone);
-    let training = precondor_sdk::core::train::Training {
+    let training = Training {
         comm: &Comm::solo(),
         host: &host,
         samples: &NoGrid,

@@ -24,7 +24,7 @@ pub enum Recipe {
 }
 
 impl Recipe {
-    fn make(&self, purpose: Purpose, seed: u64, index: u64) -> Result<Made> {
+    pub fn make(&self, purpose: Purpose, seed: u64, index: u64) -> Result<Made> {
         match self {
             Recipe::RandomSpd(recipe) => recipe.make(purpose, seed, index),
             Recipe::Contrast(recipe) => recipe.make(purpose, seed, index),

@@ -11,6 +11,7 @@
 //! | `record.rs` | what a comparison printed |
 //! | `verdict.rs` | who wins |
 //! | `tell.rs` | tables, pictures, files |
+//! | `write.rs` | the sets as files, for others |
 mod contrast;
 mod made;
 mod methods;
@@ -21,6 +22,7 @@ mod sets;
 mod tell;
 mod trials;
 mod verdict;
+mod write;
 
 use crate::claimed;
 use precondor::Methods;
@@ -76,6 +78,9 @@ pub struct Args {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
+    /// Write the systems into this folder as files, with a list for each set, and compare nothing
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["train", "method", "resume", "json", "program", "time_limit"])]
+    write: Option<PathBuf>,
     /// The program `precondor`; the one beside this program unless given
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
@@ -99,6 +104,17 @@ pub fn run(args: &Args, methods: &Methods, plugin_path: &[PathBuf]) -> Result<()
         let why =
             format!("--seed {TRAINING_SEED}: models are trained with this seed; choose another");
         return Err(Error::Parameter(why));
+    }
+    if let Some(folder) = args.write.as_deref().filter(|_| !args.dry_run) {
+        let _claim = claimed(folder, &[])?;
+        for set in &sets {
+            let many = write::write(set, (args.seed, args.systems), methods, folder)?;
+            print(&format!(
+                "{}: {many} systems\n",
+                folder.join(&set.name).with_extension("toml").display()
+            ))?;
+        }
+        return Ok(());
     }
     let program = args.program.clone().map_or_else(trials::beside, Ok)?;
     if args.dry_run {

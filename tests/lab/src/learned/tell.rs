@@ -265,7 +265,7 @@ pub fn over_all(found: &[Found], told: &[Told]) -> Section {
             "Means are geometric, of value + shift (time 10 ms, iterations and products 10), over the systems that some method \
              solved; what a method did not solve counts as {PENALTY} times the dearest solve of that system. A product is one \
              with A; an application of M counts as nnz(M)/nnz(A) of one, a factor that is applied with its transpose (IC, FSAI) \
-             once. ρ(τ): the share of systems solved in at most τ times \
+             twice. ρ(τ): the share of systems solved in at most τ times \
              the least time. Times are of one solve, setup included, training apart."
         )],
         tables: vec![Table {

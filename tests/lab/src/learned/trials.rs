@@ -75,19 +75,11 @@ impl Trials<'_> {
     pub fn compare(&self, set: &Set, methods: &[Method]) -> Result<Record> {
         let place = self.place(set);
         files::make_folder(&place)?;
-        let mut solver = json!({ "method": "cg", "max_iterations": ITERATIONS });
-        match set.rule {
-            Rule::Relative(tolerance) => solver["tolerance"] = tolerance.into(),
-            Rule::Absolute(tolerance) => {
-                solver["tolerance"] = 1e-30.into();
-                solver["absolute_tolerance"] = tolerance.into();
-            }
-        }
         let asked = json!({
             "title": set.title,
             "time_limit": self.time_limit,
             "problem": self.problem(set)?,
-            "solver": solver,
+            "solver": solver(set.rule),
             "run": methods.iter().map(Method::run).collect::<Vec<_>>(),
         });
         let (config, found) = (place.join("compare.toml"), place.join("found.json"));
@@ -174,6 +166,19 @@ impl Trials<'_> {
         let output = command.output().map_err(|e| Error::file(&self.program, e))?;
         Ok((output.status.code(), output.stdout))
     }
+}
+
+/// The section `[solver]` of a rule.
+pub fn solver(rule: Rule) -> Value {
+    let mut solver = json!({ "method": "cg", "max_iterations": ITERATIONS });
+    match rule {
+        Rule::Relative(tolerance) => solver["tolerance"] = tolerance.into(),
+        Rule::Absolute(tolerance) => {
+            solver["tolerance"] = 1e-30.into();
+            solver["absolute_tolerance"] = tolerance.into();
+        }
+    }
+    solver
 }
 
 /// Systems in files that others made, the first `count` of them.

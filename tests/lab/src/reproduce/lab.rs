@@ -126,7 +126,7 @@ impl Lab<'_> {
         }
         let Ok(generator) = self.methods.get(&config.name) else { return Ok(()) };
         for model in models::used(generator.as_ref(), config)? {
-            if model.seed() == Some(self.seed) {
+            if model.seeds().contains(&self.seed) {
                 return Err(Error::Parameter(format!(
                     "--seed {}: the model '{}' of {} was trained with this seed ({}); choose another",
                     self.seed,

@@ -2,8 +2,10 @@
 //! may be said of it is said of these alone.
 use super::field::{Field, Measure, Origin, Stage, log_ratio};
 use super::race::{Race, Watch};
-use crate::report::{self, End, Tally, spread};
-use precondor::report::format::number;
+use crate::report::format::number;
+use crate::report::solves::{self, End};
+use crate::report::spread;
+use crate::report::tally::Tally;
 use precondor_core::Result;
 use std::collections::BTreeSet;
 
@@ -52,7 +54,7 @@ pub struct Finals {
 }
 
 /// Has the finalists meet. None where a signal came before.
-pub fn run(race: &mut Race<'_>, watch: &mut Watch) -> Result<Option<Finals>> {
+pub fn run(race: &mut Race<'_, '_>, watch: &mut Watch) -> Result<Option<Finals>> {
     if race.field.interrupted {
         return Ok(None);
     }
@@ -114,7 +116,7 @@ impl Finals {
         }
     }
 
-    fn meet(&mut self, race: &mut Race<'_>, watch: &mut Watch) -> Result<()> {
+    fn meet(&mut self, race: &mut Race<'_, '_>, watch: &mut Watch) -> Result<()> {
         let practised = race
             .field
             .looked
@@ -158,7 +160,7 @@ impl Finals {
     }
 
     /// Each finalist once; those that failed on this system, or take long, are not tried on it again.
-    fn round(&mut self, race: &mut Race<'_>, system: usize, round: usize) -> Result<()> {
+    fn round(&mut self, race: &mut Race<'_, '_>, system: usize, round: usize) -> Result<()> {
         let many = self.finalists.len();
         let seconds = |end: &End| {
             let entry = end.as_ref().ok().filter(|entry| entry.converged());
@@ -214,7 +216,7 @@ impl Finals {
             let pairs =
                 (0..rounds).map(|k| (mine.get(k).or(mine.last()), theirs.get(k).or(theirs.last())));
             let of: Vec<f64> = pairs.filter_map(|(a, b)| log_ratio(cost(b), cost(a))).collect();
-            of_systems.extend(precondor::report::median(of.clone()));
+            of_systems.extend(crate::report::median(of.clone()));
             logs.extend(of);
         }
         let mean = of_systems.iter().sum::<f64>() / of_systems.len().max(1) as f64;
@@ -225,7 +227,7 @@ impl Finals {
     pub fn tally(&self, finalist: usize) -> Tally {
         let mut tally = Tally::default();
         let ends = self.finalists[finalist].ends.iter().cloned();
-        ends.filter_map(report::together).for_each(|end| tally.add(end));
+        ends.filter_map(solves::together).for_each(|end| tally.add(end));
         tally
     }
 

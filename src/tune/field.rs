@@ -3,7 +3,7 @@
 //! Configurations are compared on systems that both were tried on, by the mean of the logarithm of the ratio of their costs.
 //! What one of both did not solve counts as [`PENALTY`] times the cost of the other there.
 use super::space::Space;
-use crate::report::End;
+use crate::report::solves::End;
 use precondor_core::config::SolverKind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -25,7 +25,7 @@ pub enum Measure {
     Time,
     /// Iterations.
     Iterations,
-    /// Products with A, an application of M counted as nnz(M)/nnz(A) of one.
+    /// Products with A, an application of M counted by the entries that it goes through.
     Products,
 }
 
@@ -34,15 +34,20 @@ pub enum Measure {
 pub struct Candidate {
     /// Its method's space, by its place.
     pub space: usize,
+    /// What is given and what was drawn.
     pub params: Map<String, Value>,
+    /// The iteration.
     pub solver: SolverKind,
 }
 
 /// What is seen of a system.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Looked {
+    /// Unknowns.
     pub n: u64,
+    /// Entries.
     pub nnz: u64,
+    /// Whether it is symmetric.
     pub symmetric: bool,
     /// The same for matrices that are the same.
     pub digest: String,
@@ -128,23 +133,23 @@ pub struct Round {
 
 /// All that is known of a race.
 pub struct Field<'r> {
-    pub rules: &'r Rules,
-    pub runners: Vec<Runner>,
-    pub trials: Vec<Trial>,
-    pub rounds: Vec<Round>,
-    pub champion: Option<usize>,
+    pub(super) rules: &'r Rules,
+    pub(super) runners: Vec<Runner>,
+    pub(super) trials: Vec<Trial>,
+    pub(super) rounds: Vec<Round>,
+    pub(super) champion: Option<usize>,
     /// The best so far, the champion first.
-    pub elites: Vec<usize>,
-    pub looked: BTreeMap<usize, Looked>,
+    pub(super) elites: Vec<usize>,
+    pub(super) looked: BTreeMap<usize, Looked>,
     /// Systems that could not be made, and why.
-    pub missing: BTreeMap<usize, String>,
-    pub interrupted: bool,
+    pub(super) missing: BTreeMap<usize, String>,
+    pub(super) interrupted: bool,
     /// Why it ended.
-    pub ended: &'static str,
+    pub(super) ended: &'static str,
 }
 
 impl<'r> Field<'r> {
-    pub fn new(rules: &'r Rules) -> Field<'r> {
+    pub(super) fn new(rules: &'r Rules) -> Field<'r> {
         Field {
             rules,
             runners: Vec::new(),
@@ -160,7 +165,7 @@ impl<'r> Field<'r> {
     }
 
     /// Enters a configuration; its number. One that was entered before has that of then.
-    pub fn enter(&mut self, candidate: Candidate, origin: Origin) -> usize {
+    pub(super) fn enter(&mut self, candidate: Candidate, origin: Origin) -> usize {
         if let Some(there) = self.find(&candidate) {
             return there;
         }
@@ -168,23 +173,23 @@ impl<'r> Field<'r> {
         self.runners.len() - 1
     }
 
-    pub fn find(&self, candidate: &Candidate) -> Option<usize> {
+    pub(super) fn find(&self, candidate: &Candidate) -> Option<usize> {
         self.runners.iter().position(|runner| runner.candidate == *candidate)
     }
 
     /// The method of a configuration.
-    pub fn method(&self, runner: usize) -> Option<&str> {
+    pub(super) fn method(&self, runner: usize) -> Option<&str> {
         self.rules.spaces[self.runners[runner].candidate.space].method.as_deref()
     }
 
     /// Configurations that were drawn so far.
-    pub fn drawn(&self) -> usize {
+    pub(super) fn drawn(&self) -> usize {
         let drawn = |runner: &&Runner| matches!(runner.origin, Origin::Drawn | Origin::Near(_));
         self.runners.iter().filter(drawn).count()
     }
 
     /// Seconds of a trial of a configuration, in the mean.
-    pub fn mean_seconds(&self, runner: usize) -> f64 {
+    pub(super) fn mean_seconds(&self, runner: usize) -> f64 {
         let of = self.trials.iter().filter(|trial| trial.runner == runner);
         let (count, sum) =
             of.fold((0.0, 0.0), |(count, sum), trial| (count + 1.0, sum + trial.taken));
@@ -192,7 +197,7 @@ impl<'r> Field<'r> {
     }
 
     /// How often a parameter is to be drawn: the less, the more configurations with it were refused.
-    pub fn weight(&self, space: usize, key: &str) -> f64 {
+    pub(super) fn weight(&self, space: usize, key: &str) -> f64 {
         let with = |runner: &&Runner| {
             let of = &runner.candidate;
             of.space == space && of.params.contains_key(key)
@@ -206,12 +211,12 @@ impl<'r> Field<'r> {
     }
 
     /// What a solve cost, where it went well.
-    pub fn cost(&self, end: &End) -> Option<f64> {
+    pub(super) fn cost(&self, end: &End) -> Option<f64> {
         cost(self.rules, end)
     }
 
     /// Takes those that came through into the elites, and finds the best of these.
-    pub fn crown(&mut self, came_through: &[usize]) {
+    pub(super) fn crown(&mut self, came_through: &[usize]) {
         let mut all: BTreeSet<usize> = self.elites.iter().copied().collect();
         all.extend(came_through);
         let Some(champion) = self.champion else { return };
@@ -236,7 +241,7 @@ impl<'r> Field<'r> {
     }
 
     /// The mean logarithm of what `a` takes, times what `b` takes, over systems that both were tried on and one solved.
-    pub fn duel(&self, a: usize, b: usize) -> Option<f64> {
+    pub(super) fn duel(&self, a: usize, b: usize) -> Option<f64> {
         let (mine, theirs) = (&self.runners[a].costs, &self.runners[b].costs);
         let mut sum = (0.0, 0.0);
         for (system, costs) in mine {
@@ -248,7 +253,7 @@ impl<'r> Field<'r> {
     }
 
     /// The best of the methods as they come.
-    pub fn best_default(&self) -> Option<usize> {
+    pub(super) fn best_default(&self) -> Option<usize> {
         let champion = self.champion?;
         let default = |k: &usize| self.runners[*k].origin == Origin::Default;
         let all = (0..self.runners.len()).filter(default);
@@ -259,7 +264,7 @@ impl<'r> Field<'r> {
 
     /// What the champion is to be compared with: what was given, the best of the methods as they come, and its own method as
     /// it comes.
-    pub fn bases(&self) -> Vec<usize> {
+    pub(super) fn bases(&self) -> Vec<usize> {
         let Some(champion) = self.champion else { return Vec::new() };
         let of = &self.runners[champion].candidate;
         let all = || self.runners.iter().enumerate();
@@ -278,12 +283,12 @@ impl<'r> Field<'r> {
     }
 
     /// What `runner` takes, times what the best of the methods as they come takes.
-    pub fn gain(&self, runner: usize) -> f64 {
+    pub(super) fn gain(&self, runner: usize) -> f64 {
         self.best_default().and_then(|default| self.duel(runner, default)).map_or(1.0, f64::exp)
     }
 
     /// The best of each other method than those of `taken`, the better first.
-    pub fn of_other_methods(&self, taken: &[usize]) -> Vec<usize> {
+    pub(super) fn of_other_methods(&self, taken: &[usize]) -> Vec<usize> {
         let Some(champion) = self.champion else { return Vec::new() };
         let mut best: BTreeMap<usize, (f64, usize)> = BTreeMap::new();
         for (k, runner) in self.runners.iter().enumerate() {
@@ -304,7 +309,7 @@ impl<'r> Field<'r> {
     }
 
     /// Why nobody solved a system.
-    pub fn nobody(&self, system: usize) -> String {
+    pub(super) fn nobody(&self, system: usize) -> String {
         let mut why: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for trial in self.trials.iter().filter(|trial| trial.system == system) {
             let name = self.method(trial.runner).unwrap_or("none").to_owned();
@@ -340,7 +345,7 @@ pub fn cost(rules: &Rules, end: &End) -> Option<f64> {
 /// The middle of costs; none where most of them are.
 pub fn middle(costs: &[Option<f64>]) -> Option<f64> {
     let solved: Vec<f64> = costs.iter().copied().flatten().collect();
-    precondor::report::median(solved).filter(|_| 2 * costs.iter().flatten().count() >= costs.len())
+    crate::report::median(solved).filter(|_| 2 * costs.iter().flatten().count() >= costs.len())
 }
 
 /// ln(a/b); what one did not solve counts as so many times the other.

@@ -4,7 +4,8 @@
 //! three to five pairs the mean has to lie above zero by more than its standard error times Student's t; of six and more,
 //! where a single disturbance should not decide, so many have to be above zero as a fair coin would not show (sign
 //! test); both at 97.5 % on one side. Fewer than three pairs tell nothing.
-use super::{End, Tally};
+use super::solves::End;
+use super::tally::Tally;
 
 /// Student's t at 97.5 %, for 2, 3 and 4 degrees of freedom.
 const STUDENT: [f64; 3] = [4.303, 3.182, 2.776];
@@ -67,6 +68,7 @@ fn coin(n: usize, heads: usize) -> f64 {
 /// Of methods that all solved the same systems: the one of the shortest time, and those that the spread does not tell
 /// from it; nothing of them where there are too few times.
 pub struct Fastest {
+    /// The one of the shortest time.
     pub shortest: usize,
     /// With it, where there are times enough.
     pub equal: Option<Vec<usize>>,

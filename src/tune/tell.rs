@@ -1,37 +1,80 @@
-//! What a race came to, as a document, as CSV and as the configuration that won.
+//! What a race came to, as a document and as CSV.
 use super::asked::Asked;
 use super::field::{Field, Measure, Origin, Stage, Trial};
 use super::finals::{Finalist, Finals};
+use crate::report::plot::{self, Points};
+use crate::report::solves::Entry;
 use crate::report::spread::Verdict;
-use crate::report::{Entry, Tally};
-use precondor::report::plot::{self, Points};
-use precondor::report::{
-    Cell, Column, Document, Figure, Iterations, Provenance, Row, Section, Table, csv,
+use crate::report::tally::{Numbers, Tally};
+use crate::report::{
+    self, Cell, Column, Document, Figure, Iterations, Provenance, Row, Section, Table, csv,
 };
-use precondor_core::Result;
-use precondor_core::config;
 use serde_json::{Map, Value, json};
-use std::path::Path;
+use std::path::PathBuf;
 
 /// Rows of the table of configurations, at most.
 const ROWS: usize = 20;
 /// Brackets that are told one by one, at most.
 const BRACKETS: usize = 30;
 
-/// What there is to tell of.
-pub struct Told<'a> {
-    pub asked: &'a Asked,
-    pub race: &'a Field<'a>,
-    pub finals: Option<&'a Finals>,
-    pub config: String,
-    pub command: String,
-    pub text: String,
-    pub provenance: Provenance,
-    pub output: &'a Path,
+/// What there is to tell of a race, under way or at its end.
+#[derive(Clone, Copy)]
+pub struct Telling<'a> {
+    pub(super) asked: &'a Asked,
+    pub(super) race: &'a Field<'a>,
+    pub(super) finals: Option<&'a Finals>,
 }
 
-impl Told<'_> {
-    fn name(&self, runner: usize) -> String {
+/// What a document says beside the race.
+pub struct Frame {
+    /// The configuration's name.
+    pub config: String,
+    /// What was called.
+    pub command: String,
+    /// What the configuration says, for pages to copy.
+    pub text: Option<String>,
+    /// What ran where.
+    pub provenance: Provenance,
+    /// Where the configuration that won was written.
+    pub written: Option<PathBuf>,
+}
+
+/// How far a race is.
+pub struct SoFar {
+    /// Seconds since its start.
+    pub seconds: f64,
+    /// Brackets that are done.
+    pub brackets: usize,
+    /// Configurations that were tried.
+    pub configurations: usize,
+    /// The best of them, in words; none before any has solved a system.
+    pub best: Option<String>,
+}
+
+impl<'a> Telling<'a> {
+    /// Of a race under way.
+    pub fn under_way(asked: &'a Asked, race: &'a Field<'a>) -> Telling<'a> {
+        Telling { asked, race, finals: None }
+    }
+
+    /// How far it is.
+    pub fn so_far(&self) -> SoFar {
+        SoFar {
+            seconds: self.race.trials.last().map_or(0.0, |last| last.at),
+            brackets: self.race.rounds.len(),
+            configurations: self.race.runners.len(),
+            best: self.race.champion.map(|best| self.name(best)),
+        }
+    }
+
+    /// Whether a tuned configuration takes less on the held-out systems than what was there before; none where nothing is
+    /// known of these.
+    pub fn gap(&self) -> Option<bool> {
+        let finals = self.finals.filter(|finals| !finals.systems.is_empty());
+        finals.map(|finals| finals.gap)
+    }
+
+    pub(super) fn name(&self, runner: usize) -> String {
         self.asked.name(&self.race.runners[runner].candidate)
     }
 
@@ -40,14 +83,14 @@ impl Told<'_> {
     }
 
     /// The configuration that is written.
-    pub fn winner(&self) -> Option<usize> {
+    pub(super) fn winner(&self) -> Option<usize> {
         match self.finals {
             Some(finals) => Some(finals.finalists.get(finals.winner)?.runner),
             None => self.race.champion,
         }
     }
 
-    /// What is said above all.
+    /// What may be said, in sentences.
     pub fn statement(&self) -> Vec<String> {
         match self.finals {
             Some(finals) => finals.statement(self.race, |runner| self.name(runner)),
@@ -61,40 +104,40 @@ impl Told<'_> {
         }
     }
 
-    pub fn document(&self) -> Document {
+    /// As a document.
+    pub fn document(&self, frame: Frame) -> Document {
         let finals = self.finals.filter(|finals| !finals.systems.is_empty());
         let mut sections: Vec<Section> =
             finals.map(|finals| self.held_out(finals)).into_iter().collect();
         sections.extend([self.brackets(), self.configurations(), self.systems()]);
         let winner = self.winner();
+        let mut files = vec![("race.csv", "every trial".to_owned())];
+        if self.finalists_have_files() {
+            let what = "the finalists on the held-out systems, for `precondor compare`";
+            files.push(("finalists.toml", what.to_owned()));
+        }
         Document {
-            title: self.asked.title.clone().unwrap_or_else(|| self.config.clone()),
-            command: self.command.clone(),
-            provenance: self.provenance.clone(),
+            title: self.asked.title.clone().unwrap_or_else(|| frame.config.clone()),
+            command: frame.command,
+            provenance: frame.provenance,
             notes: self.rules(),
             readings: self.statement(),
             sections,
-            configuration: Some(self.text.clone()),
-            files: vec![
-                ("race.csv", "every trial".to_owned()),
-                (
-                    "finalists.toml",
-                    "the finalists on the held-out systems, for `precondor compare`".to_owned(),
-                ),
-            ],
+            configuration: frame.text,
+            files,
             data: fields(json!({
-                "config": self.config,
+                "config": frame.config,
                 "complete": self.finals.is_some(),
-                "gap": finals.map(|finals| finals.gap),
+                "gap": self.gap(),
                 "winner": winner.map(|winner| self.candidate(winner)),
-                "written": self.output.display().to_string(),
+                "written": frame.written.map(|path| path.display().to_string()),
                 "configurations": self.race.drawn(),
                 "trials": self.race.trials.len(),
             })),
         }
     }
 
-    fn candidate(&self, runner: usize) -> Value {
+    pub(super) fn candidate(&self, runner: usize) -> Value {
         let candidate = &self.race.runners[runner].candidate;
         json!({ "solver": candidate.solver.name(), "preconditioner": self.asked.preconditioner(candidate) })
     }
@@ -108,7 +151,7 @@ impl Told<'_> {
             Measure::Time => "the time of setup and solve".to_owned(),
             Measure::Iterations => "the number of iterations".to_owned(),
             Measure::Products => {
-                "the number of products (an application of M counts as nnz(M)/nnz(A) of one)"
+                "the number of products (an application of M counts by the entries that it goes through)"
                     .to_owned()
             }
         };
@@ -123,7 +166,7 @@ impl Told<'_> {
             ),
             format!(
                 "{} s of {} s; the race ended as {}.",
-                precondor::report::format::number(self.race.trials.last().map_or(0.0, |trial| trial.at)),
+                report::format::number(self.race.trials.last().map_or(0.0, |trial| trial.at)),
                 rules.budget,
                 self.race.ended
             ),
@@ -150,7 +193,7 @@ impl Told<'_> {
                     .into(),
                 )
             });
-            let median = |of: fn(&crate::report::Numbers) -> f64| {
+            let median = |of: fn(&Numbers) -> f64| {
                 Cell::of(tally.median(|numbers| Some(of(numbers))), Cell::Seconds)
             };
             let cells = vec![
@@ -178,12 +221,12 @@ impl Told<'_> {
             finals
                 .systems
                 .iter()
-                .map(|system| self.asked.system(*system))
+                .map(|system| self.asked.systems().name(*system))
                 .collect::<Vec<_>>()
                 .join("; ")
         )];
         for (system, why) in &finals.left_out {
-            notes.push(format!("{} was left out: {why}.", self.asked.system(*system)));
+            notes.push(format!("{} was left out: {why}.", self.asked.systems().name(*system)));
         }
         Section {
             id: "held_out".into(),
@@ -276,7 +319,7 @@ impl Told<'_> {
         let axis = format!("{what}, times that of {}", self.name(base));
         let ratio = |trial: &Trial| {
             let theirs = self.race.runners[base].costs.get(&trial.system)?;
-            let theirs = precondor::report::median(theirs.iter().copied().flatten().collect())?;
+            let theirs = report::median(theirs.iter().copied().flatten().collect())?;
             Some((trial.at, trial.cost? / theirs))
         };
         let raced = |trial: &&Trial| trial.stage != Stage::HeldOut;
@@ -388,7 +431,7 @@ impl Told<'_> {
             let looked = self.race.looked.get(&system);
             let why = self.race.missing.get(&system);
             Row {
-                label: self.asked.system(system),
+                label: self.asked.systems().name(system),
                 cells: vec![
                     Cell::Text(what.into()),
                     Cell::of(looked.map(|looked| looked.n), Cell::Count),
@@ -418,7 +461,7 @@ impl Told<'_> {
         }
     }
 
-    /// `race.csv`: every trial.
+    /// Every trial, a line each.
     pub fn csv(&self) -> String {
         let mut out = csv::line([
             "at",
@@ -454,7 +497,7 @@ impl Told<'_> {
                 format!("{:.6}", trial.at),
                 stage,
                 trial.system.to_string(),
-                self.asked.system(trial.system),
+                self.asked.systems().name(trial.system),
                 trial.runner.to_string(),
                 self.race.method(trial.runner).unwrap_or("none").to_owned(),
                 Value::Object(candidate.params.clone()).to_string(),
@@ -469,66 +512,6 @@ impl Told<'_> {
         }
         out
     }
-
-    /// The configuration that won, for `solve`: its system is the first of those held out.
-    pub fn written(&self) -> Result<String> {
-        let Some(winner) = self.winner() else { return Ok(String::new()) };
-        let candidate = &self.race.runners[winner].candidate;
-        let mut fields = Map::new();
-        if let Some(system) = self.asked.rules().held_out.first() {
-            let (case, _) = self.asked.place(*system);
-            fields.insert("problem".into(), case.section(self.output.parent()));
-        }
-        fields.insert("solver".into(), self.asked.solver(candidate));
-        if let Some(method) = self.asked.preconditioner(candidate) {
-            fields.insert("preconditioner".into(), method);
-        }
-        let said = self.statement().into_iter().map(|line| format!("# {}\n", one_line(&line)));
-        let made = format!("# Written by `{}`.\n\n", one_line(&self.command));
-        Ok(said.chain([made, config::written(&Value::Object(fields))?]).collect())
-    }
-
-    /// The finalists on the held-out systems, for `compare`.
-    pub fn finalists(&self, folder: &Path) -> Result<String> {
-        let Some(finals) = self.finals else { return Ok(String::new()) };
-        let mut matrices: Vec<Value> = Vec::new();
-        let mut models: Vec<Value> = Vec::new();
-        for system in &finals.systems {
-            let (case, index) = self.asked.place(*system);
-            let mut section = case.section(Some(folder));
-            section["label"] = case.label.clone().into();
-            if case.is_model() {
-                match models.iter_mut().find(|other| other["label"] == section["label"]) {
-                    Some(there) => there["samples"] = (index + 1).into(),
-                    None => {
-                        section["samples"] = (index + 1).into();
-                        models.push(section);
-                    }
-                }
-            } else {
-                matrices.push(section);
-            }
-        }
-        if !matrices.is_empty() {
-            models.push(json!({ "matrices": matrices }));
-        }
-        let run = |finalist: &Finalist| {
-            let candidate = &self.race.runners[finalist.runner].candidate;
-            json!({
-                "label": format!("{} ({})", finalist.role, self.name(finalist.runner)),
-                "solver": { "method": candidate.solver.name() },
-                "preconditioner": self.asked.preconditioner(candidate),
-            })
-        };
-        let runs: Vec<Value> = finals.finalists.iter().map(run).collect();
-        let base = &self.race.runners[finals.finalists[finals.base].runner].candidate;
-        config::written(&json!({
-            "repeats": 3,
-            "problem": models,
-            "solver": self.asked.solver(base),
-            "run": runs,
-        }))
-    }
 }
 
 /// The fields of an object.
@@ -537,10 +520,6 @@ fn fields(object: Value) -> Map<String, Value> {
         Value::Object(fields) => fields,
         _ => Map::new(),
     }
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn iterations(tally: &Tally) -> Cell {

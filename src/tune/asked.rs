@@ -1,17 +1,16 @@
-//! What a configuration asks `tune` for: the systems to practise on and those that are held out, the methods and what
-//! may be drawn of them, what is made small.
+//! What a configuration asks for: methods and what may be drawn of them, what is made small, on which systems.
 use super::field::{Candidate, Measure, Rules};
+use super::judge::Run;
 use super::race::Order;
-use super::space::{Dice, Space};
-use crate::compare::Run;
-use crate::experiment::{self, Case, Task};
-use crate::fallback;
+use super::space::Space;
+use super::systems::{Family, Systems};
+use crate::Methods;
+use crate::config::experiment::Task;
+use crate::config::fallback;
 use crate::measure;
-use crate::session::Session;
 use precondor_core::config::{
     self, Backend, Content, MethodConfig, Node, SolverConfig, SolverKind, StopRule,
 };
-use precondor_core::kernel::random;
 use precondor_core::registry::DynGenerator;
 use precondor_core::schema::TUNE;
 use precondor_core::{Error, Result};
@@ -71,29 +70,40 @@ impl Default for Tune {
     }
 }
 
-/// Systems of a model problem to practise on where the configuration does not say how many.
-const SAMPLES: u64 = 8;
-
-/// A system: of which case, which one of it, and whether it is to practise on.
-struct System {
-    case: usize,
-    index: u64,
-    practice: bool,
-}
-
+/// What a configuration asks for.
 pub struct Asked {
+    /// What it is about.
     pub title: Option<String>,
-    pub cases: Vec<Case>,
-    systems: Vec<System>,
-    rules: Rules,
+    /// Where the configuration that wins is to be written.
     pub output: PathBuf,
+    systems: Systems,
+    rules: Rules,
     solver: SolverConfig,
     section: Node,
-    seed: u64,
 }
 
 impl Asked {
-    pub fn new(root: &Node, session: &Session) -> Result<Asked> {
+    /// What a configuration asks for, of systems that it names. Patterns of files have been expanded.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] with the place of what a section cannot hold; where nothing is left to hold out.
+    pub fn new(root: &Node, methods: &Methods) -> Result<Asked> {
+        let [practice, held_out] =
+            ["problem", "held_out"].map(|key| Family::named(root, key, methods));
+        let held_out = root.get("held_out").map(|_| held_out).transpose()?;
+        Asked::of(root, practice?, held_out, methods)
+    }
+
+    /// What a configuration asks for, of these systems: some of `practice` are held out, unless others are.
+    ///
+    /// # Errors
+    /// As [`new`](Asked::new).
+    pub fn of(
+        root: &Node,
+        practice: Vec<Family>,
+        held_out: Option<Vec<Family>>,
+        methods: &Methods,
+    ) -> Result<Asked> {
         root.only(&["title", "problem", "held_out", "solver", "preconditioner", "tune"])?;
         let title = root.get("title").map(|node| node.text().map(str::to_owned)).transpose()?;
         let nothing = config::parse("", std::path::Path::new(""), "")?;
@@ -113,20 +123,16 @@ impl Asked {
             (None, Some(_)) => Some(vec![solver.method]),
             (None, None) => None,
         };
-        let (cases, systems) = systems(root, &tune, session)?;
+        let systems = Systems::new(practice, held_out, tune.held_out, tune.seed)
+            .map_err(|why| root.get("problem").unwrap_or(root).error(why))?;
         let mut spaces = match node.get("methods") {
-            Some(list) => given_methods(list, session)?,
-            None => all_methods(session),
+            Some(list) => given_methods(list, methods)?,
+            None => all_methods(methods),
         };
-        let given = root.get("preconditioner").map(|node| session.method(node)).transpose()?;
+        let given = root.get("preconditioner").map(|node| methods.method(node)).transpose()?;
         let given = given
-            .map(|method| candidate(&method, solver.method, &mut spaces, session))
+            .map(|method| candidate(&method, solver.method, &mut spaces, methods))
             .transpose()?;
-        let of = |practice: bool| {
-            let all =
-                systems.iter().enumerate().filter(move |(_, system)| system.practice == practice);
-            all.map(|(k, _)| k).collect::<Vec<usize>>()
-        };
         let rules = Rules {
             measure: tune.measure,
             solves: f64::from(tune.solves),
@@ -136,18 +142,28 @@ impl Asked {
             spaces,
             solvers,
             given,
-            practice: of(true),
-            held_out: of(false),
+            practice: systems.of(true),
+            held_out: systems.of(false),
             seed: tune.seed,
         };
         let output = match (&tune.output, node.get("output")) {
             (Some(_), Some(node)) => node.path()?,
             _ => PathBuf::from("tuned.toml"),
         };
-        Ok(Asked { title, cases, systems, rules, output, solver, section, seed: tune.seed })
+        Ok(Asked { title, output, systems, rules, solver, section })
     }
 
-    pub fn rules(&self) -> &Rules {
+    /// Seconds that all of it may take.
+    pub fn budget(&self) -> f64 {
+        self.rules.budget
+    }
+
+    /// The files of all systems; those of one matrix or vector belong together.
+    pub fn files(&self) -> Vec<Vec<PathBuf>> {
+        self.systems.files()
+    }
+
+    pub(super) fn rules(&self) -> &Rules {
         &self.rules
     }
 
@@ -158,46 +174,21 @@ impl Asked {
         spaces.chain(given).map(Value::Object).collect()
     }
 
-    /// The first system to practise on of each case.
-    pub fn first_of_cases(&self) -> Vec<usize> {
-        let of = |case: usize| {
-            self.rules.practice.iter().copied().find(|system| self.systems[*system].case == case)
-        };
-        (0..self.cases.len()).filter_map(of).collect()
+    pub(super) fn systems(&self) -> &Systems {
+        &self.systems
     }
 
-    /// What a system is called.
-    pub fn system(&self, system: usize) -> String {
-        let System { case, index, practice } = self.systems[system];
-        let case = &self.cases[case];
-        match (case.is_model(), practice) {
-            (false, _) => case.label.clone(),
-            (true, true) => format!("{}, practice {index}", case.label),
-            (true, false) => format!("{}, system {index}", case.label),
-        }
-    }
-
-    /// The case of a system, and its number there.
-    pub fn place(&self, system: usize) -> (&Case, u64) {
-        let System { case, index, .. } = self.systems[system];
-        (&self.cases[case], index)
-    }
-
-    /// Makes a system. Collective.
-    pub fn task(&self, system: usize, session: &Session) -> Result<Task> {
-        let System { case, index, practice } = self.systems[system];
-        let case = &self.cases[case];
-        let task = match practice {
-            // Apart from what models are trained on with the same seed.
-            true => case.practice(random::mix(self.seed ^ random::GAMMA), index, session)?,
-            false => case.task(index, session)?,
-        };
-        session.comm().agree(session.files_unchanged())?;
-        session.comm().agree(task.single())
+    /// Makes a system, of those with one right-hand side. Collective.
+    ///
+    /// # Errors
+    /// What reading or making it reports.
+    pub(super) fn task(&self, system: usize, methods: &Methods) -> Result<Task> {
+        let task = self.systems.task(system, methods)?;
+        methods.comm().agree(task.single())
     }
 
     /// What a configuration is as a section `[preconditioner]`.
-    pub fn preconditioner(&self, candidate: &Candidate) -> Option<Value> {
+    pub(super) fn preconditioner(&self, candidate: &Candidate) -> Option<Value> {
         let name = self.rules.spaces[candidate.space].method.as_deref()?;
         let mut fields = Map::from_iter([("name".to_owned(), name.into())]);
         fields.extend(candidate.params.clone());
@@ -205,7 +196,7 @@ impl Asked {
     }
 
     /// The section `[solver]` with the iteration of a configuration.
-    pub fn solver(&self, candidate: &Candidate) -> Value {
+    pub(super) fn solver(&self, candidate: &Candidate) -> Value {
         let mut fields = match self.section.json() {
             Value::Object(fields) => fields,
             _ => Map::new(),
@@ -215,7 +206,7 @@ impl Asked {
     }
 
     /// A configuration in words: `amg, strength 0.1; cg`.
-    pub fn name(&self, candidate: &Candidate) -> String {
+    pub(super) fn name(&self, candidate: &Candidate) -> String {
         let method = self.method(candidate);
         let mut words = measure::name(method.as_ref()).to_owned();
         let given = measure::parameters(method.as_ref());
@@ -231,27 +222,19 @@ impl Asked {
     }
 
     /// What a configuration is tried as.
-    pub fn run(&self, order: &Order, session: &Session) -> Result<Run> {
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] where the method that takes M's place is none.
+    pub(super) fn run(&self, order: &Order, methods: &Methods) -> Result<Run> {
         let candidate = &order.candidate;
         let method = self.method(candidate);
         let mut solver = SolverConfig { method: candidate.solver, ..self.solver.clone() };
         if let Some(most) = order.iterations {
             solver.max_iterations = solver.max_iterations.min(most);
         }
-        let plan = fallback::plan(session, Some(&self.section), &solver, method.as_ref())?;
+        let plan = fallback::plan(methods, Some(&self.section), &solver, method.as_ref())?;
         let limit = order.seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        let (label, group) = (String::new(), String::new());
-        Ok(Run {
-            label,
-            group,
-            solver,
-            method,
-            plan,
-            reuse: None,
-            setup_cost: None,
-            warm: false,
-            limit,
-        })
+        Ok(Run { solver, method, plan, limit })
     }
 }
 
@@ -276,53 +259,8 @@ fn refuse(section: &Node, solver: &SolverConfig) -> Result<()> {
     Ok(())
 }
 
-/// All systems: those of `[problem]`, of which some are held out unless `[held_out]` has others.
-fn systems(root: &Node, tune: &Tune, session: &Session) -> Result<(Vec<Case>, Vec<System>)> {
-    let apart = |cases: Vec<Case>| cases.into_iter().flat_map(Case::apart).collect::<Vec<_>>();
-    let mut cases = apart(experiment::family_of(root, "problem", SAMPLES, session)?);
-    let first = cases.len();
-    let mut systems = Vec::new();
-    let others =
-        root.get("held_out").map(|_| experiment::family_of(root, "held_out", SAMPLES / 2, session));
-    let others = others.transpose()?.map(apart);
-    for (case, of) in cases.iter().enumerate().filter(|(_, case)| case.is_model()) {
-        systems.extend((0..of.samples).map(|index| System { case, index, practice: true }));
-        if others.is_none() {
-            let share = tune.held_out / (1.0 - tune.held_out);
-            let fresh = ((of.samples as f64 * share).round() as u64).max(1);
-            systems.extend((0..fresh).map(|index| System { case, index, practice: false }));
-        }
-    }
-    let mut files: Vec<usize> = (0..first).filter(|case| !cases[*case].is_model()).collect();
-    if others.is_none() && !files.is_empty() {
-        Dice::new(random::mix(tune.seed)).shuffle(&mut files);
-        let held = (files.len() as f64 * tune.held_out).round() as usize;
-        let held = held.clamp(1, files.len());
-        if held == files.len() && systems.is_empty() {
-            let problem = root.get("problem").unwrap_or(root);
-            return Err(problem.error(
-                "one matrix only: what wins there is no news; give several (matrices = \"folder/*.mtx\"), or a section \
-                 [held_out] with others",
-            ));
-        }
-        let mut of = |practice: bool, some: &[usize]| {
-            systems.extend(some.iter().map(|&case| System { case, index: 0, practice }));
-        };
-        of(false, &files[..held]);
-        of(true, &files[held..]);
-    } else {
-        systems.extend(files.into_iter().map(|case| System { case, index: 0, practice: true }));
-    }
-    for (k, of) in others.iter().flatten().enumerate() {
-        let case = first + k;
-        systems.extend((0..of.samples).map(|index| System { case, index, practice: false }));
-    }
-    cases.extend(others.into_iter().flatten());
-    Ok((cases, systems))
-}
-
 /// The methods of a list, each with what is given.
-fn given_methods(list: &Node, session: &Session) -> Result<Vec<Space>> {
+fn given_methods(list: &Node, methods: &Methods) -> Result<Vec<Space>> {
     let mut spaces: Vec<Space> = Vec::new();
     let Content::List(items) = list.content() else {
         return Err(list.error("a list of methods is needed"));
@@ -335,8 +273,8 @@ fn given_methods(list: &Node, session: &Session) -> Result<Vec<Space>> {
             spaces.push(Space::nothing());
             continue;
         }
-        let method = session.method(item)?;
-        let generator = session.generator(&method.name).map_err(|_| {
+        let method = methods.method(item)?;
+        let generator = methods.get(&method.name).map_err(|_| {
             item.error(format!(
                 "tune draws from a method's schema, and '{}' has none here",
                 method.name
@@ -356,14 +294,14 @@ fn space(method: &dyn DynGenerator, given: Value) -> Space {
 }
 
 /// All methods, and M = I.
-fn all_methods(session: &Session) -> Vec<Space> {
-    let several = session.comm().size() > 1;
+fn all_methods(methods: &Methods) -> Vec<Space> {
+    let several = methods.comm().size() > 1;
     let wanted = |method: &&std::sync::Arc<dyn DynGenerator>| {
         let schema = method.schema();
         let needs = schema["required"].as_array().is_some_and(|needed| !needed.is_empty());
         !needs && schema[TUNE] != false && (several || schema[TUNE] != "ranks")
     };
-    let spaces = session.iter().filter(wanted).map(|method| space(method.as_ref(), Value::Null));
+    let spaces = methods.iter().filter(wanted).map(|method| space(method.as_ref(), Value::Null));
     std::iter::once(Space::nothing()).chain(spaces).collect()
 }
 
@@ -372,7 +310,7 @@ fn candidate(
     method: &MethodConfig,
     solver: SolverKind,
     spaces: &mut Vec<Space>,
-    session: &Session,
+    methods: &Methods,
 ) -> Result<Candidate> {
     let params = method.params.as_object().cloned().unwrap_or_default();
     let same =
@@ -380,7 +318,7 @@ fn candidate(
     let place = match spaces.iter().position(same) {
         Some(place) => place,
         None => {
-            let generator = session.generator(&method.name).map_err(|e| match e {
+            let generator = methods.get(&method.name).map_err(|e| match e {
                 Error::Parameter(why) => Error::Parameter(format!("[preconditioner]: {why}")),
                 other => other,
             })?;

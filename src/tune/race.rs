@@ -17,7 +17,7 @@ use super::field::{
 };
 use super::finals::ROUNDS;
 use super::space::Dice;
-use crate::report::End;
+use crate::report::solves::End;
 use precondor_core::config::SolverKind;
 use precondor_core::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -41,9 +41,9 @@ const SHARE: f64 = 0.15;
 const RESERVE: f64 = 0.45;
 
 /// A race under way.
-pub struct Race<'a> {
-    pub field: Field<'a>,
-    judge: &'a mut dyn Judge,
+pub struct Race<'r, 'j> {
+    pub field: Field<'r>,
+    judge: &'j mut dyn Judge,
     dice: Dice,
     /// Seconds that went into making systems, and how many were made.
     making: (f64, f64),
@@ -52,7 +52,9 @@ pub struct Race<'a> {
 /// What a judge is to try.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Order {
+    /// The system, by its number.
     pub system: usize,
+    /// The configuration.
     pub candidate: Candidate,
     /// Seconds that setup and solve may take.
     pub seconds: Option<f64>,
@@ -63,20 +65,32 @@ pub struct Order {
 /// Who makes systems and tries configurations on them. What it says is the same on all ranks.
 pub trait Judge {
     /// Makes a system; why, where that cannot be done.
+    ///
+    /// # Errors
+    /// What ends the race.
     fn look(&mut self, system: usize) -> Result<std::result::Result<Looked, String>>;
     /// Tries a configuration on a system that was looked at.
+    ///
+    /// # Errors
+    /// What ends the race.
     fn solve(&mut self, order: &Order) -> Result<End>;
     /// Seconds since the start.
+    ///
+    /// # Errors
+    /// What the communicator reports.
     fn elapsed(&self) -> Result<f64>;
     /// Whether a signal asked for the end.
+    ///
+    /// # Errors
+    /// What the communicator reports.
     fn interrupted(&self) -> Result<bool>;
 }
 
 /// What looks on.
 pub type Watch<'w> = dyn FnMut(&Field<'_>) -> Result<()> + 'w;
 
-impl<'a> Race<'a> {
-    pub fn new(rules: &'a Rules, judge: &'a mut dyn Judge) -> Race<'a> {
+impl<'r, 'j> Race<'r, 'j> {
+    pub fn new(rules: &'r Rules, judge: &'j mut dyn Judge) -> Race<'r, 'j> {
         Race { field: Field::new(rules), judge, dice: Dice::new(rules.seed), making: (0.0, 0.0) }
     }
 

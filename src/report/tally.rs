@@ -1,9 +1,9 @@
 //! A method on all systems of a case: what the report shows of them, in memory that does not grow with their
 //! number.
-use super::{Course, Entry, Failure};
+use super::median;
+use super::solves::{Course, End, Entry};
+use super::traffic::Sent;
 use crate::measure::told;
-use crate::traffic::Sent;
-use precondor::report::median;
 use precondor_core::instance::{Counts, Setup};
 use precondor_core::kernel::random;
 use std::borrow::Cow;
@@ -14,9 +14,6 @@ pub const FIRST: usize = 1000;
 pub const SAMPLE: usize = 4096;
 /// Different remarks that are kept.
 const REMARKS: usize = 20;
-
-/// How a solve ended: numbers and notes, or why there was none.
-pub type End = std::result::Result<Entry, Failure>;
 
 /// A method on all systems of a case.
 #[derive(Default)]
@@ -79,9 +76,13 @@ impl Totals {
 /// What medians are taken of.
 #[derive(Clone, Copy)]
 pub struct Numbers {
+    /// nnz(M)/nnz(A).
     pub nnz_ratio: Option<f64>,
+    /// Bytes of M.
     pub bytes: Option<f64>,
+    /// Seconds of setup.
     pub setup: f64,
+    /// Seconds of the solve.
     pub solve: f64,
 }
 
@@ -194,6 +195,7 @@ impl Tally {
     pub fn any_failed(&self) -> bool {
         self.failed > 0
     }
+    /// Whether all solves converged.
     pub fn all_converged(&self) -> bool {
         self.total > 0 && self.converged == self.total
     }
@@ -260,6 +262,7 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::solves::Failure;
 
     fn entry(k: u64) -> Entry {
         Entry {
