@@ -12,6 +12,7 @@ pub mod diffusion;
 pub mod elasticity;
 pub mod field;
 pub mod graph;
+pub mod grid;
 pub mod heat;
 pub mod helmholtz;
 pub mod l_shape;
@@ -30,6 +31,7 @@ pub use diffusion::{Diffusion, MeshKind};
 pub use elasticity::Elasticity;
 pub use field::Field;
 pub use graph::Graph;
+pub use grid::Grid;
 pub use heat::Heat;
 pub use helmholtz::Helmholtz;
 pub use l_shape::LShape;
@@ -123,6 +125,7 @@ kinds! {
     Helmholtz "helmholtz"
     Heat "heat"
     MinimalSurface "minimal-surface"
+    Grid "grid"
 }
 
 impl Problem {
