@@ -20,8 +20,10 @@ fn main() {
         Native::<Multigrid>::method(),
         Native::<Amg>::method(),
     ];
-    println!("| grid | nodes a side | `reference` | `fast-poisson` | `multigrid` | `amg` |");
-    println!("|---|---|---|---|---|---|");
+    println!(
+        "| grid | nodes a side | `reference` | `fast-poisson` | `multigrid` | `amg` | tests: at most |"
+    );
+    println!("|---|---|---|---|---|---|---|");
     for family in FAMILIES.iter().filter(|f| wanted.iter().all(|word| f.name.contains(word))) {
         let counts: Vec<Vec<String>> =
             family.sizes[1].iter().map(|&m| row(family, m, &methods)).collect();
@@ -31,7 +33,9 @@ fn main() {
         };
         let sizes: Vec<String> = family.sizes[1].iter().map(usize::to_string).collect();
         let columns: Vec<String> = (0..methods.len()).map(column).collect();
-        println!("| {} | {} | {} |", family.name, sizes.join(" / "), columns.join(" | "));
+        let (name, sizes, columns) = (family.name, sizes.join(" / "), columns.join(" | "));
+        let tested: Vec<String> = family.sizes[0].iter().map(usize::to_string).collect();
+        println!("| {name} | {sizes} | {columns} | {} ({}) |", family.most, tested.join(", "));
     }
 }
 
