@@ -68,8 +68,8 @@ fn linear_functions_of_the_place_are_solutions_wherever_cells_are() {
             let mut inside = 0;
             for i in (0..a.n_rows()).filter(|&i| a.row_cols(i).len() == full) {
                 inside += 1;
-                for d in 0..places[i].len() {
-                    let terms = a.row(i).map(|(j, v)| v * (places[j][d] - places[i][d]));
+                for (d, here) in places[i].iter().enumerate() {
+                    let terms = a.row(i).map(|(j, v)| v * (places[j][d] - here));
                     let (sum, size) = terms.fold((0.0, 0.0), |(s, m), t| (s + t, m + t.abs()));
                     assert!(sum.abs() < 1e-11 * size, "row {i}, axis {d} of {doc}: {sum}");
                 }
@@ -375,7 +375,7 @@ fn no_cell_is_flat_at_any_shift() {
             }
         }
         // Nodes were drawn again where it was needed, and only there.
-        assert!(least >= 0.0099 && least < 0.2, "{doc}: {least}");
+        assert!((0.0099..0.2).contains(&least), "{doc}: {least}");
     }
 }
 

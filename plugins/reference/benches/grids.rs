@@ -1,5 +1,6 @@
 //! The table of docs/grids.md: iterations of conjugate gradients to 1e-8 on families of grids, `reference` beside what it is made of and
-//! what competes. Nothing is timed. Words on the command line choose the families whose names have all of them.
+//! what competes. Nothing is timed. Words on the command line choose the families whose names, "2-D" or "3-D" among them, have all of
+//! them.
 #![allow(clippy::unwrap_used, missing_docs)]
 #[path = "../tests/families/table.rs"]
 mod table;
@@ -10,7 +11,7 @@ use precondor_plugin_reference::{FastPoisson, Reference};
 use precondor_sdk::core::registry::{DynGenerator, Native};
 use precondor_sdk::serde_json::json;
 use std::sync::Arc;
-use table::{FAMILIES, Family, count};
+use table::{FAMILIES, FEW, Family, count};
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
@@ -24,7 +25,8 @@ fn main() {
         "| grid | nodes a side | `reference` | `fast-poisson` | `multigrid` | `amg` | tests: at most |"
     );
     println!("|---|---|---|---|---|---|---|");
-    for family in FAMILIES.iter().filter(|f| wanted.iter().all(|word| f.name.contains(word))) {
+    let named = |f: &&Family| format!("{}-D {}", f.dimension, f.name);
+    for family in FAMILIES.iter().filter(|f| wanted.iter().all(|word| named(f).contains(word))) {
         let counts: Vec<Vec<String>> =
             family.sizes[1].iter().map(|&m| row(family, m, &methods)).collect();
         let column = |k: usize| {
@@ -46,7 +48,10 @@ fn row(family: &Family, nodes: usize, methods: &[Arc<dyn DynGenerator>]) -> Vec<
     let most = |method: &Arc<dyn DynGenerator>| {
         let counts = systems.iter().map(|system| count(&**method, &json!({}), system));
         let counts: Option<Vec<usize>> = counts.map(|found| Some(found?.0)).collect();
-        counts.map_or("–".to_owned(), |all| all.into_iter().max().unwrap_or(0).to_string())
+        counts.map_or("–".to_owned(), |all| match all.into_iter().max().unwrap_or(0) {
+            most if most > FEW => format!("> {FEW}"),
+            most => most.to_string(),
+        })
     };
     methods.iter().map(most).collect()
 }

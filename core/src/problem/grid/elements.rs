@@ -91,10 +91,10 @@ impl Cell {
     /// ∂xᵢ/∂ξⱼ at a point of the unit cell.
     fn jacobian<const D: usize>(&self, at: [f64; D]) -> [[f64; D]; D] {
         let mut jacobian = [[0.0; D]; D];
-        for corner in 0..1 << D {
+        for (corner, place) in self.corners.iter().enumerate().take(1 << D) {
             let slopes = slopes(corner, at);
-            for i in 0..D {
-                (0..D).for_each(|j| jacobian[i][j] += self.corners[corner][i] * slopes[j]);
+            for (row, x) in jacobian.iter_mut().zip(place) {
+                row.iter_mut().zip(slopes).for_each(|(entry, slope)| *entry += x * slope);
             }
         }
         jacobian
