@@ -5,9 +5,11 @@
 mod table;
 
 use precondor_plugin_reference::Reference;
+use precondor_sdk::core::instance::Kept;
 use precondor_sdk::core::registry::Native;
+use precondor_sdk::prelude::*;
 use precondor_sdk::serde_json::json;
-use table::{FAMILIES, Family, count, system};
+use table::{FAMILIES, Family, count, iterations, system};
 
 #[test]
 fn families_take_the_iterations_that_the_page_says() {
@@ -42,4 +44,24 @@ fn a_whole_annulus_takes_few_iterations_where_its_cells_are_about_square() {
     }
     let [coarse, fine] = [found([31, 31]), found([63, 63])];
     assert!(coarse > 9 && fine > coarse, "{coarse}, {fine}");
+}
+
+#[test]
+fn a_mesh_that_moves_is_refreshed_and_takes_the_same_count_all_along() {
+    let keys = r#"{"motion": 0.08, "period": 20, "shift": 0.25}"#;
+    for nodes in [&[63; 2][..], &[15; 3]] {
+        let mut kept = Kept::new(&Native::<Reference>::method(), &json!({}));
+        for step in 0..20 {
+            let (system, b) = system(keys, nodes, step);
+            let m = kept.update(&system).unwrap();
+            let fresh = Native::<Reference>::method().generate(&json!({}), &system).unwrap();
+            let [mut z, mut again] = [(); 2].map(|()| vec![f64::NAN; b.len()]);
+            m.apply(&b, &mut z).unwrap();
+            fresh.apply(&b, &mut again).unwrap();
+            assert_eq!(z, again, "{nodes:?}, step {step}");
+            let found = iterations(m, &(system, b));
+            assert!(found <= 7, "{nodes:?}, step {step}: {found}");
+        }
+        assert_eq!((kept.counts().setups, kept.counts().refreshes), (1, 19));
+    }
 }

@@ -161,18 +161,22 @@ pub fn system(keys: &str, nodes: &[usize], index: u64) -> (System, Vec<f64>) {
 pub fn count(
     method: &dyn DynGenerator,
     params: &Value,
-    (system, b): &(System, Vec<f64>),
+    problem: &(System, Vec<f64>),
 ) -> Option<(usize, Vec<String>)> {
-    let m = match method.generate(params, system) {
+    let m = match method.generate(params, &problem.0) {
         Ok(m) => m,
         Err(error) if matches!(error.root(), Error::Unsupported(_)) => return None,
         Err(error) => panic!("{error}"),
     };
     assert!(m.properties().positive_definite, "{:?}", m.notes());
+    Some((iterations(&*m, problem), m.notes()))
+}
+
+/// The same with M.
+pub fn iterations(m: &dyn Preconditioner, (system, b): &(System, Vec<f64>)) -> usize {
     let criterion = Criterion::RelativeResidual;
     let stop = Stop { criterion, tolerance: 1e-8, max_iterations: FEW, divergence: 1e6 };
     let (mut x, mut watch) = (vec![0.0; b.len()], |_: &_| ControlFlow::Continue(()));
-    let report = solve(&Algorithm::Cg, system.a(), &*m, b, &mut x, &stop, &mut watch).unwrap();
-    let more = usize::from(report.outcome != Outcome::Converged);
-    Some((report.iterations + more, m.notes()))
+    let report = solve(&Algorithm::Cg, system.a(), m, b, &mut x, &stop, &mut watch).unwrap();
+    report.iterations + usize::from(report.outcome != Outcome::Converged)
 }
