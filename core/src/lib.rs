@@ -13,6 +13,7 @@
 //! | save and load a preconditioner | [`persist`] |
 //! | set one up by a method's name, or read it | [`ready::Ready`] |
 //! | keep a preconditioner while values change | [`instance::Kept`] |
+//! | give a method the unknowns in another order | [`reordered::Reordered`] |
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
@@ -32,6 +33,7 @@ pub mod precond;
 pub mod problem;
 pub mod ready;
 pub mod registry;
+pub mod reordered;
 pub mod reuse;
 pub mod schema;
 pub mod solver;

@@ -2,8 +2,8 @@
 //! with the equations they stand for.
 use precondor_core::comm::{Comm, threads};
 use precondor_core::problem::{
-    Circuit, Convection, Cube, Diffusion, Elasticity, Families, Field, Graph, Heat, Helmholtz,
-    LShape, MeshKind, MinimalSurface, Problem, Rhs, Tetrahedra,
+    Circuit, Convection, Cube, Diffusion, Elasticity, Families, Field, Graph, Grid, Heat,
+    Helmholtz, LShape, MeshKind, MinimalSurface, Problem, Rhs, Tetrahedra,
 };
 use precondor_core::system::System;
 use precondor_core::train::Samples;
@@ -16,6 +16,18 @@ fn make(problem: &Problem) -> (System, Vec<f64>) {
 fn diffusion(mesh: MeshKind, coefficient: Field, m: usize) -> Diffusion {
     Diffusion { nodes: Some(m), mesh, coefficient, shift: 0.3, seed: 4, ..Diffusion::default() }
 }
+
+/// Some of the many kinds of grids.
+const GRIDS: [&str; 8] = [
+    r#"{"nodes": [6, 5], "shift": 0.45}"#,
+    r#"{"nodes": [6, 5], "scheme": "q1", "ends": ["periodic", "dirichlet-neumann"], "coefficient": [0.5, 1.5]}"#,
+    r#"{"nodes": [4, 12], "map": "annulus", "ends": ["dirichlet", "periodic"], "shift": 0.3, "rhs": "load"}"#,
+    r#"{"nodes": [4, 3, 5], "shift": 0.4, "spacing": [1.0, 10.0, 0.1], "rhs": "ones"}"#,
+    r#"{"nodes": [4, 3, 5], "scheme": "q1", "map": "sine", "shift": 0.3, "tau": 10}"#,
+    r#"{"nodes": [3, 4, 3], "ends": ["neumann"], "tau": 0.5, "shift": 0.2, "coefficient": [0.1, 2]}"#,
+    r#"{"nodes": [4, 4, 3], "scheme": "fv", "ends": ["neumann", "periodic", "dirichlet"], "coefficient": [0.5, 1.5]}"#,
+    r#"{"nodes": [7, 5], "scheme": "fv", "ends": ["periodic", "neumann"], "spacing": [3, 20], "tau": 1, "coefficient": [1, 2]}"#,
+];
 
 /// One of each kind.
 fn all() -> Vec<Problem> {
@@ -53,6 +65,10 @@ fn all() -> Vec<Problem> {
     all.push(Problem::Graph(Graph { nodes: 90, ..Graph::default() }));
     for (rails, units) in [(0, 0.0), (3, 4.0)] {
         all.push(Problem::Circuit(Circuit { nodes: 90, rails, units, ..Circuit::default() }));
+    }
+    for doc in GRIDS {
+        let doc: serde_json::Value = serde_json::from_str(doc).expect("JSON");
+        all.push(Problem::Grid(serde_json::from_value::<Grid>(doc).expect("a grid")));
     }
     all.push(Problem::Heat(Heat { nodes: 7, ..Heat::default() }));
     all.push(Problem::MinimalSurface(MinimalSurface { nodes: 7, ..MinimalSurface::default() }));

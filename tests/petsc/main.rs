@@ -6,6 +6,7 @@
 //! so and are left out.
 mod counts;
 mod foreign;
+mod grids;
 mod nesting;
 mod options;
 mod python;

@@ -87,6 +87,18 @@ impl Stream {
         }
     }
 
+    /// Attempt `attempt` at `place`: a point drawn uniformly from the unit ball.
+    pub fn in_ball(&self, place: u64, attempt: u32) -> [f64; 3] {
+        let mut k = u64::from(attempt) << 32;
+        loop {
+            let point = [k, k + 1, k + 2].map(|k| self.signed(place, k));
+            if point.iter().map(|x| x * x).sum::<f64>() <= 1.0 {
+                return point;
+            }
+            k += 3;
+        }
+    }
+
     /// The number at `place`, normal with mean 0 and variance 1 (Marsaglia's polar method).
     pub fn normal(&self, place: u64) -> f64 {
         let ([x, _], square) = self.in_disc(place, 0);
@@ -117,6 +129,24 @@ mod tests {
         assert!(mean.iter().all(|s| (s / n).abs() < 0.005));
         assert!((first / n).abs() < 0.009 && (second / n - 1.0).abs() < 0.013);
         assert!((fourth / n - 3.0).abs() < 0.09);
+    }
+
+    #[test]
+    fn points_fill_the_ball_evenly() {
+        let stream = Stream::new(Purpose::Test, 2, 0, &[]);
+        let n = 100_000u64;
+        let (mut inner, mut mean) = (0, [0.0; 3]);
+        for place in 0..n {
+            let point = stream.in_ball(place, 0);
+            let square = point.iter().map(|x| x * x).sum::<f64>();
+            assert!(square <= 1.0);
+            inner += u64::from(square < 0.25);
+            mean.iter_mut().zip(point).for_each(|(sum, x)| *sum += x);
+        }
+        // Each bound is about four standard deviations.
+        assert!((inner as f64 / n as f64 - 0.125).abs() < 0.0042);
+        assert!(mean.iter().all(|s| (s / n as f64).abs() < 0.006));
+        assert_ne!(stream.in_ball(5, 0), stream.in_ball(5, 1));
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod elasticity;
 mod family;
 pub mod field;
 pub mod graph;
+pub mod grid;
 pub mod heat;
 pub mod helmholtz;
 pub mod l_shape;
@@ -35,6 +36,7 @@ pub use family::{
 };
 pub use field::Field;
 pub use graph::Graph;
+pub use grid::Grid;
 pub use heat::Heat;
 pub use helmholtz::Helmholtz;
 pub use l_shape::LShape;
@@ -147,6 +149,7 @@ kinds! {
     Helmholtz "helmholtz"
     Heat "heat"
     MinimalSurface "minimal-surface"
+    Grid "grid"
 }
 
 impl Problem {

@@ -37,6 +37,25 @@ pub(super) struct Cell<const D: usize, const C: usize> {
     pub centroid: [f64; D],
 }
 
+impl<const D: usize, const C: usize> Cell<D, C> {
+    pub fn new(corners: [[f64; D]; C]) -> Self {
+        let edges: [[f64; D]; D] =
+            std::array::from_fn(|k| std::array::from_fn(|d| corners[k + 1][d] - corners[0][d]));
+        let (inverse, determinant) = inverse(edges);
+        let mut gradients = [[0.0; D]; C];
+        for d in 0..D {
+            for k in 0..D {
+                gradients[k + 1][d] = inverse[d][k];
+                gradients[0][d] -= inverse[d][k];
+            }
+        }
+        let centroid =
+            std::array::from_fn(|d| corners.iter().map(|p| p[d]).sum::<f64>() / C as f64);
+        let factorial = if D == 2 { 2.0 } else { 6.0 };
+        Cell { gradients, volume: determinant.abs() / factorial, centroid }
+    }
+}
+
 impl<const D: usize, const C: usize> Simplices<D, C> {
     /// A mesh of these cells, `fixed` nodes given.
     pub fn new(places: Vec<[f64; D]>, cells: Vec<[u32; C]>, fixed: impl Fn(usize) -> bool) -> Self {
@@ -76,21 +95,7 @@ impl<const D: usize, const C: usize> Simplices<D, C> {
     }
 
     fn cell(&self, t: u32) -> Cell<D, C> {
-        let corners = self.cells[t as usize].map(|node| self.places[node as usize]);
-        let edges: [[f64; D]; D] =
-            std::array::from_fn(|k| std::array::from_fn(|d| corners[k + 1][d] - corners[0][d]));
-        let (inverse, determinant) = inverse(edges);
-        let mut gradients = [[0.0; D]; C];
-        for d in 0..D {
-            for k in 0..D {
-                gradients[k + 1][d] = inverse[d][k];
-                gradients[0][d] -= inverse[d][k];
-            }
-        }
-        let centroid =
-            std::array::from_fn(|d| corners.iter().map(|p| p[d]).sum::<f64>() / C as f64);
-        let factorial = if D == 2 { 2.0 } else { 6.0 };
-        Cell { gradients, volume: determinant.abs() / factorial, centroid }
+        Cell::new(self.cells[t as usize].map(|node| self.places[node as usize]))
     }
 
     /// Free nodes that this rank owns where they are spread evenly.
@@ -234,7 +239,7 @@ pub(super) fn kuhn(
 }
 
 /// The inverse and the determinant of a small matrix, by Gauss and Jordan with pivots by columns.
-fn inverse<const D: usize>(m: [[f64; D]; D]) -> ([[f64; D]; D], f64) {
+pub(super) fn inverse<const D: usize>(m: [[f64; D]; D]) -> ([[f64; D]; D], f64) {
     let mut a = m;
     let mut x: [[f64; D]; D] =
         std::array::from_fn(|i| std::array::from_fn(|j| f64::from(u8::from(i == j))));

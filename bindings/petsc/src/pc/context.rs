@@ -1,5 +1,6 @@
 //! What belongs to a PC of ours: by its address, for as long as it has one of our types.
 use super::explicit::Shown;
+use super::grid::Layout;
 use super::known::Places;
 use super::settings::Settings;
 use crate::api::{Api, MPI_Comm, RawPc};
@@ -34,8 +35,8 @@ pub(super) struct Built {
     pub(super) kept: Kept,
     /// How often it was applied since the last solve that was told of.
     pub(super) applied: Cell<usize>,
-    /// What it was made with, and the folder that file names start at.
-    pub(super) with: (MethodConfig, PathBuf),
+    /// What it was made with, the folder that file names start at, and the grid.
+    pub(super) with: (MethodConfig, PathBuf, Option<Layout>),
     /// Own rows of the last matrix.
     pub(super) n: usize,
     /// Entries of that matrix, on all ranks.

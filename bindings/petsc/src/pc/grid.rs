@@ -1,13 +1,18 @@
-//! What a DMDA says about the grid: its size, where its nodes are, and whether its numbering is the one
-//! that structured methods understand.
+//! What a DMDA says about the grid: its size, where its nodes are, and how its numbering becomes the one that structured methods
+//! understand.
 //!
-//! Node (i, j) of a grid of `mx` by `my` is row `j·mx + i` to these methods. A DMDA numbers the nodes of
-//! one process after those of the one before: the same, where the grid is cut into rows of nodes only.
+//! Node (i, j) of a grid of `mx` by `my` is row `j·mx + i` to these methods. A DMDA numbers the nodes of one process after those
+//! of the one before: the same, where the grid is cut into rows of nodes only (planes in three dimensions). Cut otherwise, they
+//! get the matrix reordered. So do they where all rows of a face have a diagonal entry only, as programs have that keep Dirichlet
+//! nodes among the unknowns: the grid is the one inside.
 use super::callback::Done;
 use crate::api::{Api, Bool, IntCell, RawDm, RawMat, RawPc, slice};
+use precondor_core::comm::Communicator;
+use precondor_core::reordered::Order;
 use precondor_core::system::{GRID_INDEX, System};
 use precondor_core::{Error, Result};
 use std::ptr::{null, null_mut};
+use std::sync::Arc;
 
 /// A DMDA.
 pub(super) struct Dmda {
@@ -117,12 +122,11 @@ impl Dmda {
         self.unknowns == 1
     }
 
-    /// The numbers of nodes for methods that work on grids of up to so many dimensions.
+    /// The grid of a system's unknowns for methods that work on grids of up to so many dimensions. Collective.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] naming the first row that is another node than these methods take it for.
-    /// The same on all ranks.
-    pub(super) fn natural(&self, axes: usize) -> Result<Vec<usize>> {
+    /// [`Error::Unsupported`] for a grid of more dimensions, the same on all ranks; what the communicator reports.
+    pub(super) fn layout(&self, system: &System, axes: usize) -> Result<Layout> {
         let [mx, my, mz] = self.nodes;
         if mz > 1 && axes < 3 {
             return Err(Error::Unsupported(format!(
@@ -130,53 +134,32 @@ impl Dmda {
                  nodes"
             )));
         }
-        let Some(row) = self.first_out_of_order() else {
-            return Ok(if mz > 1 { vec![mx, my, mz] } else { vec![mx, my] });
-        };
-        let [x, y, z] = self.cuts.each_ref().map(Vec::len);
-        let (nodes, parts, how) = match mz {
-            1 => (format!("{mx} by {my}"), format!("{x} by {y}"), "into rows (-da_processors_x 1)"),
-            _ => (
-                format!("{mx} by {my} by {mz}"),
-                format!("{x} by {y} by {z}"),
-                "into planes (-da_processors_x 1 -da_processors_y 1)",
-            ),
-        };
-        Err(Error::Unsupported(format!(
-            "global row {row} does not fit a grid of {nodes} nodes numbered row by row: the DMDA is \
-             cut into {parts} processes, and PETSc numbers each part for itself; cut it {how}"
-        )))
-    }
-
-    /// The first row that is not the node of that number counted row by row, plane by plane.
-    fn first_out_of_order(&self) -> Option<usize> {
-        let [mx, my, mz] = self.nodes;
-        let [x, y, z] = &self.cuts;
-        // Only the slowest axis is cut.
-        let slowest = if mz > 1 { 2 } else { usize::from(my > 1) };
-        if self.cuts[..slowest].iter().all(|cut| cut.len() == 1) {
-            return None;
-        }
-        let (mut row, mut first) = (0, [0; 3]);
-        for &depth in z {
-            first[1] = 0;
-            for &height in y {
-                first[0] = 0;
-                for &width in x {
-                    for (k, j) in (0..depth).flat_map(|k| (0..height).map(move |j| (k, j))) {
-                        let natural = ((first[2] + k) * my + first[1] + j) * mx + first[0];
-                        if natural != row && width > 0 {
-                            return Some(row);
-                        }
-                        row += width;
-                    }
-                    first[0] += width;
-                }
-                first[1] += height;
+        let (a, ([x, y, z], [w, h, _])) = (system.a(), self.corner);
+        // Whether a row of each face, first and last along each axis, is none of a diagonal entry only.
+        let mut coupled = [0.0; 6];
+        for i in 0..a.n_own() {
+            let row = a.global_row(i);
+            let node = [x + i % w, y + i / w % h, z + i / (w * h)];
+            let on = |face: &usize| {
+                let (d, last) = (face / 2, face % 2 == 1);
+                node[d] == if last { self.nodes[d] - 1 } else { 0 }
+            };
+            let faces: Vec<usize> = (0..6).filter(on).collect();
+            if !faces.is_empty() && a.global_entries(i).any(|(col, v)| col != row && v != 0.0) {
+                faces.into_iter().for_each(|face| coupled[face] = 1.0);
             }
-            first[2] += depth;
         }
-        None
+        a.space().comm().max(&mut coupled)?;
+        let (mut first, mut inside) = ([0; 3], self.nodes);
+        for d in 0..3 {
+            let out = [0, 1].map(|end| usize::from(coupled[2 * d + end] == 0.0));
+            if self.nodes[d] > 2 {
+                first[d] = out[0];
+                inside[d] -= out[0] + out[1];
+            }
+        }
+        let three = mz > 1;
+        Ok(Layout { nodes: self.nodes, cuts: self.cuts.clone(), first, inside, three })
     }
 
     /// The system with what is known of its nodes, for each of their unknowns: `grid-index` and `coordinates`.
@@ -195,5 +178,90 @@ impl Dmda {
         let places = self.coordinates.chunks_exact(self.dimension);
         let places = places.flat_map(|place| std::iter::repeat_n(place, self.unknowns).flatten());
         system.with_coordinates(self.dimension, places.copied().collect())
+    }
+}
+
+/// The grid of the unknowns that structured methods get, within that of a DMDA.
+#[derive(Clone, PartialEq)]
+pub(super) struct Layout {
+    /// Nodes of the DMDA along each axis.
+    nodes: [usize; 3],
+    /// Nodes of each process along each axis.
+    cuts: [Vec<usize>; 3],
+    /// The first node that methods get, and how many, along each axis.
+    first: [usize; 3],
+    inside: [usize; 3],
+    three: bool,
+}
+
+impl Layout {
+    /// The numbers of nodes along the axes.
+    pub(super) fn grid(&self) -> &[usize] {
+        if self.three { &self.inside } else { &self.inside[..2] }
+    }
+
+    /// The order that methods get rows in, on so many ranks; none where it is that of the DMDA.
+    pub(super) fn order(&self, ranks: usize) -> Option<Order> {
+        let slowest = if self.three { 2 } else { usize::from(self.nodes[1] > 1) };
+        let cut = self.cuts[..slowest].iter().any(|cut| cut.len() > 1);
+        let less = self.inside != self.nodes;
+        if !cut && !less {
+            return None;
+        }
+        let [x, y, z] = self.cuts.each_ref().map(Vec::len);
+        let mut notes = Vec::new();
+        if cut {
+            let parts =
+                if self.three { format!("{x} by {y} by {z}") } else { format!("{x} by {y}") };
+            let layers = if self.three { "planes" } else { "rows" };
+            notes.push(format!("the DMDA is cut into {parts} processes: M is made and applied on whole {layers} of nodes"));
+        }
+        if less {
+            let all = |nodes: [usize; 3]| nodes.iter().product::<usize>();
+            let out = all(self.nodes) - all(self.inside);
+            notes.push(format!("{out} unknowns on the boundary have a diagonal entry only and are solved for by themselves"));
+        }
+        let layer: usize = self.inside[..slowest].iter().product();
+        let layers = self.inside[slowest];
+        let starts = (0..=ranks).map(|rank| (layer * (layers * rank / ranks)) as u64).collect();
+        let boxes = self.boxes();
+        let (first, inside) = (self.first, self.inside);
+        let number = move |row: u64| {
+            let (start, corner, [w, h, _]) =
+                boxes[boxes.partition_point(|part| part.0 <= row).checked_sub(1)?];
+            let at = (row - start) as usize;
+            let node = [corner[0] + at % w, corner[1] + at / w % h, corner[2] + at / (w * h)];
+            (0..3).rev().try_fold(0, |sum, d| {
+                let along = node[d].checked_sub(first[d]).filter(|&k| k < inside[d])?;
+                Some(sum * inside[d] as u64 + along as u64)
+            })
+        };
+        Some(Order { starts, number: Arc::new(number), note: notes.join("; ") })
+    }
+
+    /// The first row, the first node and the numbers of nodes of each process that has any.
+    fn boxes(&self) -> Vec<(u64, [usize; 3], [usize; 3])> {
+        let along = |d: usize| {
+            let mut first = 0;
+            let part = move |&count: &usize| {
+                first += count;
+                (first - count, count)
+            };
+            self.cuts[d].iter().map(part).collect::<Vec<_>>()
+        };
+        let [x, y, z] = [along(0), along(1), along(2)];
+        let (mut boxes, mut row) = (Vec::new(), 0);
+        for &(k, depth) in &z {
+            for &(j, height) in &y {
+                for &(i, width) in &x {
+                    let count = width * height * depth;
+                    if count > 0 {
+                        boxes.push((row, [i, j, k], [width, height, depth]));
+                    }
+                    row += count as u64;
+                }
+            }
+        }
+        boxes
     }
 }

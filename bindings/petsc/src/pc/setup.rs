@@ -15,11 +15,13 @@ use crate::api::{Api, RawMat, RawPc, reason};
 use crate::matrix;
 use precondor_core::comm::{Comm, Communicator};
 use precondor_core::instance::{Instance, Kept};
+use precondor_core::reordered::Reordered;
 use precondor_core::system::System;
 use precondor_core::{Error, Result, schema};
 use std::cell::Cell;
 use std::ffi::c_int;
 use std::ptr::null_mut;
+use std::sync::Arc;
 
 /// What PETSc calls when a matrix is new or has changed.
 pub(super) unsafe extern "C" fn setup(pc: RawPc) -> c_int {
@@ -119,23 +121,31 @@ unsafe fn build(
                 let mut config = settings.method.clone();
                 let system = System::new(a).with_host(host);
                 let grid = grid.filter(|grid| grid.fits(&system));
+                let mut layout = None;
                 if let Some(grid) = grid.as_ref().filter(|grid| grid.is_scalar()) {
                     let schema = method.schema();
                     let params = &mut config.params;
                     let free = |key: &&str| params.get(*key).is_none_or(serde_json::Value::is_null);
                     if let Some(key) = schema::marked(&schema, schema::GRID).filter(free) {
                         let axes = schema::most_items(&schema, key).unwrap_or(2);
-                        params[key] = serde_json::json!(grid.natural(axes)?);
+                        let found = grid.layout(&system, axes)?;
+                        params[key] = serde_json::json!(found.grid());
+                        layout = Some(found);
                     }
                 }
                 let system = comm.scope(|| {
                     let described = grid.map_or(Ok(system.clone()), |grid| grid.describe(system));
                     known.describe(described?)
                 })?;
-                let with = (config, settings.base.clone());
+                let order = layout.as_ref().and_then(|layout| layout.order(comm.size()));
+                let method = match order {
+                    None => Arc::clone(method),
+                    Some(order) => Arc::new(Reordered::new(Arc::clone(method), order)),
+                };
+                let with = (config, settings.base.clone(), layout);
                 let same = built.take().filter(|built| built.with == with);
                 let kept = same.map(|built| built.counted().kept);
-                let kept = kept.unwrap_or_else(|| Kept::new(method, &with.0.params));
+                let kept = kept.unwrap_or_else(|| Kept::new(&method, &with.0.params));
                 let kept = kept.reusing(settings.reuse.0, settings.reuse.1);
                 let applied = Cell::default();
                 let built = built.insert(Built { kept, applied, with, n, nnz, shown: None });
