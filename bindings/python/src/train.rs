@@ -4,7 +4,7 @@ use crate::methods::{methods, section};
 use crate::system::System;
 use numpy::PyArray1;
 use precondor::core::file;
-use precondor::core::problem::{Families, Problem};
+use precondor::core::problem::Families;
 use precondor::core::registry::DynGenerator;
 use precondor::core::system::System as Core;
 use precondor::core::train::{Listed, Progress, Samples, Training, Watch};

@@ -99,7 +99,7 @@ impl Weighted {
             // Where hardly anything is matched (stars), coarser levels lead nowhere.
             if coarse.len() * 10 < self.len() * 9 {
                 let halves = coarse.halved(share, level + 1);
-                let mut side = to.iter().map(|&k| halves[k as usize]).collect();
+                let mut side: Vec<bool> = to.iter().map(|&k| halves[k as usize]).collect();
                 self.refine(&mut side, share);
                 return side;
             }
@@ -218,7 +218,7 @@ impl Weighted {
         (0..self.len()).map(across).sum::<u64>() / 2
     }
 
-    fn refine(&self, side: &mut Vec<bool>, share: u64) {
+    fn refine(&self, side: &mut [bool], share: u64) {
         for _ in 0..PASSES {
             if !self.pass(side, share) {
                 break;
