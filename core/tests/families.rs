@@ -132,7 +132,9 @@ fn training_systems_follow_the_seed_of_the_training_and_are_no_test_systems() {
 /// A system whose rows are what a test says.
 struct Says(u64, usize, fn(Range<u64>, &mut Rows) -> Result<()>);
 
-struct Fixed(fn() -> Says);
+type Make = fn() -> Says;
+
+struct Fixed(Make);
 
 impl DynFamily for Fixed {
     fn name(&self) -> &str {
@@ -174,7 +176,7 @@ fn identity(rows: Range<u64>, out: &mut Rows) -> Result<()> {
 
 #[test]
 fn rows_that_are_not_sound_are_refused_by_their_number() {
-    let refused: [(fn() -> Says, &str); 9] = [
+    let refused: [(Make, &str); 9] = [
         (|| Says(0, 1, identity), "0 unknowns in nodes of 1"),
         (|| Says(4, 3, identity), "4 unknowns in nodes of 3"),
         (|| Says(4, 0, identity), "4 unknowns in nodes of 0"),
@@ -194,7 +196,7 @@ fn rows_that_are_not_sound_are_refused_by_their_number() {
         (
             || {
                 Says(2, 1, |rows, out| {
-                    out.extend(&[0, 2, 3], &[1, 0, 1], &[1.0; 3]).map(|()| drop(rows))
+                    out.extend(&[0, 2, 3][..rows.count() + 1], &[1, 0, 1], &[1.0; 3])
                 })
             },
             "row 0: its columns do not increase",
