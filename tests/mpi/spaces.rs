@@ -138,8 +138,9 @@ fn a_matrix_in_a_bad_order_is_spread_anew_and_solved_in_the_users_order() {
             assert!((a - b).abs() <= 1, "{a} {b}");
             let notes = got["notes"].as_array().expect("notes");
             let note = notes.iter().filter_map(|note| note.as_str());
-            let note = note.filter(|note| note.starts_with(&format!("partition \"{partition}\"")));
-            let note = note.last().expect("told").to_owned();
+            let mut note =
+                note.filter(|note| note.starts_with(&format!("partition \"{partition}\"")));
+            let note = note.next().expect("told").to_owned();
             let numbers: Vec<u64> = note.split(' ').filter_map(|word| word.parse().ok()).collect();
             let [after, before] = numbers[..] else { panic!("{note}") };
             assert!(ranks == 1 || 3 * after < before, "{note}");
