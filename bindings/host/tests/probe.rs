@@ -1,6 +1,6 @@
 //! Looking at libraries in a child process: this test is a program that is called again as the
 //! child.
-use precondor_host::{PATIENCE, PROBE, probe, probe_child};
+use precondor_host::{LibraryInfo, PATIENCE, PROBE, probe, probe_child};
 use precondor_testkit::compile::compile;
 use precondor_testkit::program::Folder;
 use std::process::ExitCode;
@@ -16,7 +16,8 @@ fn main() -> ExitCode {
     let source = "tests/c/faulty.c";
 
     let file = compile(folder.path(), "jacobi_c", "tests/c/jacobi.c", include, &[]);
-    let methods = probe(&file, PATIENCE).expect("a sound plugin");
+    let LibraryInfo { methods, problems } = probe(&file, PATIENCE).expect("a sound plugin");
+    assert_eq!(problems, []);
     assert_eq!(methods.len(), 1);
     assert_eq!(methods[0].name, "jacobi-c");
     assert_eq!(methods[0].version, "1.0.0");
