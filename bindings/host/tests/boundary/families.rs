@@ -65,7 +65,7 @@ fn a_library_in_c_makes_the_same_system_on_any_ranks() {
     let (a, b) = problem.generate(Comm::solo()).expect("made");
     let a = a.a().own().view();
     for i in 0..9 {
-        let beside: f64 = a.row(i).filter(|(j, _)| *j as usize != i).map(|(_, v)| v).sum();
+        let beside: f64 = a.row(i).filter(|(j, _)| *j != i).map(|(_, v)| v).sum();
         // A row adds up to zero but for the walls.
         let wall = a.get(i, i) + beside;
         assert!(
