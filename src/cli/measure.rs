@@ -6,7 +6,9 @@ use crate::session::Session;
 use crate::traffic::Meter;
 use crate::{interrupt, limit};
 use precondor::config;
-pub use precondor::measure::{Measured, measured, name, parameters, told};
+#[cfg(feature = "petsc")]
+pub use precondor::measure::measured;
+pub use precondor::measure::{Measured, name, parameters, told};
 use precondor_core::Result;
 use precondor_core::config::{Backend, MethodConfig, SolverConfig};
 use precondor_core::ready::Ready;

@@ -1,4 +1,4 @@
-//! A multilayer perceptron with its derivative: `y = W_k relu(… relu(W_1 x + b_1) …) + b_k (+ L x)`.
+//! A multilayer perceptron with its derivative: `y = W_k σ(… σ(W_1 x + b_1) …) + b_k (+ L x)`.
 //!
 //! - Samples are columns: `x` is stored feature after feature, each with one number a sample, so that
 //!   every product is one matrix multiplication and an output is a contiguous field over all samples.
@@ -10,6 +10,8 @@
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2, ShapeBuilder};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::number::Number;
 use crate::random::Random;
@@ -44,6 +46,66 @@ impl Tensor {
     /// Its part of the parameter vector.
     pub fn range(&self) -> std::ops::Range<usize> {
         self.start..self.start + self.rows * self.columns
+    }
+}
+
+/// σ, what a hidden layer does to each of its sums. Those whose derivative follows from their value: nothing more is kept
+/// for the way back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// max(0, s).
+    #[default]
+    Relu,
+    /// s where that is positive, else s/100: no unit is ever dead.
+    LeakyRelu,
+    /// s where that is positive, else eˢ − 1: smooth, but for its second derivative.
+    Elu,
+    /// tanh s: smooth and bounded.
+    Tanh,
+}
+
+/// The slope of [`Activation::LeakyRelu`] below zero.
+const LEAK: f32 = 0.01;
+
+impl Activation {
+    /// Whether it is the one that is meant where nothing is said; model files do not name it.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+    pub fn is_default(&self) -> bool {
+        *self == Activation::default()
+    }
+
+    /// σ of every number.
+    fn apply<T: Number>(self, values: &mut [T]) {
+        let leak: T = LEAK.into();
+        match self {
+            Activation::Relu => values.iter_mut().for_each(|s| *s = s.max(T::zero())),
+            Activation::LeakyRelu => values.iter_mut().for_each(|s| *s = s.max(leak * *s)),
+            Activation::Elu => values.iter_mut().for_each(|s| {
+                if *s < T::zero() {
+                    *s = s.exp_m1();
+                }
+            }),
+            Activation::Tanh => values.iter_mut().for_each(|s| *s = s.tanh()),
+        }
+    }
+
+    /// Multiplies `derivative` by that of σ, whose values are `values`.
+    fn differentiate<T: Number>(self, values: &[T], derivative: &mut [T]) {
+        let all = derivative.iter_mut().zip(values);
+        let leak: T = LEAK.into();
+        match self {
+            Activation::Relu => {
+                all.for_each(|(d, &h)| *d = if h > T::zero() { *d } else { T::zero() })
+            }
+            Activation::LeakyRelu => {
+                all.for_each(|(d, &h)| *d = if h > T::zero() { *d } else { leak * *d })
+            }
+            Activation::Elu => {
+                all.for_each(|(d, &h)| *d = if h > T::zero() { *d } else { *d * (T::one() + h) })
+            }
+            Activation::Tanh => all.for_each(|(d, &h)| *d = *d * (T::one() - h * h)),
+        }
     }
 }
 
@@ -132,6 +194,7 @@ pub struct Net {
     layers: Vec<Dense>,
     skip: Option<Dense>,
     tensors: Vec<Tensor>,
+    activation: Activation,
 }
 
 /// The numbers of one layer, for an evaluation of one's own.
@@ -185,7 +248,18 @@ impl Net {
             weight: part("skip.weight".into(), outputs, inputs, Role::Skip),
             bias: None,
         });
-        Net { layers, skip, tensors }
+        Net { layers, skip, tensors, activation: Activation::default() }
+    }
+
+    /// The same with another σ.
+    #[must_use]
+    pub fn with_activation(self, activation: Activation) -> Self {
+        Net { activation, ..self }
+    }
+
+    /// σ.
+    pub fn activation(&self) -> Activation {
+        self.activation
     }
 
     /// The parts of the parameter vector, in order.
@@ -278,9 +352,7 @@ impl Net {
             } else {
                 let out = &mut rest[0][..layer.weight.rows * n];
                 layer.forward(parameters, input, n, T::zero(), out);
-                for value in out {
-                    *value = value.max(T::zero());
-                }
+                self.activation.apply(out);
             }
         }
         if let Some(skip) = &self.skip {
@@ -311,9 +383,7 @@ impl Net {
             layer.gradient(input, output, n, gradient);
             let before = &mut next[..layer.weight.columns * n];
             layer.input_gradient(parameters, output, n, before);
-            for (d, &h) in before.iter_mut().zip(input) {
-                *d = if h > T::zero() { *d } else { T::zero() };
-            }
+            self.activation.differentiate(input, before);
             std::mem::swap(current, next);
         }
         if let Some(skip) = &self.skip {
@@ -339,8 +409,13 @@ mod tests {
 
     #[test]
     fn gradient_agrees_with_central_differences() {
-        for (hidden, skip) in [(vec![], false), (vec![5], true), (vec![6, 4, 7], true)] {
-            let (net, n) = (Net::new(3, &hidden, 2, skip), 11);
+        let all = [Activation::Relu, Activation::LeakyRelu, Activation::Elu, Activation::Tanh];
+        let shapes = [(vec![], false), (vec![5], true), (vec![6, 4, 7], true)];
+        for ((hidden, skip), activation) in
+            shapes.iter().flat_map(|shape| all.map(|activation| (shape.clone(), activation)))
+        {
+            let net = Net::new(3, &hidden, 2, skip).with_activation(activation);
+            let n = 11;
             let mut random = Random::new(8, 0);
             let mut parameters = noise(&mut random, net.len());
             let (x, weight) = (noise(&mut random, 3 * n), noise(&mut random, 2 * n));
@@ -359,6 +434,21 @@ mod tests {
                 let difference = (up - down) / (2.0 * step);
                 assert!((difference - gradient[k]).abs() < 1e-7, "{k}: {difference}");
             }
+        }
+    }
+
+    #[test]
+    fn activations_are_what_they_are_called() {
+        for (activation, expected) in [
+            (Activation::Relu, [0.0, 0.0, 1.5]),
+            (Activation::LeakyRelu, [-0.02, 0.0, 1.5]),
+            (Activation::Elu, [(-2.0f64).exp() - 1.0, 0.0, 1.5]),
+            (Activation::Tanh, [(-2.0f64).tanh(), 0.0, 1.5f64.tanh()]),
+        ] {
+            let mut values = [-2.0, 0.0, 1.5];
+            activation.apply(&mut values);
+            let off = values.iter().zip(expected).map(|(a, b): (&f64, f64)| (a - b).abs());
+            assert!(off.fold(0.0, f64::max) < 1e-9, "{activation:?}: {values:?}");
         }
     }
 

@@ -13,7 +13,7 @@ use crate::learned::data::{Expansion, Inputs, LARGEST};
 use crate::learned::frame::{Frame, triangle};
 use crate::ridge::regression::{Fitted, Standard};
 use precondor_neural::model::{self, Card, Kind, Part, Reader};
-use precondor_neural::net::Net;
+use precondor_neural::net::{Activation, Net};
 use precondor_sdk::core::kernel::bands::Bands;
 use precondor_sdk::core::kernel::grid::Grid;
 
@@ -33,6 +33,9 @@ pub struct Architecture {
     pub components: usize,
     /// Widths of the hidden layers; none: no network.
     pub hidden: Vec<usize>,
+    /// What hidden layers do to their sums.
+    #[serde(default, skip_serializing_if = "Activation::is_default")]
+    pub activation: Activation,
 }
 
 impl Architecture {
@@ -59,7 +62,9 @@ impl Architecture {
     /// The network, where there is one.
     pub fn net(&self) -> Option<Net> {
         let inputs = self.inputs.count(self.grid());
-        (!self.hidden.is_empty()).then(|| Net::new(inputs, &self.hidden, self.outputs(), false))
+        (!self.hidden.is_empty()).then(|| {
+            Net::new(inputs, &self.hidden, self.outputs(), false).with_activation(self.activation)
+        })
     }
 
     fn check(&self) -> std::result::Result<(), String> {

@@ -15,7 +15,7 @@ use crate::learned::linear::{Linear, mean_square};
 use crate::learned::weights::{Architecture, Precision, Weights, to_json};
 use crate::mlp::MlpDense;
 use precondor_neural::model::{Card, Initial};
-use precondor_neural::net::{Activations, Net};
+use precondor_neural::net::{Activation, Activations, Net};
 use precondor_neural::optim::{Optimiser, Schedule};
 use precondor_neural::random::Random;
 use precondor_neural::run::{Plan, Task};
@@ -43,6 +43,8 @@ pub struct TrainParams {
     /// they are left out.
     #[schemars(length(min = 1, max = 8), inner(range(min = 1, max = 65_536)))]
     pub hidden: Option<Vec<usize>>,
+    /// What hidden layers do to their sums.
+    pub activation: Activation,
     /// Matrices to learn from, shared evenly by the families.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub pool: usize,
@@ -104,6 +106,7 @@ impl Default for TrainParams {
             ridge: None,
             components: 0,
             hidden: None,
+            activation: Activation::Relu,
             pool: 10_000,
             validation: 0,
             patience: 0,
@@ -191,6 +194,7 @@ impl Learner {
             ridge: params.ridge.is_some(),
             components: shape.targets.components(),
             hidden,
+            activation: params.activation,
         };
         let net = architecture
             .net()

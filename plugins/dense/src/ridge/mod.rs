@@ -29,6 +29,7 @@ use crate::learned::explicit::{self, Model, Settings};
 use crate::learned::linear::Linear;
 use crate::learned::weights::{Architecture, Precision, Weights, to_json};
 use precondor_neural::model::{self, Card, Kind};
+use precondor_neural::net::Activation;
 use precondor_neural::team::same;
 
 /// Parameters of [`RidgeInverse`].
@@ -192,6 +193,7 @@ impl Trainable for RidgeInverse {
                 ridge: linear.is_some(),
                 components: shape.targets.components(),
                 hidden: vec![],
+                activation: Activation::default(),
             },
             standard: linear.as_ref().map(|linear| linear.standard.clone()),
             linear,

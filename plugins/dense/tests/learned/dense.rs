@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::support::*;
+use precondor_neural::net::Activation;
 use precondor_plugin_dense::learned::data::Inputs;
 use precondor_plugin_dense::mlp::MlpDense;
 use precondor_plugin_dense::mlp::train::{Decay, TrainParams};
@@ -167,6 +168,31 @@ fn a_run_goes_on_from_a_model() {
         let why = why.unwrap_err().to_string();
         assert!(why.contains("parameter 'initial'") && why.contains("architecture"), "{why}");
     }
+}
+
+/// A bounded network gives another inverse, and its model says that it is bounded.
+#[test]
+fn activations_are_told_by_the_model() {
+    let of = |activation| {
+        let params = TrainParams {
+            activation,
+            hidden: Some(vec![12]),
+            pool: 60,
+            validation: 8,
+            epochs: 20,
+            ..TrainParams::default()
+        };
+        let mut watch = Keeper::default();
+        let model = train::<MlpDense>(&params, &[2], 0.25, None, &mut watch).unwrap();
+        let (first, last) = (watch.validated[0], watch.validated[watch.validated.len() - 1]);
+        assert!(last < first, "{activation:?}: {:?}", watch.validated);
+        let card = precondor_neural::model::Card::of(&model).unwrap();
+        let m = columns(&*generate_with("mlp-dense", &model, &system(2, 0.25, 3)), 9);
+        (card.architecture["activation"].clone(), m)
+    };
+    let [relu, tanh] = [Activation::Relu, Activation::Tanh].map(of);
+    assert!(relu.0.is_null() && tanh.0 == "tanh", "{} {}", relu.0, tanh.0);
+    assert_ne!(relu.1, tanh.1);
 }
 
 #[test]

@@ -297,6 +297,7 @@ impl<T: Number> Sample<T> {
 mod tests {
     use super::*;
     use crate::fsai::train::network;
+    use precondor_neural::net::Activation;
     use precondor_sdk::core::comm::Comm;
     use precondor_sdk::core::host::Alone;
     use precondor_sdk::core::problem::Problem;
@@ -321,7 +322,7 @@ mod tests {
     #[test]
     fn gradient_agrees_with_differences() {
         for power in [1, 2] {
-            let net = network(&[5, 5]);
+            let net = network(&[5, 5], Activation::Relu);
             let mut random = Random::new(9, 0);
             let mut parameters: Vec<f64> = net.start(&mut random, 1.0);
             let mut scratch = Scratch::new(&net);
@@ -354,7 +355,7 @@ mod tests {
 
     #[test]
     fn a_network_that_gives_zero_changes_nothing() {
-        let net = network(&[4]);
+        let net = network(&[4], Activation::Relu);
         for sample in samples(1) {
             let loss = sample.evaluate(&net, &vec![0.0; net.len()], &mut Scratch::new(&net), None);
             assert!(loss.condition.abs() < 1e-9 && loss.kaporin.abs() < 1e-11, "{loss:?}");

@@ -14,7 +14,7 @@ use super::factor::Weights;
 use super::features::FEATURES;
 use super::objective::{Loss, Moments, Sample, Scratch};
 use precondor_neural::model::{self, Card, Initial, Kind, Part, Reader};
-use precondor_neural::net::{Net, Role};
+use precondor_neural::net::{Activation, Net, Role};
 use precondor_neural::optim::{Optimiser, Schedule};
 use precondor_neural::random::Random;
 use precondor_neural::run::{Plan, Task};
@@ -31,6 +31,8 @@ pub struct TrainParams {
     /// Neurons of each hidden layer, from the inputs to the outputs; a linear map where there is none.
     #[schemars(length(max = 4), inner(range(min = 1, max = 256)))]
     pub hidden: Vec<usize>,
+    /// What hidden layers do to their sums.
+    pub activation: Activation,
     /// Steps of the optimiser, at most.
     #[schemars(range(min = 1))]
     pub steps: u64,
@@ -67,6 +69,7 @@ impl Default for TrainParams {
         TrainParams {
             power: 1,
             hidden: vec![16; 2],
+            activation: Activation::Relu,
             steps: 1500,
             batch: 12,
             pool: 360,
@@ -86,6 +89,8 @@ impl Default for TrainParams {
 struct Architecture {
     power: u32,
     hidden: Vec<usize>,
+    #[serde(default, skip_serializing_if = "Activation::is_default")]
+    activation: Activation,
 }
 
 /// Steps over which the rate rises.
@@ -100,8 +105,8 @@ const DECAY: [f64; 2] = [0.9, 0.99];
 const VALIDATE: u64 = 100;
 
 /// The network.
-pub fn network(hidden: &[usize]) -> Net {
-    Net::new(FEATURES, hidden, 1, false)
+pub fn network(hidden: &[usize], activation: Activation) -> Net {
+    Net::new(FEATURES, hidden, 1, false).with_activation(activation)
 }
 
 /// Starting parameters: random, and all outputs zero.
@@ -146,7 +151,8 @@ impl Learner {
         }
         let initial = Initial::read(params.initial.as_deref(), &**host)?;
         let weights = initial.as_ref().map(|initial| initial.weights(Weights::read)).transpose()?;
-        let architecture = Architecture { power: params.power, hidden: params.hidden.clone() };
+        let (hidden, activation) = (params.hidden.clone(), params.activation);
+        let architecture = Architecture { power: params.power, hidden, activation };
         if let (Some(initial), Some(its)) = (&initial, &weights) {
             initial.require(&its.architecture(), &architecture)?;
         }
@@ -173,7 +179,7 @@ impl Learner {
             }
             families[k / total].push(sample);
         }
-        let net = network(&architecture.hidden);
+        let net = network(&architecture.hidden, architecture.activation);
         let architecture = json!(architecture);
         let card = Card::of_run((NAME, env!("CARGO_PKG_VERSION")), architecture, params, samples)?
             .after(initial.as_ref());
@@ -322,7 +328,7 @@ impl Weights {
     pub fn read(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes, NAME, Kind::Model)?;
         let bad = |why: String| Error::Data(format!("not a usable model: architecture: {why}"));
-        let Architecture { power, hidden } =
+        let Architecture { power, hidden, activation } =
             serde_json::from_value(reader.card.architecture.clone())
                 .map_err(|e| bad(e.to_string()))?;
         let fits = hidden.len() <= 4 && hidden.iter().all(|width| (1..=256).contains(width));
@@ -331,7 +337,7 @@ impl Weights {
                 "power {power}, hidden layers {hidden:?} (at most power 4, 4 layers of 256)"
             )));
         }
-        let net = network(&hidden);
+        let net = network(&hidden, activation);
         let mean = reader.take("input.mean", &[FEATURES])?;
         let inverse_deviation = reader.take("input.inverse_deviation", &[FEATURES])?;
         let parameters = reader.take_net(&net)?;
@@ -340,7 +346,8 @@ impl Weights {
     }
 
     fn architecture(&self) -> Architecture {
-        Architecture { power: self.power, hidden: self.net.hidden() }
+        let (hidden, activation) = (self.net.hidden(), self.net.activation());
+        Architecture { power: self.power, hidden, activation }
     }
 }
 

@@ -4,6 +4,7 @@
 use std::ops::ControlFlow;
 
 use precondor_neural::model::{self, Kind, Part as Array, Reader};
+use precondor_neural::net::Activation;
 use precondor_neural::random::Random;
 use precondor_plugin_mlp::fsai::factor::{Plain, Weights, scaled, unscaled};
 use precondor_plugin_mlp::fsai::features::FEATURES;
@@ -72,7 +73,7 @@ fn plain(a: &DistCsr, power: usize) -> Factored {
 
 /// Weights from a random generator, `size` times those that a training starts from.
 fn weights(power: u32, size: f32, seed: u64) -> Weights {
-    let net = network(&[8, 8]);
+    let net = network(&[8, 8], Activation::Relu);
     let mut random = Random::new(seed, 0);
     let parameters: Vec<f32> = net.start(&mut random, 1.0);
     Weights {

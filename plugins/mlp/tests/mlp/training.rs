@@ -3,6 +3,7 @@
 use crate::counts::*;
 use crate::support::*;
 use precondor_neural::model::Card;
+use precondor_neural::net::Activation;
 use precondor_plugin_mlp::fsai::{self, MlpFsai};
 use precondor_plugin_mlp::reference::pgp::Variant;
 use precondor_plugin_mlp::reference::train::{TrainParams, Weights};
@@ -10,6 +11,7 @@ use precondor_plugin_mlp::reference::{MlpReference, ReferenceMap};
 use precondor_sdk::core::problem::{Families, Poisson, Problem};
 use precondor_sdk::core::train::{Trainable, Training};
 use precondor_sdk::prelude::*;
+use precondor_sdk::serde_json;
 
 fn small(variant: Variant) -> TrainParams {
     TrainParams {
@@ -107,6 +109,45 @@ fn a_run_that_starts_from_a_model_goes_on_from_its_loss() {
     let second = fsai::TrainParams { initial, steps: 12, ..first.clone() };
     let other = fsai::TrainParams { power: 2, ..second.clone() };
     starts::<MlpFsai>(&first, &second, &other);
+}
+
+/// What hidden layers do is a choice that the model carries; one of before, which carries none, means what it meant.
+#[test]
+fn activations_are_learned_with_and_told_by_the_model() {
+    let of = |activation| fsai::TrainParams {
+        activation,
+        hidden: vec![6; 2],
+        steps: 80,
+        batch: 3,
+        pool: 6,
+        validation: 2,
+        rate: 0.01,
+        ..fsai::TrainParams::default()
+    };
+    let mut models = Vec::new();
+    for activation in [Activation::Relu, Activation::LeakyRelu, Activation::Elu, Activation::Tanh] {
+        let mut watch = Keeper::default();
+        let model = train::<MlpFsai>(&of(activation), &[3], 0.3, None, &mut watch).unwrap();
+        let least = watch.validated.iter().copied().fold(f64::INFINITY, f64::min);
+        assert!(least < watch.validated[0], "{activation:?}: {:?}", watch.validated);
+        let its = &Card::of(&model).unwrap().architecture["activation"];
+        match activation {
+            Activation::Relu => assert!(its.is_null(), "{its}"),
+            other => assert_eq!(*its, serde_json::to_value(other).unwrap()),
+        }
+        // M is what was learned: the loss of a run that starts there is the one that was reached.
+        let initial = Some("model.safetensors".to_owned());
+        let on = fsai::TrainParams { initial, steps: 1, ..of(activation) };
+        let mut seen = Keeper::default();
+        train_from::<MlpFsai>(&model, &on, &[3], 0.3, &mut seen).unwrap();
+        assert_eq!(seen.validated[0], least, "{activation:?}");
+        models.push(model);
+    }
+    let initial = Some("model.safetensors".to_owned());
+    let other = fsai::TrainParams { initial, ..of(Activation::Tanh) };
+    let why = train_from::<MlpFsai>(&models[0], &other, &[3], 0.3, &mut Keeper::default());
+    let why = why.unwrap_err().to_string();
+    assert!(why.contains("architecture") && why.contains("\"activation\":\"tanh\""), "{why}");
 }
 
 #[test]
