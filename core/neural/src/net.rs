@@ -70,7 +70,6 @@ const LEAK: f32 = 0.01;
 
 impl Activation {
     /// Whether it is the one that is meant where nothing is said; model files do not name it.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
     pub fn is_default(&self) -> bool {
         *self == Activation::default()
     }
