@@ -44,6 +44,7 @@ pub struct TrainParams {
     #[schemars(length(min = 1, max = 8), inner(range(min = 1, max = 65_536)))]
     pub hidden: Option<Vec<usize>>,
     /// What hidden layers do to their sums.
+    #[serde(skip_serializing_if = "Activation::is_default")]
     pub activation: Activation,
     /// Matrices to learn from, shared evenly by the families.
     #[schemars(range(min = 1, max = 1_000_000))]

@@ -32,6 +32,7 @@ pub struct TrainParams {
     #[schemars(length(max = 4), inner(range(min = 1, max = 256)))]
     pub hidden: Vec<usize>,
     /// What hidden layers do to their sums.
+    #[serde(skip_serializing_if = "Activation::is_default")]
     pub activation: Activation,
     /// Steps of the optimiser, at most.
     #[schemars(range(min = 1))]
