@@ -45,6 +45,7 @@ pub struct TrainParams {
     pub hidden: Option<Vec<usize>>,
     /// What hidden layers do to their sums.
     #[serde(skip_serializing_if = "Activation::is_default")]
+    #[schemars(extend("default" = "relu"))]
     pub activation: Activation,
     /// Matrices to learn from, shared evenly by the families.
     #[schemars(range(min = 1, max = 1_000_000))]

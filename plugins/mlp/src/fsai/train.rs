@@ -33,6 +33,7 @@ pub struct TrainParams {
     pub hidden: Vec<usize>,
     /// What hidden layers do to their sums.
     #[serde(skip_serializing_if = "Activation::is_default")]
+    #[schemars(extend("default" = "relu"))]
     pub activation: Activation,
     /// Steps of the optimiser, at most.
     #[schemars(range(min = 1))]
