@@ -13,6 +13,7 @@ use precondor_core::instance::Setup;
 use precondor_core::matrix::ExplicitKind;
 use precondor_core::precond::Preconditioner;
 use precondor_core::ready::Ready;
+use precondor_core::schema;
 use precondor_core::solver::{self, Watcher};
 use serde_json::{Map, Value};
 use std::time::Instant;
@@ -100,17 +101,14 @@ pub fn measure_with(
     Ok(Measured { spent: Some(spent), counts, passes, counted, ..measured })
 }
 
-/// Keyword in the root of a method's schema: how often an application of M goes through what M stores, where that is not once.
-const PASSES: &str = "x-precondor-passes";
-
 /// How often an application of M goes through what M stores: twice where it is a factor G with M = GᵀG, else what the method's
-/// schema says under `x-precondor-passes`, else once.
+/// schema says ([`schema::PASSES`]), else once.
 pub fn passes(methods: &Methods, method: Option<&MethodConfig>, m: &dyn Preconditioner) -> f64 {
     if m.explicit().is_some_and(|explicit| explicit.kind == ExplicitKind::Factor) {
         return 2.0;
     }
     let schema = method.and_then(|method| Some(methods.get(&method.name).ok()?.schema()));
-    let said = schema.and_then(|schema| schema[PASSES].as_f64());
+    let said = schema.and_then(|schema| schema[schema::PASSES].as_f64());
     said.filter(|passes| passes.is_finite() && *passes >= 0.0).unwrap_or(1.0)
 }
 

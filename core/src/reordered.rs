@@ -7,14 +7,12 @@
 //! An order may leave unknowns out: those whose row of A has a diagonal entry only (Dirichlet nodes that a program keeps). With
 //! D the diagonal there, u = D⁻¹ r is exact, and the others get M' (r − A' u), A' their couplings to those left out.
 //!
-//! Cost of a setup: every entry of A sent to the rank that its row goes to, 16 bytes each and 16 a row. Of an application: one
-//! message there and one back between any two ranks that have rows in common, 8 bytes a row; nothing between a rank and itself.
-//! Where couplings to unknowns left out are not zero, a product with those. Nothing is allocated.
+//! Cost of a setup: A moved (`core/src/matrix/route.rs`). Of an application: a vector there and one back; where couplings to
+//! unknowns left out are not zero, a product with those. Nothing is allocated.
 use crate::comm::{Comm, Communicator};
 use crate::instance::{Instance, same_rows, together};
 use crate::invariance::Invariances;
-use crate::kernel::slab::PairExchange;
-use crate::matrix::{DistCsr, Space};
+use crate::matrix::{DistCsr, Route, Space};
 use crate::persist::no_persist;
 use crate::precond::{Capabilities, Preconditioner, Properties};
 use crate::registry::DynGenerator;
@@ -113,89 +111,26 @@ impl DynGenerator for Reordered {
 
 /// How rows and vectors move.
 struct Plan {
-    space: Arc<Space>,
+    route: Route,
     order: Order,
-    /// There.
-    target: Arc<Space>,
-    forth: PairExchange<f64>,
-    back: PairExchange<f64>,
-    /// Own rows that go to each rank; to this one, too.
-    give: Vec<Vec<u32>>,
-    /// Own rows there that come from each.
-    take: Vec<Vec<u32>>,
     /// Own rows left out, and 1 over their diagonal.
     left_out: Vec<(u32, f64)>,
     /// Couplings to rows left out, where there are any, with room for what they are multiplied by, and the product.
     couplings: Option<(DistCsr, Vec<f64>, Vec<f64>)>,
-    /// Numbers here of the own rows there.
-    origins: Vec<u64>,
 }
 
 impl Plan {
     fn new(a: &DistCsr, order: &Order) -> Result<Self> {
-        let (space, comm) = (Arc::clone(a.space()), a.space().comm());
-        let target = Space::from_starts(comm.clone(), order.starts.clone())?;
-        let mut give = vec![Vec::new(); comm.size()];
-        let mut left_out = Vec::new();
-        let mut numbers = vec![Vec::new(); comm.size()];
-        for i in 0..a.n_own() {
-            let row = a.global_row(i);
-            let Some(there) = (order.number)(row) else {
-                left_out.push((i as u32, 0.0));
-                continue;
-            };
-            if there >= target.n_global() {
-                return Err(Error::Data(format!(
-                    "row {row} is number {there} in another order of {} rows",
-                    target.n_global()
-                )));
-            }
-            let rank = target.owner(there);
-            give[rank].push(i as u32);
-            numbers[rank].extend([there, row].into_iter().flat_map(u64::to_le_bytes));
-        }
-        let mut take = Vec::new();
-        let mut origins = vec![u64::MAX; target.n_own()];
-        for came in comm.all_to_all(&numbers)? {
-            let pairs = came.as_chunks::<16>().0.iter().map(|pair| {
-                let word = |k: usize| {
-                    pair[8 * k..8 * k + 8].iter().rev().fold(0, |w, &b| w << 8 | u64::from(b))
-                };
-                [word(0), word(1)]
-            });
-            let mut rows = Vec::new();
-            for [there, row] in pairs {
-                let at = (there - target.start()) as usize;
-                if origins[at] != u64::MAX {
-                    let why = format!(
-                        "rows {} and {row} are both number {there} in another order",
-                        origins[at]
-                    );
-                    return Err(Error::Data(why));
-                }
-                origins[at] = row;
-                rows.push(at as u32);
-            }
-            take.push(rows);
-        }
-        if let Some(at) = origins.iter().position(|&row| row == u64::MAX) {
-            let there = target.start() + at as u64;
-            return Err(Error::Data(format!("no row is number {there} in another order")));
-        }
-        let counts = |lists: &[Vec<u32>]| -> Vec<usize> {
-            let count =
-                |(rank, list): (usize, &Vec<u32>)| if rank == comm.rank() { 0 } else { list.len() };
-            lists.iter().enumerate().map(count).collect()
-        };
-        let (sent, came) = (counts(&give), counts(&take));
-        let forth = PairExchange::new(comm, &sent, &came)?;
-        let back = PairExchange::new(comm, &came, &sent)?;
-        let (order, couplings) = (order.clone(), None);
-        Ok(Plan { space, order, target, forth, back, give, take, left_out, couplings, origins })
+        let to = Space::from_starts(a.space().comm().clone(), order.starts.clone())?;
+        let number = |i: usize| (order.number)(a.global_row(i));
+        let route = Route::new(a.space(), to, number)?;
+        let left_out = (0..a.n_own()).filter(|&i| number(i).is_none());
+        let left_out = left_out.map(|i| (i as u32, 0.0)).collect();
+        Ok(Plan { route, order: order.clone(), left_out, couplings: None })
     }
 
     fn comm(&self) -> &Comm {
-        self.space.comm()
+        self.route.comm()
     }
 
     /// What all ranks failed with, or none did, told of the rows here. Collective, within a scope.
@@ -209,8 +144,7 @@ impl Plan {
     }
 
     fn of_rows_here(&self, error: Error) -> Error {
-        let place = |row: u64| usize::try_from(row.checked_sub(self.target.start())?).ok();
-        error.renumbered(&|row| self.origins.get(place(row)?).copied())
+        error.renumbered(&|row| self.route.origin(row))
     }
 
     /// The system there. Collective.
@@ -228,11 +162,11 @@ impl Plan {
                 continue;
             }
             let values = system.aux(name).map_or(&[][..], |aux| &aux.values);
-            let mut moved = vec![0.0; width * self.target.n_own()];
-            let mut column = vec![0.0; self.target.n_own()];
+            let mut moved = vec![0.0; width * self.route.to().n_own()];
+            let mut column = vec![0.0; self.route.to().n_own()];
             for part in 0..width {
                 let own: Vec<f64> = values.iter().skip(part).step_by(width).copied().collect();
-                self.there(&own, &mut column)?;
+                self.route.there(&own, &mut column)?;
                 moved
                     .iter_mut()
                     .skip(part)
@@ -247,30 +181,12 @@ impl Plan {
 
     /// P A Pᵀ. Collective.
     fn matrix(&mut self, a: &DistCsr) -> Result<DistCsr> {
-        let comm = self.space.comm().clone();
-        let start = a.space().start();
-        let mut messages = vec![Vec::new(); comm.size()];
+        let number = &self.order.number;
         let (mut row_ptr, mut cols, mut values) =
             (vec![0u32; a.n_own() + 1], Vec::new(), Vec::new());
-        for (rows, message) in self.give.iter().zip(&mut messages) {
-            for &i in rows {
-                let inside = a
-                    .global_entries(i as usize)
-                    .filter_map(|(col, value)| Some(((self.order.number)(col)?, value)));
-                let entries: Vec<(u64, f64)> = inside.collect();
-                let mut put = |word: u64| message.extend_from_slice(&word.to_le_bytes());
-                put((self.order.number)(start + u64::from(i)).unwrap_or_default());
-                put(entries.len() as u64);
-                entries.iter().for_each(|&(col, value)| {
-                    put(col);
-                    put(value.to_bits());
-                });
-            }
-        }
         for i in 0..a.n_own() {
-            if (self.order.number)(start + i as u64).is_some() {
-                let out =
-                    |&(col, value): &(u64, f64)| value != 0.0 && (self.order.number)(col).is_none();
+            if number(a.global_row(i)).is_some() {
+                let out = |&(col, value): &(u64, f64)| value != 0.0 && number(col).is_none();
                 for (col, value) in a.global_entries(i).filter(out) {
                     cols.push(col);
                     values.push(value);
@@ -279,7 +195,7 @@ impl Plan {
             row_ptr[i + 1] = cols.len() as u32;
         }
         for (i, inverse) in &mut self.left_out {
-            let row = start + u64::from(*i);
+            let row = a.global_row(*i as usize);
             let others =
                 a.global_entries(*i as usize).find(|&(col, value)| col != row && value != 0.0);
             if let Some((col, _)) = others {
@@ -293,65 +209,15 @@ impl Plan {
                 diagonal => 1.0 / diagonal,
             };
         }
-        self.couplings = match comm.any(!cols.is_empty())? {
+        self.couplings = match self.comm().any(!cols.is_empty())? {
             false => None,
             true => {
-                let couplings = DistCsr::from_rows(&self.space, &row_ptr, &cols, &values)?;
+                let couplings = DistCsr::from_rows(self.route.from(), &row_ptr, &cols, &values)?;
                 Some((couplings, vec![0.0; a.n_own()], vec![0.0; a.n_own()]))
             }
         };
-        let first = self.target.start();
-        let mut rows: Vec<Vec<(u64, f64)>> = vec![Vec::new(); self.target.n_own()];
-        for message in comm.all_to_all(&messages)? {
-            let mut words = message.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes));
-            while let (Some(row), Some(count)) = (words.next(), words.next()) {
-                let entry = |_| Some((words.next()?, f64::from_bits(words.next()?)));
-                rows[(row - first) as usize] = (0..count).filter_map(entry).collect();
-            }
-        }
-        let (mut row_ptr, mut cols, mut values) = (vec![0u32], Vec::new(), Vec::new());
-        for mut row in rows {
-            row.sort_unstable_by_key(|entry| entry.0);
-            cols.extend(row.iter().map(|entry| entry.0));
-            values.extend(row.iter().map(|entry| entry.1));
-            row_ptr.push(u32::try_from(cols.len()).map_err(|_| {
-                Error::Unsupported("2³² or more entries on one rank: use more ranks".into())
-            })?);
-        }
-        DistCsr::from_rows(&self.target, &row_ptr, &cols, &values)
+        self.route.matrix(a, &**number)
     }
-
-    /// `out` ← P `own`. Collective.
-    fn there(&mut self, own: &[f64], out: &mut [f64]) -> Result<()> {
-        moved(self.space.comm().rank(), (&self.give, &self.take), &mut self.forth, own, out)
-    }
-
-    /// `out` ← Pᵀ `theirs`, where rows are not left out. Collective.
-    fn back(&mut self, theirs: &[f64], out: &mut [f64]) -> Result<()> {
-        moved(self.space.comm().rank(), (&self.take, &self.give), &mut self.back, theirs, out)
-    }
-}
-
-/// Moves entries to where they are taken.
-fn moved(
-    me: usize,
-    (give, take): (&[Vec<u32>], &[Vec<u32>]),
-    link: &mut PairExchange<f64>,
-    from: &[f64],
-    to: &mut [f64],
-) -> Result<()> {
-    for (rank, rows) in give.iter().enumerate().filter(|(rank, _)| *rank != me) {
-        link.outbox(rank).iter_mut().zip(rows).for_each(|(out, &i)| *out = from[i as usize]);
-    }
-    link.exchange()?;
-    for (rank, rows) in take.iter().enumerate() {
-        if rank == me {
-            rows.iter().zip(&give[me]).for_each(|(&i, &j)| to[i as usize] = from[j as usize]);
-        } else {
-            rows.iter().zip(link.inbox(rank)).for_each(|(&i, &value)| to[i as usize] = value);
-        }
-    }
-    Ok(())
 }
 
 /// M of a matrix in another order.
@@ -373,7 +239,7 @@ impl Placed {
     fn run(&self, r: &[f64], z: &mut [f64], transposed: bool) -> Result<()> {
         let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
         let Work { plan, r: theirs, z: done } = &mut *work;
-        let Plan { space, forth, give, take, left_out, couplings, .. } = plan;
+        let Plan { route, left_out, couplings, .. } = plan;
         let mut from = r;
         if let Some((couplings, u, product)) = couplings {
             left_out.iter().for_each(|&(i, d)| u[i as usize] = d * r[i as usize]);
@@ -381,12 +247,12 @@ impl Placed {
             product.iter_mut().zip(r).for_each(|(p, r)| *p = r - *p);
             from = product;
         }
-        moved(space.comm().rank(), (give, take), forth, from, theirs)?;
+        route.there(from, theirs)?;
         let applied = match transposed {
             true => self.inner.apply_transpose(theirs, done),
             false => self.inner.apply(theirs, done),
         };
-        plan.back(done, z)?;
+        route.back(done, z)?;
         plan.left_out.iter().for_each(|&(i, d)| z[i as usize] = d * r[i as usize]);
         applied.map_err(|e| plan.of_rows_here(e))
     }
@@ -434,14 +300,10 @@ impl Preconditioner for Placed {
     fn bytes(&self) -> usize {
         let work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
         let (plan, vectors) = (&work.plan, 8 * (work.r.len() + work.z.len()));
-        let lists: usize = plan.give.iter().chain(&plan.take).map(|list| 4 * list.len()).sum();
         let couplings =
             plan.couplings.as_ref().map_or(0, |(c, u, p)| c.bytes() + 8 * (u.len() + p.len()));
-        let plan = plan.forth.bytes()
-            + plan.back.bytes()
-            + 16 * plan.left_out.len()
-            + 8 * plan.origins.len();
-        self.inner.bytes() + vectors + lists + couplings + plan
+        let plan = plan.route.bytes() + 16 * plan.left_out.len();
+        self.inner.bytes() + vectors + couplings + plan
     }
     fn apply_transpose(&self, r: &[f64], z: &mut [f64]) -> Result<()> {
         if self.has_couplings() {

@@ -50,6 +50,9 @@ pub const DEFINITE: &str = "x-precondor-definite";
 /// Schema keyword, at the root, of the factor that an iteration promises to reduce the residual by.
 pub const CONTRACTION: &str = "x-precondor-contraction";
 
+/// Schema keyword, at the root, of how often an application of M goes through what M stores, where that is not once.
+pub const PASSES: &str = "x-precondor-passes";
+
 /// The schemas made so far.
 static MADE: LazyLock<Mutex<HashMap<TypeId, Arc<Value>>>> = LazyLock::new(Mutex::default);
 

@@ -155,7 +155,10 @@ impl More {
                  both in the same format, with the same parts",
             ));
         }
-        let p = whole.map_or(Ok(p.clone()), |whole| whole.matrix(p))?;
+        let p = match whole {
+            Some(whole) => whole.matrix(p)?,
+            None => p,
+        };
         Ok(Some(match NullSpaces::find(&p)? {
             Some(null) => p.with_null_spaces(null),
             None => p,

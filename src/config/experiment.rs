@@ -389,7 +389,10 @@ impl Case {
             Some(path) => {
                 let space = whole_ref.map_or(system.a().space(), Whole::space);
                 let x0 = formats::read_vector_on_ranks(path, space, "initial guess", &mut notes)?;
-                whole_ref.map_or_else(|| Ok(x0.clone()), |whole| whole.restrict(&x0))?
+                match whole_ref {
+                    Some(whole) => whole.restrict(&x0)?,
+                    None => x0,
+                }
             }
             None => vec![0.0; system.a().n_own()],
         };

@@ -86,7 +86,10 @@ impl Whole {
 
     /// A matrix of the whole system, from which nothing was taken out, on the rows of the one that is solved. Collective.
     pub fn matrix(&self, a: DistCsr) -> Result<DistCsr> {
-        self.moved.as_ref().map_or(Ok(a.clone()), |moved| moved.matrix(&a))
+        match &self.moved {
+            Some(moved) => moved.matrix(&a),
+            None => Ok(a),
+        }
     }
 }
 
@@ -191,10 +194,15 @@ impl Given {
             left: left.clone().map(|left| (left, b)),
             moved: moved.clone(),
         };
-        let right = |b: &Vec<f64>| -> Result<Vec<f64>> {
-            let kept = left.as_ref().map(|left| left.right_hand_side(b)).transpose()?;
-            let b = kept.unwrap_or_else(|| b.clone());
-            moved.as_ref().map_or(Ok(b.clone()), |moved| moved.there(&b))
+        let right = |b: &Vec<f64>| {
+            let kept = match &left {
+                Some(left) => left.right_hand_side(b)?,
+                None => b.clone(),
+            };
+            match &moved {
+                Some(moved) => moved.there(&kept),
+                None => Ok(kept),
+            }
         };
         let kept = b.iter().map(right).collect::<Result<_>>()?;
         let whole: Vec<Whole> = b.into_iter().map(whole).collect();

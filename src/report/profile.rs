@@ -77,6 +77,18 @@ fn steps(ratios: &[f64], systems: usize, last: f64) -> Vec<(f64, f64)> {
     points
 }
 
+/// What a product is in tables.
+pub const PRODUCT: &str = "A product is one with A; an application of M counts as nnz(M)/nnz(A) of one, a factor that is applied with its transpose \
+     (IC, FSAI) twice.";
+
+/// What a reader should know of the means of a table whose rows are each a `what`.
+pub fn about_means(what: &str) -> String {
+    format!(
+        "Means are geometric, of value + shift (time 10 ms, iterations and products 10), over the systems that some {what} \
+         solved; what a {what} did not solve counts as {PENALTY} times the dearest solve of that system. {PRODUCT}"
+    )
+}
+
 /// Columns for failures of so many systems, for the mean of each measure and for the share of systems where a method takes the least.
 pub fn columns(measures: &[&Measure], systems: usize) -> Vec<Column> {
     let failed = Column::new("failed", "not solved", &format!("of {systems}")).marked();

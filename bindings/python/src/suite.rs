@@ -1,7 +1,7 @@
 //! What a comparison of several systems says over all of them: failures, shifted geometric means, performance profiles.
 use crate::report::{Comparison, Solved, comparison};
 use precondor::report::profile::{
-    self, Curve, MEASURES, Measure, PENALTY, Values, ratios, share, shifted_mean,
+    self, Curve, MEASURES, Measure, Values, ratios, share, shifted_mean,
 };
 use precondor::report::{Cell, Column, Row, Section, Table, median};
 use pyo3::prelude::*;
@@ -68,10 +68,8 @@ pub fn section(comparison: &Comparison) -> Option<Section> {
         id: "systems".into(),
         title: "Over all systems".into(),
         notes: vec![format!(
-            "Means are geometric, of value + shift (time 10 ms, iterations and products 10), over the systems that some method \
-             solved; what a method did not solve counts as {PENALTY} times the dearest solve of that system. A product is one \
-             with A; an application of M counts as nnz(M)/nnz(A) of one, a factor that is applied with its transpose (IC, FSAI) twice. ρ(1): the share of systems where a method takes the \
-             least."
+            "{} ρ(1): the share of systems where a method takes the least.",
+            profile::about_means("method")
         )],
         tables: vec![Table {
             id: "systems".into(),

@@ -294,14 +294,14 @@ pub(super) fn on_one_rank(space: &Arc<Space>, own: Csr) -> Result<DistCsr> {
     DistCsr::from_parts(own, ghost, vec![], Arc::clone(space), Arc::new(crate::comm::Solo))
 }
 
-pub(super) fn too_many() -> Error {
+pub(crate) fn too_many() -> Error {
     Error::Unsupported("2³² or more entries on one rank: use more ranks".into())
 }
 
-fn put(message: &mut Vec<u8>, word: u64) {
+pub(crate) fn put(message: &mut Vec<u8>, word: u64) {
     message.extend_from_slice(&word.to_le_bytes());
 }
 
-pub(super) fn words(message: &[u8]) -> impl Iterator<Item = u64> + '_ {
+pub(crate) fn words(message: &[u8]) -> impl Iterator<Item = u64> + '_ {
     message.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes))
 }

@@ -5,17 +5,17 @@
 //! | `rcm` | in reverse Cuthill–McKee order, cut into equal pieces: ranks have neighbours on two sides |
 //! | `graph` | each rank's by recursive bisection of the graph (`kernel/partition.rs`), in Cuthill–McKee order within |
 //!
-//! Rank 0 has the whole pattern while it makes the order, 4 bytes an entry of A + Aᵀ, and no values; every rank then
-//! fetches its rows from where they are. Vectors go there and back along a plan that is made once.
-use super::{CsrView, DistCsr, Space};
+//! Rank 0 has the whole pattern while it makes the order, 4 bytes an entry of A + Aᵀ, and no values; rows and vectors then go
+//! there, and vectors back, as `route.rs` says.
+use super::{CsrView, DistCsr, Route, Space};
 use crate::comm::Communicator;
-use crate::comm::{Exchange, HaloPlan};
 use crate::kernel::ordering::{Graph, reverse_cuthill_mckee};
-use crate::kernel::{partition, remote};
+use crate::kernel::partition;
+use crate::kernel::remote::{put, words};
 use crate::{Error, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How the rows of a matrix are spread over the ranks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -40,54 +40,14 @@ impl std::fmt::Display for Partition {
     }
 }
 
-/// The way of vectors and matrices to where their rows went.
+/// The way of vectors and matrices to where their rows went. Clones share it.
 #[derive(Clone)]
 pub struct Moved {
     from: Arc<Space>,
     to: Arc<Space>,
-    /// Old numbers of the rows that this rank has now.
-    old: Arc<[u64]>,
-    /// New numbers of the rows that it had.
-    new: Arc<[u64]>,
-    there: Arc<Pull>,
-    back: Arc<Pull>,
-}
-
-/// Brings entries of a vector by their numbers.
-struct Pull {
-    /// Where the entries come from: own ones, then those of others.
-    places: Vec<u32>,
-    n_own: usize,
-    n_ghost: usize,
-    link: Box<dyn Exchange>,
-}
-
-impl Pull {
-    /// The entries `wanted`, in this order, of vectors on `space`. Collective.
-    fn new(space: &Space, wanted: &[u64]) -> Result<Self> {
-        let own = space.start()..space.start() + space.n_own() as u64;
-        let mut ids: Vec<u64> = wanted.iter().copied().filter(|id| !own.contains(id)).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let n_own = space.n_own();
-        let place = |id: &u64| match own.contains(id) {
-            true => (id - own.start) as u32,
-            false => (n_own + ids.partition_point(|other| other < id)) as u32,
-        };
-        let places = wanted.iter().map(place).collect();
-        let plan: HaloPlan = space.halo(&ids)?;
-        let link = space.comm().exchange(plan)?;
-        Ok(Pull { places, n_own, n_ghost: ids.len(), link })
-    }
-
-    /// Collective.
-    fn pull(&self, x: &[f64]) -> Result<Vec<f64>> {
-        let mut all = vec![0.0; self.n_own + self.n_ghost];
-        all[..self.n_own].copy_from_slice(x);
-        let token = self.link.start(x)?;
-        self.link.finish(token, &mut all[self.n_own..])?;
-        Ok(self.places.iter().map(|&at| all[at as usize]).collect())
-    }
+    /// New numbers of the rows that this rank had, exact as f64 up to 2⁵³.
+    new: Arc<[f64]>,
+    route: Arc<Mutex<Route>>,
 }
 
 impl Moved {
@@ -114,31 +74,31 @@ impl Moved {
             )));
         }
         let pattern = gathered(a, block)?;
-        let (mut orders, mut numbers) =
-            (vec![Vec::new(); comm.size()], vec![Vec::new(); comm.size()]);
+        let mut send = vec![Vec::new(); comm.size()];
         if comm.rank() == 0 {
             let (order, starts) = order(&pattern, partition, comm.size());
             let mut place = vec![0u64; order.len()];
             order.iter().enumerate().for_each(|(k, &i)| place[i as usize] = k as u64);
-            for rank in 0..comm.size() {
-                let mine = order[starts[rank]..starts[rank + 1]].iter();
-                orders[rank] = bytes(mine.map(|&i| u64::from(i)));
+            for (rank, message) in send.iter_mut().enumerate() {
+                starts.iter().for_each(|&start| put(message, start as u64));
                 let had = from.starts()[rank] / block..from.starts()[rank + 1] / block;
                 let had = &place[had.start as usize..had.end as usize];
-                numbers[rank] = bytes(had.iter().copied());
+                had.iter().for_each(|&node| put(message, node));
             }
         }
         drop(pattern);
-        let of_nodes = |sent: &[Vec<u8>]| -> Result<Vec<u64>> {
-            let got = comm.all_to_all(sent)?;
-            let nodes = got[0].as_chunks().0.iter().map(|word| u64::from_le_bytes(*word));
-            Ok(nodes.flat_map(|node| node * block..(node + 1) * block).collect())
-        };
-        let (old, new) = (of_nodes(&orders)?, of_nodes(&numbers)?);
-        let to = Space::new(comm.clone(), old.len())?;
-        let there = Arc::new(Pull::new(from, &old)?);
-        let back = Arc::new(Pull::new(&to, &new)?);
-        Ok(Moved { from: Arc::clone(from), to, old: old.into(), new: new.into(), there, back })
+        let got = comm.all_to_all(&send)?;
+        let mut said = words(&got[0]);
+        let starts = said.by_ref().take(comm.size() + 1).map(|start| start * block).collect();
+        let new: Vec<u64> = said.flat_map(|node| node * block..(node + 1) * block).collect();
+        let to = Space::from_starts(comm.clone(), starts)?;
+        let route = Route::new(from, Arc::clone(&to), |i| Some(new[i]))?;
+        let new = new.into_iter().map(|new| new as f64).collect();
+        Ok(Moved { from: Arc::clone(from), to, new, route: Arc::new(Mutex::new(route)) })
+    }
+
+    fn route(&self) -> MutexGuard<'_, Route> {
+        self.route.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How the rows were spread.
@@ -156,7 +116,9 @@ impl Moved {
     /// # Errors
     /// What the communicator reports.
     pub fn there(&self, x: &[f64]) -> Result<Vec<f64>> {
-        self.there.pull(x)
+        let mut there = vec![0.0; self.to.n_own()];
+        self.route().there(x, &mut there)?;
+        Ok(there)
     }
 
     /// A vector of the rows as they are, on the rows as they were. Collective.
@@ -164,7 +126,9 @@ impl Moved {
     /// # Errors
     /// What the communicator reports.
     pub fn back(&self, x: &[f64]) -> Result<Vec<f64>> {
-        self.back.pull(x)
+        let mut back = vec![0.0; self.from.n_own()];
+        self.route().back(x, &mut back)?;
+        Ok(back)
     }
 
     /// A matrix on the rows as they were, renumbered and spread as they are, without null spaces and services of a
@@ -177,60 +141,15 @@ impl Moved {
     /// For a matrix that is spread in another way.
     pub fn matrix(&self, a: &DistCsr) -> Result<DistCsr> {
         assert_eq!(a.space().starts(), self.from.starts(), "a matrix on the same rows");
-        self.from.comm().scope(|| self.matrix_in_scope(a))
+        self.from.comm().scope(|| {
+            let of_ghosts = a.on_ghosts(&self.new)?;
+            let number = |j: u64| match a.ghost_ids().binary_search(&j) {
+                Ok(ghost) => Some(of_ghosts[ghost] as u64),
+                Err(_) => self.new.get((j - self.from.start()) as usize).map(|&new| new as u64),
+            };
+            self.route().matrix(a, number)
+        })
     }
-
-    fn matrix_in_scope(&self, a: &DistCsr) -> Result<DistCsr> {
-        let here = self.from.start()..self.from.start() + self.from.n_own() as u64;
-        let mut ids: Vec<u64> = self.old.iter().copied().filter(|id| !here.contains(id)).collect();
-        ids.sort_unstable();
-        let theirs = remote::fetch(a, &ids)?;
-        let (mut row_ptr, mut cols, mut values) = (vec![0u32], Vec::new(), Vec::new());
-        for id in self.old.iter() {
-            match ids.binary_search(id) {
-                Ok(k) => {
-                    let row = theirs.row_ptr[k]..theirs.row_ptr[k + 1];
-                    cols.extend_from_slice(&theirs.cols[row.clone()]);
-                    values.extend_from_slice(&theirs.values[row]);
-                }
-                Err(_) => {
-                    for (j, v) in a.global_entries((id - here.start) as usize) {
-                        cols.push(j);
-                        values.push(v);
-                    }
-                }
-            }
-            let end = u32::try_from(cols.len());
-            row_ptr.push(end.map_err(|_| {
-                Error::Unsupported("2³² or more entries on one rank: use more ranks".into())
-            })?);
-        }
-        drop(theirs);
-        // New numbers of the columns, exact as f64 up to 2⁵³.
-        let mut met = cols.clone();
-        met.sort_unstable();
-        met.dedup();
-        let new: Vec<f64> = self.new.iter().map(|&new| new as f64).collect();
-        let new = Pull::new(&self.from, &met)?.pull(&new)?;
-        cols.iter_mut().for_each(|j| *j = new[met.partition_point(|other| other < j)] as u64);
-        let mut row = Vec::new();
-        for ends in row_ptr.windows(2) {
-            let range = ends[0] as usize..ends[1] as usize;
-            row.clear();
-            row.extend(
-                cols[range.clone()].iter().copied().zip(values[range.clone()].iter().copied()),
-            );
-            row.sort_unstable_by_key(|&(j, _): &(u64, f64)| j);
-            for (k, &(j, v)) in range.zip(&row) {
-                (cols[k], values[k]) = (j, v);
-            }
-        }
-        DistCsr::from_rows(&self.to, &row_ptr, &cols, &values)
-    }
-}
-
-fn bytes(words: impl Iterator<Item = u64>) -> Vec<u8> {
-    words.flat_map(u64::to_le_bytes).collect()
 }
 
 /// The pattern of the nodes, on rank 0: offsets and columns. Collective.

@@ -2,7 +2,7 @@
 //! ([`precondor::report::profile`]).
 use super::{Case, Comparison, Entry, Pairing, document};
 use precondor::report::format::{mean, number};
-use precondor::report::profile::{self, Curve, MEASURES, PENALTY, Values, ratios, share};
+use precondor::report::profile::{self, Curve, MEASURES, Values, ratios, share};
 use precondor::report::{Cell, Column, Row, Section, Table, csv};
 use serde_json::json;
 
@@ -44,9 +44,8 @@ pub fn sections(comparison: &Comparison) -> Vec<Section> {
         id: "suite".into(),
         title: "Over the suite".into(),
         notes: vec![format!(
-            "Means are geometric, of value + shift (time 10 ms, iterations and products 10), over the systems that some run \
-             solved; what a run did not solve counts as {PENALTY} times the dearest solve of that system. A product is one \
-             with A; an application of M counts as nnz(M)/nnz(A) of one, a factor that is applied with its transpose (IC, FSAI) twice. ρ(1): the share of systems where a run takes the least."
+            "{} ρ(1): the share of systems where a run takes the least.",
+            profile::about_means("run")
         )],
         tables: vec![summary(comparison, &values)],
         figures,

@@ -1,6 +1,7 @@
 //! What the systems of a sequence took in all, run by run.
 use super::tally::Totals;
 use super::{Comparison, Pairing, Tally, document};
+use precondor::report::profile::PRODUCT;
 use precondor::report::{Cell, Column, Row, Table, csv};
 
 /// The table of a case whose systems are a sequence.
@@ -23,11 +24,9 @@ pub fn table(comparison: &Comparison, case: usize) -> Option<Table> {
             Column::new("seconds", "both", "all"),
         ],
         rows: tallies.map(|(k, (method, tally))| row(method, tally, k)).collect(),
-        readings: vec![
-            "Sums over the systems, those that were not solved among them. A product is one with A; an application of M \
-             counts as nnz(M)/nnz(A) of one, a factor that is applied with its transpose (IC, FSAI) twice."
-                .into(),
-        ],
+        readings: vec![format!(
+            "Sums over the systems, those that were not solved among them. {PRODUCT}"
+        )],
     })
 }
 

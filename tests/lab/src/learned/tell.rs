@@ -4,7 +4,7 @@ use super::record::{Of, Record, Solve};
 use super::sets::Set;
 use super::verdict::{ITERATIONS, PRODUCTS, TIME, Verdict};
 use precondor::report::format::{number, seconds};
-use precondor::report::profile::{self, MEASURES, PENALTY, Values, ratios, share};
+use precondor::report::profile::{self, MEASURES, Values, ratios, share};
 use precondor::report::{Cell, Column, Iterations, Row, Section, Table, csv, median};
 use serde_json::{Value, json};
 
@@ -262,11 +262,9 @@ pub fn over_all(found: &[Found], told: &[Told]) -> Section {
         id: "sets".into(),
         title: "Over all sets".into(),
         notes: vec![format!(
-            "Means are geometric, of value + shift (time 10 ms, iterations and products 10), over the systems that some method \
-             solved; what a method did not solve counts as {PENALTY} times the dearest solve of that system. A product is one \
-             with A; an application of M counts as nnz(M)/nnz(A) of one, a factor that is applied with its transpose (IC, FSAI) \
-             twice. ρ(τ): the share of systems solved in at most τ times \
-             the least time. Times are of one solve, setup included, training apart."
+            "{} ρ(τ): the share of systems solved in at most τ times the least time. Times are of one solve, setup \
+             included, training apart.",
+            profile::about_means("method")
         )],
         tables: vec![Table {
             id: "sets".into(),
