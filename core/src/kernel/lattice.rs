@@ -339,9 +339,17 @@ impl Lattice {
             };
             let inner =
                 if across && place[0] > 0 { left.min(self.dims[0] - 1 - place[0]) } else { 0 };
-            let count = match further.is_empty() {
-                true => 0,
-                false => (k..k + inner).take_while(|&k| like(k)).count(),
+            let count = match inner > 0 && !further.is_empty() && like(k) {
+                true => {
+                    let width = further.len();
+                    let alike = |k: &usize| {
+                        own.range(*k).len() == width && (!ghosts || ghost.range(*k).is_empty())
+                    };
+                    let rows = 1 + (k + 1..k + inner).take_while(alike).count();
+                    let first = own.range(k).start;
+                    following(&own.cols[first..first + rows * width], width)
+                }
+                false => 0,
             };
             if count > 0 {
                 let values = &own.values[own.range(k).start..own.range(k + count - 1).end];
@@ -433,6 +441,20 @@ impl Lattice {
         }
         Ok(())
     }
+}
+
+/// How many of the rows, of `width` columns each, have the columns of the one before and one more each, the first included.
+fn following(cols: &[u32], width: usize) -> usize {
+    const SIDE_BY_SIDE: usize = 32;
+    let (before, after) = (&cols[..cols.len() - width], &cols[width..]);
+    let pairs = before.chunks(SIDE_BY_SIDE).zip(after.chunks(SIDE_BY_SIDE));
+    // Without leaving early, so that many are looked at together.
+    let alike = |(before, after): &(&[u32], &[u32])| {
+        before.iter().zip(*after).fold(true, |all, (b, a)| all & (b.wrapping_add(1) == *a))
+    };
+    let same = pairs.take_while(alike).count() * SIDE_BY_SIDE;
+    let rest = before.iter().zip(after).skip(same).take_while(|(b, a)| b.wrapping_add(1) == **a);
+    1 + (same.min(before.len()) + rest.count()) / width
 }
 
 #[cfg(test)]

@@ -38,8 +38,14 @@ pub fn mix(mut z: u64) -> u64 {
 
 /// About `count` of `n` numbers, which stand for all: the same whoever has them.
 pub fn samples(n: u64, count: u64) -> impl Fn(u64) -> bool {
-    let every = n.div_ceil(count).max(1);
-    move |number| (number.wrapping_mul(GAMMA) >> 32).is_multiple_of(every)
+    let every = n.div_ceil(count).clamp(1, 1 << 32);
+    // Of 32 bits h is a multiple of d where h · ⌈2⁶⁴/d⌉, modulo 2⁶⁴, is less than ⌈2⁶⁴/d⌉ (D. Lemire, O. Kaser, N. Kurz, Softw. Pract. Exp. 49
+    // (2019)): no division for every number.
+    let inverse = (u64::MAX / every).wrapping_add(1);
+    move |number| {
+        let h = number.wrapping_mul(GAMMA) >> 32;
+        every == 1 || h.wrapping_mul(inverse) < inverse
+    }
 }
 
 /// The seed that a family of problems works under for a user's seed: its top bit tells the purpose.
@@ -109,6 +115,17 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn samples_are_multiples() {
+        for n in [1u64, 512, 513, 4097, 261_121, 1 << 33, u64::MAX] {
+            let (chosen, every) = (samples(n, 512), n.div_ceil(512).clamp(1, 1 << 32));
+            for number in (0..200_000u64).chain((0..1000).map(|k| k * (n / 1000))) {
+                let multiple = (number.wrapping_mul(GAMMA) >> 32).is_multiple_of(every);
+                assert_eq!(chosen(number), multiple, "{number} of {n}");
+            }
+        }
+    }
 
     #[test]
     fn points_fill_the_disc_evenly_and_normal_numbers_have_their_moments() {

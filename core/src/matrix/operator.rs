@@ -79,11 +79,11 @@ pub trait Operator {
         None
     }
 
-    /// Σⱼ |aᵢⱼ| of own row `row`, where it is known (of all rows or of none): what the residual of the
-    /// row is compared with. Not collective.
-    fn row_size(&self, row: usize) -> Option<f64> {
-        let _ = row;
-        None
+    /// Writes Σⱼ |aᵢⱼ| of the own rows from `first` on: what the residual of a row is compared with. False where they are not known, which
+    /// are all rows or none. Not collective.
+    fn row_sizes(&self, first: usize, sizes: &mut [f64]) -> bool {
+        let _ = (first, sizes);
+        false
     }
 
     /// |x|ᵀ|A||x|, of which the rounding of xᵀAx is a small part; where it is known (on all ranks or on
@@ -131,10 +131,13 @@ impl Operator for DistCsr {
     fn largest(&self) -> Option<f64> {
         Some(self.largest())
     }
-    fn row_size(&self, row: usize) -> Option<f64> {
-        let entries = self.own().view().row_values(row).iter();
-        let entries = entries.chain(self.ghost().view().row_values(row));
-        Some(entries.map(|v| v.abs()).sum())
+    fn row_sizes(&self, first: usize, sizes: &mut [f64]) -> bool {
+        let (own, ghost) = (self.own().view(), self.ghost().view());
+        for (size, row) in sizes.iter_mut().zip(first..) {
+            let entries = own.row_values(row).iter().chain(ghost.row_values(row));
+            *size = entries.map(|v| v.abs()).sum();
+        }
+        true
     }
     fn magnitude(&self, x: &[f64]) -> Result<Option<f64>> {
         let positive = |values: &[f64]| values.iter().map(|v| v.abs()).collect();

@@ -101,8 +101,8 @@ impl Operator for InRange<'_> {
     fn largest(&self) -> Option<f64> {
         self.a.largest()
     }
-    fn row_size(&self, row: usize) -> Option<f64> {
-        self.a.row_size(row)
+    fn row_sizes(&self, first: usize, sizes: &mut [f64]) -> bool {
+        self.a.row_sizes(first, sizes)
     }
 }
 

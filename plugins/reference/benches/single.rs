@@ -1,5 +1,5 @@
 //! Setup, application and solves of the forms of `reference`, in one run: medians of alternating rounds, in milliseconds and in
-//! products with A by rows. Ten right-hand sides are a setup and ten times the solve.
+//! products with A by rows. Ten right-hand sides are a setup and ten times the solve. Arguments: a grid and a form, in part, to look at those alone.
 #![allow(clippy::unwrap_used, missing_docs)]
 use precondor_plugin_reference::{FastPoisson, Reference};
 use precondor_sdk::core::comm::Comm;
@@ -23,6 +23,8 @@ fn median(mut times: Vec<f64>) -> f64 {
 }
 
 fn main() {
+    let mut wanted = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
+    let [grid, form] = [(); 2].map(|()| wanted.next().unwrap_or_default());
     let poisson = |level| Problem::Poisson(Poisson { shift: 0.25, ..Poisson::at_level(level) });
     let tetrahedra =
         |nodes| Problem::Tetrahedra(Tetrahedra { nodes, shift: 0.2, ..Tetrahedra::default() });
@@ -34,7 +36,7 @@ fn main() {
         params
     };
     let sweeps = json!({"smoother": "symmetric-gauss-seidel", "interpolation": 0.5});
-    let forms: [(&str, Arc<dyn DynGenerator>, Algorithm, Value); 9] = [
+    let mut forms: Vec<(&str, Arc<dyn DynGenerator>, Algorithm, Value)> = vec![
         ("fast-poisson", Native::<FastPoisson>::method(), cg, json!({})),
         ("reference", reference(), cg, json!({})),
         ("in double precision", reference(), cg, json!({"precision": "f64"})),
@@ -45,13 +47,15 @@ fn main() {
         ("post-only, positions given", reference(), richardson, post(&[("positions", "given")])),
         ("post-only, estimated", reference(), richardson, post(&[("positions", "estimated")])),
     ];
+    let exact = forms.iter().any(|(name, ..)| *name == form);
+    forms.retain(|(name, ..)| *name == form || !exact && name.contains(&form));
     println!(
         "| grid | form | iterations | setup, ms (products) | M r, ms (products) | setup and solve, ms | ten right-hand sides |"
     );
     println!("|---|---|---|---|---|---|---|");
     let problems =
         [("31²", poisson(5)), ("127²", poisson(7)), ("511²", poisson(9)), ("63³", tetrahedra(63))];
-    for (name, problem) in problems {
+    for (name, problem) in problems.into_iter().filter(|(name, _)| name.contains(&grid)) {
         let (system, b) = problem.generate(Comm::solo()).unwrap();
         let a = system.a();
         a.first_unsymmetric().unwrap();

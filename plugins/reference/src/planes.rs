@@ -65,11 +65,8 @@ impl Planes {
                     to.zip(values).for_each(|(to, v)| *to = (unit * v) as f32);
                 }
             }
-            for (i, scale) in planes.scale[run.row..][..run.count].iter_mut().enumerate() {
-                let sum = unit * run.of(i).iter().map(|v| v.abs()).sum::<f64>();
-                fits &= RANGE.contains(&sum);
-                *scale = (1.0 / sum) as f32;
-            }
+            let [least, most] = sizes(run.values, unit, &mut planes.scale[run.row..][..run.count]);
+            fits &= RANGE.contains(&least) && RANGE.contains(&most);
             Ok(())
         })?;
         let mut couplings = std::mem::take(&mut planes.couplings);
@@ -212,6 +209,27 @@ impl Planes {
             couple(out, [&v[at..], &x[at + o..], &v[at - o..], &x[at - o..]]);
         }
     }
+}
+
+/// One over the sums of the magnitudes of `unit` times the rows of `values`; the least and the largest sum, NaN where one is.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn sizes(values: &[f64], unit: f64, scale: &mut [f32]) -> [f64; 2] {
+    const LANES: usize = 8;
+    let width = values.len() / scale.len().max(1);
+    let (mut least, mut most, mut doubt) = ([f64::INFINITY; LANES], [0.0f64; LANES], 0.0);
+    for (scale, rows) in scale.chunks_mut(LANES).zip(values.chunks(LANES * width)) {
+        let (count, mut sums) = (scale.len(), [1.0f64; LANES]);
+        for (sum, row) in sums.iter_mut().zip(rows.chunks_exact(width)) {
+            *sum = unit * row.iter().map(|v| v.abs()).sum::<f64>();
+        }
+        for l in 0..count {
+            (least[l], most[l]) = (least[l].min(sums[l]), most[l].max(sums[l]));
+            doubt += 0.0 * sums[l];
+            scale[l] = (1.0 / sums[l]) as f32;
+        }
+    }
+    let least = least.into_iter().fold(f64::INFINITY, f64::min);
+    [least + doubt, most.into_iter().fold(0.0, f64::max) + doubt]
 }
 
 /// `out += v x + w y`.

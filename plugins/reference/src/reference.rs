@@ -58,7 +58,7 @@
 use crate::bad::Bad;
 use crate::fast_poisson::{FastPoisson, FastSolve, fitted};
 use crate::params::{Params, Precision, Variant};
-use crate::positions::{Shifts, Source};
+use crate::positions::{ESTIMATE, Shifts, Source};
 use crate::single::Single;
 use crate::smoother::{Kind, Smoother};
 use crate::transfer::Transfer;
@@ -264,12 +264,12 @@ fn wrap(
     let (operator, told) = fitted(system, lattice)?;
     let bad = bad_nodes(params, system.a(), &operator, &diagonal)?;
     let made = Made { params, operator, diagonal };
-    // Positions are estimated with the symmetric form.
-    let variant = match params.positions {
-        Source::Estimated => Variant::Symmetric,
-        _ => params.variant,
+    // Positions are estimated with the symmetric form, and less smoothing.
+    let plain = match params.positions {
+        Source::Estimated => (Variant::Symmetric, ESTIMATE),
+        _ => (params.variant, params.degree.unwrap_or(params.variant.degree())),
     };
-    let mut m = made.plain(variant, bad, kept, system)?;
+    let mut m = made.plain(plain, bad, kept, system)?;
     m.notes.push(told);
     m.tell_of_bad_nodes();
     let shifts = match params.positions {
@@ -293,17 +293,16 @@ struct Made<'a> {
 }
 
 impl Made<'_> {
-    /// What smooths in this form, where double precision does it. Collective.
-    fn smoother(&self, variant: Variant, a: &DistCsr) -> Result<Option<Smoother>> {
+    /// What smooths, of this degree, where double precision does it. Collective.
+    fn smoother(&self, degree: u32, a: &DistCsr) -> Result<Option<Smoother>> {
         let Made { params, diagonal, .. } = self;
-        let degree = params.degree.unwrap_or(variant.degree());
         Smoother::new(params.smoother, params.damping.unwrap_or(0.5), degree, a, diagonal)
     }
 
     /// M₂ in this form, without P. Collective.
     fn plain(
         &self,
-        variant: Variant,
+        (variant, degree): (Variant, u32),
         bad: Option<Bad>,
         kept: (Option<Solver>, Option<Box<Single>>),
         system: &System,
@@ -312,13 +311,13 @@ impl Made<'_> {
         let (a, lattice) = (system.a(), operator.lattice());
         let kept_single = kept.1.map(|kept| *kept);
         let single = match may_be_single(params, a) {
-            true => Single::new(a, operator, kept_single)?,
+            true => Single::new(a, operator, degree, kept_single)?,
             false => None,
         };
         let (smoother, solver, notes, length) = match single {
             Some(_) => (None, None, vec![format!("structured grid of {lattice}")], 0),
             None => {
-                let smoother = self.smoother(variant, a)?;
+                let smoother = self.smoother(degree, a)?;
                 let solver = solver(params, operator, system, kept.0)?;
                 let wrapped = variant == Variant::Symmetric && smoother.is_some();
                 let (notes, length) = (solver.notes(), if wrapped { a.n_own() } else { 0 });
@@ -351,8 +350,8 @@ impl Made<'_> {
         let (variant, c) = (params.variant, params.interpolation);
         let degree = params.degree.unwrap_or(variant.degree());
         let post_only = variant == Variant::PostOnly;
-        if m.smoother.is_some() && m.variant != variant {
-            m.smoother = self.smoother(variant, &m.a)?;
+        if m.smoother.is_some() && params.positions == Source::Estimated {
+            m.smoother = self.smoother(degree, &m.a)?;
         }
         m.variant = variant;
         let work = m.work.get_mut().unwrap_or_else(PoisonError::into_inner);

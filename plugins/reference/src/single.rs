@@ -48,17 +48,22 @@ pub(crate) struct Single {
 }
 
 impl Single {
-    /// M₂ of a matrix of one rank, symmetric, of the default degree and without P; none where single precision is not enough for its numbers. What solves with A0
+    /// M₂ of a matrix of one rank, symmetric, with so many steps of smoothing and without P; none where single precision is not enough for its numbers. What solves with A0
     /// is made out of what did with another one on the same grid, where that is there.
     ///
     /// # Errors
     /// As [`Planes::of`] and [`Solver::alone`].
-    pub fn new(a: &DistCsr, operator: &Separable, kept: Option<Self>) -> Result<Option<Self>> {
+    pub fn new(
+        a: &DistCsr,
+        operator: &Separable,
+        degree: u32,
+        kept: Option<Self>,
+    ) -> Result<Option<Self>> {
         let (lattice, unit) = (operator.lattice(), near_one(a.largest()));
         let Some(planes) = Planes::of(a, lattice, unit)? else { return Ok(None) };
         let operator = operator.clone().times(unit);
         let (variant, shifted) = (Variant::Symmetric, None);
-        let weights = of_degree(variant.degree());
+        let weights = of_degree(degree);
         if let Some(mut kept) = kept {
             kept.solver.renew(&operator)?;
             return Ok(Some(Single { planes, variant, weights, shifted, unit, ..kept }));

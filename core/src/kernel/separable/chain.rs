@@ -61,20 +61,18 @@ const TINY: f64 = 1e-30;
 
 /// Pivots of a block of modes with the eigenvalues `alpha`, and fill-in on a ring.
 fn eliminate<T: Number>(axis: &Axis, alpha: &[f64], pivots: &mut [T], around: &mut [T]) {
+    if !axis.periodic {
+        return eliminate_line(axis, alpha, pivots);
+    }
     let (m, width) = (axis.nodes(), alpha.len());
     let k = &axis.stiffness;
     for (l, &alpha) in alpha.iter().enumerate() {
         // What couples the row to a wall, and to the last row, with those before eliminated.
-        let (mut wall, mut last_wall) = (0.0, 0.0);
-        let mut far = if axis.periodic { k[0] } else { 0.0 };
+        let (mut wall, mut last_wall, mut far) = (0.0, 0.0, k[0]);
         for j in 0..m {
-            let end = if axis.periodic { 0.0 } else { k[0] };
-            wall += alpha * axis.mass[j] + if j == 0 { end } else { 0.0 };
+            wall += alpha * axis.mass[j];
             let last = j + 1 == m;
-            let next = match last {
-                true if axis.periodic => 0.0,
-                _ => k[j + 1],
-            };
+            let next = if last { 0.0 } else { k[j + 1] };
             if last {
                 (far, wall) = (0.0, wall + last_wall);
             }
@@ -84,20 +82,34 @@ fn eliminate<T: Number>(axis: &Axis, alpha: &[f64], pivots: &mut [T], around: &m
                 break;
             }
             let part = wall / pivot;
-            if axis.periodic {
-                around[j * width + l] = T::rounded(far);
-                if j + 2 == m {
-                    // The next row is the last one.
-                    wall = (next + far) * part;
-                    continue;
-                }
-                last_wall += far * part;
+            around[j * width + l] = T::rounded(far);
+            if j + 2 == m {
+                // The next row is the last one.
+                wall = (next + far) * part;
+                continue;
             }
+            last_wall += far * part;
             far = next * (far / pivot);
             if far < TINY * next {
                 far = 0.0;
             }
             wall = next * part;
+        }
+    }
+}
+
+/// The same between ends, the modes side by side.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn eliminate_line<T: Number>(axis: &Axis, alpha: &[f64], pivots: &mut [T]) {
+    // What couples the row to a wall, with those before eliminated.
+    let mut walls = vec![axis.stiffness[0]; alpha.len()];
+    let rows = pivots.chunks_exact_mut(alpha.len().max(1));
+    for ((pivots, &mass), &next) in rows.zip(&axis.mass).zip(&axis.stiffness[1..]) {
+        for ((to, wall), &alpha) in pivots.iter_mut().zip(&mut walls).zip(alpha) {
+            let held = *wall + alpha * mass;
+            let pivot = held + next;
+            *to = T::rounded(if pivot > 0.0 { 1.0 / pivot } else { 0.0 });
+            *wall = next * (held / pivot);
         }
     }
 }

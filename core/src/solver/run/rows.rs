@@ -32,6 +32,8 @@ use crate::solver::{APART, TRUST};
 const LOOK: usize = 4;
 /// Iterations in which ρ ought to halve.
 const PATIENCE: usize = 1000;
+/// Rows whose sizes are asked for at a time.
+const TOGETHER: usize = 256;
 /// Rows that are named.
 const NAMED: usize = 3;
 
@@ -141,29 +143,38 @@ impl<'a> Rows<'a> {
         Ok(Rows { a, b, x: most[0], of_a: power(-units.a), of_b: power(-units.b) })
     }
 
-    /// That of each own row; 0 where the size of rows is not known.
-    fn of(&self, r: &[f64]) -> impl Iterator<Item = f64> {
-        r.iter().enumerate().map(|(i, r)| match self.a.row_size(i) {
-            Some(size) if *r != 0.0 => {
-                r.abs() / (self.of_a * size * self.x + (self.of_b * self.b[i]).abs())
+    /// Calls `visit` with that of each own row in turn; with 0, and false comes back, where the size of rows is not known.
+    fn each(&self, r: &[f64], mut visit: impl FnMut(f64)) -> bool {
+        let (mut sizes, mut known) = ([0.0; TOGETHER], true);
+        for (k, part) in r.chunks(TOGETHER).enumerate() {
+            let first = k * TOGETHER;
+            known &= self.a.row_sizes(first, &mut sizes[..part.len()]);
+            for ((r, size), b) in part.iter().zip(&sizes).zip(&self.b[first..]) {
+                let of_row = self.of_a * size * self.x + (self.of_b * b).abs();
+                visit(if known && *r != 0.0 { r.abs() / of_row } else { 0.0 });
             }
-            _ => 0.0,
-        })
+        }
+        known
     }
 
     /// The largest of all; none where the size of rows is not known. Collective.
     fn largest(&self, r: &[f64]) -> Result<Option<f64>> {
-        let unknown = f64::from(u8::from(!r.is_empty() && self.a.row_size(0).is_none()));
-        let worst =
-            self.of(r).fold(0.0, |m: f64, rho| if rho > m || rho.is_nan() { rho } else { m });
-        let mut all = [unknown, worst];
+        let mut worst = 0.0;
+        let known = self.each(r, |rho| {
+            // NaN stays.
+            if rho > worst || rho.is_nan() {
+                worst = rho;
+            }
+        });
+        let mut all = [f64::from(u8::from(!known)), worst];
         self.a.space().comm().max(&mut all)?;
         Ok((all[0] == 0.0).then_some(all[1]))
     }
 
     /// The worst rows in words. Collective.
     fn worst(&self, r: &[f64]) -> Result<String> {
-        let mut mine: Vec<(f64, u64)> = self.of(r).zip(self.a.space().start()..).collect();
+        let (mut mine, mut row) = (Vec::with_capacity(r.len()), self.a.space().start()..);
+        self.each(r, |rho| mine.extend(row.next().map(|row| (rho, row))));
         let order = |a: &(f64, u64), b: &(f64, u64)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
         mine.sort_unstable_by(order);
         mine.truncate(NAMED);

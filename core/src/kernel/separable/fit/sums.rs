@@ -3,8 +3,9 @@ use super::equal::{EQUAL, equalise};
 use super::{Sum, WILD, add, add_sum, near, over_ranks};
 use crate::kernel::lattice::{Entry, Lattice, Run, STEPS};
 use crate::kernel::separable::{Axis, Separable};
-use crate::matrix::DistCsr;
+use crate::matrix::{DistCsr, two_sum};
 use crate::{Error, Result};
+use multiversion::multiversion;
 
 /// Sums of rows below this part of the sums of their entries' absolute values are rounding.
 const ROUNDING: f64 = 1e-13;
@@ -55,6 +56,108 @@ pub(super) struct Sums {
     /// Where those of rows start.
     rows: usize,
     sums: Vec<Sum>,
+    /// What rows inside add to the sums over the planes of x of the couplings along every axis: high parts and low ones.
+    lines: [[Vec<f64>; 2]; 3],
+}
+
+/// Rows that are added up side by side.
+const LANES: usize = 8;
+
+/// The sums over a run of half of what couples it along an axis to the plane before and behind, of all entries and of their absolute values;
+/// adds the couplings of every row to the sums over the planes of x, which begin at its first node.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
+fn added<'a>(run: &Run<'a>, along: usize, [high, low]: [&'a mut [f64]; 2]) -> [Sum; 4] {
+    let of_sign = |sign: i8| {
+        let (mut which, mut count) = ([0; 9], 0);
+        for (e, &step) in run.steps.iter().enumerate() {
+            if STEPS[step][along] == sign {
+                which[count] = e;
+                count += 1;
+            }
+        }
+        (which, count)
+    };
+    let [(before, n_before), (behind, n_behind)] = [of_sign(-1), of_sign(1)];
+    let places = [&before[..n_before], &behind[..n_behind]];
+    let mut sums = [[[0.0; LANES]; 2]; 4];
+    let whole = run.count - run.count % LANES;
+    for i in (0..whole).step_by(LANES) {
+        let line = [&mut high[i..=i + LANES], &mut low[i..=i + LANES]];
+        lanes::<LANES>(run, i, along, places, &mut sums, line);
+    }
+    let mut rest = [[[0.0; 1]; 2]; 4];
+    for i in whole..run.count {
+        lanes::<1>(run, i, along, places, &mut rest, [&mut high[i..=i + 1], &mut low[i..=i + 1]]);
+    }
+    let mut all = [[0.0; 2]; 4];
+    for ((all, [high, low]), [rest, rest_low]) in all.iter_mut().zip(&sums).zip(&rest) {
+        high.iter().zip(low).for_each(|(&high, &low)| add_sum(all, [high, low]));
+        add_sum(all, [rest[0], rest_low[0]]);
+    }
+    all
+}
+
+/// The same for the rows from `i` on, side by side.
+#[inline(always)]
+fn lanes<const L: usize>(
+    run: &Run<'_>,
+    i: usize,
+    along: usize,
+    places: [&[usize]; 2],
+    sums: &mut [[[f64; L]; 2]; 4],
+    [high, low]: [&mut [f64]; 2],
+) {
+    let width = run.steps.len();
+    let values = &run.values[i * width..(i + L) * width];
+    // Arrays are filled in loops: what `from_fn` and `map` call is not always inlined here.
+    let of = |e: usize| {
+        let mut of = [0.0; L];
+        for l in 0..L {
+            of[l] = values[l * width + e];
+        }
+        of
+    };
+    let mut put = |which: usize, terms: &[f64; L]| {
+        let [high, low] = &mut sums[which];
+        add_lanes(high, low, terms);
+    };
+    let [mut before, mut behind] = [[0.0; L]; 2];
+    for (places, sum) in places.into_iter().zip([&mut before, &mut behind]) {
+        for &e in places {
+            sum.iter_mut().zip(of(e)).for_each(|(sum, v)| *sum += v);
+        }
+        sum.iter_mut().for_each(|sum| *sum *= -0.5);
+    }
+    put(0, &before);
+    put(1, &behind);
+    if along == 0 {
+        let (mut whole, mut size) = ([0.0; L], [0.0; L]);
+        for e in 0..width {
+            let values = of(e);
+            for l in 0..L {
+                whole[l] += values[l];
+                size[l] += values[l].abs();
+            }
+        }
+        put(2, &whole);
+        put(3, &size);
+        add_lanes(&mut high[..L], &mut low[..L], &before);
+        add_lanes(&mut high[1..], &mut low[1..], &behind);
+    } else {
+        let mut both = before;
+        both.iter_mut().zip(behind).for_each(|(sum, behind)| *sum += behind);
+        add_lanes(&mut high[..L], &mut low[..L], &both);
+    }
+}
+
+/// [`add`] side by side.
+#[inline(always)]
+fn add_lanes<const L: usize>(high: &mut [f64], low: &mut [f64], terms: &[f64; L]) {
+    let (high, low) = (&mut high[..L], &mut low[..L]);
+    for l in 0..L {
+        let [s, e] = two_sum(high[l], terms[l]);
+        (high[l], low[l]) = (s, low[l] + e);
+    }
 }
 
 impl Sums {
@@ -66,7 +169,9 @@ impl Sums {
                 count += m + 1;
             }
         }
-        Sums { lattice, starts, rows: count, sums: vec![[0.0; 2]; count + 14] }
+        let line = || [(); 2].map(|()| vec![0.0; lattice.dims[0] + 1]);
+        let lines = [(); 3].map(|()| line());
+        Sums { lattice, starts, rows: count, sums: vec![[0.0; 2]; count + 14], lines }
     }
 
     /// Whether a place is strictly inside along all axes but `without`, as far as they have an inside.
@@ -103,43 +208,25 @@ impl Sums {
 
     /// The same for rows strictly inside, as they are.
     fn inner(&mut self, run: &Run<'_>) {
-        let dimension = self.lattice.dimension;
-        let (mut sum, mut size) = ([0.0; 2], [0.0; 2]);
-        for i in 0..run.count {
-            let values = run.of(i);
-            add(&mut sum, values.iter().sum());
-            add(&mut size, values.iter().map(|v| v.abs()).sum());
-        }
-        for (along, starts) in self.starts.into_iter().enumerate().take(dimension) {
-            let places = |sign: i8| {
-                let with = run.steps.iter().enumerate();
-                let with = with.filter(move |(_, s)| STEPS[**s][along] == sign);
-                with.map(|(e, _)| e).collect::<Vec<_>>()
-            };
-            let (before, behind) = (places(-1), places(1));
-            let (mut all_before, mut all_behind) = ([0.0; 2], [0.0; 2]);
-            let of_x = starts[0] + run.place[0];
-            for i in 0..run.count {
-                let values = run.of(i);
-                let half = |places: &[usize]| -0.5 * places.iter().map(|&e| values[e]).sum::<f64>();
-                let (before, behind) = (half(&before), half(&behind));
-                if along == 0 {
-                    add(&mut self.sums[of_x + i], before);
-                    add(&mut self.sums[of_x + i + 1], behind);
-                } else {
-                    add(&mut self.sums[of_x + i], before + behind);
-                }
-                add(&mut all_before, before);
-                add(&mut all_behind, behind);
+        let Self { lattice, starts, lines, .. } = self;
+        let (first, dimension) = (run.place[0], lattice.dimension);
+        let [mut whole, mut size] = [[0.0; 2]; 2];
+        for along in 0..dimension {
+            // The sums over whole rows ride along with the first axis.
+            let line = &mut lines[along];
+            let parts = added(run, along, line.each_mut().map(|line| &mut line[first..]));
+            let [before, behind, ..] = parts;
+            if along == 0 {
+                [whole, size] = [parts[2], parts[3]];
             }
-            for (over, start) in starts.into_iter().enumerate().take(dimension).skip(1) {
+            for (over, start) in starts[along].into_iter().enumerate().take(dimension).skip(1) {
                 let at = start + run.place[over];
-                add_sum(&mut self.sums[at], all_before);
-                add_sum(&mut self.sums[at + usize::from(over == along)], all_behind);
+                add_sum(&mut self.sums[at], before);
+                add_sum(&mut self.sums[at + usize::from(over == along)], behind);
             }
         }
         let at = self.rows + Part::Inside.at(0);
-        add_sum(&mut self.sums[at], sum);
+        add_sum(&mut self.sums[at], whole);
         add_sum(&mut self.sums[at + 1], size);
     }
 
@@ -200,6 +287,12 @@ impl Sums {
 
     /// Collective.
     pub fn add_up(&mut self, a: &DistCsr) -> Result<()> {
+        for (starts, [high, low]) in
+            self.starts.iter().zip(&self.lines).take(self.lattice.dimension)
+        {
+            let line = self.sums[starts[0]..].iter_mut().zip(high).zip(low);
+            line.for_each(|((sum, high), low)| add_sum(sum, [*high, *low]));
+        }
         over_ranks(a, &mut self.sums)
     }
 
