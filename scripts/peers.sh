@@ -2,7 +2,8 @@
 # Precondor beside PETSc, hypre and AMGCL on the same matrices, to a relative residual of 1e-8. Prints Markdown;
 # benches/RESULTS.md keeps what it said. Needs root the first time (apt-get), and pip for AMGCL's headers and PyAMG.
 #
-#     scripts/peers.sh [LEVEL [ROUNDS]]      perturbed Poisson; level 9 has 261121 unknowns; rounds take turns among the programs
+#     scripts/peers.sh [GRID [ROUNDS]]       perturbed Poisson; level 9 has 261121 unknowns, 63^3 is a cube of tetrahedra; rounds take
+#                                            turns among the programs
 #     scripts/peers.sh --families [SIZE [ROUNDS [FAMILY,...]]]
 #                                            amg on thirteen families of about SIZE unknowns (200000), 3 rounds
 #     scripts/peers.sh --ic [SIZE [ROUNDS [FAMILY,...]]]
@@ -62,25 +63,26 @@ if [ "$kind" != poisson ]; then
     exec python3 benches/peers/families.py "$kind" "$here" "$size" "$rounds" ${3:+"$3"}
 fi
 
-level=${1:-9} rounds=${2:-5} data=$here/level-${1:-9}
+grid=${1:-9} rounds=${2:-5} data=$here/grid-${1:-9}
+case $grid in *^3) direct=iterative ;; *) direct= ;; esac
 mkdir -p "$data"
 compile petsc petsc.c "${c[@]}"
 libraries=-lm compile amgcl-peer amgcl.cpp "${cxx[@]}"
-for plugin in ilu mlp multigrid reference; do packages+=(-p "precondor-plugin-$plugin"); done
-cargo build -q --release "${packages[@]}"
+for plugin in amg cholesky ilu mlp multigrid reference; do packages+=(-p "precondor-plugin-$plugin"); done
+cargo build -q --release "${packages[@]}" --features precondor-plugin-cholesky/faer
 cargo build -q --release -p precondor-host --example peers
 peers=target/release/examples/peers
-"$peers" write "$data" "$level"
+"$peers" write "$data" "$grid"
 
 lines=$here/lines.tsv
 : > "$lines"
 for ((round = 0; round < rounds; round++)); do
     for threads in 1 2; do
-        RAYON_NUM_THREADS=$threads "$peers" solve "$level" 2 >> "$lines"
+        RAYON_NUM_THREADS=$threads "$peers" solve "$grid" 2 >> "$lines"
         OMP_NUM_THREADS=$threads "$here/amgcl-peer" "$data" 2 >> "$lines"
-        OMP_NUM_THREADS=1 mpirun -n "$threads" "$here/petsc" "$data" 1 >> "$lines"
+        OMP_NUM_THREADS=1 mpirun -n "$threads" "$here/petsc" "$data" 1 $direct >> "$lines"
     done
 done
 # The peak of a process that solves with one method only.
-RAYON_NUM_THREADS=2 "$peers" solve "$level" 1 "mlp-reference spd, Richardson" | sed 's/^/alone: /' >> "$lines"
+RAYON_NUM_THREADS=2 "$peers" solve "$grid" 1 "reference post-only, Richardson" | sed 's/^/alone: /' >> "$lines"
 python3 benches/peers/table.py "$lines"

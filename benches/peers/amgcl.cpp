@@ -7,6 +7,7 @@
 #include <amgcl/backend/builtin.hpp>
 #include <amgcl/coarsening/smoothed_aggregation.hpp>
 #include <amgcl/make_solver.hpp>
+#include <amgcl/relaxation/gauss_seidel.hpp>
 #include <amgcl/relaxation/ilu0.hpp>
 #include <amgcl/relaxation/spai0.hpp>
 #include <amgcl/relaxation/spai1.hpp>
@@ -59,6 +60,7 @@ int main(int argc, char **argv) {
   std::vector<double> b(values, values + a.n);
   int repeats = atoi(argv[2]);
   solve<amgcl::relaxation::spai0>("AMGCL smoothed aggregation, SPAI-0", a, b, repeats);
+  solve<amgcl::relaxation::gauss_seidel>("AMGCL smoothed aggregation, Gauss-Seidel", a, b, repeats);
   solve<amgcl::relaxation::ilu0>("AMGCL smoothed aggregation, ILU(0)", a, b, repeats);
   solve<amgcl::relaxation::spai1>("AMGCL smoothed aggregation, SPAI-1", a, b, repeats);
 }

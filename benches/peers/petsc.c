@@ -1,5 +1,5 @@
 /* PETSc's side of scripts/peers.sh: conjugate gradients with several preconditioners on a system from files.
-   usage: petsc DIR REPEATS; prints the same lines as precondor.rs. "reused" sets up for another matrix of the
+   usage: petsc DIR REPEATS [iterative], which leaves out direct solves; prints the same lines as precondor.rs. "reused" sets up for another matrix of the
    same pattern first, and counts what the new values cost. */
 #include <petscksp.h>
 #include "read.h"
@@ -13,6 +13,8 @@ static const Peer peers[] = {
     {"PETSc GAMG", "-pc_type gamg", 0},
     {"PETSc GAMG, interpolation reused", "-pc_type gamg -pc_gamg_reuse_interpolation true", 1},
     {"hypre BoomerAMG", "-pc_type hypre -pc_hypre_type boomeramg", 0},
+    {"hypre BoomerAMG, strong threshold .5",
+     "-pc_type hypre -pc_hypre_type boomeramg -pc_hypre_boomeramg_strong_threshold 0.5", 0},
     {"PETSc Cholesky (CHOLMOD)", "-pc_type cholesky -pc_factor_mat_solver_type cholmod", 0},
     {"PETSc Cholesky (CHOLMOD), symbolic reused", "-pc_type cholesky -pc_factor_mat_solver_type cholmod", 1},
     {"PETSc ICC(0)", "-pc_type icc -pc_factor_levels 0", 0},
@@ -25,8 +27,8 @@ static Mat to_petsc(Matrix a, Vec like) {
   MatCreate(PETSC_COMM_WORLD, &m);
   MatSetSizes(m, to - from, to - from, a.n, a.n);
   MatSetType(m, MATAIJ);
-  MatSeqAIJSetPreallocation(m, 7, NULL);
-  MatMPIAIJSetPreallocation(m, 7, NULL, 7, NULL);
+  MatSeqAIJSetPreallocation(m, 15, NULL);
+  MatMPIAIJSetPreallocation(m, 15, NULL, 15, NULL);
   for (PetscInt i = from; i < to; i++)
     MatSetValues(m, 1, &i, a.row_ptr[i + 1] - a.row_ptr[i], a.cols + a.row_ptr[i], a.values + a.row_ptr[i],
                  INSERT_VALUES);
@@ -74,7 +76,8 @@ static void solve(Peer peer, Mat first, Mat a, Vec b, Vec x, int ranks) {
 int main(int argc, char **argv) {
   char path[4096];
   int ranks;
-  if (argc < 3) give_up("usage", "petsc DIR REPEATS");
+  if (argc < 3) give_up("usage", "petsc DIR REPEATS [iterative]");
+  int iterative = argc > 3 && !strcmp(argv[3], "iterative");
   PetscInitialize(&argc, &argv, NULL, NULL);
   PetscPushErrorHandler(PetscAbortErrorHandler, NULL);
   MPI_Comm_size(PETSC_COMM_WORLD, &ranks);
@@ -102,6 +105,7 @@ int main(int argc, char **argv) {
   for (int k = 0; k < (int)(sizeof peers / sizeof *peers); k++) {
     /* Neither a factorisation of PETSc's own nor CHOLMOD works on several ranks. */
     if (ranks > 1 && (strstr(peers[k].label, "ICC") || strstr(peers[k].label, "CHOLMOD"))) continue;
+    if (iterative && strstr(peers[k].label, "Cholesky")) continue;
     for (int repeat = 0; repeat < atoi(argv[2]); repeat++) solve(peers[k], matrices[0], matrices[1], b, x, ranks);
   }
   return PetscFinalize();
