@@ -131,7 +131,7 @@ fn bad_node() -> Result<String> {
     plots.push(scatter(good.into_iter().map(point).collect(), "black", 2.5));
     plots.push(scatter(bad.into_iter().map(point).collect(), "#d62728", 5.0));
     let title =
-        format!("A bad node: its diagonal entry is {:.1} times the median", diagonal[worst]);
+        format!("A bad node: diagonal entry {:.1} times the median", diagonal[worst]);
     Ok(drawn(plots, &title, ["x, in spacings", "y, in spacings"]))
 }
 
@@ -139,7 +139,7 @@ fn main() -> Result<()> {
     let folder = std::env::args().nth(1).unwrap_or_else(|| "docs/pictures".into());
     for (name, picture) in [("learned.svg", learned()?), ("bad-node.svg", bad_node()?)] {
         let path = Path::new(&folder).join(name);
-        std::fs::write(&path, picture).map_err(|e| Error::file(path.display(), e))?;
+        std::fs::write(&path, picture).map_err(|e| Error::file(&path, e))?;
         println!("written: {}", path.display());
     }
     Ok(())
