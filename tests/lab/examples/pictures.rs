@@ -130,8 +130,7 @@ fn bad_node() -> Result<String> {
     println!("the worst node has {:.1} times the median diagonal entry", diagonal[worst]);
     plots.push(scatter(good.into_iter().map(point).collect(), "black", 2.5));
     plots.push(scatter(bad.into_iter().map(point).collect(), "#d62728", 5.0));
-    let title =
-        format!("A bad node: diagonal entry {:.1} times the median", diagonal[worst]);
+    let title = format!("A bad node: diagonal entry {:.1} times the median", diagonal[worst]);
     Ok(drawn(plots, &title, ["x, in spacings", "y, in spacings"]))
 }
 
