@@ -4,6 +4,7 @@
 //!     peers solve GRID REPEATS [L]  the second of them with every method below (whose label begins with L)
 //!
 //! GRID is the level of a triangulated square, 9, or the nodes a side of a cube of tetrahedra, 63^3; nodes shifted by a quarter of a spacing.
+//!
 //! One line a solve: label, threads, iterations, seconds of setup and solve by the clock, then by the
 //! processor over all threads, true relative residual, peak memory of the process in MB so far.
 use precondor_core::comm::Comm;
@@ -56,11 +57,11 @@ fn methods() -> Vec<(&'static str, Algorithm, &'static str, Value)> {
     ]
 }
 
+fn number(text: &str) -> Result<u32> {
+    text.parse().map_err(|_| Error::Parameter(format!("'{text}' is no number")))
+}
+
 fn problem(grid: &str) -> Result<Problem> {
-    let number = |text: &str| {
-        text.parse()
-            .map_err(|_| Error::Parameter(format!("'{text}' is no number of nodes or levels")))
-    };
     Ok(match grid.strip_suffix("^3") {
         Some(nodes) => {
             let nodes = number(nodes)? as usize;
@@ -146,9 +147,6 @@ fn solve(grid: &str, repeats: usize, label: &str) -> Result<()> {
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let number = |text: &str| {
-        text.parse::<u32>().map_err(|_| Error::Parameter(format!("'{text}' is no number")))
-    };
     match args[1..] {
         ["write", dir, grid] => write(Path::new(dir), grid),
         ["solve", grid, repeats] => solve(grid, number(repeats)? as usize, ""),

@@ -61,7 +61,7 @@ pub struct Report {
     /// It is the relative change of row i of A and b that x is an exact solution for, so it lies
     /// between 0 and 1 (up to rounding) and does not change where rows of A and b are multiplied by
     /// factors. A norm of b − Ax sees only the rows with the largest factors. Where the entries of A
-    /// are not known ([`Operator::row_size`](crate::matrix::Operator::row_sizes)) it is
+    /// are not known ([`Operator::row_sizes`](crate::matrix::Operator::row_sizes)) it is
     /// `true_relative_residual`.
     pub scaled_residual: f64,
     /// Where a watched solve went on by other means; see

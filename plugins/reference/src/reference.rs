@@ -350,7 +350,11 @@ impl Made<'_> {
         let (variant, c) = (params.variant, params.interpolation);
         let degree = params.degree.unwrap_or(variant.degree());
         let post_only = variant == Variant::PostOnly;
-        if m.smoother.is_some() && params.positions == Source::Estimated {
+        // What estimated positions had other steps.
+        if params.smoother == Kind::Chebyshev
+            && m.smoother.is_some()
+            && params.positions == Source::Estimated
+        {
             m.smoother = self.smoother(degree, &m.a)?;
         }
         m.variant = variant;
