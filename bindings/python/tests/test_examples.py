@@ -86,3 +86,18 @@ def test_a_method_joins_the_table_of_learned_and_classical_ones(tmp_path):
     assert abs(precondor.solve(A, b - A @ x0, "cg", "ic", **keys).iterations - there) <= 1
     page = (tmp_path / "table/d/index.html").read_text()
     assert "Over all systems" in page and "mine" in page
+
+
+@pytest.mark.skipif(not EXAMPLES.exists(), reason="no sources around")
+def test_a_network_tells_positions_as_well_as_one_product_more_does(tmp_path):
+    pytest.importorskip("torch")
+    said = run("learned_positions.py", "--steps", 400, "--level", 6, "--trainings", 1, folder=tmp_path)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in said.splitlines() if line.startswith("| ")]
+    # Errors at .1, .25 and .35, of the same number of products with and without a network.
+    errors = {(row[0].split(";")[0], row[1]): [float(cell) for cell in row[2::2]] for row in rows if "A0⁻¹" in row[0]}
+    for products in "12":
+        learned, plain = errors["network, A0⁻¹", products], errors[f"Chebyshev({products}), A0⁻¹", products]
+        assert learned[1] < plain[1] and learned[2] < plain[2], said
+    counts = {row[0]: [float(cell) for cell in row[3::2]] for row in rows[1:]}
+    for none, estimated, true in zip(counts["none"], counts["estimated by `reference`"], counts["true positions"]):
+        assert true < estimated < none, said

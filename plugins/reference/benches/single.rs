@@ -30,22 +30,23 @@ fn main() {
         |nodes| Problem::Tetrahedra(Tetrahedra { nodes, shift: 0.2, ..Tetrahedra::default() });
     let reference = || -> Arc<dyn DynGenerator> { Native::<Reference>::method() };
     let (cg, richardson) = (Algorithm::Cg, Algorithm::Richardson { damping: 1.0 });
-    let post = |more: &[(&str, &str)]| {
-        let mut params = json!({"variant": "post-only"});
-        more.iter().for_each(|(key, value)| params[*key] = json!(value));
-        params
-    };
+    let post = |positions: &str| json!({"variant": "post-only", "positions": positions});
     let sweeps = json!({"smoother": "symmetric-gauss-seidel", "interpolation": 0.5});
     let mut forms: Vec<(&str, Arc<dyn DynGenerator>, Algorithm, Value)> = vec![
         ("fast-poisson", Native::<FastPoisson>::method(), cg, json!({})),
-        ("reference", reference(), cg, json!({})),
-        ("in double precision", reference(), cg, json!({"precision": "f64"})),
+        ("symmetric", reference(), cg, json!({"positions": "none"})),
+        (
+            "symmetric, in double precision",
+            reference(),
+            cg,
+            json!({"positions": "none", "precision": "f64"}),
+        ),
         ("symmetric Gauss-Seidel, interpolation .5", reference(), cg, sweeps),
-        ("positions given", reference(), cg, json!({"positions": "given"})),
-        ("positions estimated", reference(), cg, json!({"positions": "estimated"})),
-        ("post-only", reference(), richardson, post(&[])),
-        ("post-only, positions given", reference(), richardson, post(&[("positions", "given")])),
-        ("post-only, estimated", reference(), richardson, post(&[("positions", "estimated")])),
+        ("symmetric, positions given", reference(), cg, json!({"positions": "given"})),
+        ("symmetric, estimated", reference(), cg, json!({"positions": "estimated"})),
+        ("post-only", reference(), richardson, post("none")),
+        ("post-only, positions given", reference(), richardson, post("given")),
+        ("post-only, estimated", reference(), richardson, post("estimated")),
     ];
     let exact = forms.iter().any(|(name, ..)| *name == form);
     forms.retain(|(name, ..)| *name == form || !exact && name.contains(&form));

@@ -25,7 +25,8 @@ pub struct Params {
     /// Damping ω of the Jacobi smoother, 0.5 where it is left out.
     #[schemars(extend("exclusiveMinimum" = 0.0, "exclusiveMaximum" = 2.0))]
     pub damping: Option<f64>,
-    /// Steps of the Chebyshev smoother; where it is left out 3, or 6 in the post-only form.
+    /// Steps of the Chebyshev smoother; where it is left out 3; in the post-only form 6, or 4 with
+    /// positions.
     #[schemars(range(min = 1, max = 16))]
     pub degree: Option<u32>,
     /// Nodes whose diagonal entry is more than this times what A0 has there, in units of the median, are solved for exactly; 0
@@ -37,8 +38,9 @@ pub struct Params {
     #[schemars(range(min = 0.0, max = 1.0))]
     pub interpolation: f64,
     /// Where the positions of the nodes come from that P interpolates to, to second order, in place of I + c E: on grids of equal
-    /// spacings, where they are known to be those of A.
-    pub positions: Source,
+    /// spacings, where they are known to be those of A. Where it is left out, `estimated` in the post-only form in two
+    /// dimensions with Chebyshev's smoother, and else `none`.
+    pub positions: Option<Source>,
     /// Of what lies between the residual and the correction.
     pub precision: Precision,
     /// Nodes along x (which runs fastest), y and perhaps z; recognised from the matrix where it is left out.
@@ -50,6 +52,19 @@ pub struct Params {
     pub method: Value,
 }
 
+impl Params {
+    /// Where the positions of nodes come from, in this many dimensions.
+    pub(crate) fn source(&self, dimension: usize) -> Source {
+        let chebyshev = self.smoother == Kind::Chebyshev && self.interpolation == 0.0;
+        // Elsewhere a single solve does not get back what they cost.
+        let usual = match (self.variant, dimension) {
+            (Variant::PostOnly, 2) if chebyshev => Source::Estimated,
+            _ => Source::None,
+        };
+        self.positions.unwrap_or(usual)
+    }
+}
+
 impl Default for Params {
     fn default() -> Self {
         Params {
@@ -59,7 +74,7 @@ impl Default for Params {
             degree: None,
             bad_nodes: None,
             interpolation: 0.0,
-            positions: Source::None,
+            positions: None,
             precision: Precision::F32,
             grid: None,
             method: FastPoisson::NAME.into(),
@@ -79,11 +94,12 @@ pub enum Variant {
 }
 
 impl Variant {
-    /// Steps of Chebyshev's iteration where they are not given.
-    pub(crate) fn degree(self) -> u32 {
-        match self {
-            Variant::Symmetric => 3,
-            Variant::PostOnly => 6,
+    /// Steps of Chebyshev's iteration where they are not given; P at the nodes' positions leaves less to do.
+    pub(crate) fn degree(self, positions: bool) -> u32 {
+        match (self, positions) {
+            (Variant::Symmetric, _) => 3,
+            (Variant::PostOnly, true) => 4,
+            (Variant::PostOnly, false) => 6,
         }
     }
 }

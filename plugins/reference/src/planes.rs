@@ -7,6 +7,7 @@
 //!
 //! Cost of a product: 4(k + 1) bytes of the matrix a node, with k couplings (3 for linear elements in two dimensions, 7 in
 //! three), and 4k + 1 flops.
+use crate::positions::Walls;
 use crate::shifted::Shifted;
 use multiversion::multiversion;
 use precondor_sdk::core::kernel::lattice::{CENTRE, Lattice, STEPS};
@@ -25,6 +26,8 @@ pub(crate) struct Planes {
 
 /// What couples nodes to those so many places further.
 struct Coupling {
+    /// Its number in [`STEPS`].
+    step: usize,
     further: usize,
     values: Vec<f32>,
 }
@@ -58,7 +61,8 @@ impl Planes {
                 } else if step > CENTRE {
                     let of_step = *which[step].get_or_insert_with(|| {
                         let further = planes.further(step);
-                        planes.couplings.push(Coupling { further, values: vec![0.0; length] });
+                        let values = vec![0.0; length];
+                        planes.couplings.push(Coupling { step, further, values });
                         planes.couplings.len() - 1
                     });
                     let to = planes.couplings[of_step].values[at..][..run.count].iter_mut();
@@ -211,6 +215,49 @@ impl Planes {
     }
 }
 
+impl Planes {
+    /// `out = −A i`, with i the places along an axis, in the row of a layer that begins at `node` of its nodes and at `at` with the border
+    /// (`positions.rs`).
+    #[inline(always)]
+    fn load(
+        &self,
+        (axis, walls): (usize, &Walls),
+        layer: usize,
+        at: usize,
+        node: usize,
+        out: &mut [f32],
+    ) {
+        let n = out.len();
+        let first = (layer + 1) * self.layer() + at;
+        out.fill(0.0);
+        for Coupling { step, further, values } in &self.couplings {
+            let along = f32::from(STEPS[*step][axis]);
+            if along != 0.0 {
+                let (here, back) = (&values[first..first + n], &values[first - further..][..n]);
+                for i in 0..n {
+                    out[i] += along * (back[i] - here[i]);
+                }
+            }
+        }
+        let place = match self.lattice.dimension {
+            2 => [0, layer, 0],
+            _ => [0, node / n, layer],
+        };
+        let held = |i: usize| {
+            let of = |c: &Coupling| c.values[first + i] + c.values[first + i - c.further];
+            let diagonal = self.diagonal[layer * self.nodes() + node + i];
+            diagonal + self.couplings.iter().map(of).sum::<f32>()
+        };
+        let ends = if axis == 0 { [0..1, n - 1..n] } else { [0..n, 0..0] };
+        for i in ends.into_iter().flatten() {
+            let way = walls.way([i, place[1], place[2]], axis);
+            if way != 0.0 {
+                out[i] += way as f32 * held(i);
+            }
+        }
+    }
+}
+
 /// One over the sums of the magnitudes of `unit` times the rows of `values`; the least and the largest sum, NaN where one is.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx2+fma", "x86_64+avx2+fma"))]
 fn sizes(values: &[f64], unit: f64, scale: &mut [f32]) -> [f64; 2] {
@@ -259,6 +306,8 @@ pub(crate) enum Stage<'a> {
     Enter { r: &'a [f64], scale: f64, weight: f32 },
     /// r, the correction and the step are the right-hand side times `scale`, and z is zero.
     Take { r: &'a [f64], scale: f64 },
+    /// r is −A i along an axis, and z the first step.
+    Pull { axis: usize, walls: &'a Walls, weight: f32 },
     /// The step is the correction.
     Load,
     /// The correction is P times the last step, and so is the next.
@@ -318,6 +367,13 @@ fn staged<'a>(
                 let given = &given[first + node..][..mx];
                 for i in 0..mx {
                     r[i] = (unit * given[i]) as f32;
+                    z[i] = weight * scale[i] * r[i];
+                    out[i] = z[i];
+                }
+            }
+            Stage::Pull { axis, walls, weight } => {
+                a.load((axis, walls), layer, place, node, r);
+                for i in 0..mx {
                     z[i] = weight * scale[i] * r[i];
                     out[i] = z[i];
                 }

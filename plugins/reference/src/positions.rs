@@ -3,8 +3,8 @@
 //! - **Given**: X = x̄ + G (i − ī) is fitted to the coordinates X of the nodes i of the grid by least squares, whatever units and
 //!   directions they have; then δ = G⁻¹ (X − x̄) − (i − ī), in spacings.
 //! - **Estimated**: discretisations that are exact for linear functions take i + δ to zero, so A δ = −g with gᵢ = Σⱼ aᵢⱼ (j − i),
-//!   walls, which lie one spacing beyond the last nodes, included. The right-hand side is local, and so is most of δ: one application of
-//!   M for each axis, with [`ESTIMATE`] steps of smoothing, takes at most one iteration more than given positions.
+//!   walls, which lie one spacing beyond the last nodes, included. The right-hand side is local, and so is most of δ: [`ESTIMATE`]
+//!   steps of smoothing and an A0⁻¹ for each axis take at most one iteration more than given positions.
 //!
 //! Neither is believed. Beyond [`FARTHEST`] from its place a node is none of the grid (one that is only estimated to be there, between flat
 //! cells, is held to it); and of some five hundred rows chosen by their
@@ -14,7 +14,7 @@
 //! Spacings have to be equal along each axis, and there are three nodes at least. Nodes that are next to a free end, or to a wall that is
 //! nearer than a spacing, are not moved across the grid: what is beyond them is none of its nodes.
 //!
-//! Cost: given, a few sums over the nodes, one gather; estimated, an application of M for each axis; then the rows looked at.
+//! Cost: given, a few sums over the nodes, one gather; estimated, for each axis four products with A and an A0⁻¹; then the rows looked at.
 use precondor_sdk::core::comm::Communicator;
 use precondor_sdk::core::kernel::lattice::{Lattice, STEPS, Step};
 use precondor_sdk::core::kernel::magnitude::near_one;
@@ -23,7 +23,7 @@ use precondor_sdk::prelude::*;
 use std::ops::Range;
 
 /// Where the positions of the nodes come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "precondor_sdk::serde", rename_all = "lowercase")]
 #[schemars(crate = "precondor_sdk::schemars")]
 pub enum Source {
@@ -31,15 +31,14 @@ pub enum Source {
     Auto,
     /// The coordinates that come with the system.
     Given,
-    /// The matrix, by one application of M for each axis.
+    /// The matrix, by four steps of smoothing and an A0⁻¹ for each axis.
     Estimated,
     /// Nowhere: P does not know of them.
-    #[default]
     None,
 }
 
-/// Steps of smoothing before and after A0⁻¹ that positions are estimated with, where Chebyshev's iteration smooths.
-pub(crate) const ESTIMATE: u32 = 2;
+/// Steps of smoothing before A0⁻¹ that positions are estimated with, where Chebyshev's iteration smooths.
+pub(crate) const ESTIMATE: u32 = 4;
 /// Spacings that a node may be away from its place.
 const FARTHEST: f64 = 0.75;
 /// Where no node is further away, P is left out.
@@ -94,16 +93,60 @@ fn unequal(operator: &Separable) -> Option<Useless> {
     None
 }
 
-/// The part that the walls across an axis, next to a node, have in what its walls hold: in a corner there are several.
-fn part_of(operator: &Separable, place: [usize; 3], axis: usize) -> f64 {
-    let hold = |(axis, &at): (&Axis, &usize)| {
-        let m = axis.nodes();
-        let end = if at == 0 { 0 } else { m };
-        let beside = !axis.periodic && (at == 0 || at + 1 == m);
-        if beside { axis.stiffness[end] / axis.mass[at] } else { 0.0 }
-    };
-    let all: f64 = operator.axes.iter().zip(&place).map(hold).sum();
-    hold((&operator.axes[axis], &place[axis])) / all
+/// What the walls across each axis hold of the nodes beside them, before the first and behind the last; 0 where there is none.
+#[derive(Clone, Copy)]
+pub(crate) struct Walls {
+    dims: [usize; 3],
+    hold: [[f64; 2]; 3],
+}
+
+impl Walls {
+    pub fn of(operator: &Separable) -> Self {
+        let mut hold = [[0.0; 2]; 3];
+        for (hold, axis) in hold.iter_mut().zip(&operator.axes).filter(|(_, axis)| !axis.periodic) {
+            let m = axis.nodes();
+            *hold = [axis.stiffness[0] / axis.mass[0], axis.stiffness[m] / axis.mass[m - 1]];
+        }
+        Walls { dims: operator.lattice().dims, hold }
+    }
+
+    /// What is beside a node across an axis.
+    fn beside(&self, place: [usize; 3], axis: usize) -> [f64; 2] {
+        let [first, last] = self.hold[axis];
+        let (at, m) = (place[axis], self.dims[axis]);
+        [if at == 0 { first } else { 0.0 }, if at + 1 == m { last } else { 0.0 }]
+    }
+
+    /// Which way along an axis those beside a node lead, as a part of what all of its walls hold: in a corner there are several.
+    pub fn way(&self, place: [usize; 3], axis: usize) -> f64 {
+        let [before, behind] = self.beside(place, axis);
+        if before == behind {
+            return 0.0;
+        }
+        let all: f64 = (0..3).flat_map(|axis| self.beside(place, axis)).sum();
+        (behind - before) / all
+    }
+}
+
+/// −A i along each axis.
+pub(crate) fn loads(a: &DistCsr, operator: &Separable) -> Result<Vec<Vec<f64>>> {
+    let (lattice, walls) = (operator.lattice(), Walls::of(operator));
+    let mut loads = vec![vec![0.0; a.n_own()]; lattice.dimension];
+    lattice.runs(a, |run| {
+        for (axis, load) in loads.iter_mut().enumerate() {
+            let along = run.steps.iter().map(|&step| f64::from(STEPS[step][axis]));
+            for (i, to) in load[run.row..][..run.count].iter_mut().enumerate() {
+                let (values, [x, y, z]) = (run.of(i), run.place);
+                *to = -along.clone().zip(values).map(|(step, v)| step * v).sum::<f64>();
+                let way = walls.way([x + i, y, z], axis);
+                if way != 0.0 {
+                    *to += way * values.iter().sum::<f64>();
+                }
+            }
+        }
+        Ok(())
+    })?;
+    Ok(loads)
 }
 
 impl Shifts {
@@ -139,16 +182,15 @@ impl Shifts {
         Shifts { axes }.checked(a, operator)
     }
 
-    /// Those that A alone tells, given `solve(r, z)` for z = M r. Collective.
+    /// Those that A alone tells: `solve` for about A⁻¹ times each of the [`loads`]. Collective.
     ///
     /// # Errors
     /// What `solve` and the communicator report.
     pub fn estimated(
         a: &DistCsr,
         operator: &Separable,
-        mut solve: impl FnMut(&[f64], &mut [f64]) -> Result<()>,
+        solve: impl FnOnce() -> Result<Vec<Vec<f32>>>,
     ) -> Result<std::result::Result<Option<Self>, Useless>> {
-        let lattice = operator.lattice();
         let held = |axis: &Axis| axis.periodic || walls(axis) == [true; 2];
         let useless = match unequal(operator) {
             Some(why) => Some(why),
@@ -161,29 +203,10 @@ impl Shifts {
         if let Some(why) = useless {
             return Ok(Err(why));
         }
-        let mut loads = vec![vec![0.0; a.n_own()]; lattice.dimension];
-        lattice.runs(a, |run| {
-            for (axis, load) in loads.iter_mut().enumerate() {
-                let along = run.steps.iter().map(|&step| f64::from(STEPS[step][axis]));
-                let (m, walls) = (lattice.dims[axis], !lattice.periodic[axis]);
-                for (i, to) in load[run.row..][..run.count].iter_mut().enumerate() {
-                    let (values, [x, y, z]) = (run.of(i), run.place);
-                    let place = [x + i, y, z];
-                    *to = -along.clone().zip(values).map(|(step, v)| step * v).sum::<f64>();
-                    if walls && (place[axis] == 0 || place[axis] + 1 == m) {
-                        let held = values.iter().sum::<f64>() * part_of(operator, place, axis);
-                        *to -= if place[axis] == 0 { held } else { -held };
-                    }
-                }
-            }
-            Ok(())
-        })?;
-        let mut z = vec![0.0; a.n_own()];
-        let solved = loads.iter().map(|load| {
-            solve(load, &mut z)?;
-            Ok(z.iter().map(|d| d.clamp(-FARTHEST, FARTHEST) as f32).collect())
-        });
-        let axes = solved.collect::<Result<_>>()?;
+        let mut axes = solve()?;
+        for d in axes.iter_mut().flatten() {
+            *d = d.clamp(-(FARTHEST as f32), FARTHEST as f32);
+        }
         Shifts { axes }.checked(a, operator)
     }
 
@@ -426,13 +449,15 @@ mod tests {
         let lattice = Lattice::of(a, None).expect("a grid");
         let operator = fit(a, lattice, false).expect("a model").operator;
         let m = Native::<Reference>::method().generate(&json!({}), &system).expect("M");
-        let exact = |r: &[f64], z: &mut [f64]| {
-            z.fill(0.0);
+        let exact = |load: &Vec<f64>| {
+            let mut z = vec![0.0; load.len()];
             let criterion = Criterion::RelativeResidual;
             let stop = Stop { criterion, tolerance: 1e-10, max_iterations: 100, divergence: 1e6 };
             let mut watch = |_: &_| ControlFlow::Continue(());
-            solve(&Algorithm::Cg, a, &*m, r, z, &stop, &mut watch).map(|_| ())
+            solve(&Algorithm::Cg, a, &*m, load, &mut z, &stop, &mut watch)?;
+            Ok(z.into_iter().map(|d| d as f32).collect())
         };
+        let exact = || loads(a, &operator)?.iter().map(exact).collect();
         let given = Shifts::given(&system, &operator, true).expect("told");
         let estimated = Shifts::estimated(a, &operator, exact).expect("told");
         let of = |shifts: std::result::Result<Option<Shifts>, String>| {

@@ -58,7 +58,7 @@
 use crate::bad::Bad;
 use crate::fast_poisson::{FastPoisson, FastSolve, fitted};
 use crate::params::{Params, Precision, Variant};
-use crate::positions::{ESTIMATE, Shifts, Source};
+use crate::positions::{ESTIMATE, Shifts, Source, Walls, loads};
 use crate::single::Single;
 use crate::smoother::{Kind, Smoother};
 use crate::transfer::Transfer;
@@ -208,7 +208,8 @@ fn lattice(params: &Params, system: &System) -> Result<Lattice> {
         let why = "parameter 'damping': only the smoother \"jacobi\" has one";
         return Err(Error::Parameter(why.into()));
     }
-    if params.interpolation != 0.0 && params.positions != Source::None {
+    if params.interpolation != 0.0 && params.positions.is_some_and(|source| source != Source::None)
+    {
         let why =
             "parameter 'positions': with 'interpolation' greater than 0 they are not asked for";
         return Err(Error::Parameter(why.into()));
@@ -264,21 +265,20 @@ fn wrap(
     let (operator, told) = fitted(system, lattice)?;
     let bad = bad_nodes(params, system.a(), &operator, &diagonal)?;
     let made = Made { params, operator, diagonal };
-    // Positions are estimated with the symmetric form, and less smoothing.
-    let plain = match params.positions {
-        Source::Estimated => (Variant::Symmetric, ESTIMATE),
-        _ => (params.variant, params.degree.unwrap_or(params.variant.degree())),
-    };
-    let mut m = made.plain(plain, bad, kept, system)?;
+    let mut m = made.bare(bad, kept, system)?;
     m.notes.push(told);
     m.tell_of_bad_nodes();
-    let shifts = match params.positions {
+    let shifts = match params.source(lattice.dimension) {
         Source::None => Ok(None),
-        Source::Estimated => Shifts::estimated(system.a(), &made.operator, |r, z| m.apply(r, z))?,
+        Source::Estimated => {
+            Shifts::estimated(system.a(), &made.operator, || made.estimate(&mut m))?
+        }
         given => Shifts::given(system, &made.operator, given == Source::Given)?,
     };
     let shifts = shifts.unwrap_or_else(|why| {
-        m.notes.push(format!("the nodes' positions are left out: {why}"));
+        if params.positions.is_some() {
+            m.notes.push(format!("the nodes' positions are left out: {why}"));
+        }
         None
     });
     made.form(&mut m, shifts)?;
@@ -299,10 +299,9 @@ impl Made<'_> {
         Smoother::new(params.smoother, params.damping.unwrap_or(0.5), degree, a, diagonal)
     }
 
-    /// M₂ in this form, without P. Collective.
-    fn plain(
+    /// What M₂ is made of, before it has a smoother and P. Collective.
+    fn bare(
         &self,
-        (variant, degree): (Variant, u32),
         bad: Option<Bad>,
         kept: (Option<Solver>, Option<Box<Single>>),
         system: &System,
@@ -311,30 +310,28 @@ impl Made<'_> {
         let (a, lattice) = (system.a(), operator.lattice());
         let kept_single = kept.1.map(|kept| *kept);
         let single = match may_be_single(params, a) {
-            true => Single::new(a, operator, degree, kept_single)?,
+            true => Single::new(a, operator, kept_single)?,
             false => None,
         };
-        let (smoother, solver, notes, length) = match single {
-            Some(_) => (None, None, vec![format!("structured grid of {lattice}")], 0),
+        let (solver, notes) = match single {
+            Some(_) => (None, vec![format!("structured grid of {lattice}")]),
             None => {
-                let smoother = self.smoother(degree, a)?;
                 let solver = solver(params, operator, system, kept.0)?;
-                let wrapped = variant == Variant::Symmetric && smoother.is_some();
-                let (notes, length) = (solver.notes(), if wrapped { a.n_own() } else { 0 });
-                (smoother, Some(solver), notes, length)
+                let notes = solver.notes();
+                (Some(solver), notes)
             }
         };
         let work = Steps {
             single: single.map(Box::new),
-            wrap: Wrap::new(length),
+            wrap: Wrap::new(0),
             bad,
             reference: [vec![], vec![]],
         };
         Ok(Wrapped {
-            variant,
+            variant: params.variant,
             a: a.clone(),
             host: Arc::clone(system.host()),
-            smoother,
+            smoother: None,
             transfer: None,
             solver,
             lattice,
@@ -344,26 +341,46 @@ impl Made<'_> {
         })
     }
 
+    /// About A⁻¹ times each of the [`loads`]: some steps of smoothing, and A0⁻¹. Collective.
+    fn estimate(&self, m: &mut Wrapped) -> Result<Vec<Vec<f32>>> {
+        let work = m.work.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(single) = &mut work.single {
+            let walls = Walls::of(&self.operator);
+            let axes = 0..m.lattice.dimension;
+            let mut estimate =
+                |axis| single.estimate(&m.a, work.bad.as_mut(), &*m.host, (axis, &walls));
+            return axes.map(&mut estimate).collect();
+        }
+        let (n, smoother) = (m.a.n_own(), self.smoother(ESTIMATE, &m.a)?);
+        let (mut z, mut c, mut rest) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
+        let solver = m.solver.as_deref().unwrap_or(&Identity);
+        let mut estimate = |load: &Vec<f64>| {
+            match &smoother {
+                Some(smoother) => smoother.before(&m.a, load, &mut z, &mut rest)?,
+                None => rest.copy_from_slice(load),
+            }
+            match &mut work.bad {
+                Some(bad) => bad.around(&m.a, &rest, &mut c, |r, c| solver.apply(r, c))?,
+                None => solver.apply(&rest, &mut c)?,
+            }
+            Ok(z.iter().zip(&c).map(|(z, c)| (z + c) as f32).collect())
+        };
+        loads(&m.a, &self.operator)?.iter().map(&mut estimate).collect()
+    }
+
     /// Gives M₂ the form, and the P, that the parameters ask for, and says what it is. Collective.
     fn form(&self, m: &mut Wrapped, shifts: Option<Shifts>) -> Result<()> {
         let Made { params, operator, diagonal } = self;
         let (variant, c) = (params.variant, params.interpolation);
-        let degree = params.degree.unwrap_or(variant.degree());
+        let degree = params.degree.unwrap_or(variant.degree(shifts.is_some()));
         let post_only = variant == Variant::PostOnly;
-        // What estimated positions had other steps.
-        if params.smoother == Kind::Chebyshev
-            && m.smoother.is_some()
-            && params.positions == Source::Estimated
-        {
-            m.smoother = self.smoother(degree, &m.a)?;
-        }
-        m.variant = variant;
         let work = m.work.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(single) = work.single.take() {
             work.single = Some(Box::new(single.formed(variant, degree, shifts.as_ref())));
             m.properties = if post_only { Properties::GENERAL } else { Properties::SPD };
             return Ok(());
         }
+        m.smoother = self.smoother(degree, &m.a)?;
         m.transfer = match shifts {
             Some(shifts) => Some(Transfer::shifted(&m.a, m.lattice, &shifts)?),
             None if c == 0.0 => None,
@@ -371,9 +388,8 @@ impl Made<'_> {
         };
         let n = if m.transfer.is_some() || post_only { m.a.n_own() } else { 0 };
         work.reference = [vec![0.0; n], vec![0.0; n]];
-        if post_only {
-            work.wrap = Wrap::new(0);
-        }
+        let wrapped = !post_only && m.smoother.is_some();
+        work.wrap = Wrap::new(if wrapped { m.a.n_own() } else { 0 });
         let crossing = work.bad.as_ref().is_some_and(Bad::crosses_ranks);
         let inner = m.solver.as_deref().unwrap_or(&Identity).properties();
         let rank_independent =

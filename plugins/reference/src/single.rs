@@ -19,7 +19,7 @@
 use crate::bad::Bad;
 use crate::params::Variant;
 use crate::planes::{Layers, Planes, Stage};
-use crate::positions::Shifts;
+use crate::positions::{ESTIMATE, Shifts, Walls};
 use crate::shifted::Shifted;
 use crate::smoother::ratio;
 use precondor_sdk::core::kernel::chebyshev::Chebyshev;
@@ -48,22 +48,16 @@ pub(crate) struct Single {
 }
 
 impl Single {
-    /// M₂ of a matrix of one rank, symmetric, with so many steps of smoothing and without P; none where single precision is not enough for its numbers. What solves with A0
-    /// is made out of what did with another one on the same grid, where that is there.
+    /// What M₂ of a matrix of one rank is made of, to be [`formed`](Self::formed); none where single precision is not enough for its
+    /// numbers. What solves with A0 is made out of what did with another one on the same grid, where that is there.
     ///
     /// # Errors
     /// As [`Planes::of`] and [`Solver::alone`].
-    pub fn new(
-        a: &DistCsr,
-        operator: &Separable,
-        degree: u32,
-        kept: Option<Self>,
-    ) -> Result<Option<Self>> {
+    pub fn new(a: &DistCsr, operator: &Separable, kept: Option<Self>) -> Result<Option<Self>> {
         let (lattice, unit) = (operator.lattice(), near_one(a.largest()));
         let Some(planes) = Planes::of(a, lattice, unit)? else { return Ok(None) };
         let operator = operator.clone().times(unit);
-        let (variant, shifted) = (Variant::Symmetric, None);
-        let weights = of_degree(degree);
+        let (variant, shifted, weights) = (Variant::Symmetric, None, vec![]);
         if let Some(mut kept) = kept {
             kept.solver.renew(&operator)?;
             return Ok(Some(Single { planes, variant, weights, shifted, unit, ..kept }));
@@ -83,7 +77,39 @@ impl Single {
         }))
     }
 
-    /// The same M₂ in this form, and with P where the nodes' shifts are known.
+    /// About how far the nodes are from their places along an axis, out of A alone: the last step of smoothing leaves A0⁻¹ its residual.
+    ///
+    /// # Errors
+    /// What the host reports.
+    pub fn estimate(
+        &mut self,
+        a: &DistCsr,
+        bad: Option<&mut Bad>,
+        host: &dyn Host,
+        (axis, walls): (usize, &Walls),
+    ) -> Result<Vec<f32>> {
+        let Single { planes, solver, steps, r, z, c, unit, .. } = self;
+        let weights = of_degree(ESTIMATE);
+        let (d, nodes) = (weights.len(), planes.nodes());
+        let stage = |s: usize| match s {
+            0 => Stage::Pull { axis, walls, weight: weights[0][0] },
+            s if s < d => Stage::Step { weights: weights[s] },
+            _ => Stage::Residual,
+        };
+        pass(planes, host, d + 1, &stage, steps, &mut [&mut *r, &mut *z, &mut *c])?;
+        match bad {
+            Some(bad) => {
+                bad.take_out(a, r, c);
+                solver.solve(host, c, nodes)?;
+                bad.put_back(*unit, c);
+                bad.after_single(a, *unit, r, c);
+            }
+            None => solver.solve(host, c, nodes)?,
+        }
+        Ok(z.iter().zip(&*c).map(|(z, c)| z + c).collect())
+    }
+
+    /// M₂ in this form, and with P where the nodes' shifts are known.
     pub fn formed(self, variant: Variant, degree: u32, shifts: Option<&Shifts>) -> Self {
         let shifted = shifts.map(|shifts| Shifted::new(&self.planes, shifts));
         Single { variant, weights: of_degree(degree), shifted, ..self }

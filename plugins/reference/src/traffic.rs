@@ -22,7 +22,7 @@ fn bare(layout: Layout) -> Vec<Rank> {
 pub fn reference(layout: Layout, params: &Params) -> Option<Vec<Rank>> {
     let (name, inner) = named_method(&params.method)?;
     if params.bad_nodes != Some(0.0)
-        || params.positions != Source::None
+        || params.source(2) != Source::None
         || params.grid.is_some()
         || !is_fast_poisson(&name)
         || !inner.as_object()?.is_empty()
@@ -32,7 +32,7 @@ pub fn reference(layout: Layout, params: &Params) -> Option<Vec<Rank>> {
     let steps = match params.smoother {
         Kind::None => 0,
         Kind::Jacobi => 1,
-        Kind::Chebyshev => u64::from(params.degree.unwrap_or(params.variant.degree())),
+        Kind::Chebyshev => u64::from(params.degree.unwrap_or(params.variant.degree(false))),
         Kind::GaussSeidel | Kind::SymmetricGaussSeidel => return None,
     };
     let sides = if params.variant == Variant::Symmetric { 2 } else { 1 };
