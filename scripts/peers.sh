@@ -9,7 +9,7 @@
 #     scripts/peers.sh --ic [SIZE [ROUNDS [FAMILY,...]]]
 #                                            ic beside PETSc's ICC(0) on the symmetric ones
 #
-# FAMILIES_THREADS=1 leaves out the runs on two threads.
+# FAMILIES_THREADS=1 leaves out the runs on two threads, of all three.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 kind=poisson
@@ -74,10 +74,11 @@ cargo build -q --release -p precondor-host --example peers
 peers=target/release/examples/peers
 "$peers" write "$data" "$grid"
 
+IFS=, read -ra threads_each <<< "${FAMILIES_THREADS:-1,2}"
 lines=$here/lines.tsv
 : > "$lines"
 for ((round = 0; round < rounds; round++)); do
-    for threads in 1 2; do
+    for threads in "${threads_each[@]}"; do
         RAYON_NUM_THREADS=$threads "$peers" solve "$grid" 2 >> "$lines"
         OMP_NUM_THREADS=$threads "$here/amgcl-peer" "$data" 2 >> "$lines"
         OMP_NUM_THREADS=1 mpirun -n "$threads" "$here/petsc" "$data" 1 $direct >> "$lines"

@@ -1,5 +1,6 @@
 //! Python's objects in the places of ours: an operator as A, anything that can be applied as M, who looks on.
 use crate::error::{signal, standing_for};
+use crate::interpreter::within;
 use numpy::{PyArray1, PyArrayMethods, PyUntypedArrayMethods};
 use precondor::core::matrix::{Operator, Space};
 use precondor::core::precond::{Preconditioner, Properties};
@@ -12,7 +13,7 @@ use std::time::Instant;
 
 /// `out = f(v)`, for a function of Python that takes a vector and gives one.
 pub fn call(f: &Py<PyAny>, what: &str, v: &[f64], out: &mut [f64]) -> Result<()> {
-    let called = Python::attach(|py| {
+    let called = within(|py| {
         let given = f.bind(py).call1((PyArray1::from_slice(py, v),));
         let given = given.map_err(|e| standing_for(e, what))?;
         let array = given.cast_into::<PyArray1<f64>>().map_err(|e| standing_for(e.into(), what))?;
@@ -84,6 +85,6 @@ impl Watch {
 
     fn call(&self, step: &Step) -> Option<PyErr> {
         let callback = self.callback.as_ref()?;
-        Python::attach(|py| callback.call1(py, (step.iteration, step.measure)).err())
+        within(|py| callback.call1(py, (step.iteration, step.measure)).err())
     }
 }

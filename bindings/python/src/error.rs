@@ -1,4 +1,5 @@
 //! Errors as Python's exceptions, and what callbacks raise on its way back through Rust.
+use crate::interpreter::{try_within, without};
 use precondor::{Error, Result};
 use pyo3::prelude::*;
 use std::sync::{Mutex, PoisonError};
@@ -50,7 +51,7 @@ pub fn without_python<T: Send>(
     py: Python<'_>,
     work: impl FnOnce() -> Result<T> + Send,
 ) -> PyResult<T> {
-    py.detach(work).map_err(exception)
+    without(py, work).map_err(exception)
 }
 
 /// Time between two looks for signals, for which the interpreter may have to be waited for.
@@ -62,7 +63,7 @@ pub fn signal(last: &mut Instant) -> Option<PyErr> {
         return None;
     }
     *last = Instant::now();
-    Python::try_attach(|py| py.check_signals().err()).flatten()
+    try_within(|py| py.check_signals().err()).flatten()
 }
 
 /// Whether a setup shall end because of a signal.

@@ -13,6 +13,8 @@ mod callback;
 #[cfg(feature = "extension")]
 mod error;
 #[cfg(feature = "extension")]
+mod interpreter;
+#[cfg(feature = "extension")]
 mod methods;
 #[cfg(feature = "extension")]
 mod preconditioner;
@@ -38,6 +40,8 @@ mod tune;
 #[cfg(feature = "extension")]
 #[pyo3::pymodule]
 mod _native {
+    #[pymodule_export]
+    use crate::interpreter::end;
     #[pymodule_export]
     use crate::methods::{describe, load_library, methods_there, passed_over, problems, threads};
     #[pymodule_export]

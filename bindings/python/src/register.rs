@@ -6,6 +6,7 @@
 use crate::arrays::Arrays;
 use crate::callback::call;
 use crate::error::{exception, standing_for, without_python};
+use crate::interpreter::within;
 use crate::methods::{enroll, methods};
 use crate::triangular::Pair;
 use numpy::{PyArray1, PyArray2, PyArrayMethods};
@@ -59,7 +60,7 @@ impl Own {
     /// Calls the function, and takes what it gives.
     fn call(&self, params: &Value, system: &System) -> Result<Made> {
         let (n, what) = (system.a().n_own(), format!("{}: its function", self.name));
-        let (form, parts, functions, properties, notes) = Python::attach(|py| {
+        let (form, parts, functions, properties, notes) = within(|py| {
             let failed = |e: PyErr| standing_for(e, &what);
             let given = self.given(py, params, system).map_err(failed)?;
             let (form, parts, functions, properties, notes) = given;

@@ -1,6 +1,7 @@
 //! Solving.
 use crate::callback::{Foreign, Product, Watch};
 use crate::error::{cancelled, exception};
+use crate::interpreter::without;
 use crate::methods::{configuration, methods, section};
 use crate::preconditioner::Preconditioner;
 use crate::system::System;
@@ -112,7 +113,7 @@ pub fn solve<'py>(
     let asked = Asked::of(solver).map_err(exception)?;
     let (system, other) = (system.as_ref().map(|s| s.get()), other.as_ref().map(|s| s.get()));
     let mut watch = Watch::new(callback);
-    let went = py.detach(|| match (system, product) {
+    let went = without(py, || match (system, product) {
         (Some(system), None) => with_matrix(&asked, system, (b, x0), &m, other, &mut watch),
         (_, Some(f)) => {
             let a = Product { f, space: Space::solo(b.len()) };
@@ -221,7 +222,7 @@ pub fn run<'py>(
     callback: Option<Py<PyAny>>,
 ) -> PyResult<(Bound<'py, PyDict>, Option<PyErr>)> {
     let mut watch = Watch::new(callback);
-    let solved = py.detach(|| {
+    let solved = without(py, || {
         let config = configuration(path, json)?;
         let methods: &Methods = &*methods()?;
         let solved = config.solve_watched(methods, &mut |step| watch.see(step))?;

@@ -1,6 +1,7 @@
 //! A matrix of SciPy with what is known of it.
 use crate::arrays::Arrays;
 use crate::error::without_python;
+use crate::interpreter::without;
 use crate::methods::methods;
 use numpy::{PyReadonlyArray2, PyUntypedArrayMethods};
 use precondor::config::experiment::{Known, Task};
@@ -165,7 +166,7 @@ impl System {
 
     /// Takes copies in the place of arrays of NumPy, to which others may do something.
     fn keep(&self, py: Python<'_>) {
-        py.detach(|| self.arrays.detach());
+        without(py, || self.arrays.detach());
     }
 
     /// The same rows with another matrix: what is known of rows holds for it, too.

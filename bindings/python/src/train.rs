@@ -1,5 +1,6 @@
 //! Training, on model problems or on matrices of the user's.
 use crate::error::{cancelled, exception, signal};
+use crate::interpreter::{within, without};
 use crate::methods::{methods, section};
 use crate::system::System;
 use numpy::PyArray1;
@@ -68,7 +69,7 @@ impl Watch for Looking<'_> {
         let due = step == steps || self.called.elapsed() >= BETWEEN_CALLS;
         if let Some(callback) = self.callback.as_ref().filter(|_| due && self.raised.is_none()) {
             self.called = Instant::now();
-            self.raised = Python::attach(|py| callback.call1(py, (step, steps, loss)).err());
+            self.raised = within(|py| callback.call1(py, (step, steps, loss)).err());
         }
     }
     fn validated(&mut self, step: u64, loss: f64) {
@@ -135,38 +136,37 @@ pub fn train<'py>(
     callback: Option<Py<PyAny>>,
 ) -> PyResult<(Bound<'py, PyDict>, Option<PyErr>)> {
     let systems = systems.iter().map(|system| system.get().core.clone()).collect();
-    let (trained, looking) = py
-        .detach(|| {
-            let methods = methods()?;
-            let method = methods.get(method)?;
-            let params = asked(&**method, parameters)?;
-            let samples = samples(systems, learn, problems)?;
-            let making = Making { systems: &*samples, stepping: AtomicBool::new(false) };
-            let now = Instant::now();
-            let mut looking = Looking {
-                making: &making,
-                losses: Vec::new(),
-                rates: Vec::new(),
-                validated: Vec::new(),
-                callback,
-                called: now,
-                looked: now,
-                checkpoint,
-                every,
-                state: None,
-                raised: None,
-            };
-            let (comm, host) = (methods.comm(), methods.host());
-            let (samples, resume) = (&making, resume.as_deref());
-            let training = Training { comm, host: &host, samples, resume, watch: &mut looking };
-            let trained = method.train(&params, training).map_err(|e| e.inside(method.name()));
-            let Looking { losses, rates, validated, state, raised, .. } = looking;
-            match trained {
-                Err(e) if raised.is_none() => Err(e),
-                other => Ok((other.ok(), (losses, rates, validated, state, raised))),
-            }
-        })
-        .map_err(exception)?;
+    let (trained, looking) = without(py, || {
+        let methods = methods()?;
+        let method = methods.get(method)?;
+        let params = asked(&**method, parameters)?;
+        let samples = samples(systems, learn, problems)?;
+        let making = Making { systems: &*samples, stepping: AtomicBool::new(false) };
+        let now = Instant::now();
+        let mut looking = Looking {
+            making: &making,
+            losses: Vec::new(),
+            rates: Vec::new(),
+            validated: Vec::new(),
+            callback,
+            called: now,
+            looked: now,
+            checkpoint,
+            every,
+            state: None,
+            raised: None,
+        };
+        let (comm, host) = (methods.comm(), methods.host());
+        let (samples, resume) = (&making, resume.as_deref());
+        let training = Training { comm, host: &host, samples, resume, watch: &mut looking };
+        let trained = method.train(&params, training).map_err(|e| e.inside(method.name()));
+        let Looking { losses, rates, validated, state, raised, .. } = looking;
+        match trained {
+            Err(e) if raised.is_none() => Err(e),
+            other => Ok((other.ok(), (losses, rates, validated, state, raised))),
+        }
+    })
+    .map_err(exception)?;
     let (losses, rates, validated, state, raised) = looking;
     let went = PyDict::new(py);
     went.set_item("model", trained.map(|bytes| PyBytes::new(py, &bytes)))?;

@@ -1,5 +1,6 @@
 //! The race for the method and the parameters that take least on a family of systems.
 use crate::error::{exception, signal};
+use crate::interpreter::{within, without};
 use crate::methods::methods;
 use crate::system::System;
 use numpy::PyReadonlyArray1;
@@ -63,7 +64,7 @@ pub fn tune<'py>(
 ) -> PyResult<(Bound<'py, PyDict>, Option<PyErr>)> {
     let [practice, held_out] = [practice, held_out].map(|given| given.map(families));
     let raised: RefCell<Option<PyErr>> = RefCell::new(None);
-    let (raced, raised) = py.detach(move || {
+    let (raced, raised) = without(py, move || {
         let raced = raced((json, command), (practice, held_out), callback, &raised);
         (raced, raised.into_inner())
     });
@@ -120,7 +121,7 @@ fn raced(
         called = Instant::now();
         let so_far = Telling::under_way(&asked, race).so_far();
         let told = (so_far.seconds, asked.budget(), so_far.configurations, so_far.best);
-        if let Err(e) = Python::attach(|py| callback.call1(py, told).map(drop)) {
+        if let Err(e) = within(|py| callback.call1(py, told).map(drop)) {
             raised.borrow_mut().get_or_insert(e);
         }
         Ok(())

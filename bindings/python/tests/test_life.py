@@ -126,14 +126,23 @@ M.myself = M
 """)
 
 
-def test_a_daemon_that_solves_does_not_crash_the_end(child):
-    child("""
+@pytest.mark.parametrize("solve", [
+    'precondor.solve(A, b, "cg", lambda r: r, assume="spd", **endless)',
+    'precondor.solve(A, b, "cg", "jacobi", callback=lambda k, measure: None, **endless)',
+    'precondor.solve(A, b, "cg", "jacobi", **endless)',
+    '[precondor.preconditioner("jacobi", A) for _ in range(10**9)]',
+    '[M @ b for _ in range(10**9)]',
+])
+def test_a_daemon_at_work_does_not_crash_the_end(child, solve):
+    child(f"""
 import threading, numpy as np, scipy.sparse as sp, precondor, time
 n = 50_000
 A = sp.diags([-1.0, 2.0, -1.0], [-1, 0, 1], shape=(n, n), format="csr")
+b, endless, M = np.ones(n), dict(tolerance=1e-300, max_iterations=10**9), precondor.preconditioner("jacobi", A)
 def work():
-    precondor.solve(A, np.ones(n), "cg", lambda r: r, assume="spd", tolerance=1e-300, max_iterations=10**9)
-threading.Thread(target=work, daemon=True).start()
+    {solve}
+for _ in range(2):
+    threading.Thread(target=work, daemon=True).start()
 time.sleep(0.3)
 """)
 

@@ -7,6 +7,9 @@
 >>> precondor.methods()
 """
 
+import atexit as _atexit
+
+from . import _native
 from ._compare import Comparison, compare
 from ._errors import (
     BreakdownError,
@@ -82,3 +85,6 @@ __all__ = [
     "tune",
     "write_model",
 ]
+
+# Daemon threads that solve are not ended within a solve.
+_atexit.register(_native.end)

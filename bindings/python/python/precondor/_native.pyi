@@ -13,6 +13,8 @@ _Index = NDArray[np.int32]
 _Csr = Tuple[_Index, _Index, _Float]
 _Path = Union[str, "PathLike[str]"]
 
+def end() -> None: ...
+
 class System:
     def __new__(
         cls,
