@@ -13,6 +13,7 @@ use crate::comm::Communicator;
 use crate::host::Alone;
 use crate::kernel::grid::Grid;
 use crate::kernel::level::Level;
+use crate::kernel::random::samples;
 use crate::kernel::slab::Redistribution;
 use crate::kernel::{chunks, gather};
 use crate::prelude::*;
@@ -35,6 +36,9 @@ pub const BANDS: [(isize, isize); 4] = [(0, 0), (1, 0), (0, 1), (1, 1)];
 
 /// One in so many rows, at least, that a level is estimated from.
 const FEW: f64 = 8.0;
+
+/// Rows, about, that a level is estimated from where there are more: two thousandths of it are its noise then.
+const SAMPLES: u64 = 1 << 14;
 
 /// Relative difference of `a_ij` and `a_ji` up to which a matrix counts as symmetric.
 const SYMMETRY: f64 = 1e-10;
@@ -125,7 +129,7 @@ impl Bands {
     /// The level of the matrix on the grid `whole` against the reference matrix (`kernel/level.rs` of the core):
     /// of the bands of every rank, which begin with row `first` of the whole, those rows of the matrix in `rows`
     /// are taken in that `takes` picks by their number from the first of these on; all, where it picks less than
-    /// one in `FEW`. With a coefficient `c`, one number a node of the bands, it is the level of
+    /// one in `FEW`. Of many rows some are looked at, chosen by their numbers. With a coefficient `c`, one number a node of the bands, it is the level of
     /// `C⁻¹A`, whose rows still add up to zero where `c` varies. Collective.
     ///
     /// # Errors
@@ -148,12 +152,15 @@ impl Bands {
             }
         };
         let (grid, mut level) = (self.grid, Level::new(whole));
+        let looks_at = samples(whole.nodes() as u64, SAMPLES);
         let from = rows.start * grid.mx;
         let mut entries = Vec::new();
         for j in rows {
             for i in 0..grid.mx {
                 let (at, node) = ((j + 1) * grid.stride() + i + 1, j * grid.mx + i);
-                if takes.is_some_and(|picked| !picked[node - from]) {
+                if !looks_at(((first + j) * grid.mx + i) as u64)
+                    || takes.is_some_and(|picked| !picked[node - from])
+                {
                     continue;
                 }
                 entries.clear();
