@@ -71,6 +71,8 @@ libraries=-lm compile amgcl-peer amgcl.cpp "${cxx[@]}"
 for plugin in amg cholesky ilu mlp multigrid reference; do packages+=(-p "precondor-plugin-$plugin"); done
 cargo build -q --release "${packages[@]}" --features precondor-plugin-cholesky/faer
 cargo build -q --release -p precondor-host --example peers
+cargo build -q --release -p precondor-petsc --features precondor-petsc/petsc
+in_petsc="-dll_append $PWD/target/release/libprecondor_petsc.so"
 peers=target/release/examples/peers
 "$peers" write "$data" "$grid"
 
@@ -81,7 +83,7 @@ for ((round = 0; round < rounds; round++)); do
     for threads in "${threads_each[@]}"; do
         RAYON_NUM_THREADS=$threads "$peers" solve "$grid" 2 >> "$lines"
         OMP_NUM_THREADS=$threads "$here/amgcl-peer" "$data" 2 >> "$lines"
-        OMP_NUM_THREADS=1 mpirun -n "$threads" "$here/petsc" "$data" 1 $direct >> "$lines"
+        PETSC_OPTIONS=$in_petsc OMP_NUM_THREADS=1 mpirun -n "$threads" "$here/petsc" "$data" 1 $direct >> "$lines"
     done
 done
 # The peak of a process that solves with one method only.

@@ -38,9 +38,8 @@ pub struct Params {
     #[schemars(range(min = 0.0, max = 1.0))]
     pub interpolation: f64,
     /// Where the positions of the nodes come from that P interpolates to, to second order, in place of I + c E: on grids of equal
-    /// spacings, where they are known to be those of A. Where it is left out, `estimated` in the post-only form in two
-    /// dimensions with Chebyshev's smoother, and else `none`.
-    pub positions: Option<Source>,
+    /// spacings, where they are known to be those of A.
+    pub positions: Source,
     /// Of what lies between the residual and the correction.
     pub precision: Precision,
     /// Nodes along x (which runs fastest), y and perhaps z; recognised from the matrix where it is left out.
@@ -52,19 +51,6 @@ pub struct Params {
     pub method: Value,
 }
 
-impl Params {
-    /// Where the positions of nodes come from, in this many dimensions.
-    pub(crate) fn source(&self, dimension: usize) -> Source {
-        let chebyshev = self.smoother == Kind::Chebyshev && self.interpolation == 0.0;
-        // Elsewhere a single solve does not get back what they cost.
-        let usual = match (self.variant, dimension) {
-            (Variant::PostOnly, 2) if chebyshev => Source::Estimated,
-            _ => Source::None,
-        };
-        self.positions.unwrap_or(usual)
-    }
-}
-
 impl Default for Params {
     fn default() -> Self {
         Params {
@@ -74,7 +60,7 @@ impl Default for Params {
             degree: None,
             bad_nodes: None,
             interpolation: 0.0,
-            positions: None,
+            positions: Source::None,
             precision: Precision::F32,
             grid: None,
             method: FastPoisson::NAME.into(),

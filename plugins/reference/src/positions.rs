@@ -23,7 +23,7 @@ use precondor_sdk::prelude::*;
 use std::ops::Range;
 
 /// Where the positions of the nodes come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "precondor_sdk::serde", rename_all = "lowercase")]
 #[schemars(crate = "precondor_sdk::schemars")]
 pub enum Source {
@@ -34,6 +34,7 @@ pub enum Source {
     /// The matrix, by four steps of smoothing and an A0⁻¹ for each axis.
     Estimated,
     /// Nowhere: P does not know of them.
+    #[default]
     None,
 }
 

@@ -208,8 +208,7 @@ fn lattice(params: &Params, system: &System) -> Result<Lattice> {
         let why = "parameter 'damping': only the smoother \"jacobi\" has one";
         return Err(Error::Parameter(why.into()));
     }
-    if params.interpolation != 0.0 && params.positions.is_some_and(|source| source != Source::None)
-    {
+    if params.interpolation != 0.0 && params.positions != Source::None {
         let why =
             "parameter 'positions': with 'interpolation' greater than 0 they are not asked for";
         return Err(Error::Parameter(why.into()));
@@ -268,7 +267,7 @@ fn wrap(
     let mut m = made.bare(bad, kept, system)?;
     m.notes.push(told);
     m.tell_of_bad_nodes();
-    let shifts = match params.source(lattice.dimension) {
+    let shifts = match params.positions {
         Source::None => Ok(None),
         Source::Estimated => {
             Shifts::estimated(system.a(), &made.operator, || made.estimate(&mut m))?
@@ -276,9 +275,7 @@ fn wrap(
         given => Shifts::given(system, &made.operator, given == Source::Given)?,
     };
     let shifts = shifts.unwrap_or_else(|why| {
-        if params.positions.is_some() {
-            m.notes.push(format!("the nodes' positions are left out: {why}"));
-        }
+        m.notes.push(format!("the nodes' positions are left out: {why}"));
         None
     });
     made.form(&mut m, shifts)?;

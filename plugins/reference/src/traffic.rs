@@ -22,7 +22,7 @@ fn bare(layout: Layout) -> Vec<Rank> {
 pub fn reference(layout: Layout, params: &Params) -> Option<Vec<Rank>> {
     let (name, inner) = named_method(&params.method)?;
     if params.bad_nodes != Some(0.0)
-        || params.source(2) != Source::None
+        || params.positions != Source::None
         || params.grid.is_some()
         || !is_fast_poisson(&name)
         || !inner.as_object()?.is_empty()

@@ -160,7 +160,7 @@ fn what_follows_the_reference_solve_multiplies_its_error() {
 /// Six steps, a product with A each.
 #[test]
 fn richardson_takes_the_published_counts_in_the_post_only_form() {
-    let params = json!({"variant": "post-only", "positions": "none"});
+    let params = json!({"variant": "post-only"});
     for level in [6, 7, 8] {
         for (shift, most) in [(0.25, 7), (0.35, 8)] {
             let found = count(RICHARDSON, &params, &system(&triangles(level, shift, 71)));
@@ -309,9 +309,7 @@ fn what_an_application_sends_is_predicted() {
     for (variant, degree) in
         [(Variant::Symmetric, None), (Variant::PostOnly, None), (Variant::PostOnly, Some(2))]
     {
-        let positions = Some(Source::None);
-        let params =
-            Params { variant, degree, positions, bad_nodes: Some(0.0), ..Params::default() };
+        let params = Params { variant, degree, bad_nodes: Some(0.0), ..Params::default() };
         let predicted = traffic::reference(Layout { m: 15, p: 3 }, &params).unwrap();
         let sent = threads::run(3, |world| {
             let counted = Counted::new(world);
@@ -328,13 +326,9 @@ fn what_an_application_sends_is_predicted() {
             assert_eq!(*sent, predicted.traffic, "{variant:?} {degree:?}");
         }
     }
-    // Whether there are any positions, only the system tells; the post-only form asks it where nothing is said.
-    for (variant, positions) in
-        [(Variant::PostOnly, None), (Variant::Symmetric, Some(Source::Auto))]
-    {
-        let params = Params { variant, positions, bad_nodes: Some(0.0), ..Params::default() };
-        assert!(traffic::reference(Layout { m: 15, p: 3 }, &params).is_none());
-    }
+    // Whether there are any positions, only the system tells.
+    let params = Params { positions: Source::Auto, bad_nodes: Some(0.0), ..Params::default() };
+    assert!(traffic::reference(Layout { m: 15, p: 3 }, &params).is_none());
 }
 
 #[test]
@@ -365,7 +359,7 @@ fn coordinates_may_have_any_units_and_directions() {
 fn what_is_no_place_of_a_node_of_this_grid_is_left_out_and_told() {
     let (whole, _) = system(&triangles(4, 0.25, 7));
     let n = whole.a().n_own();
-    let none = applied(&*generate(&json!({"positions": "none"}), &whole).unwrap(), n);
+    let none = applied(&*generate(&json!({}), &whole).unwrap(), n);
     let given = places(&whole);
     let other = places(&system(&triangles(4, 0.25, 8)).0);
     let rough = (0..2 * n).map(|i| given[i] + 0.1 * (1e3 * i as f64).sin()).collect();
