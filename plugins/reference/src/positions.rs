@@ -95,7 +95,6 @@ fn unequal(operator: &Separable) -> Option<Useless> {
 }
 
 /// What the walls across each axis hold of the nodes beside them, before the first and behind the last; 0 where there is none.
-#[derive(Clone, Copy)]
 pub(crate) struct Walls {
     dims: [usize; 3],
     hold: [[f64; 2]; 3],

@@ -348,11 +348,12 @@ impl Made<'_> {
                 |axis| single.estimate(&m.a, work.bad.as_mut(), &*m.host, (axis, &walls));
             return axes.map(&mut estimate).collect();
         }
-        let (n, smoother) = (m.a.n_own(), self.smoother(ESTIMATE, &m.a)?);
+        m.smoother = self.smoother(ESTIMATE, &m.a)?;
+        let (n, smoother) = (m.a.n_own(), &m.smoother);
         let (mut z, mut c, mut rest) = (vec![0.0; n], vec![0.0; n], vec![0.0; n]);
         let solver = m.solver.as_deref().unwrap_or(&Identity);
         let mut estimate = |load: &Vec<f64>| {
-            match &smoother {
+            match smoother {
                 Some(smoother) => smoother.before(&m.a, load, &mut z, &mut rest)?,
                 None => rest.copy_from_slice(load),
             }
@@ -377,7 +378,11 @@ impl Made<'_> {
             m.properties = if post_only { Properties::GENERAL } else { Properties::SPD };
             return Ok(());
         }
-        m.smoother = self.smoother(degree, &m.a)?;
+        // What positions were estimated with does, but for other steps.
+        let other_steps = params.smoother == Kind::Chebyshev && degree != ESTIMATE;
+        if m.smoother.is_none() || other_steps {
+            m.smoother = self.smoother(degree, &m.a)?;
+        }
         m.transfer = match shifts {
             Some(shifts) => Some(Transfer::shifted(&m.a, m.lattice, &shifts)?),
             None if c == 0.0 => None,

@@ -9,6 +9,7 @@
 //! units of the fastest unlearned form that knows A alone, and of that form with true positions at no cost: its solve with the
 //! setup of the form without. Systems are of seed 7, which no shipped model was trained on; nothing is known of a matrix before its setup.
 #![allow(clippy::unwrap_used)]
+use precondor::report::median;
 use precondor_host::{Plugins, Search};
 use precondor_sdk::core::problem::{Poisson, Problem, Tetrahedra};
 use precondor_sdk::core::solver::{Algorithm, Criterion, Stop, solve};
@@ -60,11 +61,6 @@ fn forms() -> Vec<Form> {
 /// Iterations, setup and solve in milliseconds.
 type Run = (usize, f64, f64);
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 /// One solve, on a matrix that nothing is known of; none where the method does not take it, or does not get there.
 fn run(plugins: &Plugins, form: &Form, system: &System, b: &[f64]) -> Result<Option<Run>> {
     let a = system.a().with_values(system.a().own().view().values.to_vec(), vec![])?;
@@ -94,9 +90,7 @@ fn line(plugins: &Plugins, rounds: usize, name: &str, shift: f64, problem: &Prob
         }
     }
     // Medians of setup and solve; a setup and one solve, and ten.
-    let of = |runs: &Vec<Run>, part: fn(&Run) -> f64| {
-        (!runs.is_empty()).then(|| median(runs.iter().map(part).collect()))
-    };
+    let of = |runs: &[Run], part: fn(&Run) -> f64| median(runs.iter().map(part).collect());
     let totals = runs.iter().map(|runs| {
         Some([of(runs, |r| r.1)?, of(runs, |r| r.1 + r.2)?, of(runs, |r| r.1 + 10.0 * r.2)?])
     });
